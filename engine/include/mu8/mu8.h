@@ -1,0 +1,113 @@
+// mu8: inference with quantized Bayesian neural networks. Open a model, ask for the arena's size,
+// create a session in your own memory, predict. Nothing here allocates, throws or keeps global
+// state; the same seed gives the same bytes on every target.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "mu8/status.h"
+
+namespace mu8 {
+
+// Which kernels run. All give the same bytes; kAuto takes the fastest that this processor has.
+enum class KernelSet : std::uint8_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512Vnni = 3 };
+
+// A view over a .mu8 file in memory, which must outlive it. Copyable.
+class Model {
+ public:
+  // Validates all of `bytes` (start: a multiple of 64) against FORMAT.md, in time linear in its
+  // size. On failure `*model` is unchanged and `*diagnostic`, if given, says where and why.
+  static Status Open(std::span<const std::byte> bytes, Model* model,
+                     Diagnostic* diagnostic = nullptr);
+
+  std::uint32_t input_height() const { return input_height_; }
+  std::uint32_t input_width() const { return input_width_; }
+  std::uint32_t input_channels() const { return input_channels_; }
+  // Elements of one image, NHWC.
+  std::size_t input_size() const {
+    return std::size_t{input_height_} * input_width_ * input_channels_;
+  }
+  std::uint32_t class_count() const { return class_count_; }
+
+  // Metadata; empty when the file has none. Text is UTF-8 without a final NUL.
+  std::string_view name() const { return Metadata("name"); }
+  std::string_view label(std::uint32_t class_index) const;
+  std::string_view Metadata(std::string_view key) const;
+
+  std::span<const std::byte> bytes() const { return {data_, size_}; }
+
+ private:
+  const std::byte* data_ = nullptr;
+  std::size_t size_ = 0;
+  std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
+};
+
+struct SessionOptions {
+  std::uint32_t mc_samples = 50;  // T, weight samples per prediction: 1 to 65,536
+  std::uint64_t seed = 1;         // names the ensemble of T networks
+  std::uint32_t batch = 1;        // most images that one Predict takes: 1 to 65,536
+  bool keep_logits = false;       // keep each pass's logits
+  KernelSet kernels = KernelSet::kAuto;
+};
+
+// What the T passes say about one image. The spans lie in the session's arena and hold until its
+// next Predict. Entropies are in nats: predictive_entropy = H(mean_t p_t),
+// expected_entropy = mean_t H(p_t) (aleatoric), mutual_information = their difference (epistemic;
+// Houlsby 2011, eq. 1). It grows with T for the same network: compare at equal T.
+struct Prediction {
+  std::uint32_t label = 0;          // the most probable class; the lowest index among equals
+  std::span<const float> mean;      // [classes] mean probabilities
+  std::span<const float> variance;  // [classes] variance of p_t over the passes, 1/T
+  float predictive_entropy = 0;
+  float expected_entropy = 0;
+  float mutual_information = 0;
+  std::uint32_t samples_used = 0;
+  std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
+  std::size_t logits_stride = 0;  // floats from one pass to the next; classes per row
+};
+
+// Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
+std::size_t ArenaBytes(const Model& model, const SessionOptions& options);
+
+class Session {
+ public:
+  // Uses the first ArenaBytes(model, options) bytes of `arena` (start: a multiple of 64).
+  static Status Create(const Model& model, const SessionOptions& options,
+                       std::span<std::byte> arena, Session* session,
+                       Diagnostic* diagnostic = nullptr);
+
+  // Raw u8 pixels, NHWC, predictions.size() images of model.input_size() each. The file's input
+  // table maps them; a prediction does not depend on the other images of the batch.
+  Status Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
+                 Diagnostic* diagnostic = nullptr);
+  // Floats in the network's own input units (normalized), NHWC. NaN and infinity are rejected.
+  Status Predict(std::span<const float> images, std::span<Prediction> predictions,
+                 Diagnostic* diagnostic = nullptr);
+
+  // The two steps of Predict, for callers without an array of Predictions: run `count` images, then
+  // ask for each result before the next Run.
+  Status Run(std::span<const std::uint8_t> images, std::size_t count,
+             Diagnostic* diagnostic = nullptr);
+  Status Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic = nullptr);
+  Prediction Result(std::size_t index) const;
+
+  std::size_t input_size() const { return model_.input_size(); }
+  // The kernels that run: "scalar", "avx2", "avx512vnni".
+  const char* kernels() const;
+  std::size_t arena_bytes() const { return arena_bytes_; }
+
+ private:
+  Status CheckCall(std::size_t elements, std::size_t images, Diagnostic* diagnostic) const;
+  void RunPasses(std::uint32_t images);
+
+  Model model_;
+  SessionOptions options_;
+  std::byte* arena_ = nullptr;
+  std::size_t arena_bytes_ = 0;
+  const void* kernels_ = nullptr;  // kernels::KernelTable
+};
+
+}  // namespace mu8

@@ -1,0 +1,86 @@
+/* mu8 for C: the same engine as mu8.h, with the same status numbers (mu8/status.h). Nothing
+ * allocates; every object lives in memory of the caller. */
+#ifndef MU8_MU8_C_H_
+#define MU8_MU8_C_H_
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
+ * outlive them. */
+typedef struct mu8_model {
+  uint64_t storage[8];
+} mu8_model;
+typedef struct mu8_session {
+  uint64_t storage[16];
+} mu8_session;
+
+typedef struct mu8_diagnostic {
+  int32_t status;
+  uint64_t offset;
+  int32_t layer;  /* -1: none */
+  int32_t tensor; /* -1: none */
+  uint64_t found;
+  uint64_t expected;
+} mu8_diagnostic;
+
+enum {
+  MU8_KERNELS_AUTO = 0,
+  MU8_KERNELS_SCALAR = 1,
+  MU8_KERNELS_AVX2 = 2,
+  MU8_KERNELS_AVX512VNNI = 3
+};
+
+typedef struct mu8_options {
+  uint32_t mc_samples; /* T, 1 to 65536 */
+  uint32_t batch;      /* most images per call, 1 to 65536 */
+  uint64_t seed;
+  uint8_t keep_logits;
+  uint8_t kernels; /* MU8_KERNELS_* */
+} mu8_options;
+
+/* Arrays lie in the arena and hold until the session's next call. Entropies in nats. */
+typedef struct mu8_prediction {
+  uint32_t label;
+  uint32_t class_count;
+  uint32_t samples_used;
+  float predictive_entropy;
+  float expected_entropy;
+  float mutual_information;
+  const float* mean;     /* [class_count] */
+  const float* variance; /* [class_count] */
+  const float* logits;   /* [samples_used] rows, logits_stride floats apart; null unless kept */
+  size_t logits_stride;
+} mu8_prediction;
+
+/* T = 50, batch 1, seed 1, no logits, automatic kernels. */
+mu8_options mu8_default_options(void);
+
+/* All return 0 or a status number; `diagnostic` may be null. */
+int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
+                       mu8_diagnostic* diagnostic);
+size_t mu8_model_input_size(const mu8_model* model);
+uint32_t mu8_model_class_count(const mu8_model* model);
+size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
+int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
+                           size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);
+
+/* `count` images of mu8_model_input_size elements each, NHWC; count predictions out. */
+int32_t mu8_predict_u8(mu8_session* session, const uint8_t* images, size_t count,
+                       mu8_prediction* predictions, mu8_diagnostic* diagnostic);
+int32_t mu8_predict_f32(mu8_session* session, const float* images, size_t count,
+                        mu8_prediction* predictions, mu8_diagnostic* diagnostic);
+
+/* Text of a status, and a full message; see mu8/status.h. */
+const char* mu8_status_text(int32_t status);
+size_t mu8_explain(const mu8_diagnostic* diagnostic, char* buffer, size_t buffer_bytes);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* MU8_MU8_C_H_ */

@@ -1,0 +1,95 @@
+// Everything that can go wrong, as fixed numbers. Codes never change meaning; new ones are added.
+// This header is the project's shared error vocabulary: it includes nothing of mu8 and every folder
+// may include it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace mu8 {
+
+enum class Status : std::int32_t {
+  kOk = 0,
+
+  // The file as bytes (FORMAT.md, sections 2 and 3).
+  kTruncated = 1,
+  kBadMagic = 2,
+  kGitLfsPointer = 3,
+  kBadEndianMark = 4,
+  kUnsupportedVersion = 5,
+  kFileSize = 6,
+  kMisalignedFile = 7,
+  kHeaderChecksum = 8,
+  kReservedNotZero = 9,
+  kSectionCount = 10,
+  kSectionOrder = 11,
+  kSectionLayout = 12,
+  kSectionMissing = 13,
+  kSectionUnknown = 14,
+  kSectionChecksum = 15,
+  kPaddingNotZero = 16,
+  kSectionSize = 17,
+
+  // The graph (sections 4 and 5).
+  kRecordCount = 20,
+  kTensorShape = 21,
+  kTensorLayout = 22,
+  kTensorScale = 23,
+  kTensorPlacement = 24,
+  kTensorOverlap = 25,
+  kTensorLifetime = 26,
+  kTooManyLiveTensors = 27,
+  kUnknownOperator = 28,
+  kOperandIndex = 29,
+  kWindow = 30,
+  kOutputShape = 31,
+  kRunLayout = 32,
+  kGroups = 33,
+  kBitWidth = 34,
+  kClamp = 35,
+  kPoolQuantization = 36,
+
+  // Parameters and totals (sections 6 to 9).
+  kParameterLayout = 40,
+  kWeightScale = 41,
+  kShift = 42,
+  kAccumulatorOverflow = 43,
+  kMuRange = 44,
+  kPaddingWeight = 45,
+  kClassCount = 46,
+  kActivationBytes = 47,
+  kPanelBytes = 48,
+  kArenaBytes = 49,
+  kMetadata = 50,
+
+  // Calls.
+  kArenaTooSmall = 60,
+  kMisalignedArena = 61,
+  kBadOption = 62,
+  kKernelsUnavailable = 63,
+  kInputSize = 64,
+  kInputNotFinite = 65,
+  kBatchSize = 66,
+  kNotReady = 67,
+};
+
+// Where a check failed. `offset` counts bytes from the start of the file; `layer` and `tensor` are
+// -1 where they do not apply. `found` and `expected` have the meaning that StatusText gives.
+struct Diagnostic {
+  Status status = Status::kOk;
+  std::uint64_t offset = 0;
+  std::int32_t layer = -1;
+  std::int32_t tensor = -1;
+  std::uint64_t found = 0;
+  std::uint64_t expected = 0;
+};
+
+// A fixed English sentence for the code; never null.
+const char* StatusText(Status status);
+
+// Writes "mu8 error 43: ...; layer 2, byte 1344: found 7, expected 3" and a final NUL into
+// `buffer`, cut to its size. Returns the length without the NUL. Needs no heap and no libc.
+std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer);
+
+}  // namespace mu8

@@ -1,0 +1,127 @@
+// The C face of the engine: the same objects in caller-owned storage.
+#include <new>
+
+#include "mu8/mu8.h"
+#include "mu8/mu8_c.h"
+
+namespace {
+
+static_assert(sizeof(mu8::Model) <= sizeof(mu8_model));
+static_assert(sizeof(mu8::Session) <= sizeof(mu8_session));
+static_assert(alignof(mu8::Session) <= alignof(mu8_session));
+
+const mu8::Model* AsModel(const mu8_model* model) {
+  return reinterpret_cast<const mu8::Model*>(model->storage);
+}
+mu8::Session* AsSession(mu8_session* session) {
+  return reinterpret_cast<mu8::Session*>(session->storage);
+}
+
+std::int32_t Return(mu8::Status status, const mu8::Diagnostic& from, mu8_diagnostic* to) {
+  if (to != nullptr) {
+    *to = {static_cast<std::int32_t>(from.status),
+           from.offset,
+           from.layer,
+           from.tensor,
+           from.found,
+           from.expected};
+  }
+  return static_cast<std::int32_t>(status);
+}
+
+mu8::SessionOptions Options(const mu8_options& options) {
+  return {.mc_samples = options.mc_samples,
+          .seed = options.seed,
+          .batch = options.batch,
+          .keep_logits = options.keep_logits != 0,
+          .kernels = static_cast<mu8::KernelSet>(options.kernels)};
+}
+
+mu8_prediction Convert(const mu8::Prediction& p) {
+  return {p.label,
+          static_cast<std::uint32_t>(p.mean.size()),
+          p.samples_used,
+          p.predictive_entropy,
+          p.expected_entropy,
+          p.mutual_information,
+          p.mean.data(),
+          p.variance.data(),
+          p.logits.empty() ? nullptr : p.logits.data(),
+          p.logits_stride};
+}
+
+template <typename Element>
+std::int32_t Predict(mu8_session* session, const Element* images, std::size_t count,
+                     mu8_prediction* predictions, mu8_diagnostic* diagnostic) {
+  mu8::Diagnostic detail;
+  mu8::Session* engine = AsSession(session);
+  const std::span<const Element> pixels(images, count * engine->input_size());
+  const mu8::Status status = engine->Run(pixels, count, &detail);
+  if (status == mu8::Status::kOk) {
+    for (std::size_t i = 0; i < count; ++i) predictions[i] = Convert(engine->Result(i));
+  }
+  return Return(status, detail, diagnostic);
+}
+
+}  // namespace
+
+extern "C" {
+
+mu8_options mu8_default_options(void) {
+  const mu8::SessionOptions defaults;
+  return {defaults.mc_samples, defaults.batch, defaults.seed, 0, MU8_KERNELS_AUTO};
+}
+
+std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
+                            mu8_diagnostic* diagnostic) {
+  mu8::Diagnostic detail;
+  mu8::Model opened;
+  const mu8::Status status =
+      mu8::Model::Open({static_cast<const std::byte*>(bytes), size}, &opened, &detail);
+  if (status == mu8::Status::kOk) new (model->storage) mu8::Model(opened);
+  return Return(status, detail, diagnostic);
+}
+
+size_t mu8_model_input_size(const mu8_model* model) { return AsModel(model)->input_size(); }
+uint32_t mu8_model_class_count(const mu8_model* model) { return AsModel(model)->class_count(); }
+
+size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {
+  return mu8::ArenaBytes(*AsModel(model), Options(*options));
+}
+
+std::int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
+                                size_t arena_bytes, mu8_session* session,
+                                mu8_diagnostic* diagnostic) {
+  mu8::Diagnostic detail;
+  mu8::Session created;
+  const mu8::Status status =
+      mu8::Session::Create(*AsModel(model), Options(*options),
+                           {static_cast<std::byte*>(arena), arena_bytes}, &created, &detail);
+  if (status == mu8::Status::kOk) new (session->storage) mu8::Session(created);
+  return Return(status, detail, diagnostic);
+}
+
+std::int32_t mu8_predict_u8(mu8_session* session, const uint8_t* images, size_t count,
+                            mu8_prediction* predictions, mu8_diagnostic* diagnostic) {
+  return Predict(session, images, count, predictions, diagnostic);
+}
+std::int32_t mu8_predict_f32(mu8_session* session, const float* images, size_t count,
+                             mu8_prediction* predictions, mu8_diagnostic* diagnostic) {
+  return Predict(session, images, count, predictions, diagnostic);
+}
+
+const char* mu8_status_text(std::int32_t status) {
+  return mu8::StatusText(static_cast<mu8::Status>(status));
+}
+
+size_t mu8_explain(const mu8_diagnostic* diagnostic, char* buffer, size_t buffer_bytes) {
+  const mu8::Diagnostic detail{static_cast<mu8::Status>(diagnostic->status),
+                               diagnostic->offset,
+                               diagnostic->layer,
+                               diagnostic->tensor,
+                               diagnostic->found,
+                               diagnostic->expected};
+  return mu8::Explain(detail, {buffer, buffer_bytes});
+}
+
+}  // extern "C"

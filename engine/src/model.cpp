@@ -1,0 +1,34 @@
+// Model: a validated file and the few facts about it that callers ask for.
+#include "formats/reader.h"
+#include "mu8/mu8.h"
+
+namespace mu8 {
+
+Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* diagnostic) {
+  format::View view;
+  const Status status = format::Open(bytes, &view, diagnostic);
+  if (status != Status::kOk) return status;
+  const format::TensorRecord input = view.tensor(0);
+  Model opened;
+  opened.data_ = bytes.data();
+  opened.size_ = bytes.size();
+  opened.input_height_ = input.height;
+  opened.input_width_ = input.width;
+  opened.input_channels_ = input.channels;
+  opened.class_count_ = view.model.class_count;
+  *model = opened;
+  return Status::kOk;
+}
+
+std::string_view Model::Metadata(std::string_view key) const {
+  if (data_ == nullptr) return {};
+  std::string_view value;
+  const format::View view = format::Reopen(bytes());
+  return format::FindMetadata(view, key, &value) ? value : std::string_view{};
+}
+
+std::string_view Model::label(std::uint32_t class_index) const {
+  return format::Line(Metadata("labels"), class_index);
+}
+
+}  // namespace mu8

@@ -1,0 +1,28 @@
+// From logits to a prediction with its uncertainty. Each pass adds to integer sums, so the order of
+// passes cannot matter (FORMAT.md section 10).
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "mu8/mu8.h"
+
+namespace mu8 {
+
+// Sums over passes for one image, in units of 2^-40 (T <= 2^16 passes stay below 2^57).
+struct Sums {
+  std::span<std::uint64_t> probability;  // [classes] sum of p
+  std::span<std::uint64_t> square;       // [classes] sum of p^2
+  std::uint64_t* entropy;                // sum of H(p), nats
+};
+
+void ClearSums(const Sums& sums);
+
+// Adds softmax(logits) of one pass. Logits are finite.
+void AddPass(std::span<const float> logits, const Sums& sums);
+
+// Fills everything but the logits' span. `mean` and `variance` are [classes].
+void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean,
+               std::span<float> variance, Prediction* prediction);
+
+}  // namespace mu8

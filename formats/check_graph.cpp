@@ -1,0 +1,325 @@
+// Stage two of Open: tensors and layers make sense together (FORMAT.md, 4 and 5). Afterwards every
+// address that a kernel forms lies inside the arena, and no layer overwrites a value still needed.
+#include "formats/check.h"
+
+namespace mu8::format {
+namespace {
+
+// Normal, finite, positive. Written on the bits so that no compiler flag can weaken it.
+bool IsPositiveNormal(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return bits >= 0x00800000U && bits < 0x7f800000U;
+}
+
+bool CheckTensor(const TensorRecord& tensor, std::uint64_t at, Checker* check) {
+  for (const std::uint32_t extent : {tensor.height, tensor.width, tensor.channels}) {
+    if (extent == 0 || extent > kMaxDimension) {
+      return check->Fail(Status::kTensorShape, at, extent, kMaxDimension);
+    }
+  }
+  const std::uint64_t row =
+      (std::uint64_t{tensor.pad_left} + tensor.width + tensor.pad_right) * tensor.channels;
+  if (tensor.row_stride < row) {
+    return check->Fail(Status::kTensorLayout, at + 12, tensor.row_stride, row);
+  }
+  const std::uint64_t bytes = TensorBytes(tensor);
+  if (tensor.bytes != bytes || bytes > kMaxTensorBytes) {
+    return check->Fail(Status::kTensorLayout, at + 28, tensor.bytes, bytes);
+  }
+  if (tensor.offset % kAlignment != 0 ||
+      std::uint64_t{tensor.offset} + tensor.bytes > check->view.model.activation_bytes) {
+    return check->Fail(Status::kTensorPlacement, at + 24, tensor.offset,
+                       check->view.model.activation_bytes);
+  }
+  if (!IsPositiveNormal(tensor.scale)) {
+    return check->Fail(Status::kTensorScale, at + 32, std::bit_cast<std::uint32_t>(tensor.scale),
+                       0);
+  }
+  for (const std::uint8_t reserved : tensor.reserved) {
+    if (reserved != 0) return check->Fail(Status::kReservedNotZero, at + 41, reserved, 0);
+  }
+  return true;
+}
+
+bool IsWeighted(OpCode op) { return op == OpCode::kConv2d || op == OpCode::kDense; }
+bool IsPool(OpCode op) { return op == OpCode::kMaxPool || op == OpCode::kAveragePool; }
+
+struct Operands {
+  TensorRecord input;
+  TensorRecord output;  // for the logits: 1 x 1 x output_channels, otherwise unused
+  bool logits;
+};
+
+// Every window lies inside the tensor with its physical padding (convolution: all taps are read),
+// or touches at least one real pixel (pools: padded taps are skipped).
+bool CheckWindow(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
+                 Checker* check) {
+  const TensorRecord& in = operands.input;
+  const TensorRecord& out = operands.output;
+  for (const std::uint16_t extent : {layer.kernel_h, layer.kernel_w, layer.stride_h, layer.stride_w,
+                                     layer.dilation_h, layer.dilation_w}) {
+    if (extent == 0 || extent > kMaxWindow) {
+      return check->Fail(Status::kWindow, at + 10, extent, kMaxWindow);
+    }
+  }
+  struct Axis {
+    std::uint64_t kernel, stride, dilation, pad, out, in, pad_before, pad_after;
+  };
+  const Axis axes[2] = {{layer.kernel_h, layer.stride_h, layer.dilation_h, layer.pad_top,
+                         out.height, in.height, in.pad_top, in.pad_bottom},
+                        {layer.kernel_w, layer.stride_w, layer.dilation_w, layer.pad_left,
+                         out.width, in.width, in.pad_left, in.pad_right}};
+  for (const Axis& axis : axes) {
+    const std::uint64_t last_start = (axis.out - 1) * axis.stride;
+    if (IsPool(static_cast<OpCode>(layer.op))) {
+      if (axis.dilation != 1) return check->Fail(Status::kWindow, at + 18, axis.dilation, 1);
+      if (axis.pad >= axis.kernel || last_start >= axis.in + axis.pad) {
+        return check->Fail(Status::kWindow, at + 22, axis.pad, axis.kernel);
+      }
+      continue;
+    }
+    const std::uint64_t reach = last_start + (axis.kernel - 1) * axis.dilation + 1;
+    if (axis.pad > axis.pad_before || reach > axis.pad + axis.in + axis.pad_after) {
+      return check->Fail(Status::kWindow, at + 22, axis.pad, axis.pad_before);
+    }
+  }
+  return true;
+}
+
+bool CheckConvolution(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
+                      Checker* check) {
+  const std::uint32_t channels = operands.input.channels;
+  if (layer.groups == 0 || channels % layer.groups != 0 ||
+      layer.output_channels % layer.groups != 0) {
+    return check->Fail(Status::kGroups, at + 28, layer.groups, channels);
+  }
+  if (!CheckWindow(layer, operands, at, check)) return false;
+  const bool whole_rows = layer.groups == 1 && layer.dilation_w == 1;
+  const std::uint32_t taps = std::uint32_t{layer.kernel_h} * layer.kernel_w;
+  const std::uint32_t runs = whole_rows ? layer.kernel_h : taps;
+  const std::uint32_t length =
+      whole_rows ? std::uint32_t{layer.kernel_w} * channels : channels / layer.groups;
+  if (layer.runs != runs || layer.run_length != length) {
+    return check->Fail(Status::kRunLayout, at + 36, layer.run_length, length);
+  }
+  return true;
+}
+
+// A dense layer reads its input as one vector: no padding, no gaps.
+bool CheckDense(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
+                Checker* check) {
+  const TensorRecord& in = operands.input;
+  const std::uint64_t row = std::uint64_t{in.width} * in.channels;
+  if (in.row_stride != row || in.pad_top != 0 || in.pad_left != 0 || in.pad_right != 0) {
+    return check->Fail(Status::kRunLayout, at + 4, in.row_stride, row);
+  }
+  if (layer.groups != 1) return check->Fail(Status::kGroups, at + 28, layer.groups, 1);
+  if (layer.runs != 1 || layer.run_length != in.height * row) {
+    return check->Fail(Status::kRunLayout, at + 36, layer.run_length, in.height * row);
+  }
+  const TensorRecord& out = operands.output;
+  if (out.height != 1 || out.width != 1) {
+    return check->Fail(Status::kOutputShape, at + 8, out.height, 1);
+  }
+  return true;
+}
+
+bool CheckPerChannel(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
+                     Checker* check) {
+  const TensorRecord& in = operands.input;
+  const TensorRecord& out = operands.output;
+  if (layer.output_channels != in.channels) {
+    return check->Fail(Status::kOutputShape, at + 32, layer.output_channels, in.channels);
+  }
+  if (IsPool(static_cast<OpCode>(layer.op))) {
+    if (!CheckWindow(layer, operands, at, check)) return false;
+  } else if (out.height != in.height || out.width != in.width) {
+    return check->Fail(Status::kOutputShape, at + 8, out.height, in.height);
+  }
+  const bool same = in.scale == out.scale && in.zero_point == out.zero_point;
+  if (static_cast<OpCode>(layer.op) == OpCode::kMaxPool && !same) {
+    return check->Fail(Status::kPoolQuantization, at + 8, out.zero_point, in.zero_point);
+  }
+  return true;
+}
+
+// Reserved fields, flags and bit widths that this version knows.
+bool CheckFields(const LayerRecord& layer, std::uint64_t at, Checker* check) {
+  const auto op = static_cast<OpCode>(layer.op);
+  for (const std::uint32_t reserved : layer.reserved) {
+    if (reserved != 0) return check->Fail(Status::kReservedNotZero, at + 52, reserved, 0);
+  }
+  const std::uint8_t flags = IsWeighted(op)               ? kLayerBayesian
+                             : op == OpCode::kAveragePool ? kLayerCountPadding
+                                                          : std::uint8_t{0};
+  if ((layer.flags & ~flags) != 0 || layer.input2 != kNoTensor) {
+    return check->Fail(Status::kReservedNotZero, at + 1, layer.flags, flags);
+  }
+  const bool bayesian = (layer.flags & kLayerBayesian) != 0;
+  const std::uint32_t sigma = layer.sigma_bits;
+  const bool known_sigma =
+      sigma == 0 || (bayesian && (sigma == 1 || sigma == 2 || sigma == 4 || sigma == 8));
+  if (layer.mu_bits != (IsWeighted(op) ? 8 : 0) || !known_sigma) {
+    return check->Fail(Status::kBitWidth, at + 2, layer.mu_bits, 8);
+  }
+  if (layer.clamp_min > layer.clamp_max) {
+    return check->Fail(Status::kClamp, at + 26, layer.clamp_min, layer.clamp_max);
+  }
+  return true;
+}
+
+bool CheckShapes(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
+                 Checker* check) {
+  if (layer.output_channels == 0 || layer.output_channels > kMaxDimension ||
+      layer.output_channels != operands.output.channels) {
+    return check->Fail(Status::kOutputShape, at + 32, layer.output_channels,
+                       operands.output.channels);
+  }
+  switch (static_cast<OpCode>(layer.op)) {
+    case OpCode::kConv2d:
+      return CheckConvolution(layer, operands, at, check);
+    case OpCode::kDense:
+      return CheckDense(layer, operands, at, check);
+    case OpCode::kMaxPool:
+    case OpCode::kAveragePool:
+    case OpCode::kLookup:
+      return CheckPerChannel(layer, operands, at, check);
+  }
+  return check->Fail(Status::kUnknownOperator, at, layer.op, 0);
+}
+
+// The values alive while a layer runs. Sixty-four of them at most, so that the check needs no heap
+// and stays linear.
+struct LiveTensors {
+  std::uint32_t count = 0;
+  std::uint16_t index[kMaxLiveTensors];
+
+  bool Contains(std::uint16_t tensor) const {
+    for (std::uint32_t i = 0; i < count; ++i) {
+      if (index[i] == tensor) return true;
+    }
+    return false;
+  }
+  void Remove(std::uint32_t position) { index[position] = index[--count]; }
+};
+
+// Adds the value that a layer writes; it may not touch the memory of any value alive.
+bool AddLive(std::uint16_t added, LiveTensors* live, Checker* check) {
+  const TensorRecord tensor = check->view.tensor(added);
+  check->tensor = added;
+  for (std::uint32_t i = 0; i < live->count; ++i) {
+    const TensorRecord other = check->view.tensor(live->index[i]);
+    if (tensor.offset < std::uint64_t{other.offset} + other.bytes &&
+        other.offset < std::uint64_t{tensor.offset} + tensor.bytes) {
+      return check->Fail(Status::kTensorOverlap, check->view.tensor_offset(added) + 24,
+                         tensor.offset, live->index[i]);
+    }
+  }
+  if (live->count == kMaxLiveTensors) {
+    return check->Fail(Status::kTooManyLiveTensors, check->view.tensor_offset(added),
+                       live->count + 1, kMaxLiveTensors);
+  }
+  live->index[live->count++] = added;
+  check->tensor = -1;
+  return true;
+}
+
+// Forgets the values that layer `layer` read for the last time. The input (tensor 0) stays: every
+// pass reads it again.
+void RetireLive(const View& view, std::uint32_t layer, LiveTensors* live) {
+  for (std::uint32_t i = live->count; i > 0; --i) {
+    const std::uint16_t index = live->index[i - 1];
+    if (index != 0 && view.tensor(index).last_layer <= layer) live->Remove(i - 1);
+  }
+}
+
+// Layer i writes the tensor whose first_layer is i; tensors are numbered in the order of their
+// layers, so tensor i + 1 belongs to layer i and the last layer writes the logits.
+bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
+  const View& view = check->view;
+  const std::uint64_t at = view.layer_offset(index);
+  const LayerRecord layer = view.layer(index);
+  const bool last = index + 1 == view.layer_count();
+  if (layer.op < static_cast<std::uint8_t>(OpCode::kConv2d) ||
+      layer.op > static_cast<std::uint8_t>(OpCode::kLookup)) {
+    return check->Fail(Status::kUnknownOperator, at, layer.op,
+                       static_cast<std::uint8_t>(OpCode::kLookup));
+  }
+  const std::uint16_t output = last ? kNoTensor : static_cast<std::uint16_t>(index + 1);
+  if (layer.output != output)
+    return check->Fail(Status::kOperandIndex, at + 8, layer.output, output);
+  if (!live->Contains(layer.input)) {
+    return check->Fail(Status::kOperandIndex, at + 4, layer.input, index);
+  }
+  if (last && !IsWeighted(static_cast<OpCode>(layer.op))) {
+    return check->Fail(Status::kUnknownOperator, at, layer.op,
+                       static_cast<std::uint8_t>(OpCode::kDense));
+  }
+  Operands operands{view.tensor(layer.input), {}, last};
+  if (last) {
+    operands.output.height = operands.output.width = 1;
+    operands.output.channels = layer.output_channels;
+  } else {
+    operands.output = view.tensor(output);
+    if (operands.output.first_layer != index || operands.output.last_layer <= index ||
+        operands.output.last_layer >= view.layer_count()) {
+      return check->Fail(Status::kTensorLifetime, view.tensor_offset(output) + 36,
+                         operands.output.first_layer, index);
+    }
+  }
+  if (operands.input.last_layer < index) {
+    return check->Fail(Status::kTensorLifetime, view.tensor_offset(layer.input) + 38,
+                       operands.input.last_layer, index);
+  }
+  if (!CheckFields(layer, at, check) || !CheckShapes(layer, operands, at, check)) return false;
+  if (!last && !AddLive(output, live, check)) return false;
+  RetireLive(view, index, live);
+  return true;
+}
+
+}  // namespace
+
+bool CheckTensors(Checker* check) {
+  const View& view = check->view;
+  std::uint64_t end = 0;
+  for (std::uint32_t i = 0; i < view.tensor_count(); ++i) {
+    check->tensor = static_cast<std::int32_t>(i);
+    const TensorRecord tensor = view.tensor(i);
+    if (!CheckTensor(tensor, view.tensor_offset(i), check)) return false;
+    const std::uint64_t tensor_end = std::uint64_t{tensor.offset} + tensor.bytes;
+    if (tensor_end > end) end = tensor_end;
+  }
+  check->tensor = -1;
+  if (view.model.activation_bytes != end) {
+    return check->Fail(Status::kActivationBytes, 0, view.model.activation_bytes, end);
+  }
+  const std::uint64_t table_bytes = std::uint64_t{256} * view.tensor(0).channels;
+  if (view.input_table.bytes != table_bytes) {
+    return check->Fail(Status::kSectionSize, view.input_table.offset, view.input_table.bytes,
+                       table_bytes);
+  }
+  return true;
+}
+
+bool CheckLayers(Checker* check) {
+  const View& view = check->view;
+  if (view.tensor_count() != view.layer_count()) {
+    return check->Fail(Status::kRecordCount, view.tensors.offset, view.tensor_count(),
+                       view.layer_count());
+  }
+  const TensorRecord input = view.tensor(0);
+  if (input.first_layer != kNoTensor || input.last_layer >= view.layer_count()) {
+    return check->Fail(Status::kTensorLifetime, view.tensor_offset(0) + 36, input.first_layer,
+                       kNoTensor);
+  }
+  LiveTensors live;
+  live.index[live.count++] = 0;
+  for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
+    check->layer = static_cast<std::int32_t>(i);
+    if (!CheckLayer(i, &live, check)) return false;
+  }
+  check->layer = -1;
+  return true;
+}
+
+}  // namespace mu8::format

@@ -1,0 +1,88 @@
+// Metadata: u32 count, then per pair u16 key bytes, u16 zero, u32 value bytes, key, value
+// (FORMAT.md section 7). Keys are sorted and unique.
+#include "formats/check.h"
+
+namespace mu8::format {
+namespace {
+
+struct Pair {
+  std::string_view key;
+  std::string_view value;
+};
+constexpr std::uint64_t kPairHeaderBytes = 8;
+
+// Reads the pair at `offset` (from the file's start) and moves on; false if it leaves the section.
+bool NextPair(const View& view, std::uint64_t* offset, Pair* pair) {
+  const std::uint64_t end = view.metadata.offset + view.metadata.bytes;
+  if (end - *offset < kPairHeaderBytes) return false;
+  const auto key_bytes = view.Load<std::uint16_t>(*offset);
+  const auto zero = view.Load<std::uint16_t>(*offset + 2);
+  const auto value_bytes = view.Load<std::uint32_t>(*offset + 4);
+  const std::uint64_t bytes = std::uint64_t{key_bytes} + value_bytes;
+  if (zero != 0 || key_bytes == 0 || end - *offset - kPairHeaderBytes < bytes) return false;
+  const auto* text = reinterpret_cast<const char*>(view.Bytes(*offset + kPairHeaderBytes));
+  *pair = {{text, key_bytes}, {text + key_bytes, value_bytes}};
+  *offset += kPairHeaderBytes + bytes;
+  return true;
+}
+
+}  // namespace
+
+bool CheckMetadata(Checker* check) {
+  const View& view = check->view;
+  check->layer = check->tensor = -1;
+  if (view.metadata.bytes < 4) {
+    return check->Fail(Status::kMetadata, view.metadata.offset, view.metadata.bytes, 4);
+  }
+  const auto count = view.Load<std::uint32_t>(view.metadata.offset);
+  std::uint64_t offset = view.metadata.offset + 4;
+  std::string_view previous;
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint64_t start = offset;
+    Pair pair;
+    if (!NextPair(view, &offset, &pair) || pair.key <= previous) {
+      return check->Fail(Status::kMetadata, start, i, count);
+    }
+    previous = pair.key;
+  }
+  const std::uint64_t end = view.metadata.offset + view.metadata.bytes;
+  if (offset != end) return check->Fail(Status::kMetadata, offset, offset, end);
+  return true;
+}
+
+std::uint32_t MetadataCount(const View& view) {
+  return view.Load<std::uint32_t>(view.metadata.offset);
+}
+
+void MetadataAt(const View& view, std::uint32_t index, std::string_view* key,
+                std::string_view* value) {
+  std::uint64_t offset = view.metadata.offset + 4;
+  Pair pair;
+  for (std::uint32_t i = 0; i <= index; ++i) NextPair(view, &offset, &pair);
+  *key = pair.key;
+  *value = pair.value;
+}
+
+bool FindMetadata(const View& view, std::string_view key, std::string_view* value) {
+  std::uint64_t offset = view.metadata.offset + 4;
+  Pair pair;
+  for (std::uint32_t i = MetadataCount(view); i > 0; --i) {
+    NextPair(view, &offset, &pair);
+    if (pair.key == key) {
+      *value = pair.value;
+      return true;
+    }
+  }
+  return false;
+}
+
+std::string_view Line(std::string_view text, std::uint32_t index) {
+  for (; index > 0; --index) {
+    const std::size_t end = text.find('\n');
+    if (end == std::string_view::npos) return {};
+    text.remove_prefix(end + 1);
+  }
+  return text.substr(0, text.find('\n'));
+}
+
+}  // namespace mu8::format

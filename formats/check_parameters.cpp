@@ -1,0 +1,188 @@
+// Stage three of Open: every layer's parameters are where the shapes say, its integers are in range
+// and its int32 accumulators cannot overflow (FORMAT.md, 6 and 8).
+#include "formats/check.h"
+
+namespace mu8::format {
+namespace {
+
+constexpr std::uint64_t kMaxAccumulator = (std::uint64_t{1} << 31) - 1;
+constexpr std::int32_t kMaxEpsilon = 127;
+
+bool IsNormal(float value) {
+  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
+  return bits >= 0x00800000U && bits < 0x7f800000U;
+}
+
+struct WeightedLayer {
+  LayerRecord record;
+  PanelLayout panels;
+  ParameterLayout layout;
+  std::uint64_t at;         // file offset of the parameters
+  float accumulator_scale;  // s_x / s_y; s_x alone for the logits
+  bool bayesian;
+};
+
+// Multipliers are normal; those of u8 outputs lie below 1.
+bool CheckScales(const WeightedLayer& layer, std::uint32_t slot, Checker* check) {
+  const std::uint64_t at = layer.at + layer.layout.weight_scale + slot * 4;
+  const float scale = check->view.Load<float>(at);
+  const float multiplier = scale * layer.accumulator_scale;
+  const bool logits = layer.record.output == kNoTensor;
+  if (!IsNormal(scale) || !IsNormal(multiplier) || (!logits && multiplier >= 1.0F)) {
+    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(scale), 0);
+  }
+  return true;
+}
+
+// 255 * 127 * K + max|b| < 2^31 (FORMAT.md 6.4): no sum of products can overflow.
+bool CheckBias(const WeightedLayer& layer, std::uint32_t slot, Checker* check) {
+  const View& view = check->view;
+  const std::uint64_t at = layer.at + layer.layout.bias_mu + slot * 4;
+  const std::int64_t mu = view.Load<std::int32_t>(at);
+  std::int64_t bound = mu < 0 ? -mu : mu;
+  if (layer.bayesian) {
+    const std::int64_t level =
+        view.Load<std::uint16_t>(layer.at + layer.layout.bias_level + slot * 2);
+    const std::uint8_t shift = *view.Bytes(layer.at + layer.layout.bias_shift + slot);
+    bound += ((level * kMaxEpsilon) >> shift) + 1;
+  }
+  bound += std::int64_t{255} * 127 * layer.panels.inputs;
+  if (bound > static_cast<std::int64_t>(kMaxAccumulator)) {
+    return check->Fail(Status::kAccumulatorOverflow, at, static_cast<std::uint64_t>(bound),
+                       kMaxAccumulator);
+  }
+  return true;
+}
+
+bool CheckShifts(const WeightedLayer& layer, Checker* check) {
+  const std::uint64_t begin = layer.at + layer.layout.bias_shift;
+  const std::uint64_t end = layer.at + layer.layout.codebook;
+  for (std::uint64_t at = begin; at < end; ++at) {
+    const std::uint8_t shift = *check->view.Bytes(at);
+    if (shift < 1 || shift > 15) return check->Fail(Status::kShift, at, shift, 15);
+  }
+  return true;
+}
+
+// No weight is -128, and padded inputs weigh nothing: they stand against bytes of the next pixel.
+bool CheckPanel(const WeightedLayer& layer, std::uint32_t panel, Checker* check) {
+  const std::uint64_t at = layer.at + layer.layout.mu + layer.panels.panel_offset(panel);
+  const std::uint8_t* mu = check->view.Bytes(at);
+  const std::uint64_t bytes = layer.panels.panel_bytes(panel);
+  for (std::uint64_t i = 0; i < bytes; ++i) {
+    if (mu[i] == 0x80) return check->Fail(Status::kMuRange, at + i, 0x80, 0x81);
+  }
+  const std::uint32_t padding = layer.panels.padded_run - layer.panels.run_length;
+  const std::uint64_t group_bytes = std::uint64_t{layer.panels.width(panel)} * 4;
+  const std::uint32_t run_groups = layer.panels.padded_run / 4;
+  for (std::uint32_t run = 0; padding != 0 && run < layer.panels.runs; ++run) {
+    const std::uint64_t group = (std::uint64_t{run} * run_groups + run_groups - 1) * group_bytes;
+    for (std::uint64_t i = 0; i < group_bytes; ++i) {
+      if (i % 4 >= 4 - padding && mu[group + i] != 0) {
+        return check->Fail(Status::kPaddingWeight, at + group + i, mu[group + i], 0);
+      }
+    }
+  }
+  return true;
+}
+
+float AccumulatorScale(const View& view, const LayerRecord& record) {
+  const float input_scale = view.tensor(record.input).scale;
+  if (record.output == kNoTensor) return input_scale;
+  return input_scale / view.tensor(record.output).scale;
+}
+
+bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) {
+  WeightedLayer layer{record, MakePanelLayout(record), {}, at, 0.0F, false};
+  layer.bayesian = (record.flags & kLayerBayesian) != 0;
+  layer.layout = MakeParameterLayout(layer.panels, layer.bayesian, record.sigma_bits);
+  layer.accumulator_scale = AccumulatorScale(check->view, record);
+  if (layer.bayesian && !CheckShifts(layer, check)) return false;
+  for (std::uint32_t panel = 0; panel < layer.panels.panel_count(); ++panel) {
+    for (std::uint32_t c = 0; c < layer.panels.channels(panel); ++c) {
+      const std::uint32_t slot = layer.panels.slot(panel) + c;
+      if (!CheckScales(layer, slot, check) || !CheckBias(layer, slot, check)) return false;
+    }
+    if (!CheckPanel(layer, panel, check)) return false;
+  }
+  return true;
+}
+
+bool CheckAveragePool(const LayerRecord& record, std::uint64_t at, Checker* check) {
+  const float ratio = AccumulatorScale(check->view, record);
+  const float area = static_cast<float>(std::uint32_t{record.kernel_h} * record.kernel_w);
+  if (!IsNormal(ratio) || !IsNormal(ratio / area) || ratio / area > 1.0F) {
+    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(ratio), 0);
+  }
+  return true;
+}
+
+// The bytes that a layer's parameters must have. Shapes have been checked: no overflow.
+std::uint64_t ExpectedBytes(const LayerRecord& layer) {
+  switch (static_cast<OpCode>(layer.op)) {
+    case OpCode::kConv2d:
+    case OpCode::kDense:
+      return MakeParameterLayout(MakePanelLayout(layer), (layer.flags & kLayerBayesian) != 0,
+                                 layer.sigma_bits)
+          .bytes;
+    case OpCode::kLookup:
+      return kLookupBytes;
+    case OpCode::kMaxPool:
+    case OpCode::kAveragePool:
+      break;
+  }
+  return 0;
+}
+
+bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
+  const View& view = check->view;
+  const LayerRecord last = view.layer(view.layer_count() - 1);
+  if (view.model.class_count != last.output_channels) {
+    return check->Fail(Status::kClassCount, 0, view.model.class_count, last.output_channels);
+  }
+  if (view.model.panel_bytes != panel_bytes) {
+    return check->Fail(Status::kPanelBytes, 0, view.model.panel_bytes, panel_bytes);
+  }
+  const std::uint64_t arena =
+      MakeArenaLayout(view.model, MakePanelLayout(last).padded_channels, 1, 0).bytes;
+  if (view.model.arena_bytes != arena) {
+    return check->Fail(Status::kArenaBytes, 0, view.model.arena_bytes, arena);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool CheckParameters(Checker* check) {
+  const View& view = check->view;
+  std::uint64_t end = 0;
+  std::uint64_t panel_bytes = 0;
+  for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
+    check->layer = static_cast<std::int32_t>(i);
+    const LayerRecord record = view.layer(i);
+    const std::uint64_t bytes = ExpectedBytes(record);
+    if (record.parameter_offset != end || record.parameter_bytes != bytes ||
+        end + bytes > view.parameters.bytes) {
+      return check->Fail(Status::kParameterLayout, view.layer_offset(i) + 44,
+                         record.parameter_bytes, bytes);
+    }
+    const std::uint64_t at = view.parameters.offset + end;
+    const auto op = static_cast<OpCode>(record.op);
+    if (op == OpCode::kConv2d || op == OpCode::kDense) {
+      if (!CheckWeighted(record, at, check)) return false;
+      const std::uint64_t panel = MakePanelLayout(record).panel_bytes(0);
+      if ((record.flags & kLayerBayesian) != 0 && panel > panel_bytes) panel_bytes = panel;
+    } else if (op == OpCode::kAveragePool && !CheckAveragePool(record, at, check)) {
+      return false;
+    }
+    end += bytes;
+  }
+  check->layer = -1;
+  if (end != view.parameters.bytes) {
+    return check->Fail(Status::kParameterLayout, view.parameters.offset, view.parameters.bytes,
+                       end);
+  }
+  return CheckTotals(panel_bytes, check);
+}
+
+}  // namespace mu8::format

@@ -1,0 +1,297 @@
+// The .mu8 file as records and sizes: the C++ twin of FORMAT.md, which is normative.
+// Everything here is plain data and arithmetic; reader.h validates, writer.h writes.
+// All fields are little-endian; records have no implicit padding (asserted below).
+#pragma once
+
+#include <array>
+#include <bit>
+#include <cstddef>
+#include <cstdint>
+
+namespace mu8::format {
+
+static_assert(std::endian::native == std::endian::little, ".mu8 files are little-endian");
+
+// 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
+inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
+inline constexpr std::uint16_t kVersionMajor = 1;
+inline constexpr std::uint16_t kVersionMinor = 0;
+inline constexpr std::uint32_t kEndianMark = 0x01020304;
+inline constexpr std::uint64_t kAlignment = 64;
+
+// Limits come before arithmetic: with them no product below exceeds 2^62.
+inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 31;
+inline constexpr std::uint32_t kMaxSections = 16;
+inline constexpr std::uint32_t kMaxTensors = 4096;
+inline constexpr std::uint32_t kMaxLayers = 4096;
+inline constexpr std::uint32_t kMaxLiveTensors = 64;
+inline constexpr std::uint32_t kMaxDimension = 65535;
+inline constexpr std::uint32_t kMaxWindow = 1024;
+inline constexpr std::uint64_t kMaxTensorBytes = std::uint64_t{1} << 30;
+
+inline constexpr std::uint16_t kNoTensor = 0xffff;
+inline constexpr std::uint32_t kPanelChannels = 16;
+// A run is read in groups of 4 bytes, so the last one may read 3 bytes past its tensor's last row.
+// 64 leaves room for kernels that load a whole register of activations.
+inline constexpr std::uint32_t kTensorTailBytes = 64;
+
+enum class SectionId : std::uint32_t {
+  kModel = 1,
+  kTensors = 2,
+  kLayers = 3,
+  kInputTable = 4,
+  kParameters = 5,
+  kMetadata = 6,
+};
+
+enum class OpCode : std::uint8_t {
+  kConv2d = 1,
+  kDense = 2,
+  kMaxPool = 3,
+  kAveragePool = 4,
+  kLookup = 5,
+};
+
+struct FileHeader {
+  std::array<std::uint8_t, 8> magic;
+  std::uint16_t version_major;
+  std::uint16_t version_minor;
+  std::uint32_t endian_mark;
+  std::uint64_t file_bytes;
+  std::uint32_t section_count;
+  std::array<std::uint32_t, 8> reserved;
+  std::uint32_t header_crc;  // CRC-32C of bytes 0..59 and of the section table
+};
+static_assert(sizeof(FileHeader) == 64);
+
+struct SectionRecord {
+  std::uint32_t id;
+  std::uint32_t flags;  // bit 0: a reader that does not know the id must reject the file
+  std::uint64_t offset;
+  std::uint64_t bytes;
+  std::uint32_t crc;  // CRC-32C of the section's bytes, padding excluded
+  std::uint32_t reserved;
+};
+static_assert(sizeof(SectionRecord) == 32);
+inline constexpr std::uint32_t kSectionRequired = 1;
+
+struct ModelRecord {
+  std::uint32_t class_count;
+  std::uint32_t panel_bytes;       // scratch for the largest sampled panel
+  std::uint64_t activation_bytes;  // all tensors of one image
+  std::uint64_t arena_bytes;       // ArenaBytes for batch 1 without logits
+  std::array<std::uint32_t, 10> reserved;
+};
+static_assert(sizeof(ModelRecord) == 64);
+
+// A u8 activation, NHWC, x_real = scale * (q - zero_point). Its first pixel is at
+// offset + pad_top * row_stride + pad_left * channels of the image's activation memory.
+struct TensorRecord {
+  std::uint32_t height, width, channels;
+  std::uint32_t row_stride;  // bytes; >= (pad_left + width + pad_right) * channels
+  std::uint16_t pad_top, pad_bottom, pad_left, pad_right;
+  std::uint32_t offset;  // multiple of 64
+  std::uint32_t bytes;   // TensorBytes
+  float scale;
+  std::uint16_t first_layer;  // the layer that writes it; 0xffff for the input (tensor 0)
+  std::uint16_t last_layer;   // the last layer that reads it
+  std::uint8_t zero_point;
+  std::array<std::uint8_t, 7> reserved;
+};
+static_assert(sizeof(TensorRecord) == 48);
+
+struct LayerRecord {
+  std::uint8_t op;
+  std::uint8_t flags;  // kLayerBayesian, kLayerCountPadding
+  std::uint8_t mu_bits;
+  std::uint8_t sigma_bits;
+  std::uint16_t input;
+  std::uint16_t input2;  // kNoTensor
+  std::uint16_t output;  // kNoTensor: the logits
+  std::uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
+  std::uint8_t clamp_min, clamp_max;  // bounds of the stored output value
+  std::uint32_t groups;
+  std::uint32_t output_channels;
+  std::uint32_t runs;              // contiguous pieces of input that one output value reads
+  std::uint32_t run_length;        // bytes of each; stored panels round it up to 4
+  std::uint32_t parameter_offset;  // in the parameter section, multiple of 64
+  std::uint32_t parameter_bytes;
+  std::array<std::uint32_t, 19> reserved;
+};
+static_assert(sizeof(LayerRecord) == 128);
+inline constexpr std::uint8_t kLayerBayesian = 1;
+inline constexpr std::uint8_t kLayerCountPadding = 2;
+
+constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t unit) {
+  return (value + unit - 1) / unit * unit;
+}
+
+// Bytes that a tensor occupies in one image's activation memory.
+constexpr std::uint64_t TensorBytes(const TensorRecord& tensor) {
+  const std::uint64_t rows = std::uint64_t{tensor.pad_top} + tensor.height + tensor.pad_bottom;
+  return RoundUp(rows * tensor.row_stride + kTensorTailBytes, kAlignment);
+}
+
+// How a convolution's or dense layer's weights are cut into panels (FORMAT.md section 6).
+// A panel holds `width` output channels: for each group of 4 consecutive inputs, for each channel,
+// the 4 weights. All panels of a group have width 16 except perhaps the last: 4, 8 or 16.
+struct PanelLayout {
+  std::uint32_t groups;
+  std::uint32_t group_channels;  // output channels of one group
+  std::uint32_t panels_per_group;
+  std::uint32_t last_width;       // width of a group's last panel
+  std::uint32_t padded_channels;  // parameter slots of the whole layer
+  std::uint32_t runs;
+  std::uint32_t run_length;
+  std::uint32_t padded_run;  // run_length rounded up to 4
+  std::uint32_t inputs;      // K = runs * padded_run
+
+  constexpr std::uint32_t panel_count() const { return groups * panels_per_group; }
+  constexpr bool is_last(std::uint32_t panel) const {
+    return panel % panels_per_group == panels_per_group - 1;
+  }
+  constexpr std::uint32_t width(std::uint32_t panel) const {
+    return is_last(panel) ? last_width : kPanelChannels;
+  }
+  // First parameter slot of a panel, and the real channels among its `width` slots.
+  constexpr std::uint32_t slot(std::uint32_t panel) const {
+    return panel / panels_per_group * slots_per_group() + panel % panels_per_group * kPanelChannels;
+  }
+  constexpr std::uint32_t channel(std::uint32_t panel) const {
+    return panel / panels_per_group * group_channels + panel % panels_per_group * kPanelChannels;
+  }
+  constexpr std::uint32_t channels(std::uint32_t panel) const {
+    return is_last(panel) ? group_channels - (panels_per_group - 1) * kPanelChannels
+                          : kPanelChannels;
+  }
+  constexpr std::uint32_t slots_per_group() const {
+    return (panels_per_group - 1) * kPanelChannels + last_width;
+  }
+  // Bytes of one panel's mu, rounded up to whole 64-byte blocks of noise.
+  constexpr std::uint64_t panel_bytes(std::uint32_t panel) const {
+    return RoundUp(std::uint64_t{width(panel)} * inputs, kAlignment);
+  }
+  // Byte offset of a panel's mu from the first panel's.
+  constexpr std::uint64_t panel_offset(std::uint32_t panel) const {
+    const std::uint64_t full = RoundUp(std::uint64_t{kPanelChannels} * inputs, kAlignment);
+    const std::uint64_t last = RoundUp(std::uint64_t{last_width} * inputs, kAlignment);
+    const std::uint64_t group_bytes = (panels_per_group - 1) * full + last;
+    return panel / panels_per_group * group_bytes + panel % panels_per_group * full;
+  }
+  constexpr std::uint64_t mu_bytes() const { return panel_offset(panel_count()); }
+};
+
+constexpr PanelLayout MakePanelLayout(const LayerRecord& layer) {
+  PanelLayout layout{};
+  layout.groups = layer.groups;
+  layout.group_channels = layer.output_channels / layer.groups;
+  layout.panels_per_group = (layout.group_channels + kPanelChannels - 1) / kPanelChannels;
+  const std::uint32_t last = layout.group_channels - (layout.panels_per_group - 1) * kPanelChannels;
+  layout.last_width = last <= 4 ? 4 : last <= 8 ? 8 : kPanelChannels;
+  layout.padded_channels = layout.groups * layout.slots_per_group();
+  layout.runs = layer.runs;
+  layout.run_length = layer.run_length;
+  layout.padded_run = static_cast<std::uint32_t>(RoundUp(layer.run_length, 4));
+  layout.inputs = layout.runs * layout.padded_run;
+  return layout;
+}
+
+// Byte offset, from the first panel's mu, of the weight of output channel `channel` for input
+// `input` of run `run`.
+constexpr std::uint64_t WeightOffset(const PanelLayout& panels, std::uint32_t channel,
+                                     std::uint32_t run, std::uint32_t input) {
+  const std::uint32_t in_group = channel % panels.group_channels;
+  const std::uint32_t panel =
+      channel / panels.group_channels * panels.panels_per_group + in_group / kPanelChannels;
+  const std::uint64_t position = std::uint64_t{run} * panels.padded_run + input;
+  return panels.panel_offset(panel) +
+         (position / 4 * panels.width(panel) + in_group % kPanelChannels) * 4 + position % 4;
+}
+
+// The parameter slot of an output channel.
+constexpr std::uint32_t SlotOf(const PanelLayout& panels, std::uint32_t channel) {
+  return channel / panels.group_channels * panels.slots_per_group() +
+         channel % panels.group_channels;
+}
+
+// Byte offsets of a layer's arrays from the start of its parameters (FORMAT.md section 6).
+// Arrays that a layer does not have are empty.
+struct ParameterLayout {
+  std::uint64_t weight_scale;  // f32 [slots]
+  std::uint64_t bias_mu;       // s32 [slots]
+  std::uint64_t bias_level;    // u16 [slots]
+  std::uint64_t bias_shift;    // u8 [slots]
+  std::uint64_t shift;         // u8 [slots]
+  std::uint64_t codebook;      // u8: [1|2|4][slots] for 0, 1, 2 bits; [panels][16] for 4 bits
+  std::uint64_t mu;            // s8 panels
+  std::uint64_t sigma;         // packed panels, mu_bytes * sigma_bits / 8
+  std::uint64_t bytes;         // multiple of 64
+};
+
+constexpr std::uint64_t CodebookBytes(const PanelLayout& panels, std::uint32_t sigma_bits) {
+  switch (sigma_bits) {
+    case 0:
+    case 1:
+    case 2:
+      return (std::uint64_t{1} << sigma_bits) * panels.padded_channels;
+    case 4:
+      return std::uint64_t{16} * panels.panel_count();
+    default:
+      return 0;
+  }
+}
+
+constexpr ParameterLayout MakeParameterLayout(const PanelLayout& panels, bool bayesian,
+                                              std::uint32_t sigma_bits) {
+  const std::uint64_t slots = panels.padded_channels;
+  ParameterLayout layout{};
+  layout.weight_scale = 0;
+  layout.bias_mu = slots * 4;
+  layout.bias_level = slots * 8;
+  layout.bias_shift = layout.bias_level + (bayesian ? slots * 2 : 0);
+  layout.shift = layout.bias_shift + (bayesian ? slots : 0);
+  layout.codebook = layout.shift + (bayesian ? slots : 0);
+  const std::uint64_t codebook_bytes = bayesian ? CodebookBytes(panels, sigma_bits) : 0;
+  layout.mu = RoundUp(layout.codebook + codebook_bytes, kAlignment);
+  layout.sigma = layout.mu + panels.mu_bytes();
+  const std::uint64_t sigma_bytes = bayesian ? panels.mu_bytes() * sigma_bits / 8 : 0;
+  layout.bytes = RoundUp(layout.sigma + sigma_bytes, kAlignment);
+  return layout;
+}
+
+inline constexpr std::uint64_t kLookupBytes = 256;
+
+// What a session needs (FORMAT.md section 8). The arena of batch B is cut in this order; every part
+// starts at a multiple of 64.
+struct ArenaLayout {
+  std::uint64_t activations;   // u8 [B][activation_bytes]
+  std::uint64_t panel;         // s8 [panel_bytes]
+  std::uint64_t accumulators;  // s32 [B][slots of the last layer]
+  std::uint64_t sum;           // u64 [B][classes], probabilities in units of 2^-40
+  std::uint64_t sum_squares;   // u64 [B][classes]
+  std::uint64_t entropy;       // u64 [B], expected entropy
+  std::uint64_t mean;          // f32 [B][classes]
+  std::uint64_t variance;      // f32 [B][classes]
+  std::uint64_t logits;        // f32 [T][B][classes] when kept
+  std::uint64_t bytes;
+};
+
+constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t logit_slots,
+                                      std::uint32_t batch, std::uint32_t kept_logit_passes) {
+  const std::uint64_t b = batch;
+  const std::uint64_t classes = model.class_count;
+  ArenaLayout layout{};
+  layout.activations = 0;
+  layout.panel = b * model.activation_bytes;
+  layout.accumulators = layout.panel + RoundUp(model.panel_bytes, kAlignment);
+  layout.sum = layout.accumulators + RoundUp(b * logit_slots * 4, kAlignment);
+  layout.sum_squares = layout.sum + RoundUp(b * classes * 8, kAlignment);
+  layout.entropy = layout.sum_squares + RoundUp(b * classes * 8, kAlignment);
+  layout.mean = layout.entropy + RoundUp(b * 8, kAlignment);
+  layout.variance = layout.mean + RoundUp(b * classes * 4, kAlignment);
+  layout.logits = layout.variance + RoundUp(b * classes * 4, kAlignment);
+  layout.bytes = layout.logits + RoundUp(kept_logit_passes * b * classes * 4, kAlignment);
+  return layout;
+}
+
+}  // namespace mu8::format

@@ -1,0 +1,82 @@
+// Opens a .mu8 file in place: no copy, no heap, no exceptions. The bytes are untrusted; Open checks
+// every rule of FORMAT.md in time linear in the file's size, and a View that it returned is safe to
+// execute. Checks are ordinary code, never assert: they hold in release builds.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+
+#include "formats/layout.h"
+#include "mu8/status.h"
+
+namespace mu8::format {
+
+struct SectionView {
+  std::uint64_t offset = 0;
+  std::uint64_t bytes = 0;
+};
+
+// A validated file. Records are copied out by value, so no alignment or aliasing rule is bent.
+struct View {
+  const std::byte* data = nullptr;
+  std::uint64_t file_bytes = 0;
+  SectionView tensors, layers, input_table, parameters, metadata;
+  ModelRecord model{};
+
+  std::uint32_t tensor_count() const {
+    return static_cast<std::uint32_t>(tensors.bytes / sizeof(TensorRecord));
+  }
+  std::uint32_t layer_count() const {
+    return static_cast<std::uint32_t>(layers.bytes / sizeof(LayerRecord));
+  }
+  std::uint64_t tensor_offset(std::uint32_t index) const {
+    return tensors.offset + std::uint64_t{index} * sizeof(TensorRecord);
+  }
+  std::uint64_t layer_offset(std::uint32_t index) const {
+    return layers.offset + std::uint64_t{index} * sizeof(LayerRecord);
+  }
+  TensorRecord tensor(std::uint32_t index) const {
+    return Load<TensorRecord>(tensor_offset(index));
+  }
+  LayerRecord layer(std::uint32_t index) const { return Load<LayerRecord>(layer_offset(index)); }
+
+  // u8 [channels of the input][256]: raw pixel -> quantized input.
+  const std::uint8_t* input_lookup() const { return Bytes(input_table.offset); }
+  // The parameters of a layer; MakeParameterLayout's offsets count from here.
+  const std::uint8_t* layer_parameters(const LayerRecord& layer) const {
+    return Bytes(parameters.offset + layer.parameter_offset);
+  }
+
+  const std::uint8_t* Bytes(std::uint64_t offset) const {
+    return reinterpret_cast<const std::uint8_t*>(data) + offset;
+  }
+  template <typename Record>
+  Record Load(std::uint64_t offset) const {
+    Record record;
+    std::memcpy(&record, data + offset, sizeof(Record));
+    return record;
+  }
+};
+
+// `bytes` must stay valid and unchanged as long as the view is used, and start at a multiple of 64.
+// On failure `*view` is untouched and `*diagnostic` (if given) says what, where and expected.
+Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic = nullptr);
+
+// The view of bytes that Open has accepted before, without checking them again.
+View Reopen(std::span<const std::byte> bytes);
+
+// Finds a metadata value by key; false when there is none. The text is UTF-8, not NUL-terminated.
+bool FindMetadata(const View& view, std::string_view key, std::string_view* value);
+
+// The i-th metadata pair; i < MetadataCount(view).
+std::uint32_t MetadataCount(const View& view);
+void MetadataAt(const View& view, std::uint32_t index, std::string_view* key,
+                std::string_view* value);
+
+// Line `index` of a newline-separated value such as "labels"; empty when there is none.
+std::string_view Line(std::string_view text, std::uint32_t index);
+
+}  // namespace mu8::format

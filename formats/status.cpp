@@ -1,0 +1,135 @@
+// Messages for every status code, and a formatter that needs no heap and no libc.
+#include "mu8/status.h"
+
+namespace mu8 {
+namespace {
+
+struct Entry {
+  Status status;
+  const char* text;
+};
+
+// Each sentence says what `found` and `expected` are.
+constexpr Entry kEntries[] = {
+    {Status::kOk, "ok"},
+    {Status::kTruncated, "file is truncated (found: its bytes, expected: at least)"},
+    {Status::kBadMagic, "not a .mu8 file (found and expected: the first 8 bytes)"},
+    {Status::kGitLfsPointer, "this is a Git LFS pointer, not the model; run 'git lfs pull'"},
+    {Status::kBadEndianMark, "byte order mark is wrong; the file was damaged or byte-swapped"},
+    {Status::kUnsupportedVersion,
+     "file has another major version; convert the model again with this mu8 (found and expected: "
+     "the version)"},
+    {Status::kFileSize, "file size disagrees with the header (found, expected: bytes)"},
+    {Status::kMisalignedFile, "model bytes must start at a multiple of 64 (found: the remainder)"},
+    {Status::kHeaderChecksum, "header is damaged (found: its CRC-32C, expected: the stored one)"},
+    {Status::kReservedNotZero, "a reserved field or flag is set (found: its value)"},
+    {Status::kSectionCount, "section count is out of range (expected: at most)"},
+    {Status::kSectionOrder, "section ids must increase (expected: at least)"},
+    {Status::kSectionLayout, "section leaves a hole, overlaps or passes the end of the file"},
+    {Status::kSectionMissing, "a required section is missing (expected: its id)"},
+    {Status::kSectionUnknown,
+     "file needs a section that this version does not know (found: its id)"},
+    {Status::kSectionChecksum, "section is damaged (found: its CRC-32C, expected: the stored one)"},
+    {Status::kPaddingNotZero, "padding between sections must be zero"},
+    {Status::kSectionSize, "section has the wrong size (found: bytes, expected: bytes or unit)"},
+    {Status::kRecordCount, "number of tensors or layers is out of range"},
+    {Status::kTensorShape, "a tensor's extent is zero or too large (expected: at most)"},
+    {Status::kTensorLayout, "a tensor's row stride or size disagrees with its shape"},
+    {Status::kTensorScale, "a tensor's scale must be positive and normal (found: its bits)"},
+    {Status::kTensorPlacement, "a tensor lies outside the activation memory or is misaligned"},
+    {Status::kTensorOverlap,
+     "two live tensors share memory (found: the offset, expected: clear of tensor number)"},
+    {Status::kTensorLifetime, "a tensor's first or last layer is wrong"},
+    {Status::kTooManyLiveTensors, "too many tensors are alive at once (expected: at most)"},
+    {Status::kUnknownOperator, "operator is unknown or not allowed here (found: its code)"},
+    {Status::kOperandIndex, "layer reads or writes a tensor that it may not (found: its index)"},
+    {Status::kWindow, "kernel, stride, dilation or padding is out of range"},
+    {Status::kOutputShape, "output shape disagrees with the layer"},
+    {Status::kRunLayout, "runs of input disagree with the layer's shape"},
+    {Status::kGroups, "groups must divide input and output channels"},
+    {Status::kBitWidth, "bit width of mu or sigma is not supported by this version"},
+    {Status::kClamp, "clamp_min is above clamp_max"},
+    {Status::kPoolQuantization, "max-pool must keep scale and zero point"},
+    {Status::kParameterLayout, "parameters have the wrong place or size"},
+    {Status::kWeightScale, "a requantization multiplier is not normal or not below 1"},
+    {Status::kShift, "a noise shift must be 1 to 15"},
+    {Status::kAccumulatorOverflow,
+     "an accumulator could overflow (found: bound, expected: at most)"},
+    {Status::kMuRange, "a weight is -128; the range is -127 to 127"},
+    {Status::kPaddingWeight, "the weight of a padded input must be zero"},
+    {Status::kClassCount, "class count disagrees with the last layer"},
+    {Status::kActivationBytes, "activation bytes disagree with the tensors"},
+    {Status::kPanelBytes, "panel bytes disagree with the layers"},
+    {Status::kArenaBytes, "arena bytes disagree with the model"},
+    {Status::kMetadata, "metadata is malformed (found: pair number)"},
+    {Status::kArenaTooSmall, "arena is too small (found: its bytes, expected: at least)"},
+    {Status::kMisalignedArena, "arena must start at a multiple of 64 (found: the remainder)"},
+    {Status::kBadOption, "an option is out of range (found: its value, expected: at most)"},
+    {Status::kKernelsUnavailable, "these kernels were not built or this processor lacks them"},
+    {Status::kInputSize, "input has the wrong size (found, expected: elements)"},
+    {Status::kInputNotFinite, "input holds a NaN or an infinity (found: its index)"},
+    {Status::kBatchSize, "batch is empty or larger than the session's (expected: at most)"},
+    {Status::kNotReady, "model or session has not been opened"},
+};
+
+// Appends text to a buffer, keeping room for the final NUL.
+struct Printer {
+  std::span<char> buffer;
+  std::size_t length = 0;
+
+  void Character(char c) {
+    if (length + 1 < buffer.size()) buffer[length++] = c;
+  }
+  void Text(const char* text) {
+    for (; *text != '\0'; ++text) Character(*text);
+  }
+  void Number(std::uint64_t value) {
+    char digits[20];
+    int count = 0;
+    do {
+      digits[count++] = static_cast<char>('0' + value % 10);
+      value /= 10;
+    } while (value != 0);
+    while (count > 0) Character(digits[--count]);
+  }
+};
+
+}  // namespace
+
+const char* StatusText(Status status) {
+  for (const Entry& entry : kEntries) {
+    if (entry.status == status) return entry.text;
+  }
+  return "unknown status";
+}
+
+std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer) {
+  if (buffer.empty()) return 0;
+  Printer printer{buffer};
+  if (diagnostic.status != Status::kOk) {
+    printer.Text("mu8 error ");
+    printer.Number(static_cast<std::uint64_t>(diagnostic.status));
+    printer.Text(": ");
+  }
+  printer.Text(StatusText(diagnostic.status));
+  if (diagnostic.status != Status::kOk) {
+    if (diagnostic.layer >= 0) {
+      printer.Text("; layer ");
+      printer.Number(static_cast<std::uint64_t>(diagnostic.layer));
+    }
+    if (diagnostic.tensor >= 0) {
+      printer.Text("; tensor ");
+      printer.Number(static_cast<std::uint64_t>(diagnostic.tensor));
+    }
+    printer.Text("; byte ");
+    printer.Number(diagnostic.offset);
+    printer.Text(": found ");
+    printer.Number(diagnostic.found);
+    printer.Text(", expected ");
+    printer.Number(diagnostic.expected);
+  }
+  buffer[printer.length] = '\0';
+  return printer.length;
+}
+
+}  // namespace mu8

@@ -1,0 +1,135 @@
+#include "formats/writer.h"
+
+#include <algorithm>
+#include <cstring>
+#include <span>
+
+#include "formats/crc32c.h"
+
+namespace mu8::format {
+namespace {
+
+template <typename T>
+void Append(std::span<const T> values, std::vector<std::byte>* out) {
+  const std::span<const std::byte> bytes = std::as_bytes(values);
+  out->insert(out->end(), bytes.begin(), bytes.end());
+}
+
+template <typename T>
+void AppendValue(T value, std::vector<std::byte>* out) {
+  Append(std::span<const T>(&value, 1), out);
+}
+
+Section MakeSection(SectionId id, std::vector<std::byte> bytes) {
+  return {static_cast<std::uint32_t>(id), kSectionRequired, std::move(bytes)};
+}
+
+template <typename T>
+Section MakeSection(SectionId id, const std::vector<T>& values) {
+  std::vector<std::byte> bytes;
+  Append(std::span<const T>(values), &bytes);
+  return MakeSection(id, std::move(bytes));
+}
+
+std::vector<std::byte> MetadataBytes(const std::map<std::string, std::string>& metadata) {
+  std::vector<std::byte> bytes;
+  AppendValue(static_cast<std::uint32_t>(metadata.size()), &bytes);
+  for (const auto& [key, value] : metadata) {
+    AppendValue(static_cast<std::uint16_t>(key.size()), &bytes);
+    AppendValue(std::uint16_t{0}, &bytes);
+    AppendValue(static_cast<std::uint32_t>(value.size()), &bytes);
+    Append(std::span<const char>(key), &bytes);
+    Append(std::span<const char>(value), &bytes);
+  }
+  return bytes;
+}
+
+ModelRecord Totals(const FileContent& content) {
+  ModelRecord model{};
+  const LayerRecord& last = content.layers.back();
+  model.class_count = last.output_channels;
+  for (const LayerRecord& layer : content.layers) {
+    if ((layer.flags & kLayerBayesian) == 0 || layer.mu_bits == 0) continue;
+    const auto bytes = static_cast<std::uint32_t>(MakePanelLayout(layer).panel_bytes(0));
+    model.panel_bytes = std::max(model.panel_bytes, bytes);
+  }
+  for (const TensorRecord& tensor : content.tensors) {
+    model.activation_bytes =
+        std::max(model.activation_bytes, std::uint64_t{tensor.offset} + tensor.bytes);
+  }
+  model.arena_bytes = MakeArenaLayout(model, MakePanelLayout(last).padded_channels, 1, 0).bytes;
+  return model;
+}
+
+template <typename Record>
+void Store(const Record& record, std::uint64_t offset, std::vector<std::byte>* file) {
+  std::memcpy(file->data() + offset, &record, sizeof(Record));
+}
+template <typename Record>
+Record Load(const std::vector<std::byte>& file, std::uint64_t offset) {
+  Record record;
+  std::memcpy(&record, file.data() + offset, sizeof(Record));
+  return record;
+}
+
+std::uint64_t TableEntry(std::uint32_t index) {
+  return sizeof(FileHeader) + index * sizeof(SectionRecord);
+}
+
+}  // namespace
+
+std::vector<std::byte> Write(FileContent content) {
+  std::vector<std::uint8_t> parameters;
+  for (std::size_t i = 0; i < content.layers.size(); ++i) {
+    content.layers[i].parameter_offset = static_cast<std::uint32_t>(parameters.size());
+    content.layers[i].parameter_bytes = static_cast<std::uint32_t>(content.parameters[i].size());
+    parameters.insert(parameters.end(), content.parameters[i].begin(), content.parameters[i].end());
+  }
+  std::vector<std::byte> model;
+  AppendValue(Totals(content), &model);
+  return Assemble({MakeSection(SectionId::kModel, std::move(model)),
+                   MakeSection(SectionId::kTensors, content.tensors),
+                   MakeSection(SectionId::kLayers, content.layers),
+                   MakeSection(SectionId::kInputTable, content.input_table),
+                   MakeSection(SectionId::kParameters, parameters),
+                   MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))});
+}
+
+std::vector<std::byte> Assemble(const std::vector<Section>& sections) {
+  std::vector<std::byte> file(TableEntry(static_cast<std::uint32_t>(sections.size())));
+  std::vector<SectionRecord> table;
+  for (const Section& section : sections) {
+    file.resize(RoundUp(file.size(), kAlignment));
+    table.push_back({section.id, section.flags, file.size(), section.bytes.size(), 0, 0});
+    file.insert(file.end(), section.bytes.begin(), section.bytes.end());
+  }
+  file.resize(RoundUp(file.size(), kAlignment));
+
+  FileHeader header{};
+  header.magic = kMagic;
+  header.version_major = kVersionMajor;
+  header.version_minor = kVersionMinor;
+  header.endian_mark = kEndianMark;
+  header.file_bytes = file.size();
+  header.section_count = static_cast<std::uint32_t>(sections.size());
+  Store(header, 0, &file);
+  for (std::uint32_t i = 0; i < table.size(); ++i) Store(table[i], TableEntry(i), &file);
+  RepairChecksums(&file);
+  return file;
+}
+
+void RepairChecksums(std::vector<std::byte>* file) {
+  auto header = Load<FileHeader>(*file, 0);
+  for (std::uint32_t i = 0; i < header.section_count; ++i) {
+    auto section = Load<SectionRecord>(*file, TableEntry(i));
+    section.crc = Crc32c(file->data() + section.offset, section.bytes);
+    Store(section, TableEntry(i), file);
+  }
+  std::uint32_t crc = Crc32c(file->data(), offsetof(FileHeader, header_crc));
+  crc =
+      Crc32c(file->data() + sizeof(FileHeader), header.section_count * sizeof(SectionRecord), crc);
+  header.header_crc = crc;
+  Store(header, 0, file);
+}
+
+}  // namespace mu8::format

@@ -1,0 +1,42 @@
+// Builds .mu8 files (host only: heap and std::vector). The caller gives records and arrays; the
+// writer adds what follows from them: offsets, sizes, totals and checksums.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "formats/layout.h"
+
+namespace mu8::format {
+
+// One file before it is laid out. `layers[i].parameter_offset` and `parameter_bytes` are filled in
+// by Write from `parameters[i]` (empty for layers without any), and the model record wholly.
+struct FileContent {
+  std::vector<TensorRecord> tensors;  // offsets and lifetimes set
+  std::vector<LayerRecord> layers;
+  std::vector<std::vector<std::uint8_t>> parameters;  // one per layer, multiple of 64 bytes
+  std::vector<std::uint8_t> input_table;              // u8 [channels][256]
+  std::map<std::string, std::string> metadata;
+};
+
+// The file's bytes. Does not validate: open the result with the reader.
+std::vector<std::byte> Write(FileContent content);
+
+// A section as Assemble takes it; `bytes` without padding.
+struct Section {
+  std::uint32_t id = 0;
+  std::uint32_t flags = kSectionRequired;
+  std::vector<std::byte> bytes;
+};
+
+// Lays sections out in the given order and adds header, table, padding and checksums.
+std::vector<std::byte> Assemble(const std::vector<Section>& sections);
+
+// Recomputes every checksum of a file whose section table is intact, so that tests and fuzzers get
+// past them.
+void RepairChecksums(std::vector<std::byte>* file);
+
+}  // namespace mu8::format

@@ -1,0 +1,216 @@
+// Drawing a panel's weights with AVX2: a 64-byte block is two registers of 8 lanes. See
+// scalar/sample.cpp for the definition.
+#include <immintrin.h>
+
+#include "kernels/avx2/kernels.h"
+#include "kernels/gaussian_table.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::avx2 {
+namespace {
+
+template <int kBits>
+__m256i Rotate(__m256i value) {
+  return _mm256_or_si256(_mm256_slli_epi32(value, kBits), _mm256_srli_epi32(value, 32 - kBits));
+}
+
+__m256i Load(const void* bytes) { return _mm256_loadu_si256(static_cast<const __m256i*>(bytes)); }
+
+// Eight lanes' xoshiro128++ states.
+struct Lanes {
+  __m256i s0, s1, s2, s3;
+
+  __m256i Next() {
+    const __m256i result = _mm256_add_epi32(Rotate<7>(_mm256_add_epi32(s0, s3)), s0);
+    const __m256i t = _mm256_slli_epi32(s1, 9);
+    s2 = _mm256_xor_si256(s2, s0);
+    s3 = _mm256_xor_si256(s3, s1);
+    s1 = _mm256_xor_si256(s1, s2);
+    s0 = _mm256_xor_si256(s0, s3);
+    s2 = _mm256_xor_si256(s2, t);
+    s3 = Rotate<11>(s3);
+    return result;
+  }
+};
+
+void MultiplyWide(__m256i c, std::uint32_t factor, __m256i* high, __m256i* low) {
+  const __m256i f = _mm256_set1_epi32(static_cast<int>(factor));
+  const __m256i even = _mm256_mul_epu32(c, f);
+  const __m256i odd = _mm256_mul_epu32(_mm256_srli_epi64(c, 32), f);
+  *low = _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA);
+  *high = _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA);
+}
+
+// Lanes first_lane .. first_lane + 7.
+Lanes MakeLanes(const StreamId& id, int first_lane) {
+  __m256i c0 = _mm256_set1_epi32(static_cast<int>(id.pass));
+  __m256i c1 = _mm256_set1_epi32(static_cast<int>(id.layer));
+  __m256i c2 = _mm256_set1_epi32(static_cast<int>(id.panel));
+  __m256i c3 =
+      _mm256_add_epi32(_mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7), _mm256_set1_epi32(first_lane));
+  auto k0 = static_cast<std::uint32_t>(id.seed);
+  auto k1 = static_cast<std::uint32_t>(id.seed >> 32);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    __m256i high0, low0, high1, low1;
+    MultiplyWide(c0, kPhiloxM0, &high0, &low0);
+    MultiplyWide(c2, kPhiloxM1, &high1, &low1);
+    c0 = _mm256_xor_si256(_mm256_xor_si256(high1, c1), _mm256_set1_epi32(static_cast<int>(k0)));
+    c1 = low1;
+    c2 = _mm256_xor_si256(_mm256_xor_si256(high0, c3), _mm256_set1_epi32(static_cast<int>(k1)));
+    c3 = low0;
+    k0 += kPhiloxW0;
+    k1 += kPhiloxW1;
+  }
+  const __m256i any = _mm256_or_si256(_mm256_or_si256(c0, c1), _mm256_or_si256(c2, c3));
+  const __m256i is_zero = _mm256_cmpeq_epi32(any, _mm256_setzero_si256());
+  c0 = _mm256_or_si256(c0, _mm256_and_si256(is_zero, _mm256_set1_epi32(1)));
+  return {c0, c1, c2, c3};
+}
+
+// eps of 32 random bytes: eight look-ups of 16 entries. For the table that holds an index, x =
+// index ^ (16 * table) is below 16; for the others the saturating addition sets bit 7, for which
+// pshufb gives 0.
+__m256i Epsilon(__m256i random) {
+  const __m256i index = _mm256_and_si256(random, _mm256_set1_epi8(0x7f));
+  __m256i magnitude = _mm256_setzero_si256();
+  for (int table = 0; table < 8; ++table) {
+    const __m256i entries = _mm256_broadcastsi128_si256(
+        _mm_load_si128(reinterpret_cast<const __m128i*>(kEpsilonMagnitude.data() + 16 * table)));
+    const __m256i x = _mm256_xor_si256(index, _mm256_set1_epi8(static_cast<char>(16 * table)));
+    const __m256i select = _mm256_adds_epu8(x, _mm256_set1_epi8(0x70));
+    magnitude = _mm256_or_si256(magnitude, _mm256_shuffle_epi8(entries, select));
+  }
+  // Negative where the random byte's top bit is set: (m ^ -1) + 1.
+  const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), random);
+  return _mm256_sub_epi8(_mm256_xor_si256(magnitude, negative), negative);
+}
+
+// Byte of channel lane % width, four times per lane, for the lanes of one half.
+__m256i PerChannel(const std::uint8_t* values, std::uint32_t width, std::uint32_t first_lane) {
+  alignas(32) std::uint32_t lanes[8];
+  for (std::uint32_t i = 0; i < 8; ++i) {
+    lanes[i] = values[(first_lane + i) % width] * 0x01010101U;
+  }
+  return Load(lanes);
+}
+
+// Per-half constants and unpacking of sigma. `half` 0 holds weights 0..31 of a block, 1 the rest.
+struct Half {
+  std::uint32_t half;
+  Lanes lanes;
+  __m256i table[4];
+  __m256i multiplier_low, multiplier_high;  // 2^(15 - shift) as int16, in unpack order
+
+  Half(const SampleArgs& args, std::uint32_t which)
+      : half(which), lanes(MakeLanes(args.stream, static_cast<int>(which * 8))) {
+    if (args.sigma_bits == 4) {
+      table[0] = _mm256_broadcastsi128_si256(
+          _mm_loadu_si128(reinterpret_cast<const __m128i*>(args.codebook)));
+    } else if (args.sigma_bits < 4) {
+      for (std::uint32_t code = 0; code < (1U << args.sigma_bits); ++code) {
+        table[code] = PerChannel(args.codebook + code * args.codebook_stride, args.width, half * 8);
+      }
+    }
+    // Unpacking takes lanes 0, 1 of each 128 bits low and 2, 3 high; four weights per lane.
+    alignas(32) std::int16_t low[16];
+    alignas(32) std::int16_t high[16];
+    for (std::uint32_t i = 0; i < 16; ++i) {
+      const std::uint32_t lane = half * 8 + i / 8 * 4 + i % 8 / 4;
+      low[i] = static_cast<std::int16_t>(1 << (15 - args.shift[lane % args.width]));
+      high[i] = static_cast<std::int16_t>(1 << (15 - args.shift[(lane + 2) % args.width]));
+    }
+    multiplier_low = Load(low);
+    multiplier_high = Load(high);
+  }
+
+  __m256i Level(const SampleArgs& args, std::size_t block) const {
+    const std::uint8_t* sigma = args.sigma + block * 8 * args.sigma_bits;
+    switch (args.sigma_bits) {
+      case 8:
+        return Load(sigma + half * 32);
+      case 4: {
+        const __m256i packed = Load(sigma);
+        const __m256i codes = half == 0 ? packed : _mm256_srli_epi16(packed, 4);
+        return _mm256_shuffle_epi8(table[0], _mm256_and_si256(codes, _mm256_set1_epi8(15)));
+      }
+      case 2: {
+        const __m256i packed =
+            _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sigma)));
+        const long long first = half * 4;
+        const __m256i codes =
+            _mm256_srlv_epi64(packed, _mm256_setr_epi64x(first, first, first + 2, first + 2));
+        // blendv looks at bit 7 of each byte.
+        const __m256i bit0 = _mm256_slli_epi16(codes, 7);
+        const __m256i bit1 = _mm256_slli_epi16(codes, 6);
+        return _mm256_blendv_epi8(_mm256_blendv_epi8(table[0], table[1], bit0),
+                                  _mm256_blendv_epi8(table[2], table[3], bit0), bit1);
+      }
+      case 1: {
+        std::int32_t mask;
+        __builtin_memcpy(&mask, sigma + half * 4, 4);
+        // Byte i of the register takes bit i: spread the mask's bytes, then test one bit each.
+        const __m256i spread =
+            _mm256_shuffle_epi8(_mm256_set1_epi32(mask),
+                                _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2,
+                                                 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
+        const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
+        const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits);
+        return _mm256_blendv_epi8(table[0], table[1], set);
+      }
+      default:
+        return table[0];
+    }
+  }
+};
+
+__m256i SignExtendLow(__m256i bytes) {
+  return _mm256_srai_epi16(_mm256_unpacklo_epi8(bytes, bytes), 8);
+}
+__m256i SignExtendHigh(__m256i bytes) {
+  return _mm256_srai_epi16(_mm256_unpackhi_epi8(bytes, bytes), 8);
+}
+
+// w of 16 weights in int16.
+__m256i Weight(__m256i level, __m256i epsilon, __m256i multiplier, __m256i mu) {
+  const __m256i product = _mm256_mullo_epi16(level, epsilon);
+  return _mm256_add_epi16(mu, _mm256_mulhrs_epi16(product, multiplier));
+}
+
+void SampleHalf(const SampleArgs& args, std::size_t block, Half* half) {
+  const __m256i zero = _mm256_setzero_si256();
+  const std::size_t at = block * kBlockBytes + half->half * 32;
+  const __m256i epsilon = Epsilon(half->lanes.Next());
+  const __m256i level = half->Level(args, block);
+  const __m256i mu = Load(args.mu + at);
+  const __m256i low = Weight(_mm256_unpacklo_epi8(level, zero), SignExtendLow(epsilon),
+                             half->multiplier_low, SignExtendLow(mu));
+  const __m256i high = Weight(_mm256_unpackhi_epi8(level, zero), SignExtendHigh(epsilon),
+                              half->multiplier_high, SignExtendHigh(mu));
+  const __m256i weight = _mm256_max_epi8(_mm256_packs_epi16(low, high), _mm256_set1_epi8(-127));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + at), weight);
+}
+
+}  // namespace
+
+void SamplePanel(const SampleArgs& args) {
+  Half first(args, 0);
+  Half second(args, 1);
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  const std::size_t blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    SampleHalf(args, block, &first);
+    SampleHalf(args, block, &second);
+  }
+  scalar::SilencePadding(args);
+
+  alignas(32) std::uint32_t random[kLanes];
+  _mm256_store_si256(reinterpret_cast<__m256i*>(random), first.lanes.Next());
+  _mm256_store_si256(reinterpret_cast<__m256i*>(random + 8), second.lanes.Next());
+  for (std::uint32_t c = 0; c < args.width; ++c) {
+    const std::int32_t epsilon = mu8::kernels::Epsilon(static_cast<std::uint8_t>(random[c]));
+    const std::int32_t shift = args.bias_shift[c];
+    args.bias[c] = args.bias_mu[c] + ((args.bias_level[c] * epsilon + (1 << (shift - 1))) >> shift);
+  }
+}
+
+}  // namespace mu8::kernels::avx2

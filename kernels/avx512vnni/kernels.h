@@ -1,0 +1,13 @@
+// The table of kernels/avx512vnni/. Every function equals its scalar definition byte for byte.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::avx512vnni {
+
+void SamplePanel(const SampleArgs& args);
+void Convolve(const ConvolveArgs& args);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::avx512vnni

@@ -1,0 +1,67 @@
+// Which tables were built, which the processor can run, and the choice between them.
+// MU8_HAVE_* come from the build: one macro per compiled kernels/<isa>/ folder.
+#include <iterator>
+
+#include "kernels/kernel_table.h"
+#include "kernels/scalar/kernels.h"
+
+#if defined(MU8_HAVE_X86)
+#include "kernels/avx2/kernels.h"
+#include "kernels/avx512vnni/kernels.h"
+#endif
+
+namespace mu8::kernels {
+namespace {
+
+constexpr const KernelTable* kTables[] = {
+    &scalar::kTable,
+#if defined(MU8_HAVE_X86)
+    &avx2::kTable,
+    &avx512vnni::kTable,
+#endif
+};
+
+bool SameText(const char* a, const char* b) {
+  while (*a != '\0' && *a == *b) {
+    ++a;
+    ++b;
+  }
+  return *a == *b;
+}
+
+}  // namespace
+
+std::uint32_t DetectFeatures() {
+  std::uint32_t features = 0;
+#if defined(MU8_HAVE_X86)
+  // The builtins also ask the operating system whether it saves the wide registers.
+  __builtin_cpu_init();
+  if (__builtin_cpu_supports("avx2") != 0) features |= kFeatureAvx2;
+  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
+      __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
+      __builtin_cpu_supports("avx512vnni") != 0) {
+    features |= kFeatureAvx512Vnni;
+  }
+#endif
+  return features;
+}
+
+std::size_t TableCount() { return std::size(kTables); }
+const KernelTable& TableAt(std::size_t index) { return *kTables[index]; }
+
+const KernelTable& SelectKernels(std::uint32_t features) {
+  const KernelTable* best = kTables[0];
+  for (const KernelTable* table : kTables) {
+    if ((table->required & ~features) == 0) best = table;
+  }
+  return *best;
+}
+
+const KernelTable* FindKernels(const char* name, std::uint32_t features) {
+  for (const KernelTable* table : kTables) {
+    if (SameText(table->name, name)) return (table->required & ~features) == 0 ? table : nullptr;
+  }
+  return nullptr;
+}
+
+}  // namespace mu8::kernels

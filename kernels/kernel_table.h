@@ -1,0 +1,124 @@
+// The kernels as a table of functions, one table per instruction set. kernels/scalar/ is the
+// definition; every other table must give the same bytes for the same arguments. Selection is a
+// pure function of the processor's features, so tests and benches can run every built table.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/random.h"
+
+namespace mu8::kernels {
+
+inline constexpr std::uint32_t kPanelWidth = 16;  // most output channels of a panel
+inline constexpr std::uint32_t kBlockBytes = 64;  // weights per step of the 16 random lanes
+
+// Draws one panel's weights and biases for one pass. Panel byte i belongs to channel (i / 4) %
+// width and takes the random byte i % 64 of step i / 64.
+//   n = (level * eps + 2^(shift-1)) >> shift,   w = clamp(mu + n, -127, 127)
+// (Subedar 2021, eq. 2, in weight steps.) Bytes that stand for padded inputs become 0.
+struct SampleArgs {
+  StreamId stream;
+  std::uint32_t width;        // 4, 8 or 16
+  std::uint32_t runs;         // pieces of input, each of `padded_run` weights per channel
+  std::uint32_t run_length;   // the first `run_length` of each are real
+  std::uint32_t padded_run;   // multiple of 4
+  std::uint32_t sigma_bits;   // 8, 4, 2, 1, 0
+  const std::int8_t* mu;      // [width * runs * padded_run, rounded up to 64]
+  const std::uint8_t* sigma;  // mu's bytes * sigma_bits / 8; unused for 0 bits
+  // 8 bits: unused. 4 bits: u8 [16], shared by the panel. 2, 1, 0 bits: level of code k of channel
+  // c at codebook[k * codebook_stride + c].
+  const std::uint8_t* codebook;
+  std::size_t codebook_stride;
+  const std::uint8_t* shift;        // [width], 1..15
+  const std::int32_t* bias_mu;      // [width], accumulator units
+  const std::uint16_t* bias_level;  // [width]
+  const std::uint8_t* bias_shift;   // [width], 1..15
+  std::int8_t* weights;             // out, as many bytes as mu
+  std::int32_t* bias;               // out [width]
+};
+
+// One panel over one image: acc = bias[c] + sum_k (x_k - zero_point) * w_k, int32, for every output
+// pixel; then u8 values or the accumulators themselves.
+//   q = zero_out + rint(clamp(float(acc) * multiplier[c], clamp_min - zero_out, clamp_max -
+//   zero_out))
+struct ConvolveArgs {
+  // Where the window of output pixel (0, 0) begins; may point into the tensor's padding.
+  const std::uint8_t* input;
+  std::ptrdiff_t input_row_step;  // bytes between windows of vertically adjacent output pixels
+  std::ptrdiff_t input_col_step;  // ... horizontally
+  // Runs: outer_runs x inner_runs pieces of padded_run inputs.
+  std::uint32_t outer_runs, inner_runs, padded_run;
+  std::ptrdiff_t outer_step, inner_step;
+  std::int32_t zero_point;
+
+  const std::int8_t* weights;  // one panel
+  const std::int32_t* bias;    // [width]
+  std::uint32_t width;         // 4, 8 or 16
+  std::uint32_t channels;      // real channels, <= width; only these are written
+
+  std::uint32_t output_height, output_width;
+  const float* multiplier;  // [width]
+  std::int32_t zero_out, clamp_min, clamp_max;
+  std::uint8_t* output;  // first channel of pixel (0, 0)
+  std::ptrdiff_t output_row_step, output_col_step;
+  // If set, the first pixel's accumulators are written here and nothing else: int32 [channels].
+  std::int32_t* accumulators;
+};
+
+// NHWC pooling of one image. Padded taps are skipped. Average: sum of (x - zero_in) over the real
+// taps, requantized with multiplier = scale_ratio / area.
+struct PoolArgs {
+  const std::uint8_t* input;  // pixel (0, 0)
+  std::ptrdiff_t input_row_stride;
+  std::uint32_t input_height, input_width, channels;
+  std::uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  std::uint8_t* output;
+  std::ptrdiff_t output_row_stride;
+  std::uint32_t output_height, output_width;
+  std::int32_t clamp_min, clamp_max;
+  // Average only.
+  bool count_padding;
+  float scale_ratio;  // s_in / s_out
+  std::int32_t zero_in, zero_out;
+};
+
+// output[i] = table[input[i]] over `rows` rows of `row_bytes`.
+struct LookupArgs {
+  const std::uint8_t* table;  // [256]
+  const std::uint8_t* input;
+  std::ptrdiff_t input_row_stride;
+  std::uint8_t* output;
+  std::ptrdiff_t output_row_stride;
+  std::uint32_t rows, row_bytes;
+};
+
+// What a table needs, as bits.
+enum Feature : std::uint32_t {
+  kFeatureAvx2 = 1,        // AVX2
+  kFeatureAvx512Vnni = 2,  // AVX-512 F, BW, DQ, VL and VNNI
+};
+
+struct KernelTable {
+  const char* name;
+  std::uint32_t required;  // Feature bits
+  void (*sample_panel)(const SampleArgs&);
+  void (*convolve)(const ConvolveArgs&);
+  void (*max_pool)(const PoolArgs&);
+  void (*average_pool)(const PoolArgs&);
+  void (*lookup)(const LookupArgs&);
+};
+
+// Features of the running processor and operating system.
+std::uint32_t DetectFeatures();
+
+// Built tables, slowest first; index 0 is scalar.
+std::size_t TableCount();
+const KernelTable& TableAt(std::size_t index);
+
+// The fastest built table whose needs `features` covers; never fails.
+const KernelTable& SelectKernels(std::uint32_t features);
+// The table of that name, or null if it is not built or `features` does not cover its needs.
+const KernelTable* FindKernels(const char* name, std::uint32_t features);
+
+}  // namespace mu8::kernels

@@ -1,0 +1,24 @@
+// The definition of every kernel, in plain C++. Slow and obvious; others are tested against it, and
+// reuse the parts that are no hot loop.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::scalar {
+
+void SamplePanel(const SampleArgs& args);
+void Convolve(const ConvolveArgs& args);
+void MaxPool(const PoolArgs& args);
+void AveragePool(const PoolArgs& args);
+void Lookup(const LookupArgs& args);
+
+// Sets the weights of padded inputs to 0: the last bytes of each run's last group of 4.
+void SilencePadding(const SampleArgs& args);
+
+// q of FORMAT.md section 6.5.
+std::uint8_t Requantize(std::int32_t accumulator, float multiplier, std::int32_t zero_out,
+                        std::int32_t clamp_min, std::int32_t clamp_max);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::scalar

@@ -1,0 +1,87 @@
+// Drawing a panel's weights: the definition (FORMAT.md section 9).
+#include <cstring>
+
+#include "kernels/gaussian_table.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::scalar {
+namespace {
+
+// Sigma code of panel byte i. The codes of a 64-byte block fill 8 * sigma_bits bytes. For 8, 4 and
+// 2 bits the block is cut into 8 / sigma_bits equal parts and byte b holds code b of each part, the
+// first part lowest; for 1 bit the 8 bytes are one little-endian mask. Either way a register's
+// worth unpacks by whole-register shifts.
+std::uint32_t SigmaCode(const SampleArgs& args, std::size_t i) {
+  if (args.sigma_bits == 0) return 0;
+  const std::size_t block = i / kBlockBytes;
+  const std::size_t in_block = i % kBlockBytes;
+  const std::size_t code_bytes = 8 * args.sigma_bits;
+  if (args.sigma_bits == 1) {
+    return (args.sigma[block * code_bytes + in_block / 8] >> (in_block % 8)) & 1U;
+  }
+  const std::uint32_t byte = args.sigma[block * code_bytes + in_block % code_bytes];
+  const std::uint32_t part = static_cast<std::uint32_t>(in_block / code_bytes);
+  return (byte >> (part * args.sigma_bits)) & ((1U << args.sigma_bits) - 1);
+}
+
+std::int32_t Level(const SampleArgs& args, std::size_t i, std::uint32_t channel) {
+  const std::uint32_t code = SigmaCode(args, i);
+  if (args.sigma_bits == 8) return static_cast<std::int32_t>(code);
+  if (args.sigma_bits == 4) return args.codebook[code];
+  return args.codebook[code * args.codebook_stride + channel];
+}
+
+std::int32_t RoundShift(std::int32_t value, std::int32_t shift) {
+  return (value + (1 << (shift - 1))) >> shift;
+}
+
+}  // namespace
+
+void SilencePadding(const SampleArgs& args) {
+  const std::uint32_t padding = args.padded_run - args.run_length;
+  if (padding == 0) return;
+  // Byte j of a channel's 4 weights belongs to input j: little-endian, so padding is on top.
+  const std::uint32_t mask = 0xffffffffU >> (8 * padding);
+  const std::size_t run_bytes = std::size_t{args.padded_run} * args.width;
+  for (std::uint32_t run = 0; run < args.runs; ++run) {
+    std::int8_t* group = args.weights + (run + 1) * run_bytes - std::size_t{args.width} * 4;
+    for (std::uint32_t c = 0; c < args.width; ++c) {
+      std::uint32_t four;
+      std::memcpy(&four, group + c * 4, 4);
+      four &= mask;
+      std::memcpy(group + c * 4, &four, 4);
+    }
+  }
+}
+
+void SamplePanel(const SampleArgs& args) {
+  Xoshiro lanes[kLanes];
+  for (std::uint32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = MakeLane(args.stream, lane);
+
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  for (std::size_t block = 0; block < bytes; block += kBlockBytes) {
+    for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+      const std::uint32_t random = lanes[lane].Next();
+      const std::uint32_t channel = lane % args.width;
+      for (std::uint32_t j = 0; j < 4; ++j) {
+        const std::size_t i = block + lane * 4 + j;
+        const std::int32_t epsilon = Epsilon(static_cast<std::uint8_t>(random >> (8 * j)));
+        const std::int32_t noise =
+            RoundShift(Level(args, i, channel) * epsilon, args.shift[channel]);
+        const std::int32_t weight = args.mu[i] + noise;
+        args.weights[i] = static_cast<std::int8_t>(weight < -127  ? -127
+                                                   : weight > 127 ? 127
+                                                                  : weight);
+      }
+    }
+  }
+  SilencePadding(args);
+
+  // The biases take the step after the weights: byte 0 of lane c.
+  for (std::uint32_t c = 0; c < args.width; ++c) {
+    const std::int32_t epsilon = Epsilon(static_cast<std::uint8_t>(lanes[c].Next()));
+    args.bias[c] = args.bias_mu[c] + RoundShift(args.bias_level[c] * epsilon, args.bias_shift[c]);
+  }
+}
+
+}  // namespace mu8::kernels::scalar
