@@ -23,7 +23,8 @@ struct ConvertOptions {
   std::size_t calibration_limit = 512;  // images
   int calibration_passes = 10;          // weight samples drawn for the activation statistics
   std::uint64_t seed = 1;
-  // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0 and 1.
+  // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0
+  // and 1.
   std::vector<float> mean, std;
   std::vector<std::string> labels;  // empty: the ONNX file's own, else the data set's
   std::string name;                 // empty: the ONNX file's stem
@@ -34,16 +35,16 @@ struct ConvertOptions {
 struct LayerReport {
   std::string name;
   std::string op;
-  std::string shape;          // "OHWI 6x5x5x1", "120x400", "28x28x6 -> 14x14x6"
-  std::size_t weights = 0;    // 0 for layers without parameters; the fields below then do not apply
+  std::string shape;        // "OHWI 6x5x5x1", "120x400", "28x28x6 -> 14x14x6"
+  std::size_t weights = 0;  // 0 for layers without parameters; the fields below then do not apply
   int sigma_bits = 0;
   bool bayesian = false;
   float weight_step_min = 0, weight_step_max = 0;  // s_w over the output channels
-  double variance_kept = 0;           // sum Var[w_q] / sum sigma^2
-  double variance_kept_weighted = 0;  // the same with E[x^2] of each weight's input
-  double saturation = 0;              // fraction of draws at +-127
-  double mean_sqnr_db = 0;   // 10 log10(sum E[x^2] mu^2 / sum E[x^2] (E[w_q] - mu)^2)
-  double noise_sqnr_db = 0;  // 10 log10 of noise power over the noise's error, same draws
+  double variance_kept = 0;                        // sum Var[w_q] / sum sigma^2
+  double variance_kept_weighted = 0;               // the same with E[x^2] of each weight's input
+  double saturation = 0;                           // fraction of draws at +-127
+  double mean_sqnr_db = 0;       // 10 log10(sum E[x^2] mu^2 / sum E[x^2] (E[w_q] - mu)^2)
+  double noise_sqnr_db = 0;      // 10 log10 of noise power over the noise's error, same draws
   double output_saturation = 0;  // fraction of calibration outputs above the stored range
 };
 

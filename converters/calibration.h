@@ -1,0 +1,59 @@
+// Activation statistics of the FP32 network under weight sampling, on the calibration images.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <functional>
+#include <vector>
+
+#include "converters/dataset.h"
+#include "converters/network.h"
+#include "converters/weight_quantizer.h"
+
+namespace mu8::convert {
+
+// One activation tensor over images and passes. Element maps are NHWC, value.size() long.
+struct ValueStatistics {
+  std::vector<double> mean;   // E[x] of each element
+  std::vector<double> power;  // E[x^2]
+  float least = 0.0F, greatest = 0.0F;
+  std::vector<double> histogram;  // kHistogramBins equal bins over [least, greatest], counts
+};
+inline constexpr std::size_t kHistogramBins = 2048;
+
+struct Calibration {
+  std::vector<ValueStatistics> values;  // one per Network::values
+  std::size_t images = 0;
+};
+
+// Pixels to the network's input: x = (u8 / 255 - mean[c]) / std[c].
+std::vector<float> Normalize(const Network& network, const Dataset& data, std::size_t first,
+                             std::size_t count);
+
+// Runs all images with `passes` weight samples of `seed`. Throws Error if an activation is not
+// finite, naming the value.
+Calibration Calibrate(const Network& network, const Dataset& data, int passes, std::uint64_t seed,
+                      const std::function<void(double)>& progress);
+
+// Moments of the inputs of each weight of a convolution or dense layer.
+InputStatistics WeightInputs(const Network& network, const Node& node,
+                             const ValueStatistics& input);
+
+// Scale and zero point of a u8 tensor: x = scale * (q - zero_point), 0.0 exact.
+struct Quantization {
+  float scale = 1.0F;
+  std::uint8_t zero_point = 0;
+};
+
+// The range of least mean squared error over the histogram. `non_negative`: the zero point is 0.
+Quantization ChooseRange(const ValueStatistics& statistics, bool non_negative);
+
+// The input's quantization and its u8 -> u8 tables [channels][256], of least mean squared error
+// over the pixels of the calibration set.
+struct InputQuantization {
+  Quantization quantization;
+  std::vector<std::uint8_t> table;
+};
+InputQuantization QuantizeInput(const Network& network, const Dataset& data);
+
+}  // namespace mu8::convert

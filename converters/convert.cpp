@@ -1,0 +1,207 @@
+#include "converters/convert.h"
+
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+
+#include "converters/calibration.h"
+#include "converters/dataset.h"
+#include "converters/error.h"
+#include "converters/lower.h"
+#include "converters/onnx_import.h"
+#include "formats/crc32c.h"
+#include "formats/reader.h"
+#include "formats/writer.h"
+
+namespace mu8::convert {
+namespace {
+
+std::string FloatList(const std::vector<float>& values) {
+  std::string text;
+  for (const float value : values) {
+    char digits[32];
+    std::snprintf(digits, sizeof(digits), "%.9g", static_cast<double>(value));
+    text += (text.empty() ? "" : ",") + std::string(digits);
+  }
+  return text;
+}
+
+std::string Lines(const std::vector<std::string>& lines) {
+  std::string text;
+  for (std::size_t i = 0; i < lines.size(); ++i) text += (i == 0 ? "" : "\n") + lines[i];
+  return text;
+}
+
+std::string FileCrc(const std::string& path) {
+  const std::vector<std::uint8_t> bytes = ReadFile(path);
+  char digits[16];
+  std::snprintf(digits, sizeof(digits), "%08x", format::Crc32c(bytes.data(), bytes.size()));
+  return digits;
+}
+
+void CheckOptions(const ConvertOptions& options) {
+  std::vector<std::string> problems;
+  const int bits = options.sigma_bits;
+  if (bits != 8 && bits != 4 && bits != 2 && bits != 1 && bits != 0) {
+    problems.push_back("sigma bits are " + std::to_string(bits) + ", expected 8, 4, 2, 1 or 0");
+  }
+  if (bits == 0 && options.sigma_quantizer == SigmaQuantizer::kAffine) {
+    problems.push_back("the affine sigma quantizer needs at least 1 bit");
+  }
+  if (options.calibration_limit < 1) problems.push_back("calibration limit is 0, expected 1 or more");
+  if (options.calibration_passes < 1) {
+    problems.push_back("calibration passes are " + std::to_string(options.calibration_passes) +
+                       ", expected 1 or more");
+  }
+  if (!problems.empty()) throw Error(problems);
+}
+
+// Fills in what the file or the caller did not say about the input, and says so.
+void ResolveInput(const ConvertOptions& options, Network* network,
+                  std::vector<std::string>* notices) {
+  const auto channels =
+      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->input)].channels);
+  if (!options.mean.empty()) network->mean = options.mean;
+  if (!options.std.empty()) network->std = options.std;
+  if (network->mean.empty() && network->std.empty()) {
+    notices->push_back(
+        "the model file says nothing about input normalization: assuming x = u8 / 255 "
+        "(give --mean and --std if the network was trained with others)");
+  }
+  if (network->mean.empty()) network->mean.assign(channels, 0.0F);
+  if (network->std.empty()) network->std.assign(channels, 1.0F);
+  std::vector<std::string> problems;
+  for (const auto* values : {&network->mean, &network->std}) {
+    if (values->size() != channels) {
+      problems.push_back("mean and std have " + std::to_string(values->size()) +
+                         " values, expected one for each of the " + std::to_string(channels) +
+                         " input channels");
+    }
+  }
+  for (const float std : network->std) {
+    if (!(std > 0.0F)) problems.push_back("std must be positive");
+  }
+  if (!problems.empty()) throw Error(problems);
+}
+
+Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
+  Dataset data = LoadDataset(options.calibration_path, options.calibration_limit);
+  const Value& input = network.values[static_cast<std::size_t>(network.input)];
+  if (data.count == 0) throw Error(options.calibration_path + ": holds no images");
+  if (data.height != input.height || data.width != input.width ||
+      data.channels != input.channels) {
+    const auto shape = [](int h, int w, int c) {
+      return std::to_string(h) + "x" + std::to_string(w) + "x" + std::to_string(c);
+    };
+    throw Error(options.calibration_path + ": images are " +
+                shape(data.height, data.width, data.channels) + ", the model expects " +
+                shape(input.height, input.width, input.channels));
+  }
+  return data;
+}
+
+std::map<std::string, std::string> Metadata(const ConvertOptions& options, const Network& network,
+                                            const Dataset& data,
+                                            const std::vector<LayerReport>& layers) {
+  std::vector<std::string> names;
+  for (const LayerReport& layer : layers) names.push_back(layer.name);
+  const std::vector<std::string>& labels = !options.labels.empty() ? options.labels
+                                           : !network.labels.empty() ? network.labels
+                                                                     : data.label_names;
+  std::map<std::string, std::string> metadata = {
+      {"name", options.name.empty() ? network.name : options.name},
+      {"layers", Lines(names)},
+      {"mean", FloatList(network.mean)},
+      {"std", FloatList(network.std)},
+      {"converter", "mu8 " MU8_VERSION},
+      {"sigma_quantizer",
+       options.sigma_quantizer == SigmaQuantizer::kAffine ? "affine" : "weighted"},
+      {"calibration.images", std::to_string(data.count)},
+      {"calibration.passes", std::to_string(options.calibration_passes)},
+      {"calibration.seed", std::to_string(options.seed)},
+      {"source.model.crc32c", FileCrc(options.model_path)},
+      {"source.posterior.crc32c", FileCrc(options.posterior_path)},
+  };
+  if (!labels.empty()) {
+    const auto classes = static_cast<std::size_t>(
+        network.values[static_cast<std::size_t>(network.output)].channels);
+    if (labels.size() != classes) {
+      throw Error("there are " + std::to_string(labels.size()) + " labels for " +
+                  std::to_string(classes) + " classes");
+    }
+    metadata["labels"] = Lines(labels);
+  }
+  return metadata;
+}
+
+// The reader must accept what the writer made: a refusal is a limit of the format that the network
+// runs into, or a bug.
+void Reopen(const std::vector<std::byte>& file, ConvertResult* result) {
+  void* aligned = std::aligned_alloc(64, file.size());
+  if (aligned == nullptr) throw std::bad_alloc();
+  std::memcpy(aligned, file.data(), file.size());
+  format::View view;
+  Diagnostic diagnostic;
+  const Status status =
+      format::Open({static_cast<const std::byte*>(aligned), file.size()}, &view, &diagnostic);
+  result->arena_bytes = status == Status::kOk ? view.model.arena_bytes : 0;
+  std::free(aligned);
+  if (status == Status::kOk) return;
+  char message[256];
+  Explain(diagnostic, message);
+  std::string where;
+  if (diagnostic.layer >= 0) {
+    where = " (layer '" + result->layers[static_cast<std::size_t>(diagnostic.layer)].name + "')";
+  }
+  throw Error("the converted model does not fit the file format" + where + ": " + message);
+}
+
+}  // namespace
+
+ConvertResult Convert(const ConvertOptions& options) {
+  CheckOptions(options);
+  const auto stage = [&](const std::string& name, double fraction) {
+    if (options.progress) options.progress(name, fraction);
+  };
+  ConvertResult result;
+  stage("import", 0.0);
+  Network network = ImportOnnx(options.model_path, ReadPosterior(options.posterior_path));
+  CheckParameters(network);
+  FoldAffine(&network);
+  const std::vector<Step> steps = PlanSteps(network);
+  ResolveInput(options, &network, &result.notices);
+  const Dataset data = LoadCalibration(options, network);
+  const Calibration calibration = Calibrate(network, data, options.calibration_passes, options.seed,
+                                            [&](double f) { stage("calibrate", f); });
+  stage("quantize", 0.0);
+  Lowered lowered = Lower(network, steps, calibration, QuantizeInput(network, data),
+                          {options.sigma_bits, options.sigma_quantizer});
+  lowered.content.metadata = Metadata(options, network, data, lowered.reports);
+  result.layers = std::move(lowered.reports);
+  result.calibration_images = data.count;
+  result.file = format::Write(std::move(lowered.content));
+  Reopen(result.file, &result);
+  stage("quantize", 1.0);
+  return result;
+}
+
+void WriteFileAtomically(const std::string& path, const void* data, std::size_t bytes) {
+  const std::string temporary = path + ".partial";
+  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
+  out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
+  out.close();
+  std::error_code error;
+  if (!out) {
+    std::filesystem::remove(temporary, error);
+    throw Error(path + ": cannot write " + std::to_string(bytes) + " bytes there");
+  }
+  std::filesystem::rename(temporary, path, error);
+  if (error) {
+    const std::string reason = error.message();
+    std::filesystem::remove(temporary, error);
+    throw Error(path + ": cannot rename the finished file to it: " + reason);
+  }
+}
+
+}  // namespace mu8::convert

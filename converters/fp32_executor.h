@@ -1,0 +1,50 @@
+// FP32 execution of a Network with given weights: what quantization is measured against, and the
+// source of calibration statistics. Convolutions, products and pools run in oneDNN.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "converters/network.h"
+
+namespace mu8::convert {
+
+// One pass's weights: for each node the arrays in the shape of its GaussianTensors (empty for nodes
+// without parameters).
+struct SampledWeights {
+  std::vector<std::vector<float>> weights;
+  std::vector<std::vector<float>> biases;
+};
+
+// mu itself.
+void MeanWeights(const Network& network, SampledWeights* out);
+
+// w = mu + sigma * z with independent standard normal z: a pure function of (seed, pass).
+void SampleGaussian(const Network& network, std::uint64_t seed, std::uint32_t pass,
+                    SampledWeights* out);
+
+// Runs `batch` images at a time on one thread, the caller's; that may differ from call to call.
+// Throws Error naming the node that does not fit its values or its weights.
+class Fp32Executor {
+ public:
+  Fp32Executor(const Network& network, int batch);
+  ~Fp32Executor();
+  Fp32Executor(const Fp32Executor&) = delete;
+  Fp32Executor& operator=(const Fp32Executor&) = delete;
+
+  void SetWeights(const SampledWeights& weights);
+
+  // `input`: batch x H x W x C floats (NHWC, normalized). Afterwards every value can be read.
+  void Run(const float* input);
+
+  // NHWC values of the last Run, batch x value.size() floats.
+  const float* value(int index) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mu8::convert

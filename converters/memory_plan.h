@@ -1,0 +1,16 @@
+// Where each activation lies in the arena: values that are alive at the same time never overlap.
+#pragma once
+
+#include <vector>
+
+#include "formats/layout.h"
+
+namespace mu8::convert {
+
+// Fills `offset` of every tensor from `bytes`, `first_layer` and `last_layer`. Greedy by size
+// (Pisarchyk and Lee 2020, "Efficient memory management for deep neural net inference"): the
+// largest first, each at the lowest offset that is free during its lifetime. The input (tensor 0)
+// lives through the whole pass.
+void PlaceTensors(std::vector<format::TensorRecord>* tensors);
+
+}  // namespace mu8::convert

@@ -1,0 +1,266 @@
+// Queries and rewrites of the converter's Network that need no weights to be sampled: BatchNorm
+// folding and the checks every importer's result must pass. network.h describes the layouts.
+#include "converters/network.h"
+
+#include <cmath>
+#include <string_view>
+
+#include "converters/error.h"
+
+namespace mu8::convert {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+std::string At(const Node& node) {
+  return "node \"" + node.name + "\" (" + OpName(node.op) + "): ";
+}
+
+bool HasParameters(Op op) { return op == Op::kConv2d || op == Op::kDense; }
+
+// Weights of one output channel: kernel_h * kernel_w * c_in / groups, or the flattened input.
+std::size_t WeightsPerOutput(const Network& network, const Node& node) {
+  const Value& input = network.values[static_cast<std::size_t>(node.inputs[0])];
+  if (node.op == Op::kDense) return input.size();
+  return static_cast<std::size_t>(node.window.kernel_h) *
+         static_cast<std::size_t>(node.window.kernel_w) *
+         static_cast<std::size_t>(input.channels / node.groups);
+}
+
+void CheckSize(const Node& node, std::string_view tensor, std::size_t found, std::size_t expected,
+               Problems* problems) {
+  if (found == expected) return;
+  problems->push_back(At(node) + std::string(tensor) + " has " + std::to_string(found) +
+                      " values, expected " + std::to_string(expected));
+}
+
+// Sizes of one tensor: mu as the shape says, sigma the same or absent.
+void CheckGaussianSize(const Node& node, std::string_view tensor, const GaussianTensor& gaussian,
+                       std::size_t expected, Problems* problems) {
+  CheckSize(node, std::string(tensor) + ".mu", gaussian.mu.size(), expected, problems);
+  if (gaussian.sigma.empty()) return;
+  CheckSize(node, std::string(tensor) + ".sigma", gaussian.sigma.size(), expected, problems);
+}
+
+bool CheckIndices(const Network& network, const Node& node, Problems* problems) {
+  const auto in_range = [&](int index) {
+    return index >= 0 && static_cast<std::size_t>(index) < network.values.size();
+  };
+  bool good = !node.inputs.empty() && in_range(node.output);
+  for (const int input : node.inputs) good = good && in_range(input);
+  if (!good) problems->push_back(At(node) + "reads or writes a value that does not exist");
+  return good;
+}
+
+void CheckNodeSizes(const Network& network, const Node& node, Problems* problems) {
+  if (!CheckIndices(network, node, problems)) return;
+  const Value& input = network.values[static_cast<std::size_t>(node.inputs[0])];
+  const Value& output = network.values[static_cast<std::size_t>(node.output)];
+  const std::size_t channels = static_cast<std::size_t>(output.channels);
+  if (HasParameters(node.op)) {
+    if (node.op == Op::kConv2d && (node.groups < 1 || input.channels % node.groups != 0 ||
+                                   output.channels % node.groups != 0)) {
+      problems->push_back(At(node) + std::to_string(node.groups) + " groups do not divide " +
+                          std::to_string(input.channels) + " input and " +
+                          std::to_string(output.channels) + " output channels");
+      return;
+    }
+    CheckGaussianSize(node, "weights", node.weights, channels * WeightsPerOutput(network, node),
+                      problems);
+    if (!node.bias.mu.empty() || !node.bias.sigma.empty()) {
+      CheckGaussianSize(node, "bias", node.bias, channels, problems);
+    }
+  } else {
+    CheckGaussianSize(node, "weights", node.weights, 0, problems);
+    CheckGaussianSize(node, "bias", node.bias, 0, problems);
+  }
+  const std::size_t affine = node.op == Op::kAffine ? channels : 0;
+  CheckSize(node, "scale", node.scale.size(), affine, problems);
+  CheckSize(node, "offset", node.offset.size(), affine, problems);
+}
+
+// One line per tensor, however many of its values are wrong: models have millions of them.
+template <typename IsBad>
+void CheckEach(const Node& node, std::string_view tensor, const std::vector<float>& values,
+               std::string_view what, IsBad is_bad, Problems* problems) {
+  std::size_t count = 0, first = 0;
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (!is_bad(values[i])) continue;
+    if (count == 0) first = i;
+    ++count;
+  }
+  if (count == 0) return;
+  problems->push_back(At(node) + std::string(tensor) + " has " + std::to_string(count) + " " +
+                      std::string(what) + " of " + std::to_string(values.size()) +
+                      " values, the first is " + std::to_string(values[first]) + " at index " +
+                      std::to_string(first));
+}
+
+void CheckNodeValues(const Node& node, Problems* problems) {
+  const auto not_finite = [](float x) { return !std::isfinite(x); };
+  const auto negative = [](float x) { return x < 0.0f; };
+  CheckEach(node, "weights.mu", node.weights.mu, "not finite", not_finite, problems);
+  CheckEach(node, "weights.sigma", node.weights.sigma, "not finite", not_finite, problems);
+  CheckEach(node, "weights.sigma", node.weights.sigma, "negative", negative, problems);
+  CheckEach(node, "bias.mu", node.bias.mu, "not finite", not_finite, problems);
+  CheckEach(node, "bias.sigma", node.bias.sigma, "not finite", not_finite, problems);
+  CheckEach(node, "bias.sigma", node.bias.sigma, "negative", negative, problems);
+  CheckEach(node, "scale", node.scale, "not finite", not_finite, problems);
+  CheckEach(node, "offset", node.offset, "not finite", not_finite, problems);
+}
+
+// Products and sums in double: one rounding to float per parameter.
+void ScaleRows(GaussianTensor* tensor, const std::vector<float>& scale) {
+  const std::size_t per_row = tensor->mu.size() / scale.size();
+  for (std::size_t i = 0; i < tensor->mu.size(); ++i) {
+    const double factor = double{scale[i / per_row]};
+    tensor->mu[i] = static_cast<float>(double{tensor->mu[i]} * factor);
+    // A standard deviation scales by the magnitude: the sign only mirrors the Gaussian.
+    if (!tensor->sigma.empty()) {
+      tensor->sigma[i] = static_cast<float>(double{tensor->sigma[i]} * std::fabs(factor));
+    }
+  }
+}
+
+void FoldInto(Node* layer, const Node& affine) {
+  ScaleRows(&layer->weights, affine.scale);
+  if (layer->bias.mu.empty()) {
+    layer->bias.mu = affine.offset;
+    return;
+  }
+  for (std::size_t i = 0; i < affine.scale.size(); ++i) {
+    layer->bias.mu[i] = static_cast<float>(double{layer->bias.mu[i]} * double{affine.scale[i]} +
+                                           double{affine.offset[i]});
+    if (!layer->bias.sigma.empty()) {
+      layer->bias.sigma[i] =
+          static_cast<float>(double{layer->bias.sigma[i]} * std::fabs(double{affine.scale[i]}));
+    }
+  }
+}
+
+// Why `affine` cannot be folded into `layer`, the producer of its input; empty when it can.
+std::string WhyNotFoldable(const Network& network, const Node* layer, const Node& affine,
+                           int reader_count) {
+  if (layer == nullptr) return "it reads the network's input, not a convolution or dense layer";
+  if (!HasParameters(layer->op)) {
+    return "it reads \"" + layer->name + "\" (" + OpName(layer->op) +
+           "), not a convolution or dense layer";
+  }
+  if (reader_count != 1 || layer->output == network.output) {
+    return "the output of \"" + layer->name + "\" is also read elsewhere";
+  }
+  const Value& output = network.values[static_cast<std::size_t>(layer->output)];
+  if (affine.scale.size() != static_cast<std::size_t>(output.channels)) {
+    return "it scales " + std::to_string(affine.scale.size()) + " flattened elements, \"" +
+           layer->name + "\" has " + std::to_string(output.channels) + " output channels";
+  }
+  return {};
+}
+
+// Drops values that no node writes (the input excepted) and renumbers the rest.
+void DropOrphanValues(Network* network) {
+  std::vector<char> keep(network->values.size(), 0);
+  keep[static_cast<std::size_t>(network->input)] = 1;
+  for (const Node& node : network->nodes) keep[static_cast<std::size_t>(node.output)] = 1;
+  std::vector<int> renumbered(network->values.size(), -1);
+  std::vector<Value> values;
+  for (std::size_t i = 0; i < keep.size(); ++i) {
+    if (keep[i] == 0) continue;
+    renumbered[i] = static_cast<int>(values.size());
+    values.push_back(std::move(network->values[i]));
+  }
+  const auto renumber = [&](int* index) { *index = renumbered[static_cast<std::size_t>(*index)]; };
+  for (Node& node : network->nodes) {
+    for (int& input : node.inputs) renumber(&input);
+    renumber(&node.output);
+  }
+  renumber(&network->input);
+  renumber(&network->output);
+  network->values = std::move(values);
+}
+
+}  // namespace
+
+const char* OpName(Op op) {
+  switch (op) {
+    case Op::kConv2d:
+      return "Conv2d";
+    case Op::kDense:
+      return "Dense";
+    case Op::kAffine:
+      return "Affine";
+    case Op::kRelu:
+      return "Relu";
+    case Op::kMaxPool:
+      return "MaxPool";
+    case Op::kAveragePool:
+      return "AveragePool";
+  }
+  return "unknown";
+}
+
+std::size_t Network::ParameterCount() const {
+  std::size_t count = 0;
+  for (const Node& node : nodes) count += node.weights.mu.size() + node.bias.mu.size();
+  return count;
+}
+
+std::vector<int> Network::Consumers(int value) const {
+  std::vector<int> consumers;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    for (const int read : nodes[i].inputs) {
+      if (read != value) continue;
+      consumers.push_back(static_cast<int>(i));
+      break;
+    }
+  }
+  return consumers;
+}
+
+void FoldAffine(Network* network) {
+  Problems problems;
+  for (const Node& node : network->nodes) CheckNodeSizes(*network, node, &problems);
+  if (!problems.empty()) throw Error(problems);
+
+  std::vector<int> readers(network->values.size(), 0);
+  for (const Node& node : network->nodes) {
+    for (const int input : node.inputs) ++readers[static_cast<std::size_t>(input)];
+  }
+  // The fold works on a copy, so that a network which cannot be folded is left as it was.
+  Network folded = *network;
+  std::vector<Node> kept;
+  kept.reserve(folded.nodes.size());
+  std::vector<int> producer(folded.values.size(), -1);  // value -> index into kept
+  for (Node& node : folded.nodes) {
+    if (node.op == Op::kAffine) {
+      const std::size_t input = static_cast<std::size_t>(node.inputs[0]);
+      const int at = producer[input];
+      Node* layer = at < 0 ? nullptr : &kept[static_cast<std::size_t>(at)];
+      const std::string why = WhyNotFoldable(folded, layer, node, readers[input]);
+      if (why.empty()) {
+        FoldInto(layer, node);
+        layer->output = node.output;
+        producer[static_cast<std::size_t>(node.output)] = at;
+        continue;
+      }
+      problems.push_back(At(node) + "cannot be folded: " + why);
+    }
+    producer[static_cast<std::size_t>(node.output)] = static_cast<int>(kept.size());
+    kept.push_back(std::move(node));
+  }
+  if (!problems.empty()) throw Error(problems);
+  folded.nodes = std::move(kept);
+  DropOrphanValues(&folded);
+  *network = std::move(folded);
+}
+
+void CheckParameters(const Network& network) {
+  Problems problems;
+  for (const Node& node : network.nodes) {
+    CheckNodeSizes(network, node, &problems);
+    CheckNodeValues(node, &problems);
+  }
+  if (!problems.empty()) throw Error(problems);
+}
+
+}  // namespace mu8::convert

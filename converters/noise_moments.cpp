@@ -1,0 +1,111 @@
+#include "converters/noise_moments.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+#include <vector>
+
+#include "kernels/gaussian_table.h"
+
+namespace mu8::convert {
+namespace {
+
+LevelTable MakeTable(std::int32_t shift) {
+  LevelTable table{};
+  for (int level = 0; level < 256; ++level) {
+    std::int64_t squares = 0;
+    std::int32_t largest = 0;
+    for (int byte = 0; byte < 256; ++byte) {
+      const std::int32_t n = NoiseValue(level, shift, static_cast<std::uint8_t>(byte));
+      squares += std::int64_t{n} * n;
+      largest = std::max(largest, std::abs(n));
+    }
+    const auto index = static_cast<std::size_t>(level);
+    table.variance[index] = static_cast<double>(squares) / 256.0;
+    table.max_noise[index] = largest;
+  }
+  for (int level = 0; level < 256; ++level) {
+    if (!IsTieLevel(level, shift)) {
+      table.order[static_cast<std::size_t>(table.count++)] = static_cast<std::uint8_t>(level);
+    }
+  }
+  // Equal variances keep the lower level first.
+  std::stable_sort(table.order.begin(), table.order.begin() + table.count,
+                   [&](std::uint8_t a, std::uint8_t b) {
+                     return table.variance[a] < table.variance[b];
+                   });
+  return table;
+}
+
+}  // namespace
+
+std::int32_t NoiseValue(std::int32_t level, std::int32_t shift, std::uint8_t byte) {
+  return (level * kernels::Epsilon(byte) + (1 << (shift - 1))) >> shift;
+}
+
+bool IsTieLevel(std::int32_t level, std::int32_t shift) {
+  const std::int32_t half = 1 << (shift - 1);
+  return level % (2 * half) == half;
+}
+
+ClampedMoments WeightMoments(std::int32_t mu, std::int32_t level, std::int32_t shift) {
+  const LevelTable& table = Levels(shift);
+  const auto index = static_cast<std::size_t>(level);
+  if (!IsTieLevel(level, shift) && std::abs(mu) + table.max_noise[index] <= kMaxWeight) {
+    return {static_cast<double>(mu), table.variance[index], 0.0};
+  }
+  std::int64_t sum = 0;
+  std::int64_t squares = 0;
+  int clipped = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::int32_t exact = mu + NoiseValue(level, shift, static_cast<std::uint8_t>(byte));
+    const std::int32_t w = std::clamp(exact, -kMaxWeight, kMaxWeight);
+    clipped += w != exact;
+    sum += w;
+    squares += std::int64_t{w} * w;
+  }
+  const double mean = static_cast<double>(sum) / 256.0;
+  return {mean, static_cast<double>(squares) / 256.0 - mean * mean, clipped / 256.0};
+}
+
+int LevelTable::Below(double target_variance) const {
+  const auto* end = order.begin() + count;
+  const auto* above = std::upper_bound(order.begin(), end, target_variance,
+                                       [&](double v, std::uint8_t l) { return v < variance[l]; });
+  return above == order.begin() ? order[0] : *(above - 1);
+}
+
+int LevelTable::Above(double target_variance) const {
+  const auto* end = order.begin() + count;
+  const auto* above = std::lower_bound(order.begin(), end, target_variance,
+                                       [&](std::uint8_t l, double v) { return variance[l] < v; });
+  return above == end ? *(end - 1) : *above;
+}
+
+int LevelTable::Nearest(double target_variance) const {
+  const int below = Below(target_variance);
+  const int above = Above(target_variance);
+  const double down = target_variance - variance[static_cast<std::size_t>(below)];
+  const double up = variance[static_cast<std::size_t>(above)] - target_variance;
+  return std::abs(up) < std::abs(down) ? above : below;
+}
+
+const LevelTable& Levels(std::int32_t shift) {
+  static const std::vector<LevelTable> tables = [] {
+    std::vector<LevelTable> all(kMaxShift + 1);
+    for (std::int32_t s = kMinShift; s <= kMaxShift; ++s) {
+      all[static_cast<std::size_t>(s)] = MakeTable(s);
+    }
+    return all;
+  }();
+  return tables[static_cast<std::size_t>(shift)];
+}
+
+std::int32_t ChooseShift(double max_sigma) {
+  if (!(max_sigma > 0.0)) return kMaxShift;
+  // 250 rather than 255 leaves room to step past a tie level.
+  const double shift = std::floor(5.0 + std::log2(250.0 / max_sigma));
+  return static_cast<std::int32_t>(std::clamp(shift, double{kMinShift}, double{kMaxShift}));
+}
+
+}  // namespace mu8::convert

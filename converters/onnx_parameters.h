@@ -1,0 +1,23 @@
+// Parameters of ONNX nodes as Gaussians: mu from the initializer, sigma from the posterior.
+#pragma once
+
+#include "converters/onnx_layers.h"
+
+namespace mu8::convert {
+
+// Input i of `node`, which must be a floating-point constant, in its own layout. Registers the
+// sigma as read; reports one that another node reads, too. Throws NodeProblem.
+GaussianTensor ReadGaussian(OnnxImporter* importer, const OnnxNode& node, int i);
+
+// The same for a parameter that cannot have a sigma: reports `why` if there is one.
+std::vector<float> ReadDeterministic(OnnxImporter* importer, const OnnxNode& node, int i,
+                                     const std::string& why);
+
+// Reports, for every sigma, a missing initializer, another shape, values that are no standard
+// deviation.
+void CheckPosterior(OnnxImporter* importer);
+
+// After all nodes: reports each sigma that no layer took as its own.
+void CheckSigmasRead(OnnxImporter* importer);
+
+}  // namespace mu8::convert

@@ -1,0 +1,241 @@
+// Sliding windows: convolutions and pools. Shape rules are those of the ONNX operators Conv-11,
+// MaxPool-12, AveragePool-11; sizes are computed in int64 and bounded before they become int.
+#include <algorithm>
+#include <array>
+
+#include "converters/onnx_layers.h"
+#include "converters/onnx_parameters.h"
+
+namespace mu8::convert {
+namespace {
+
+// Far above any real kernel, stride, dilation or pad; keeps every product inside int64.
+constexpr std::int64_t kMaxWindow = 1 << 16;
+
+using Pair = std::array<std::int64_t, 2>;  // height, width
+
+// A list attribute of exactly `count` integers in [low, kMaxWindow].
+template <std::size_t count>
+std::array<std::int64_t, count> ListAttribute(const OnnxNode& node, const char* name,
+                                              std::int64_t fallback, std::int64_t low) {
+  std::array<std::int64_t, count> list;
+  list.fill(fallback);
+  const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
+  if (attribute == nullptr) return list;
+  const std::vector<std::int64_t> found(attribute->ints().begin(), attribute->ints().end());
+  bool good = found.size() == count;
+  for (const std::int64_t number : found) good = good && number >= low && number <= kMaxWindow;
+  if (!good) {
+    throw NodeProblem{std::string(name) + " is " + ShapeText(found) + ", expected " +
+                      std::to_string(count) + " integers from " + std::to_string(low) + " to " +
+                      std::to_string(kMaxWindow)};
+  }
+  std::copy(found.begin(), found.end(), list.begin());
+  return list;
+}
+
+// Padding of one axis, before and after, for SAME_UPPER and SAME_LOWER: the output has
+// ceil(size / stride) elements, and the odd element of padding goes after (UPPER) or before.
+Pair SamePadding(std::int64_t size, std::int64_t extent, std::int64_t stride, bool upper) {
+  const std::int64_t output = (size + stride - 1) / stride;
+  const std::int64_t total = std::max<std::int64_t>((output - 1) * stride + extent - size, 0);
+  const std::int64_t small = total / 2;
+  return upper ? Pair{small, total - small} : Pair{total - small, small};
+}
+
+struct WindowShape {
+  Window window;
+  std::int64_t height = 0, width = 0;  // of the output
+};
+
+// Reads strides, dilations, pads, auto_pad and ceil_mode for a kernel over `input`.
+WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair& kernel,
+                       const Activation& input) {
+  const Pair strides = ListAttribute<2>(node, "strides", 1, 1);
+  const Pair dilations = ListAttribute<2>(node, "dilations", 1, 1);
+  std::array<std::int64_t, 4> pads = ListAttribute<4>(node, "pads", 0, 0);
+  const std::string auto_pad = StringAttribute(node, "auto_pad", "NOTSET");
+  const bool same = auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER";
+  if (!same && auto_pad != "NOTSET" && auto_pad != "VALID") {
+    throw NodeProblem{"auto_pad \"" + auto_pad +
+                      "\" is unknown (NOTSET, VALID, SAME_UPPER and SAME_LOWER are)"};
+  }
+  if (auto_pad != "NOTSET" && pads != std::array<std::int64_t, 4>{}) {
+    Report(importer, node, "pads and auto_pad " + auto_pad + " contradict each other");
+  }
+  const bool ceil_mode = IntAttribute(node, "ceil_mode", 0) != 0;
+  const Pair sizes = {input.height, input.width};
+  Pair output{};
+  bool ceil_adds = false;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t extent = (kernel[axis] - 1) * dilations[axis] + 1;
+    if (auto_pad != "NOTSET") {
+      const Pair padding =
+          same ? SamePadding(sizes[axis], extent, strides[axis], auto_pad == "SAME_UPPER")
+               : Pair{0, 0};
+      pads[axis] = padding[0];
+      pads[axis + 2] = padding[1];
+    }
+    const std::int64_t slack = sizes[axis] + pads[axis] + pads[axis + 2] - extent;
+    if (slack < 0) {
+      throw NodeProblem{"the window spans " + std::to_string(extent) +
+                        (axis == 0 ? " rows" : " columns") + ", the padded input has " +
+                        std::to_string(slack + extent)};
+    }
+    ceil_adds = ceil_adds || (ceil_mode && slack % strides[axis] != 0);
+    output[axis] = slack / strides[axis] + 1;
+  }
+  if (ceil_adds) {
+    Report(importer, node,
+           "ceil_mode 1 adds windows that reach past the padded input; the engine's pools stop "
+           "inside it (ceil_mode 0, or sizes that divide)");
+  }
+  const auto narrow = [](std::int64_t number) { return static_cast<int>(number); };
+  return {.window = {.kernel_h = narrow(kernel[0]),
+                     .kernel_w = narrow(kernel[1]),
+                     .stride_h = narrow(strides[0]),
+                     .stride_w = narrow(strides[1]),
+                     .dilation_h = narrow(dilations[0]),
+                     .dilation_w = narrow(dilations[1]),
+                     .pad_top = narrow(pads[0]),
+                     .pad_left = narrow(pads[1]),
+                     .pad_bottom = narrow(pads[2]),
+                     .pad_right = narrow(pads[3])},
+          .height = output[0],
+          .width = output[1]};
+}
+
+// OIHW to OHWI, for mu and sigma alike.
+std::vector<float> ToOhwi(const std::vector<float>& oihw, std::size_t outputs, std::size_t inputs,
+                          std::size_t area) {
+  std::vector<float> ohwi(oihw.size());
+  for (std::size_t o = 0; o < outputs; ++o) {
+    for (std::size_t i = 0; i < inputs; ++i) {
+      for (std::size_t tap = 0; tap < area; ++tap) {
+        ohwi[(o * area + tap) * inputs + i] = oihw[(o * inputs + i) * area + tap];
+      }
+    }
+  }
+  return ohwi;
+}
+
+void CheckConvShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
+                    const Activation& input, std::int64_t groups) {
+  if (dims.size() != 4) {
+    throw NodeProblem{"weights " + ShapeText(dims) + " belong to a " +
+                      std::to_string(static_cast<std::int64_t>(dims.size()) - 2) +
+                      "-D convolution; only 2-D ones are supported"};
+  }
+  for (const std::int64_t dim : dims) {
+    if (dim < 1 || dim > kMaxWindow) {
+      throw NodeProblem{"weights " + ShapeText(dims) + " have a dimension outside 1 to " +
+                        std::to_string(kMaxWindow)};
+    }
+  }
+  const Pair kernel = {dims[2], dims[3]};
+  if (FindAttribute(*node.proto, "kernel_shape") != nullptr &&
+      ListAttribute<2>(node, "kernel_shape", 1, 1) != kernel) {
+    throw NodeProblem{"kernel_shape disagrees with weights " + ShapeText(dims)};
+  }
+  if (groups < 1 || groups > input.channels || input.channels % groups != 0 ||
+      dims[0] % groups != 0) {
+    throw NodeProblem{"group " + std::to_string(groups) + " does not divide " +
+                      std::to_string(input.channels) + " input and " + std::to_string(dims[0]) +
+                      " output channels"};
+  }
+  if (dims[1] * groups != input.channels) {
+    throw NodeProblem{"weights " + ShapeText(dims) + " with group " + std::to_string(groups) +
+                      " read " + std::to_string(dims[1] * groups) + " channels, the input has " +
+                      std::to_string(input.channels)};
+  }
+}
+
+}  // namespace
+
+void ImportConv(OnnxImporter* importer, const OnnxNode& node) {
+  const OnnxConstant& constant = ReadConstant(*importer, node, 1);
+  const Activation input = ReadActivation(*importer, node, 0, constant.dims.size() == 4 ? 4 : 0);
+  const std::int64_t groups = IntAttribute(node, "group", 1);
+  CheckConvShape(node, constant.dims, input, groups);
+  const WindowShape shape = ReadWindow(importer, node, {constant.dims[2], constant.dims[3]}, input);
+  const std::size_t outputs = static_cast<std::size_t>(constant.dims[0]);
+  const std::size_t inputs = static_cast<std::size_t>(constant.dims[1]);
+  const std::size_t area = static_cast<std::size_t>(constant.dims[2] * constant.dims[3]);
+
+  Node layer{.op = Op::kConv2d};
+  layer.window = shape.window;
+  layer.groups = static_cast<int>(groups);
+  const GaussianTensor oihw = ReadGaussian(importer, node, 1);
+  layer.weights.mu = ToOhwi(oihw.mu, outputs, inputs, area);
+  layer.weights.sigma = oihw.sigma.empty() ? oihw.sigma : ToOhwi(oihw.sigma, outputs, inputs, area);
+  if (!InputName(node, 2).empty()) {
+    const std::vector<std::int64_t> expected = {constant.dims[0]};
+    if (ReadConstant(*importer, node, 2).dims != expected) {
+      throw NodeProblem{"bias " + ShapeText(ReadConstant(*importer, node, 2).dims) + ", expected " +
+                        ShapeText(expected)};
+    }
+    layer.bias = ReadGaussian(importer, node, 2);
+  }
+  Activation output;
+  output.channels = static_cast<int>(outputs);
+  output.value =
+      AddValue(importer, OutputName(node, 0), shape.height, shape.width, constant.dims[0]);
+  output.height = static_cast<int>(shape.height);
+  output.width = static_cast<int>(shape.width);
+  AddLayer(importer, node, std::move(layer), input, output);
+}
+
+void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
+  const Activation input = ReadActivation(*importer, node, 0, 4);
+  if (FindAttribute(*node.proto, "kernel_shape") == nullptr) {
+    throw NodeProblem{"kernel_shape is missing"};
+  }
+  if (!OutputName(node, 1).empty()) Report(importer, node, "its indices output is not supported");
+  const Pair kernel = ListAttribute<2>(node, "kernel_shape", 1, 1);
+  const WindowShape shape = ReadWindow(importer, node, kernel, input);
+  const Window& window = shape.window;
+  if (window.dilation_h != 1 || window.dilation_w != 1) {
+    Report(importer, node, "dilations other than 1 are not supported in pools");
+  }
+  // Otherwise a window could lie in the padding alone, where neither pool has a value.
+  if (std::max(window.pad_top, window.pad_bottom) >= window.kernel_h ||
+      std::max(window.pad_left, window.pad_right) >= window.kernel_w) {
+    Report(importer, node, "pads must be smaller than the kernel");
+  }
+  Node layer{.op = op};
+  layer.window = window;
+  layer.count_include_pad =
+      op == Op::kAveragePool && IntAttribute(node, "count_include_pad", 0) != 0;
+  Activation output;
+  output.channels = input.channels;
+  output.value = AddValue(importer, OutputName(node, 0), shape.height, shape.width, input.channels);
+  output.height = static_cast<int>(shape.height);
+  output.width = static_cast<int>(shape.width);
+  AddLayer(importer, node, std::move(layer), input, output);
+}
+
+// GlobalAveragePool, and ReduceMean over height and width: one window over the whole image.
+void ImportGlobalAverage(OnnxImporter* importer, const OnnxNode& node) {
+  const Activation input = ReadActivation(*importer, node, 0, 4);
+  Activation output;
+  output.channels = input.channels;
+  if (node.op == "ReduceMean") {
+    std::vector<std::int64_t> axes;
+    const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "axes");
+    if (attribute != nullptr) axes.assign(attribute->ints().begin(), attribute->ints().end());
+    const std::string found = ShapeText(axes);
+    for (std::int64_t& axis : axes) axis += axis < 0 ? 4 : 0;
+    std::sort(axes.begin(), axes.end());
+    if (axes != std::vector<std::int64_t>{2, 3}) {
+      throw NodeProblem{"axes " + found + " are not supported, only the mean over [2, 3]"};
+    }
+    if (IntAttribute(node, "keepdims", 1) == 0) output.rank = 2;
+  }
+  Node layer{.op = Op::kAveragePool};
+  layer.window.kernel_h = input.height;
+  layer.window.kernel_w = input.width;
+  output.value = AddValue(importer, OutputName(node, 0), 1, 1, input.channels);
+  AddLayer(importer, node, std::move(layer), input, output);
+}
+
+}  // namespace mu8::convert

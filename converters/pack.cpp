@@ -1,0 +1,77 @@
+#include "converters/pack.h"
+
+#include <cstring>
+
+namespace mu8::convert {
+namespace {
+
+using format::LayerRecord;
+using format::PanelLayout;
+using format::ParameterLayout;
+
+template <typename T>
+void Put(T value, std::uint64_t offset, std::vector<std::uint8_t>* bytes) {
+  std::memcpy(bytes->data() + offset, &value, sizeof(T));
+}
+
+// Adds the code of panel byte `offset` to the packed sigma (FORMAT.md section 6.3).
+void PutCode(std::uint8_t code, std::uint64_t offset, std::uint32_t bits, std::uint8_t* sigma) {
+  const std::uint64_t in_block = offset % 64;
+  std::uint8_t* block = sigma + offset / 64 * 8 * bits;
+  if (bits == 1) {
+    block[in_block / 8] |= static_cast<std::uint8_t>(code << (in_block % 8));
+  } else if (bits != 0) {
+    const std::uint64_t part = in_block / (8 * bits);
+    block[in_block % (8 * bits)] |= static_cast<std::uint8_t>(code << (part * bits));
+  }
+}
+
+void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const ParameterLayout& layout,
+                 const QuantizedWeights& weights, std::uint32_t channel,
+                 std::vector<std::uint8_t>* bytes) {
+  const bool bayesian = (layer.flags & format::kLayerBayesian) != 0;
+  const std::uint32_t slot = format::SlotOf(panels, channel);
+  Put(weights.weight_scale[channel], layout.weight_scale + slot * 4, bytes);
+  Put(weights.bias_mu[channel], layout.bias_mu + slot * 4, bytes);
+  if (bayesian) {
+    Put(weights.bias_level[channel], layout.bias_level + slot * 2, bytes);
+    Put(weights.bias_shift[channel], layout.bias_shift + slot, bytes);
+    Put(weights.shift[channel], layout.shift + slot, bytes);
+    const std::uint32_t levels = layer.sigma_bits <= 2 ? 1U << layer.sigma_bits : 0;
+    for (std::uint32_t code = 0; code < levels; ++code) {
+      Put(weights.codebook[channel * levels + code],
+          layout.codebook + code * panels.padded_channels + slot, bytes);
+    }
+  }
+  const std::uint32_t length = panels.runs * panels.run_length;
+  for (std::uint32_t i = 0; i < length; ++i) {
+    const std::uint64_t offset =
+        format::WeightOffset(panels, channel, i / panels.run_length, i % panels.run_length);
+    Put(weights.mu[std::size_t{channel} * length + i], layout.mu + offset, bytes);
+    if (bayesian) {
+      PutCode(weights.code[std::size_t{channel} * length + i], offset, layer.sigma_bits,
+              bytes->data() + layout.sigma);
+    }
+  }
+}
+
+}  // namespace
+
+std::vector<std::uint8_t> PackParameters(const LayerRecord& layer,
+                                         const QuantizedWeights& weights) {
+  const PanelLayout panels = format::MakePanelLayout(layer);
+  const bool bayesian = (layer.flags & format::kLayerBayesian) != 0;
+  const ParameterLayout layout = format::MakeParameterLayout(panels, bayesian, layer.sigma_bits);
+  std::vector<std::uint8_t> bytes(layout.bytes, 0);
+  // Unused slots keep shift 1, the least that the kernels accept.
+  for (std::uint64_t at = layout.bias_shift; at < layout.codebook; ++at) bytes[at] = 1;
+  for (std::uint32_t channel = 0; channel < layer.output_channels; ++channel) {
+    PackChannel(layer, panels, layout, weights, channel, &bytes);
+  }
+  if (bayesian && layer.sigma_bits == 4) {
+    std::memcpy(bytes.data() + layout.codebook, weights.codebook.data(), weights.codebook.size());
+  }
+  return bytes;
+}
+
+}  // namespace mu8::convert

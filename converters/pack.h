@@ -1,0 +1,15 @@
+// Quantized weights -> the parameter bytes of one layer (FORMAT.md section 6).
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "converters/weight_quantizer.h"
+#include "formats/layout.h"
+
+namespace mu8::convert {
+
+std::vector<std::uint8_t> PackParameters(const format::LayerRecord& layer,
+                                         const QuantizedWeights& weights);
+
+}  // namespace mu8::convert

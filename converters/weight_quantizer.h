@@ -1,0 +1,44 @@
+// One layer's Gaussian weights -> INT8 mu, coded sigma and per-channel steps, so that the *sampled*
+// weight has the right mean and variance (ARCHITECTURE, "the weight and noise arithmetic").
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "converters/convert.h"
+#include "converters/network.h"
+
+namespace mu8::convert {
+
+// First and second moments of each weight's input over calibration images, output positions and
+// passes. Index: [group][kernel_h][kernel_w][c_in / groups], the order of one output channel's
+// weights; padding counts as 0.
+struct InputStatistics {
+  std::vector<double> mean;
+  std::vector<double> power;
+};
+
+struct QuantizerSettings {
+  int sigma_bits = 8;
+  SigmaQuantizer sigma_quantizer = SigmaQuantizer::kWeighted;
+};
+
+// Arrays indexed by output channel, or [channel][K] with K = weights per channel.
+struct QuantizedWeights {
+  std::vector<float> weight_scale;         // s_w
+  std::vector<std::uint8_t> shift;         // 1..15
+  std::vector<std::int8_t> mu;             // [channel][K]
+  std::vector<std::uint8_t> code;          // [channel][K]; the level itself for 8 bits, 0 for 0 bits
+  std::vector<std::uint8_t> codebook;      // [channel][2^bits], for 4 bits [panel][16]; 8: empty
+  std::vector<std::int32_t> bias_mu;       // in units of s_w * input_scale
+  std::vector<std::uint16_t> bias_level;
+  std::vector<std::uint8_t> bias_shift;
+};
+
+// Panels, which 4-bit codebooks follow, never straddle the groups of a convolution.
+// `input_scale`: s_x of the layer's input. Fills the numeric fields of `report`.
+QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
+                                 const InputStatistics& statistics, float input_scale,
+                                 const QuantizerSettings& settings, LayerReport* report);
+
+}  // namespace mu8::convert

@@ -1,0 +1,36 @@
+// The subcommands of `mu8`, and how one of them ends. Each lives in the file of its name: it adds
+// its options to the parent, and `run` does the work once the command line is known to be right.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <functional>
+#include <stdexcept>
+
+namespace mu8::tool {
+
+// `mu8 --help` documents these.
+enum ExitCode : int {
+  kSuccess = 0,
+  kFailed = 1,        // the input (file, model, data) is bad or the operation failed
+  kWrongCommand = 2,  // wrong command line
+};
+
+// A command line that CLI11 accepts and the command does not, such as two options that exclude each
+// other. Everything else that fails throws convert::Error.
+class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+struct Command {
+  CLI::App* app = nullptr;
+  std::function<void()> run;
+};
+
+Command AddConvert(CLI::App* parent);
+Command AddInspect(CLI::App* parent);
+Command AddPredict(CLI::App* parent);
+Command AddEval(CLI::App* parent);
+Command AddBench(CLI::App* parent);
+
+}  // namespace mu8::tool

@@ -1,0 +1,209 @@
+// mu8 convert: from a trained FP32 posterior to a .mu8 file, with a table of what quantization did.
+#include "converters/convert.h"
+
+#include <cstdio>
+#include <fstream>
+#include <memory>
+
+#include "converters/error.h"
+#include "tools/mu8/command.h"
+#include "tools/mu8/json_output.h"
+#include "tools/mu8/options.h"
+#include "tools/mu8/progress.h"
+#include "tools/mu8/text.h"
+
+namespace mu8::tool {
+namespace {
+
+struct Options {
+  convert::ConvertOptions convert;
+  std::string output_path;
+  std::string quantizer = "weighted";
+  std::string mean, std, labels_path;
+  bool json = false;
+};
+
+constexpr const char* kFooter = R"(
+Without --mean and --std the ONNX file's metadata "mean" and "std" count, else 0 and 1; without
+--labels its metadata "labels", else the names of the class folders.
+
+DATA is an IDX image file (MNIST), a CIFAR-10 binary batch, or a folder of images in class folders;
+.gz and .xz are unpacked. Labels are not used. Calibrate on training images.
+
+The table: weight step (smallest .. largest over the channels); variance kept, that of the quantized
+sampled weights over the posterior's, plain and weighted by each weight's input power; weights
+saturated, draws at the largest INT8 value; SQNR of the weights' means and of their noise; outputs
+saturated, calibration outputs above the stored range.)";
+
+// One class name per line; a final newline is no extra line.
+std::vector<std::string> ReadLabels(const std::string& path) {
+  std::ifstream stream(path);
+  if (!stream) throw convert::Error(path + ": cannot be read, expected one class name per line");
+  std::vector<std::string> labels;
+  for (std::string line; std::getline(stream, line);) {
+    if (!line.empty() && line.back() == '\r') line.pop_back();
+    if (line.empty()) {
+      throw convert::Error(path + ": line " + std::to_string(labels.size() + 1) +
+                           " is empty, expected a class name");
+    }
+    labels.push_back(line);
+  }
+  if (labels.empty()) throw convert::Error(path + ": is empty, expected one class name per line");
+  return labels;
+}
+
+Json LayerJson(const convert::LayerReport& layer) {
+  Json json{{"name", layer.name}, {"op", layer.op}, {"shape", layer.shape}};
+  json["weights"] = layer.weights;
+  if (layer.weights > 0) {
+    json["bayesian"] = layer.bayesian;
+    json["sigma_bits"] = layer.sigma_bits;
+    json["weight_step_min"] = ShortestDouble(layer.weight_step_min);
+    json["weight_step_max"] = ShortestDouble(layer.weight_step_max);
+    json["mean_sqnr_db"] = layer.mean_sqnr_db;
+    json["saturation"] = layer.saturation;
+    if (layer.bayesian) {
+      json["variance_kept"] = layer.variance_kept;
+      json["variance_kept_weighted"] = layer.variance_kept_weighted;
+      json["noise_sqnr_db"] = layer.noise_sqnr_db;
+    }
+  }
+  json["output_saturation"] = layer.output_saturation;
+  return json;
+}
+
+void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
+  Json json{{"file", options.output_path},
+            {"file_bytes", result.file.size()},
+            {"arena_bytes", result.arena_bytes},
+            {"sigma_bits", options.convert.sigma_bits},
+            {"sigma_quantizer", options.quantizer},
+            {"calibration_images", result.calibration_images},
+            {"calibration_passes", options.convert.calibration_passes},
+            {"seed", options.convert.seed}};
+  json["layers"] = Json::array();
+  for (const convert::LayerReport& layer : result.layers) {
+    json["layers"].push_back(LayerJson(layer));
+  }
+  json["notices"] = result.notices;
+  PrintJson(json);
+}
+
+std::vector<std::string> LayerCells(const convert::LayerReport& layer) {
+  std::vector<std::string> cells = {Printable(layer.name), layer.op, layer.shape};
+  if (layer.weights == 0) {
+    cells.insert(cells.end(), 7, "-");
+  } else {
+    const std::string low = Significant(static_cast<double>(layer.weight_step_min), 3);
+    const std::string high = Significant(static_cast<double>(layer.weight_step_max), 3);
+    cells.push_back(layer.bayesian ? std::to_string(layer.sigma_bits) : "-");
+    cells.push_back(low == high ? low : low + " .. " + high);
+    cells.push_back(layer.bayesian ? Fixed(layer.variance_kept, 4) : "-");
+    cells.push_back(layer.bayesian ? Fixed(layer.variance_kept_weighted, 4) : "-");
+    cells.push_back(Percent(layer.saturation, 3));
+    cells.push_back(Fixed(layer.mean_sqnr_db, 1) + " dB");
+    cells.push_back(layer.bayesian ? Fixed(layer.noise_sqnr_db, 1) + " dB" : "-");
+  }
+  cells.push_back(Percent(layer.output_saturation, 3));
+  return cells;
+}
+
+void PrintAsText(const Options& options, const convert::ConvertResult& result) {
+  using Align = Table::Align;
+  Table table({{"layer", Align::kLeft},
+               {"op", Align::kLeft},
+               {"shape", Align::kLeft},
+               {"sigma bits"},
+               {"weight step"},
+               {"variance kept"},
+               {"weighted"},
+               {"weights saturated"},
+               {"mean SQNR"},
+               {"noise SQNR"},
+               {"outputs saturated"}});
+  for (const convert::LayerReport& layer : result.layers) table.Add(LayerCells(layer));
+  std::fputs(table.ToString().c_str(), stdout);
+
+  Table fields = Fields();
+  fields.Add({"written", Printable(options.output_path)});
+  fields.Add({"file", ByteCount(result.file.size())});
+  fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
+  fields.Add({"calibrated", std::to_string(result.calibration_images) + " images, " +
+                                std::to_string(options.convert.calibration_passes) + " passes"});
+  std::printf("\n%s", fields.ToString().c_str());
+}
+
+void Run(Options* options) {
+  convert::ConvertOptions& convert_options = options->convert;
+  ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
+  if (!options->labels_path.empty()) convert_options.labels = ReadLabels(options->labels_path);
+  convert_options.sigma_quantizer = options->quantizer == "affine"
+                                        ? convert::SigmaQuantizer::kAffine
+                                        : convert::SigmaQuantizer::kWeighted;
+  CheckOutputFolder(options->output_path);
+
+  Progress progress;
+  convert_options.progress = [&progress](const std::string& stage, double fraction) {
+    progress.Show(stage, fraction);
+  };
+  const convert::ConvertResult result = convert::Convert(convert_options);
+  progress.Clear();
+  for (const std::string& notice : result.notices) {
+    std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
+  }
+  convert::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
+  if (options->json) {
+    PrintAsJson(*options, result);
+  } else {
+    PrintAsText(*options, result);
+  }
+}
+
+}  // namespace
+
+Command AddConvert(CLI::App* parent) {
+  CLI::App* app = parent->add_subcommand("convert", "Make a .mu8 file from a trained posterior");
+  const auto options = std::make_shared<Options>();
+  convert::ConvertOptions& to = options->convert;
+  app->add_option("--model", to.model_path, "ONNX file of the mean network")
+      ->required()
+      ->type_name("M.onnx");
+  app->add_option("--posterior", to.posterior_path,
+                  "Sigmas, .npz or .safetensors: one array \"<initializer>.sigma\" each")
+      ->required()
+      ->type_name("P.npz");
+  app->add_option("--calibration", to.calibration_path, "Images that activations are measured on")
+      ->required()
+      ->type_name("DATA");
+  app->add_option("-o,--output", options->output_path, "The file to write; replaced if it exists")
+      ->required()
+      ->type_name("OUT.mu8");
+  app->add_option("--sigma-bits", to.sigma_bits, "Bits stored per sigma")
+      ->check(CLI::IsMember({8, 4, 2, 1, 0}))
+      ->type_name("BITS")
+      ->capture_default_str();
+  app->add_option("--sigma-quantizer", options->quantizer,
+                  "Codebooks weighted by input power, or evenly spaced for comparison")
+      ->check(CLI::IsMember({"weighted", "affine"}))
+      ->type_name("RULE")
+      ->capture_default_str();
+  app->add_option("--calibration-limit", to.calibration_limit, "Use at most this many images")
+      ->check(WholeNumber(1, 1000000000))
+      ->capture_default_str();
+  app->add_option("--calibration-passes", to.calibration_passes, "Weight samples drawn for it")
+      ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
+  app->add_option("--seed", to.seed, "Seed of the calibration's weight samples")
+      ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
+      ->capture_default_str();
+  app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
+      ->type_name("A,B,..");
+  app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
+  app->add_option("--labels", options->labels_path, "Class names, one per line")->type_name("FILE");
+  app->add_option("--name", to.name, "The model's name; default: the ONNX file's stem");
+  AddJsonFlag(app, &options->json);
+  app->footer(kFooter);
+  return {app, [options] { Run(options.get()); }};
+}
+
+}  // namespace mu8::tool

@@ -1,0 +1,65 @@
+// A data set through T sampled networks, as `mu8 eval` judges it: by the engine from a .mu8 file,
+// or by the FP32 reference from the posterior itself. Both give the same figures for the same
+// meaning.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "converters/dataset.h"
+#include "tools/mu8/metrics.h"
+#include "tools/mu8/model_file.h"
+
+namespace mu8::tool {
+
+struct EnsembleResult {
+  std::size_t classes = 0;
+  std::vector<float> probabilities;        // images x classes, means over the passes
+  std::vector<double> mutual_information;  // per image, nats
+  std::string kernels;                     // what ran: "scalar", ..., or "fp32"
+  std::uint32_t samples = 0;
+  double seconds = 0;  // prediction alone, sampling included; not loading
+
+  Probabilities view() const { return {probabilities, classes}; }
+};
+
+// Through Session::Predict, `options.batch` images a call.
+EnsembleResult RunQuantized(const ModelFile& file, const SessionOptions& options,
+                            const convert::Dataset& data);
+
+struct ReferenceOptions {
+  std::string onnx_path;
+  std::string posterior_path;  // empty: a network without sigmas
+  std::uint32_t samples = 50;
+  std::uint64_t seed = 1;
+  std::uint32_t batch = 200;
+  bool mean_weights = false;     // one pass with mu itself
+  std::vector<float> mean, std;  // x = (u8 / 255 - mean) / std; empty: the ONNX file's own, or 0, 1
+};
+
+// The network that the reference runs, ready to say what input and classes it has.
+class Reference {
+ public:
+  explicit Reference(const ReferenceOptions& options);
+  ~Reference();
+  Reference(const Reference&) = delete;
+  Reference& operator=(const Reference&) = delete;
+
+  int height() const;
+  int width() const;
+  int channels() const;
+  std::size_t classes() const;
+  const std::vector<std::string>& labels() const;
+  // False when neither the options nor the ONNX file say how pixels become inputs: mean 0, std 1.
+  bool has_normalization() const;
+
+  // T passes, each one weight sample for all images: sum of softmax in double.
+  EnsembleResult Run(const convert::Dataset& data) const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+}  // namespace mu8::tool

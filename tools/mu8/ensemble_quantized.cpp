@@ -1,0 +1,44 @@
+#include <algorithm>
+#include <chrono>
+
+#include "tools/mu8/ensemble.h"
+#include "tools/mu8/progress.h"
+
+namespace mu8::tool {
+
+EnsembleResult RunQuantized(const ModelFile& file, const SessionOptions& options,
+                            const convert::Dataset& data) {
+  using Clock = std::chrono::steady_clock;
+  SessionOptions session_options = options;
+  session_options.batch =
+      static_cast<std::uint32_t>(std::min<std::size_t>(options.batch, data.count));
+  Runner runner(file, session_options);
+
+  EnsembleResult result;
+  result.classes = file.model.class_count();
+  result.kernels = runner.kernels();
+  result.samples = options.mc_samples;
+  result.probabilities.reserve(data.count * result.classes);
+  result.mutual_information.reserve(data.count);
+  std::vector<Prediction> predictions(session_options.batch);
+  Progress progress;
+  Clock::duration time{};
+  for (std::size_t first = 0; first < data.count; first += session_options.batch) {
+    const std::size_t count = std::min<std::size_t>(session_options.batch, data.count - first);
+    const std::span<Prediction> chunk = std::span(predictions).first(count);
+    const Clock::time_point start = Clock::now();
+    runner.Predict(file.path, std::span(data.image(first), count * data.image_bytes()), chunk);
+    time += Clock::now() - start;
+    for (const Prediction& prediction : chunk) {
+      result.probabilities.insert(result.probabilities.end(), prediction.mean.begin(),
+                                  prediction.mean.end());
+      result.mutual_information.push_back(static_cast<double>(prediction.mutual_information));
+    }
+    progress.Show("predicting",
+                  static_cast<double>(first + count) / static_cast<double>(data.count));
+  }
+  result.seconds = std::chrono::duration<double>(time).count();
+  return result;
+}
+
+}  // namespace mu8::tool

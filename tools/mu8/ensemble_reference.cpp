@@ -1,0 +1,188 @@
+// The FP32 reference: T networks drawn from the posterior, run in oneDNN on the original graph, so
+// that BatchNorm folding is part of what is compared.
+#include <algorithm>
+#include <chrono>
+#include <cmath>
+#include <memory>
+#include <span>
+
+#include "converters/error.h"
+#include "converters/fp32_executor.h"
+#include "converters/onnx_import.h"
+#include "tools/mu8/ensemble.h"
+#include "tools/mu8/progress.h"
+
+namespace mu8::tool {
+namespace {
+
+using Clock = std::chrono::steady_clock;
+
+// Pixel value -> network input, [channels][256].
+std::vector<float> InputTable(int channels, std::vector<float> mean, std::vector<float> std) {
+  const auto count = static_cast<std::size_t>(channels);
+  if (mean.empty()) mean.assign(count, 0.0f);
+  if (std.empty()) std.assign(count, 1.0f);
+  if (mean.size() != count || std.size() != count) {
+    throw convert::Error("--mean, --std: there are " + std::to_string(mean.size()) + " means and " +
+                         std::to_string(std.size()) + " stds, the network's input has " +
+                         std::to_string(count) + " channels");
+  }
+  std::vector<float> table;
+  for (std::size_t c = 0; c < count; ++c) {
+    for (int pixel = 0; pixel < 256; ++pixel) {
+      table.push_back((static_cast<float>(pixel) / 255.0f - mean[c]) / std[c]);
+    }
+  }
+  return table;
+}
+
+// Sums over the passes, double so that neither order nor count of passes matters.
+struct Sums {
+  std::vector<double> probabilities;     // images x classes
+  std::vector<double> expected_entropy;  // images
+  std::size_t classes = 0;
+  std::vector<double> row;  // scratch, one softmax
+
+  // Adds softmax(logits) of one image; false when the logits are not finite.
+  bool Add(std::size_t image, const float* logits) {
+    double largest = static_cast<double>(logits[0]);
+    for (std::size_t c = 0; c < classes; ++c) {
+      if (!std::isfinite(logits[c])) return false;
+      largest = std::max(largest, static_cast<double>(logits[c]));
+    }
+    double sum = 0;
+    for (std::size_t c = 0; c < classes; ++c) {
+      row[c] = std::exp(static_cast<double>(logits[c]) - largest);
+      sum += row[c];
+    }
+    for (std::size_t c = 0; c < classes; ++c) {
+      const double p = row[c] / sum;
+      probabilities[image * classes + c] += p;
+      if (p > 0) expected_entropy[image] -= p * std::log(p);
+    }
+    return true;
+  }
+};
+
+double EntropyOf(std::span<const double> row) {
+  double sum = 0;
+  for (const double p : row) {
+    if (p > 0) sum -= p * std::log(p);
+  }
+  return sum;
+}
+
+}  // namespace
+
+struct Reference::Impl {
+  ReferenceOptions options;
+  convert::Network network;
+  std::vector<float> input_table;
+
+  const convert::Value& input() const {
+    return network.values[static_cast<std::size_t>(network.input)];
+  }
+  const convert::Value& output() const {
+    return network.values[static_cast<std::size_t>(network.output)];
+  }
+  void Fill(const convert::Dataset& data, std::size_t first, std::size_t count,
+            std::vector<float>* batch) const;
+  void RunPass(const convert::Dataset& data, std::uint32_t pass, convert::Fp32Executor* executor,
+               std::vector<float>* batch, Sums* sums) const;
+};
+
+// Normalized images at the start of `batch`; what is left of an earlier chunk stays behind them.
+void Reference::Impl::Fill(const convert::Dataset& data, std::size_t first, std::size_t count,
+                           std::vector<float>* batch) const {
+  const auto channels = static_cast<std::size_t>(data.channels);
+  const std::uint8_t* pixels = data.image(first);
+  float* to = batch->data();
+  for (std::size_t i = 0; i < count * data.image_bytes(); i += channels) {
+    for (std::size_t c = 0; c < channels; ++c) *to++ = input_table[c * 256 + pixels[i + c]];
+  }
+}
+
+void Reference::Impl::RunPass(const convert::Dataset& data, std::uint32_t pass,
+                              convert::Fp32Executor* executor, std::vector<float>* batch,
+                              Sums* sums) const {
+  const std::size_t batch_images = batch->size() / input().size();
+  for (std::size_t first = 0; first < data.count; first += batch_images) {
+    const std::size_t count = std::min(batch_images, data.count - first);
+    Fill(data, first, count, batch);
+    executor->Run(batch->data());
+    const float* logits = executor->value(network.output);
+    for (std::size_t i = 0; i < count; ++i, logits += sums->classes) {
+      if (!sums->Add(first + i, logits)) {
+        throw convert::Error(options.onnx_path + ": image " + std::to_string(first + i) +
+                             ", pass " + std::to_string(pass) + ": a logit is not finite");
+      }
+    }
+  }
+}
+
+Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<Impl>()) {
+  impl_->options = options;
+  const convert::Posterior posterior = options.posterior_path.empty()
+                                           ? convert::Posterior{}
+                                           : convert::ReadPosterior(options.posterior_path);
+  impl_->network = convert::ImportOnnx(options.onnx_path, posterior);
+  convert::CheckParameters(impl_->network);
+  const convert::Network& network = impl_->network;
+  impl_->input_table =
+      InputTable(impl_->input().channels, options.mean.empty() ? network.mean : options.mean,
+                 options.std.empty() ? network.std : options.std);
+}
+
+Reference::~Reference() = default;
+
+int Reference::height() const { return impl_->input().height; }
+int Reference::width() const { return impl_->input().width; }
+int Reference::channels() const { return impl_->input().channels; }
+std::size_t Reference::classes() const { return impl_->output().size(); }
+const std::vector<std::string>& Reference::labels() const { return impl_->network.labels; }
+bool Reference::has_normalization() const {
+  return !impl_->options.mean.empty() || !impl_->options.std.empty() ||
+         !impl_->network.mean.empty() || !impl_->network.std.empty();
+}
+
+EnsembleResult Reference::Run(const convert::Dataset& data) const {
+  const ReferenceOptions& options = impl_->options;
+  const std::uint32_t passes = options.mean_weights ? 1 : options.samples;
+  const std::size_t batch_images = std::min<std::size_t>(options.batch, data.count);
+  Sums sums{.probabilities = std::vector<double>(data.count * classes(), 0.0),
+            .expected_entropy = std::vector<double>(data.count, 0.0),
+            .classes = classes(),
+            .row = std::vector<double>(classes())};
+  std::vector<float> batch(batch_images * impl_->input().size(), 0.0f);
+  convert::Fp32Executor executor(impl_->network, static_cast<int>(batch_images));
+  convert::SampledWeights weights;
+  Progress progress;
+  const Clock::time_point start = Clock::now();
+  for (std::uint32_t pass = 0; pass < passes; ++pass) {
+    if (options.mean_weights) {
+      convert::MeanWeights(impl_->network, &weights);
+    } else {
+      convert::SampleGaussian(impl_->network, options.seed, pass, &weights);
+    }
+    executor.SetWeights(weights);
+    impl_->RunPass(data, pass, &executor, &batch, &sums);
+    progress.Show("FP32 passes", (pass + 1.0) / passes);
+  }
+
+  EnsembleResult result;
+  result.classes = classes();
+  result.kernels = "fp32";
+  result.samples = passes;
+  for (std::size_t i = 0; i < data.count; ++i) {
+    const std::span<double> row = std::span(sums.probabilities).subspan(i * classes(), classes());
+    for (double& p : row) {
+      p /= passes;
+      result.probabilities.push_back(static_cast<float>(p));
+    }
+    result.mutual_information.push_back(EntropyOf(row) - sums.expected_entropy[i] / passes);
+  }
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return result;
+}
+
+}  // namespace mu8::tool

@@ -1,0 +1,313 @@
+// mu8 inspect: what a .mu8 file holds, without running it.
+#include <cstdio>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "converters/error.h"
+#include "formats/reader.h"
+#include "tools/mu8/command.h"
+#include "tools/mu8/json_output.h"
+#include "tools/mu8/model_file.h"
+#include "tools/mu8/options.h"
+#include "tools/mu8/text.h"
+
+namespace mu8::tool {
+namespace {
+
+struct Options {
+  std::string model_path;
+  bool json = false;
+};
+
+struct LayerSummary {
+  std::uint32_t index = 0;
+  std::string name;
+  format::LayerRecord record{};
+  format::TensorRecord input{};
+  bool is_output = false;  // writes the logits; `output` does not apply
+  format::TensorRecord output{};
+  std::uint64_t weights = 0;  // real ones, without padding
+  std::uint64_t biases = 0;
+  format::PanelLayout panels{};  // conv2d and dense only
+
+  bool has_weights() const { return weights > 0; }
+  bool bayesian() const { return (record.flags & format::kLayerBayesian) != 0; }
+};
+
+struct Summary {
+  format::View view;
+  std::vector<LayerSummary> layers;
+  std::uint64_t weights = 0, biases = 0;
+  std::uint32_t sigma_bits = 0;  // the largest of the Bayesian layers
+  std::uint32_t mu_bits = 0;     // the largest of all layers with weights
+  std::size_t arena_bytes = 0;   // batch 1, no logits kept
+};
+
+const char* OpName(std::uint8_t op) {
+  switch (static_cast<format::OpCode>(op)) {
+    case format::OpCode::kConv2d:
+      return "conv2d";
+    case format::OpCode::kDense:
+      return "dense";
+    case format::OpCode::kMaxPool:
+      return "max_pool";
+    case format::OpCode::kAveragePool:
+      return "average_pool";
+    case format::OpCode::kLookup:
+      return "lookup";
+  }
+  return "unknown";
+}
+
+LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::string_view names) {
+  LayerSummary layer;
+  layer.index = index;
+  layer.name = std::string(format::Line(names, index));
+  layer.record = view.layer(index);
+  layer.input = view.tensor(layer.record.input);
+  layer.is_output = layer.record.output == format::kNoTensor;
+  if (!layer.is_output) layer.output = view.tensor(layer.record.output);
+  const auto op = static_cast<format::OpCode>(layer.record.op);
+  if (op == format::OpCode::kConv2d || op == format::OpCode::kDense) {
+    layer.panels = format::MakePanelLayout(layer.record);
+    layer.weights =
+        std::uint64_t{layer.record.output_channels} * layer.record.runs * layer.record.run_length;
+    layer.biases = layer.record.output_channels;
+  }
+  return layer;
+}
+
+Summary Summarize(const ModelFile& file) {
+  Summary summary;
+  Diagnostic diagnostic;
+  if (format::Open(file.bytes.span(), &summary.view, &diagnostic) != Status::kOk) {
+    throw convert::Error(file.path + ": " + Explained(diagnostic));
+  }
+  std::string_view names;
+  format::FindMetadata(summary.view, "layers", &names);
+  for (std::uint32_t i = 0; i < summary.view.layer_count(); ++i) {
+    const LayerSummary layer = SummarizeLayer(summary.view, i, names);
+    summary.weights += layer.weights;
+    summary.biases += layer.biases;
+    if (layer.has_weights()) {
+      summary.mu_bits = std::max<std::uint32_t>(summary.mu_bits, layer.record.mu_bits);
+      if (layer.bayesian()) {
+        summary.sigma_bits = std::max<std::uint32_t>(summary.sigma_bits, layer.record.sigma_bits);
+      }
+    }
+    summary.layers.push_back(layer);
+  }
+  summary.arena_bytes = ArenaBytes(file.model, {.batch = 1});
+  return summary;
+}
+
+std::string Version() {
+  return std::to_string(format::kVersionMajor) + "." + std::to_string(format::kVersionMinor);
+}
+
+// The version in the file's header; Open has accepted it.
+std::string FileVersion(const format::View& view) {
+  const auto header = view.Load<format::FileHeader>(0);
+  return std::to_string(header.version_major) + "." + std::to_string(header.version_minor);
+}
+
+Json ShapeJson(const format::TensorRecord& tensor) {
+  return {tensor.height, tensor.width, tensor.channels};
+}
+
+Json LayerJson(const LayerSummary& layer, std::uint32_t class_count) {
+  const format::LayerRecord& record = layer.record;
+  Json json{{"index", layer.index}, {"name", layer.name}, {"op", OpName(record.op)}};
+  json["input_shape"] = ShapeJson(layer.input);
+  json["output_shape"] = layer.is_output ? Json{1, 1, class_count} : ShapeJson(layer.output);
+  json["kernel"] = {record.kernel_h, record.kernel_w};
+  json["stride"] = {record.stride_h, record.stride_w};
+  json["dilation"] = {record.dilation_h, record.dilation_w};
+  json["padding_top_left"] = {record.pad_top, record.pad_left};
+  json["clamp"] = {record.clamp_min, record.clamp_max};
+  json["weights"] = layer.weights + layer.biases;
+  if (layer.has_weights()) {
+    json["groups"] = record.groups;
+    json["bayesian"] = layer.bayesian();
+    json["mu_bits"] = record.mu_bits;
+    json["sigma_bits"] = layer.bayesian() ? Json(record.sigma_bits) : Json(nullptr);
+    json["panels"] = {{"count", layer.panels.panel_count()},
+                      {"width", format::kPanelChannels},
+                      {"last_width", layer.panels.last_width},
+                      {"padded_channels", layer.panels.padded_channels},
+                      {"inputs", layer.panels.inputs}};
+  }
+  if (layer.is_output) {
+    json["output_scale"] = nullptr;  // logits are floats
+    json["output_zero_point"] = nullptr;
+  } else {
+    json["output_scale"] = ShortestDouble(layer.output.scale);
+    json["output_zero_point"] = layer.output.zero_point;
+  }
+  json["parameter_bytes"] = record.parameter_bytes;
+  return json;
+}
+
+void PrintAsJson(const ModelFile& file, const Summary& summary) {
+  const format::TensorRecord input = summary.view.tensor(0);
+  Json json{{"file", file.path},
+            {"format", FileVersion(summary.view)},
+            {"name", std::string(file.model.name())}};
+  json["classes"] = file.model.class_count();
+  json["labels"] = Json::array();
+  for (std::uint32_t i = 0; i < file.model.class_count(); ++i) {
+    json["labels"].push_back(ClassName(file.model, i));
+  }
+  json["input_shape"] = ShapeJson(input);
+  json["input_scale"] = ShortestDouble(input.scale);
+  json["input_zero_point"] = input.zero_point;
+  json["weights"] = summary.weights + summary.biases;
+  json["weight_count"] = summary.weights;
+  json["bias_count"] = summary.biases;
+  json["file_bytes"] = file.bytes.size();
+  json["arena_bytes"] = summary.arena_bytes;
+  json["sigma_bits"] = summary.sigma_bits;
+  json["mu_bits"] = summary.mu_bits;
+  json["layers"] = Json::array();
+  for (const LayerSummary& layer : summary.layers) {
+    json["layers"].push_back(LayerJson(layer, file.model.class_count()));
+  }
+  json["metadata"] = Json::object();
+  for (std::uint32_t i = 0; i < format::MetadataCount(summary.view); ++i) {
+    std::string_view key, value;
+    format::MetadataAt(summary.view, i, &key, &value);
+    json["metadata"][std::string(key)] = std::string(value);
+  }
+  PrintJson(json);
+}
+
+// "5x5", with stride, dilation and padding where they are not the plain ones.
+std::string WindowText(const format::LayerRecord& record) {
+  const auto pair = [](std::uint32_t a, std::uint32_t b) {
+    return a == b ? std::to_string(a) : std::to_string(a) + "," + std::to_string(b);
+  };
+  std::string text = std::to_string(record.kernel_h) + "x" + std::to_string(record.kernel_w);
+  if (record.stride_h != 1 || record.stride_w != 1) {
+    text += " /" + pair(record.stride_h, record.stride_w);
+  }
+  if (record.dilation_h != 1 || record.dilation_w != 1) {
+    text += " dilation " + pair(record.dilation_h, record.dilation_w);
+  }
+  if (record.pad_top != 0 || record.pad_left != 0) {
+    text += " pad " + pair(record.pad_top, record.pad_left);
+  }
+  return text;
+}
+
+// "6x16+4": six full panels and one of four channels; per group if there are several.
+std::string PanelText(const format::PanelLayout& panels) {
+  const std::uint32_t full = panels.last_width == format::kPanelChannels
+                                 ? panels.panels_per_group
+                                 : panels.panels_per_group - 1;
+  std::string text = full > 0 ? std::to_string(full) + "x16" : "";
+  if (full < panels.panels_per_group) {
+    text += (full > 0 ? "+" : "") + std::to_string(panels.last_width);
+  }
+  return panels.groups == 1 ? text : std::to_string(panels.groups) + " x (" + text + ")";
+}
+
+std::vector<std::string> LayerCells(const LayerSummary& layer, std::uint32_t class_count) {
+  const auto shape = [](const format::TensorRecord& tensor) {
+    return Dimensions(tensor.height, tensor.width, tensor.channels);
+  };
+  const format::LayerRecord& record = layer.record;
+  const bool window = static_cast<format::OpCode>(record.op) != format::OpCode::kDense;
+  return {std::to_string(layer.index),
+          Printable(layer.name),
+          OpName(record.op),
+          shape(layer.input) + " -> " +
+              (layer.is_output ? std::to_string(class_count) : shape(layer.output)),
+          window ? WindowText(record) : "",
+          layer.has_weights() ? std::to_string(record.groups) : "",
+          layer.has_weights() ? std::to_string(layer.weights + layer.biases) : "",
+          layer.has_weights() ? std::to_string(record.mu_bits) : "",
+          layer.bayesian() ? std::to_string(record.sigma_bits) : "",
+          layer.has_weights() ? PanelText(layer.panels) : "",
+          layer.is_output ? "float" : Significant(static_cast<double>(layer.output.scale), 4),
+          layer.is_output ? "" : std::to_string(layer.output.zero_point),
+          std::to_string(record.parameter_bytes)};
+}
+
+std::string LayerTable(const Summary& summary, std::uint32_t class_count) {
+  using Align = Table::Align;
+  Table table({{"#"},
+               {"layer", Align::kLeft},
+               {"op", Align::kLeft},
+               {"shape", Align::kLeft},
+               {"window", Align::kLeft},
+               {"groups"},
+               {"weights"},
+               {"mu bits"},
+               {"sigma bits"},
+               {"panels", Align::kLeft},
+               {"out scale"},
+               {"out zero"},
+               {"bytes"}});
+  for (const LayerSummary& layer : summary.layers) table.Add(LayerCells(layer, class_count));
+  return table.ToString();
+}
+
+void PrintAsText(const ModelFile& file, const Summary& summary) {
+  const Model& model = file.model;
+  std::string labels;
+  for (std::uint32_t i = 0; i < model.class_count(); ++i) {
+    labels += (i > 0 ? ", " : "") + ClassName(model, i);
+  }
+  const format::TensorRecord input = summary.view.tensor(0);
+  Table fields = Fields();
+  fields.Add({"file", Printable(file.path) + ", format " + FileVersion(summary.view)});
+  fields.Add({"name", Printable(model.name())});
+  fields.Add({"classes", std::to_string(model.class_count()) + ": " + Printable(labels)});
+  fields.Add({"input", Dimensions(input.height, input.width, input.channels) +
+                           " (height x width x channels), scale " +
+                           Significant(static_cast<double>(input.scale), 6) + ", zero point " +
+                           std::to_string(input.zero_point)});
+  fields.Add({"weights", std::to_string(summary.weights + summary.biases) + " (" +
+                             std::to_string(summary.weights) + " weights, " +
+                             std::to_string(summary.biases) + " biases)"});
+  fields.Add({"bits", "mu " + std::to_string(summary.mu_bits) + ", sigma " +
+                          std::to_string(summary.sigma_bits)});
+  fields.Add({"file size", ByteCount(file.bytes.size())});
+  fields.Add({"arena", ByteCount(summary.arena_bytes) + " for one image at a time"});
+  std::printf("%s\n%s\nmetadata\n", fields.ToString().c_str(),
+              LayerTable(summary, model.class_count()).c_str());
+
+  Table metadata = Fields();
+  for (std::uint32_t i = 0; i < format::MetadataCount(summary.view); ++i) {
+    std::string_view key, value;
+    format::MetadataAt(summary.view, i, &key, &value);
+    metadata.Add({Printable(key), Printable(value)});
+  }
+  std::fputs(metadata.ToString("  ").c_str(), stdout);
+}
+
+void Run(const Options& options) {
+  const ModelFile file = OpenModel(options.model_path);
+  const Summary summary = Summarize(file);
+  if (options.json) {
+    PrintAsJson(file, summary);
+  } else {
+    PrintAsText(file, summary);
+  }
+}
+
+}  // namespace
+
+Command AddInspect(CLI::App* parent) {
+  CLI::App* app = parent->add_subcommand("inspect", "Show what a .mu8 file holds");
+  const auto options = std::make_shared<Options>();
+  app->add_option("MODEL", options->model_path, "A .mu8 file")->required();
+  AddJsonFlag(app, &options->json);
+  app->footer("\nReads format " + Version() +
+              ". \"weights\" counts real parameters, biases included. The arena is what a session\n"
+              "needs besides the file. Panels: how many times how many output channels.");
+  return {app, [options] { Run(*options); }};
+}
+
+}  // namespace mu8::tool

@@ -1,0 +1,105 @@
+// The `mu8` command: from a trained posterior to a .mu8 file, and from there to predictions,
+// figures and timings. This file parses, runs one subcommand and turns its outcome into an exit
+// code.
+#include <cstdio>
+#include <exception>
+#include <new>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "converters/error.h"
+#include "formats/layout.h"
+#include "tools/mu8/command.h"
+
+namespace mu8::tool {
+namespace {
+
+constexpr const char* kVersion = MU8_VERSION;  // the project's, from CMake
+
+constexpr const char* kDescription =
+    "mu8: quantized Bayesian neural networks. A .mu8 file holds a Gaussian for every weight;\n"
+    "a prediction is the mean over many networks drawn from it, and says how sure it is and why.\n";
+
+constexpr const char* kFooter = R"(
+Example, from the root of the source tree:
+  mu8 convert --model tests/data/lenet5_mnist.onnx --posterior tests/data/lenet5_mnist.npz
+      --calibration tests/data/mnist/calibration-images-idx3-ubyte.gz
+      --mean 0.1307 --std 0.3081 -o lenet5.mu8
+  mu8 inspect lenet5.mu8
+  mu8 predict lenet5.mu8 tests/data/mnist/digit_0_label7.png
+  mu8 eval lenet5.mu8 --data tests/data/mnist/digits-images-idx3-ubyte.gz
+
+Results go to stdout, everything else to stderr. With --json stdout is one JSON object. The same
+model, image, samples and seed give the same prediction, byte for byte, with all kernels.
+
+Exit codes:
+  0  success
+  1  the input (file, model, data) is bad, or the operation failed; no output file is left
+  2  wrong command line
+
+"mu8 COMMAND --help" describes a command and all of its options.)";
+
+// One line of stderr per line of `text`.
+void PrintError(std::string_view text) {
+  while (!text.empty()) {
+    const std::size_t end = text.find('\n');
+    const std::string_view line = text.substr(0, end);
+    std::fprintf(stderr, "mu8: %.*s\n", static_cast<int>(line.size()), line.data());
+    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
+  }
+}
+
+int ParseProblem(const CLI::App& app, const std::string& what) {
+  const std::vector<const CLI::App*> chosen =
+      app.get_subcommands([](const CLI::App* sub) { return sub->parsed(); });
+  PrintError(what);
+  std::fprintf(stderr, "mu8: run \"mu8 %s--help\" for the options\n",
+               chosen.empty() ? "" : (chosen.front()->get_name() + " ").c_str());
+  return kWrongCommand;
+}
+
+int Run(const CLI::App& app, const Command& command) {
+  try {
+    command.run();
+  } catch (const UsageError& error) {
+    return ParseProblem(app, error.what());
+  } catch (const std::bad_alloc&) {
+    PrintError("out of memory");
+    return kFailed;
+  } catch (const std::exception& error) {  // convert::Error, one line per problem
+    PrintError(error.what());
+    return kFailed;
+  }
+  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
+    PrintError("cannot write to stdout");
+    return kFailed;
+  }
+  return kSuccess;
+}
+
+int Main(int argc, char** argv) {
+  CLI::App app(kDescription, "mu8");
+  app.footer(kFooter);
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string("mu8 ") + kVersion + ", file format " +
+                                        std::to_string(format::kVersionMajor) + "." +
+                                        std::to_string(format::kVersionMinor));
+  const std::vector<Command> commands = {AddConvert(&app), AddInspect(&app), AddPredict(&app),
+                                         AddEval(&app), AddBench(&app)};
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    return ParseProblem(app, error.what());
+  }
+  for (const Command& command : commands) {
+    if (command.app->parsed()) return Run(app, command);
+  }
+  return kWrongCommand;
+}
+
+}  // namespace
+}  // namespace mu8::tool
+
+int main(int argc, char** argv) { return mu8::tool::Main(argc, argv); }

@@ -1,0 +1,69 @@
+// How good predictive probabilities are. Everything is natural logarithms and double arithmetic
+// over float32 rows, the same for the engine and for the FP32 reference, so that figures can be
+// compared and recomputed from the file that `mu8 eval --predictions` writes.
+#pragma once
+
+#include <cstddef>
+#include <span>
+
+namespace mu8::tool {
+
+// -ln p is taken of max(p, kNllFloor): a class that no pass gave any probability costs 27.6 nats.
+inline constexpr double kNllFloor = 1e-12;
+// Both distributions of a KL divergence are clipped to at least this, and not renormalized.
+inline constexpr double kKlFloor = 1e-9;
+inline constexpr std::size_t kCalibrationBins = 15;
+
+// images x classes, one row per image.
+struct Probabilities {
+  std::span<const float> values;
+  std::size_t classes = 1;
+
+  std::size_t images() const { return values.size() / classes; }
+  std::span<const float> row(std::size_t image) const {
+    return values.subspan(image * classes, classes);
+  }
+};
+
+// The most probable class; the lowest index among equals.
+std::size_t TopClass(std::span<const float> row);
+
+// The functions with `labels` want one label per image, each in [0, classes), and at least one
+// image.
+
+// Fraction of images whose top class is the label.
+double Accuracy(const Probabilities& probabilities, std::span<const int> labels);
+
+// Mean of -ln max(p[label], kNllFloor): the logarithmic score (Gneiting and Raftery 2007,
+// sec. 4.1).
+double NegativeLogLikelihood(const Probabilities& probabilities, std::span<const int> labels);
+
+// Mean of sum_c (p_c - 1[c = label])^2: the sum form, 0 to 2 (Brier 1950, eq. 2). Ovadia et al.
+// 2019 print it minus 1; some libraries divide by the classes.
+double BrierScore(const Probabilities& probabilities, std::span<const int> labels);
+
+// sum_b n_b / N |accuracy_b - confidence_b| over equal-width bins of the top probability, closed on
+// the right: (b / bins, (b + 1) / bins]; zero falls into the first (Guo et al. 2017, eq. 3; bins as
+// numpy.digitize(right=True) in uq_benchmark_2019's metrics_lib.py).
+double ExpectedCalibrationError(const Probabilities& probabilities, std::span<const int> labels,
+                                std::size_t bins = kCalibrationBins);
+
+// -sum_c p_c ln p_c in nats; 0 ln 0 = 0 (Shannon 1948).
+double Entropy(std::span<const float> row);
+
+// Mean over the images of the entropy of each row: total uncertainty when rows are mean
+// predictions.
+double MeanEntropy(const Probabilities& probabilities);
+
+// Mean over the images of sum_c p_c ln(p_c / q_c), each clipped to at least kKlFloor. Both
+// arguments have the same size (Kullback and Leibler 1951). Clipping without renormalizing can make
+// the result negative, by at most classes * kKlFloor.
+double MeanKl(const Probabilities& p, const Probabilities& q);
+
+double Mean(std::span<const double> values);
+
+// Probability that a positive scores above a negative, ties counting half: the rank statistic
+// (Hanley and McNeil 1982; Fawcett 2006, sec. 7). Both sets hold at least one score and no NaN.
+double Auroc(std::span<const double> negatives, std::span<const double> positives);
+
+}  // namespace mu8::tool

@@ -1,0 +1,53 @@
+// A .mu8 file in memory and a session over it: what predict, eval and bench start from. All
+// failures throw convert::Error with the path and the engine's own explanation.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string>
+
+#include "mu8/mu8.h"
+#include "tools/mu8/aligned_buffer.h"
+
+namespace mu8::tool {
+
+// A regular file's bytes as they are, never decompressed. `expected` completes the sentence
+// "expected ..." of the messages.
+AlignedBuffer ReadBytes(const std::string& path, const std::string& expected);
+
+struct ModelFile {
+  std::string path;
+  AlignedBuffer bytes;
+  Model model;  // a view over `bytes`
+};
+
+ModelFile OpenModel(const std::string& path);
+
+// What went wrong, in words; ends with the place in the file where there is one.
+std::string Explained(const Diagnostic& diagnostic);
+
+// The class's name, or its index as text when the file has none.
+std::string ClassName(const Model& model, std::uint32_t class_index);
+
+// A session with the arena it lives in. `file` must outlive it.
+class Runner {
+ public:
+  Runner(const ModelFile& file, const SessionOptions& options);
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  // `where` names the images in messages.
+  void Predict(const std::string& where, std::span<const std::uint8_t> images,
+               std::span<Prediction> predictions);
+  void Predict(const std::string& where, std::span<const float> images,
+               std::span<Prediction> predictions);
+
+  const char* kernels() const { return session_.kernels(); }
+  std::size_t arena_bytes() const { return session_.arena_bytes(); }
+
+ private:
+  AlignedBuffer arena_;
+  Session session_;
+};
+
+}  // namespace mu8::tool

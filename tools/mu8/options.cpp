@@ -1,0 +1,94 @@
+#include "tools/mu8/options.h"
+
+#include <algorithm>
+#include <charconv>
+#include <cmath>
+#include <filesystem>
+#include <limits>
+#include <system_error>
+
+#include "converters/error.h"
+#include "tools/mu8/command.h"
+
+namespace mu8::tool {
+
+void SamplingOptions::AddTo(CLI::App* app) {
+  app->add_option("--samples", samples, "Weight samples T per prediction, 1 to 65536")
+      ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
+  app->add_option("--seed", seed, "Names the ensemble of T networks: same seed, same bytes")
+      ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
+      ->capture_default_str();
+  app->add_option("--kernels", kernels, "Which kernels run; all give the same bytes")
+      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512vnni"}))
+      ->type_name("SET")
+      ->capture_default_str();
+}
+
+void AddJsonFlag(CLI::App* app, bool* json) {
+  app->add_flag("--json", *json, "Print one JSON object on stdout and nothing else there");
+}
+
+CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {
+  const auto check = [min, max](std::string& text) -> std::string {
+    std::uint64_t value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, value);
+    if (problem != std::errc() || stop != end || value < min || value > max) {
+      const std::string bounds = max == std::numeric_limits<std::uint64_t>::max()
+                                     ? "from " + std::to_string(min)
+                                     : std::to_string(min) + " to " + std::to_string(max);
+      return "is \"" + text + "\", expected a whole number, " + bounds;
+    }
+    text = std::to_string(value);  // without leading zeros, which CLI11 takes for octal
+    return {};
+  };
+  return CLI::Validator(check, "");
+}
+
+KernelSet ParseKernels(const std::string& name) {
+  if (name == "auto") return KernelSet::kAuto;
+  if (name == "scalar") return KernelSet::kScalar;
+  if (name == "avx2") return KernelSet::kAvx2;
+  if (name == "avx512vnni") return KernelSet::kAvx512Vnni;
+  throw UsageError("--kernels: is \"" + name + "\", expected auto, scalar, avx2 or avx512vnni");
+}
+
+std::vector<float> ParseFloats(const std::string& option, const std::string& text) {
+  std::vector<float> values;
+  const char* at = text.data();
+  const char* const end = at + text.size();
+  while (true) {
+    float value = 0;
+    const auto [stop, problem] = std::from_chars(at, end, value);
+    const bool ends_well = stop == end || *stop == ',';
+    if (problem != std::errc() || !ends_well || !std::isfinite(value)) {
+      throw UsageError(option + ": is \"" + text + "\", expected comma-separated numbers");
+    }
+    values.push_back(value);
+    if (stop == end) return values;
+    at = stop + 1;
+  }
+}
+
+void ParseNormalization(const std::string& mean_text, const std::string& std_text,
+                        std::vector<float>* mean, std::vector<float>* std) {
+  if (!mean_text.empty()) *mean = ParseFloats("--mean", mean_text);
+  if (!std_text.empty()) *std = ParseFloats("--std", std_text);
+  if (std::any_of(std->begin(), std->end(), [](float value) { return value <= 0; })) {
+    throw UsageError("--std: is \"" + std_text + "\", expected numbers above zero");
+  }
+}
+
+void CheckOutputFolder(const std::string& path) {
+  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
+  std::error_code problem;
+  if (!folder.empty() && !std::filesystem::is_directory(folder, problem)) {
+    throw convert::Error(path + ": cannot be written: there is no folder " + folder.string());
+  }
+  if (std::filesystem::is_directory(path, problem)) {
+    throw convert::Error(path + ": cannot be written: is a folder, expected a file name");
+  }
+}
+
+}  // namespace mu8::tool

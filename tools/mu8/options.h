@@ -1,0 +1,41 @@
+// Option values that several subcommands share, checked before any work begins.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "mu8/mu8.h"
+
+namespace mu8::tool {
+
+// --samples, --seed, --kernels, --json: the same words everywhere.
+struct SamplingOptions {
+  std::uint32_t samples = 50;
+  std::uint64_t seed = 1;
+  std::string kernels = "auto";
+
+  void AddTo(CLI::App* app);
+};
+void AddJsonFlag(CLI::App* app, bool* json);
+
+// Accepts decimal whole numbers from `min` to `max`. CLI11 2.1 alone would wrap "-1" around, cut
+// values that do not fit and read "010" as eight.
+CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);
+
+// "auto", "scalar", "avx2" or "avx512vnni"; throws UsageError for anything else.
+KernelSet ParseKernels(const std::string& name);
+
+// Comma-separated finite numbers, "0.4914,0.4822,0.4465". Throws UsageError naming `option`.
+std::vector<float> ParseFloats(const std::string& option, const std::string& text);
+
+// --mean and --std as given (each may be empty); every std must be above zero.
+void ParseNormalization(const std::string& mean_text, const std::string& std_text,
+                        std::vector<float>* mean, std::vector<float>* std);
+
+// Throws convert::Error unless the folder that `path` would be written to exists: better now than
+// after minutes of work.
+void CheckOutputFolder(const std::string& path);
+
+}  // namespace mu8::tool

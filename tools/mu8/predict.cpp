@@ -1,0 +1,170 @@
+// mu8 predict: what the model says about each image, how sure it is, and why.
+#include <algorithm>
+#include <cmath>
+#include <cstdio>
+#include <memory>
+#include <numeric>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "converters/error.h"
+#include "tools/mu8/command.h"
+#include "tools/mu8/image_input.h"
+#include "tools/mu8/json_output.h"
+#include "tools/mu8/model_file.h"
+#include "tools/mu8/options.h"
+#include "tools/mu8/text.h"
+#include "tools/mu8/verdict.h"
+
+namespace mu8::tool {
+namespace {
+
+struct Options {
+  std::string model_path;
+  std::vector<std::string> images;
+  SamplingOptions sampling;
+  std::uint32_t top = 3;
+  bool json = false;
+};
+
+constexpr const char* kFooter = R"(
+An IMAGE is a PNG or JPEG file, FILE#7 for entry 7 (from 0) of an IDX or CIFAR-10 file, or a .npy
+file of floats in the network's own input units (normalized), shaped (C, H, W) or (1, C, H, W) as
+its ONNX file takes them. Images must have the model's size.
+
+)";
+
+// Every image, or every problem.
+std::vector<ImageInput> LoadInputs(const Options& options, const Model& model) {
+  std::vector<ImageInput> inputs;
+  std::vector<std::string> problems;
+  for (const std::string& path : options.images) {
+    try {
+      inputs.push_back(LoadInput(path, model));
+    } catch (const convert::Error& error) {
+      problems.insert(problems.end(), error.problems().begin(), error.problems().end());
+    }
+  }
+  if (!problems.empty()) throw convert::Error(problems);
+  return inputs;
+}
+
+// Class indices, the most probable first; the lowest index among equals.
+std::vector<std::uint32_t> Ranking(const Prediction& prediction, std::size_t count) {
+  std::vector<std::uint32_t> order(prediction.mean.size());
+  std::iota(order.begin(), order.end(), 0u);
+  std::stable_sort(order.begin(), order.end(), [&](std::uint32_t a, std::uint32_t b) {
+    return prediction.mean[a] > prediction.mean[b];
+  });
+  order.resize(std::min(order.size(), count));
+  return order;
+}
+
+float Deviation(const Prediction& prediction, std::uint32_t class_index) {
+  return std::sqrt(std::max(prediction.variance[class_index], 0.0f));
+}
+
+Verdict VerdictOf(const Prediction& prediction) {
+  return Judge(static_cast<double>(prediction.expected_entropy),
+               static_cast<double>(prediction.mutual_information), prediction.mean.size(),
+               prediction.samples_used);
+}
+
+Json PredictionJson(const std::string& path, const Prediction& prediction, const Model& model,
+                    std::size_t top) {
+  const Verdict verdict = VerdictOf(prediction);
+  Json json{{"image", path},
+            {"label", prediction.label},
+            {"label_name", ClassName(model, prediction.label)},
+            {"probability", ShortestDouble(prediction.mean[prediction.label])},
+            {"predictive_entropy", ShortestDouble(prediction.predictive_entropy)},
+            {"expected_entropy", ShortestDouble(prediction.expected_entropy)},
+            {"mutual_information", ShortestDouble(prediction.mutual_information)},
+            {"samples_used", prediction.samples_used},
+            {"verdict", VerdictName(verdict)},
+            {"why", VerdictSentence(verdict)}};
+  json["top"] = Json::array();
+  for (const std::uint32_t c : Ranking(prediction, top)) {
+    json["top"].push_back({{"label", c},
+                           {"label_name", ClassName(model, c)},
+                           {"probability", ShortestDouble(prediction.mean[c])},
+                           {"standard_deviation", ShortestDouble(Deviation(prediction, c))}});
+  }
+  std::vector<float> deviations;
+  for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
+    deviations.push_back(Deviation(prediction, c));
+  }
+  json["mean"] = FloatArray(prediction.mean);
+  json["standard_deviation"] = FloatArray(deviations);
+  return json;
+}
+
+void PrintPrediction(const std::string& path, const Prediction& prediction, const Model& model,
+                     std::size_t top) {
+  std::printf("%s: %s (%s)\n", Printable(path).c_str(),
+              Printable(ClassName(model, prediction.label)).c_str(),
+              Percent(static_cast<double>(prediction.mean[prediction.label]), 2).c_str());
+  std::printf("  %s\n", VerdictSentence(VerdictOf(prediction)));
+  Table table({{"class", Table::Align::kLeft}, {"probability"}, {"sd over passes"}});
+  for (const std::uint32_t c : Ranking(prediction, top)) {
+    table.Add({Printable(ClassName(model, c)), Percent(static_cast<double>(prediction.mean[c]), 2),
+               Percent(static_cast<double>(Deviation(prediction, c)), 2)});
+  }
+  std::fputs(table.ToString("  ").c_str(), stdout);
+  std::printf("  entropy %.4f of at most %.4f nats = aleatoric %.4f + epistemic %.4f\n",
+              static_cast<double>(prediction.predictive_entropy),
+              std::log(static_cast<double>(prediction.mean.size())),
+              static_cast<double>(prediction.expected_entropy),
+              static_cast<double>(prediction.mutual_information));
+}
+
+void Run(const Options& options) {
+  const ModelFile file = OpenModel(options.model_path);
+  const std::vector<ImageInput> inputs = LoadInputs(options, file.model);
+  Runner runner(file, {.mc_samples = options.sampling.samples,
+                       .seed = options.sampling.seed,
+                       .kernels = ParseKernels(options.sampling.kernels)});
+  Json predictions = Json::array();
+  bool first = true;
+  for (const ImageInput& input : inputs) {
+    Prediction prediction;
+    const std::span<Prediction> one(&prediction, 1);
+    if (input.values.empty()) {
+      runner.Predict(input.path, std::span<const std::uint8_t>(input.pixels), one);
+    } else {
+      runner.Predict(input.path, std::span<const float>(input.values), one);
+    }
+    if (options.json) {
+      predictions.push_back(PredictionJson(input.path, prediction, file.model, options.top));
+    } else {
+      if (!first) std::putchar('\n');
+      PrintPrediction(input.path, prediction, file.model, options.top);
+    }
+    first = false;
+  }
+  if (!options.json) return;
+  PrintJson({{"model", options.model_path},
+             {"samples", options.sampling.samples},
+             {"seed", options.sampling.seed},
+             {"kernels", runner.kernels()},
+             {"predictions", predictions}});
+}
+
+}  // namespace
+
+Command AddPredict(CLI::App* parent) {
+  CLI::App* app = parent->add_subcommand("predict", "Classify images, with their uncertainty");
+  const auto options = std::make_shared<Options>();
+  app->add_option("MODEL", options->model_path, "A .mu8 file")->required();
+  app->add_option("IMAGE", options->images, "One or more images")->required();
+  options->sampling.AddTo(app);
+  app->add_option("--top", options->top, "How many classes to list")
+      ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
+  AddJsonFlag(app, &options->json);
+  app->footer(kFooter + ThresholdText());
+  return {app, [options] { Run(*options); }};
+}
+
+}  // namespace mu8::tool

@@ -1,0 +1,43 @@
+// Readable, aligned text for people; nothing here is meant to be parsed.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace mu8::tool {
+
+std::string Fixed(double value, int decimals);       // 0.0123
+std::string Significant(double value, int digits);   // 1.23e-05
+std::string Percent(double fraction, int decimals);  // "98.50 %"
+std::string ByteCount(std::size_t bytes);            // "12,345 bytes"
+std::string Dimensions(std::size_t height, std::size_t width,
+                       std::size_t channels);  // "28 x 28 x 1"
+
+// Untrusted text for a terminal: control characters and a newline cannot get through.
+std::string Printable(std::string_view text);
+
+// Columns as wide as their widest cell, two spaces between them. Width counts UTF-8 characters.
+class Table {
+ public:
+  enum class Align { kLeft, kRight };
+  struct Column {
+    std::string header;
+    Align align = Align::kRight;
+  };
+
+  // Without any header text the header line is left out.
+  explicit Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
+
+  void Add(std::vector<std::string> cells);  // one per column
+  std::string ToString(std::string_view indent = "") const;
+
+ private:
+  std::vector<Column> columns_;
+  std::vector<std::vector<std::string>> rows_;
+};
+
+// "name   value" lines.
+Table Fields();
+
+}  // namespace mu8::tool
