@@ -12,9 +12,8 @@
 namespace mu8::convert {
 namespace {
 
-// Inputs that are silent in distribution speak out of distribution: every input counts with at
-// least this fraction of the mean power.
-constexpr double kPowerFloor = 0.05;
+// Every weight counts with at least this fraction of its channel's mean importance.
+constexpr double kImportanceFloor = 0.005;
 constexpr std::size_t kPanelChannels = 16;
 constexpr std::size_t kLevelBins = 256;
 
@@ -25,7 +24,7 @@ struct LayerWork {
   std::size_t channels;
   std::size_t group_channels;
   std::size_t k;                // weights per channel
-  std::vector<double> power;    // [group][K], floored
+  std::vector<double> power;    // [channel][K], importance: see Importance()
   QuantizedWeights out;
 
   bool bayesian() const { return !node.weights.sigma.empty(); }
@@ -33,7 +32,7 @@ struct LayerWork {
     ChannelView view;
     view.mu = {node.weights.mu.data() + c * k, k};
     if (bayesian()) view.sigma = {node.weights.sigma.data() + c * k, k};
-    view.power = {power.data() + c / group_channels * k, k};
+    view.power = {power.data() + c * k, k};
     return view;
   }
   double Sigma(std::size_t c, std::size_t i) const {
@@ -61,15 +60,38 @@ struct LayerWork {
   }
 };
 
-std::vector<double> FlooredPower(const InputStatistics& statistics) {
-  double mean = 0.0;
-  for (const double power : statistics.power) mean += power;
-  mean /= static_cast<double>(statistics.power.size());
-  std::vector<double> floored = statistics.power;
-  // A layer whose input is always zero still gets a metric.
-  const double floor = mean > 0.0 ? kPowerFloor * mean : 1.0;
-  for (double& power : floored) power += floor;
-  return floored;
+// How much an error of each weight matters, [channel][K]; the scale within a channel is free.
+// An error dw_k changes the channel's output by dw_k x_k, and the prediction by the channel's
+// gradient g times that: the right weight is the Fisher information E[g^2 x_k^2]. E[x_k^2] is
+// measured on the calibration data; of the rest the posterior itself tells: where variational
+// training has converged, 1 / sigma^2 = 1 / sigma_prior^2 + N E[g^2 x^2] (Khan et al. 2018, "Fast
+// and scalable Bayesian deep learning by weight-perturbation in Adam", eq. 4), so
+//   importance = E[x^2] * sqrt(1 / sigma^2 - 1 / sigma_max^2),
+// the geometric middle between power alone and power times that Fisher information, with
+// sigma_max, the layer's largest sigma, for the prior's.
+std::vector<double> Importance(const Node& node, const InputStatistics& statistics,
+                               std::size_t channels, std::size_t k) {
+  const std::vector<float>& sigma = node.weights.sigma;
+  const std::size_t group_channels = channels / static_cast<std::size_t>(node.groups);
+  double largest = 0.0;
+  for (const float s : sigma) largest = std::max(largest, double{s});
+  std::vector<double> importance(channels * k);
+  for (std::size_t c = 0; c < channels; ++c) {
+    double mean = 0.0;
+    for (std::size_t i = 0; i < k; ++i) {
+      double value = statistics.power[c / group_channels * k + i];
+      if (!sigma.empty() && sigma[c * k + i] > 0.0F) {
+        const double ratio = largest / double{sigma[c * k + i]};
+        value *= std::sqrt(ratio * ratio - 1.0 + kImportanceFloor);
+      }
+      importance[c * k + i] = value;
+      mean += value / static_cast<double>(k);
+    }
+    // A channel whose input is always zero still gets a metric.
+    const double floor = mean > 0.0 ? kImportanceFloor * mean : 1.0;
+    for (std::size_t i = 0; i < k; ++i) importance[c * k + i] += floor;
+  }
+  return importance;
 }
 
 double MaxSigma(const LayerWork& work, std::size_t c) {
@@ -429,7 +451,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
                  channels,
                  channels / static_cast<std::size_t>(node.groups),
                  node.weights.mu.size() / channels,
-                 FlooredPower(statistics),
+                 Importance(node, statistics, channels, node.weights.mu.size() / channels),
                  {}};
   work.out.weight_scale.resize(channels);
   work.out.shift.resize(channels);

@@ -121,6 +121,10 @@ bool CheckDense(const LayerRecord& layer, const Operands& operands, std::uint64_
   if (out.height != 1 || out.width != 1) {
     return check->Fail(Status::kOutputShape, at + 8, out.height, 1);
   }
+  // The executor moves back by the padding before it reads.
+  if (layer.pad_top != 0 || layer.pad_left != 0) {
+    return check->Fail(Status::kWindow, at + 22, layer.pad_top, 0);
+  }
   return true;
 }
 

@@ -22,13 +22,14 @@ struct WeightedLayer {
   bool bayesian;
 };
 
-// Multipliers are normal; those of u8 outputs lie below 1.
+// Multipliers are normal; those of u8 outputs lie below 1, those of logits below 2^64, so that a
+// logit is finite: |acc| < 2^31.
 bool CheckScales(const WeightedLayer& layer, std::uint32_t slot, Checker* check) {
   const std::uint64_t at = layer.at + layer.layout.weight_scale + slot * 4;
   const float scale = check->view.Load<float>(at);
   const float multiplier = scale * layer.accumulator_scale;
-  const bool logits = layer.record.output == kNoTensor;
-  if (!IsNormal(scale) || !IsNormal(multiplier) || (!logits && multiplier >= 1.0F)) {
+  const float limit = layer.record.output == kNoTensor ? 18446744073709551616.0F : 1.0F;
+  if (!IsNormal(scale) || !IsNormal(multiplier) || multiplier >= limit) {
     return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(scale), 0);
   }
   return true;
@@ -99,9 +100,12 @@ bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) 
   layer.accumulator_scale = AccumulatorScale(check->view, record);
   if (layer.bayesian && !CheckShifts(layer, check)) return false;
   for (std::uint32_t panel = 0; panel < layer.panels.panel_count(); ++panel) {
-    for (std::uint32_t c = 0; c < layer.panels.channels(panel); ++c) {
+    for (std::uint32_t c = 0; c < layer.panels.width(panel); ++c) {
       const std::uint32_t slot = layer.panels.slot(panel) + c;
-      if (!CheckScales(layer, slot, check) || !CheckBias(layer, slot, check)) return false;
+      // The sampler draws a bias for every slot; only real channels are requantized.
+      const bool real = c < layer.panels.channels(panel);
+      if (real && !CheckScales(layer, slot, check)) return false;
+      if (!CheckBias(layer, slot, check)) return false;
     }
     if (!CheckPanel(layer, panel, check)) return false;
   }

@@ -51,7 +51,7 @@ constexpr Entry kEntries[] = {
     {Status::kClamp, "clamp_min is above clamp_max"},
     {Status::kPoolQuantization, "max-pool must keep scale and zero point"},
     {Status::kParameterLayout, "parameters have the wrong place or size"},
-    {Status::kWeightScale, "a requantization multiplier is not normal or not below 1"},
+    {Status::kWeightScale, "a requantization multiplier is not normal or too large (found: the scale's bits)"},
     {Status::kShift, "a noise shift must be 1 to 15"},
     {Status::kAccumulatorOverflow,
      "an accumulator could overflow (found: bound, expected: at most)"},

@@ -1,5 +1,7 @@
 // Session: T passes over a batch in the caller's memory. Per pass and layer each panel is drawn
 // once and used for every image, so a seed names T networks and a batch changes nothing.
+#include <cstdint>
+
 #include "engine/src/layers.h"
 #include "engine/src/statistics.h"
 #include "formats/reader.h"
@@ -65,7 +67,9 @@ struct Workspace {
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
   if (model.bytes().empty() || !InRange(options)) return 0;
-  return static_cast<std::size_t>(Layout(format::Reopen(model.bytes()), options).bytes);
+  const std::uint64_t bytes = Layout(format::Reopen(model.bytes()), options).bytes;
+  // More than a 32-bit target can address: no arena is large enough.
+  return bytes > SIZE_MAX ? SIZE_MAX : static_cast<std::size_t>(bytes);
 }
 
 Status Session::Create(const Model& model, const SessionOptions& options,

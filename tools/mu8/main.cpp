@@ -102,4 +102,11 @@ int Main(int argc, char** argv) {
 }  // namespace
 }  // namespace mu8::tool
 
-int main(int argc, char** argv) { return mu8::tool::Main(argc, argv); }
+int main(int argc, char** argv) {
+  try {
+    return mu8::tool::Main(argc, argv);
+  } catch (...) {  // out of memory before any command ran
+    std::fputs("mu8: unexpected failure\n", stderr);
+    return mu8::tool::kFailed;
+  }
+}

@@ -63,7 +63,9 @@ std::vector<float> ParseFloats(const std::string& option, const std::string& tex
     const auto [stop, problem] = std::from_chars(at, end, value);
     const bool ends_well = stop == end || *stop == ',';
     if (problem != std::errc() || !ends_well || !std::isfinite(value)) {
-      throw UsageError(option + ": is \"" + text + "\", expected comma-separated numbers");
+      std::string what = option;
+      what.append(": is \"").append(text).append("\", expected comma-separated numbers");
+      throw UsageError(what);
     }
     values.push_back(value);
     if (stop == end) return values;

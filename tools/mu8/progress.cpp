@@ -15,8 +15,9 @@ void Progress::Show(const std::string& stage, double fraction) {
   const double done = std::clamp(fraction, 0.0, 1.0);
   const auto filled = static_cast<std::size_t>(done * kBarWidth);
   const int percent = static_cast<int>(done * 100);
-  std::string line = "[" + std::string(filled, '#') + std::string(kBarWidth - filled, '.') + "] " +
-                     std::to_string(percent) + " % " + stage;
+  std::string line(1, '[');
+  line.append(filled, '#').append(kBarWidth - filled, '.').append("] ");
+  line.append(std::to_string(percent)).append(" % ").append(stage);
   if (line == shown_) return;
   shown_ = line;
   std::fprintf(stderr, "\r\x1b[K%s", line.c_str());

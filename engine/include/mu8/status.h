@@ -50,7 +50,7 @@ enum class Status : std::int32_t {
   kClamp = 35,
   kPoolQuantization = 36,
 
-  // Parameters and totals (sections 6 to 9).
+  // Parameters and totals (sections 6 to 8).
   kParameterLayout = 40,
   kWeightScale = 41,
   kShift = 42,

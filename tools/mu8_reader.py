@@ -1,0 +1,153 @@
+#!/usr/bin/env python3
+"""Reads, checks and runs .mu8 models: the second, independent implementation of formats/FORMAT.md.
+
+    mu8_reader.py MODEL.mu8                                  prints what the file holds
+    mu8_reader.py MODEL.mu8 --image FILE.idx#N [--samples T] [--seed S] [--hash]
+                                                             predicts one image
+
+FILE is an IDX file (also .gz; #N is the image, default 0) or a .npy array: u8 pixels, or floats in
+the network's own units. --hash prints the hex of the float32 bytes of the mean and nothing else.
+Needs numpy only. Exit codes: 0 success, 1 a bad file, 2 bad usage.
+"""
+
+import argparse
+import gzip
+import io
+import struct
+import sys
+
+import numpy as np
+
+import mu8_format
+import mu8_layers
+from mu8_arithmetic import Prediction, predict  # noqa: F401, part of this module's interface
+from mu8_format import FormatError, Model, require
+
+
+def read_model(data):
+    """bytes of a .mu8 file -> Model; raises FormatError for the first rule that is broken."""
+    data = bytes(data)
+    minor, file_bytes, count = mu8_format.read_header(data)
+    sections = mu8_format.read_sections(data, count)
+    by_id = {s.id: s for s in sections}
+    at = by_id[1].offset
+    require(by_id[1].bytes == 64, 17, "size of the model section", at)
+    *totals, reserved = struct.unpack_from("<IIQQ40s", data, at)
+    require(not any(reserved), 9, "reserved bytes of the model", at + 24)
+    model = Model((1, minor), file_bytes, sections, *totals)
+
+    mu8_format.read_records(data, model)
+    mu8_layers.check_layers(model)
+    end = 0
+    for index in range(len(model.layers)):
+        end = mu8_layers.read_parameters(data, model, index, by_id[5], end)
+    require(end == by_id[5].bytes, 40, "size of section 5", by_id[5].offset)
+    mu8_layers.check_totals(model, at)
+    model.metadata = mu8_format.read_metadata(data, by_id[6])
+    return model
+
+
+def read_idx(data):
+    """An IDX file of u8 -> array [images][height][width](channels)."""
+    if data[:3] != b"\0\0\x08" or len(data) < 4:
+        raise ValueError("not an IDX file of bytes")
+    rank = data[3]
+    shape = struct.unpack_from(f">{rank}I", data, 4)
+    return np.frombuffer(data, np.uint8, int(np.prod(shape)), 4 + 4 * rank).reshape(shape)
+
+
+def read_image(name):
+    """FILE.idx#N, FILE.idx.gz#N or FILE.npy -> array [height][width](channels)."""
+    path, _, number = name.partition("#")
+    with open(path, "rb") as file:
+        data = file.read()
+    if data[:2] == b"\x1f\x8b":
+        data = gzip.decompress(data)
+    if data[:6] == b"\x93NUMPY":
+        image = np.load(io.BytesIO(data), allow_pickle=False)
+        return image[int(number)] if number else image
+    images, index = read_idx(data), int(number or 0)
+    if not 0 <= index < len(images):
+        raise ValueError(f"{path} has {len(images)} images")
+    return images[index]
+
+
+def print_summary(model):
+    print(f"mu8 {model.version[0]}.{model.version[1]}, {model.file_bytes} bytes, "
+          f"{model.class_count} classes; activations {model.activation_bytes}, "
+          f"panel {model.panel_bytes}, arena {model.arena_bytes} bytes")
+    print("\nsection         flags    offset     bytes  crc")
+    for s in model.sections:
+        name = mu8_format.SECTION_NAMES.get(s.id, "(skipped)")
+        print(f"{s.id:3} {name:12} {s.flags:4} {s.offset:9} {s.bytes:9}  {s.crc:08x}")
+    print("\ntensor  height x width x channels  pad t b l r  stride    offset     bytes  layers"
+          "      zero  scale")
+    for i, t in enumerate(model.tensors):
+        shape = f"{t.height} x {t.width} x {t.channels}"
+        pads = f"{t.pad_top} {t.pad_bottom} {t.pad_left} {t.pad_right}"
+        first = "input" if i == 0 else t.first_layer
+        lives = f"{first} to {t.last_layer}"
+        print(f"{i:6}  {shape:25}  {pads:11} {t.row_stride:7} {t.offset:9} {t.bytes:9}  {lives:10} "
+              f"{t.zero_point:5}  {t.scale:.9g}")
+    print("\nlayer  operator      input  outputs  kernel  stride  groups  runs x length  bytes"
+          "     mu/sigma bits")
+    for i, layer in enumerate(model.layers):
+        kernel = f"{layer.kernel_h}x{layer.kernel_w}"
+        stride = f"{layer.stride_h}x{layer.stride_w}"
+        runs = f"{layer.runs} x {layer.run_length}"
+        bits = f"{layer.mu_bits}/{layer.sigma_bits if layer.bayesian else '-'}"
+        print(f"{i:5}  {mu8_format.OPERATOR_NAMES[layer.op]:12} {layer.input:6} "
+              f"{layer.output_channels:8}  {kernel:6}  {stride:6}  {layer.groups:6}  {runs:13}  "
+              f"{layer.parameter_bytes:8}  {bits if layer.weighted else ''}")
+    print("\nmetadata")
+    for key, value in model.metadata.items():
+        text = value.decode("utf-8", "replace").replace("\n", ", ")
+        print(f"  {key.decode('utf-8', 'replace')}: {text}")
+
+
+def print_prediction(model, p):
+    labels = model.metadata.get(b"labels", b"").decode("utf-8", "replace").split("\n")
+    name = f" ({labels[p.label]})" if len(labels) == model.class_count else ""
+    print(f"label               {p.label}{name}")
+    print("mean               ", " ".join(f"{value:.6f}" for value in p.mean))
+    print(f"predictive_entropy  {p.predictive_entropy:.6f} nats")
+    print(f"expected_entropy    {p.expected_entropy:.6f} nats")
+    print(f"mutual_information  {p.mutual_information:.6f} nats")
+
+
+def main(arguments=None):
+    parser = argparse.ArgumentParser(description=__doc__,
+                                     formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("model", metavar="MODEL.mu8")
+    parser.add_argument("--image", metavar="FILE", help="FILE.idx#N, FILE.idx.gz#N or FILE.npy")
+    parser.add_argument("--samples", type=int, metavar="T", help="passes, 1 to 65536; default 50")
+    parser.add_argument("--seed", type=int, metavar="S", help="names the ensemble; default 1")
+    parser.add_argument("--hash", action="store_true", help="print the bytes of the mean only")
+    options = parser.parse_args(arguments)
+    if not options.image and (options.hash or options.samples is not None
+                              or options.seed is not None):
+        parser.error("--samples, --seed and --hash need --image")
+    samples = 50 if options.samples is None else options.samples
+    seed = 1 if options.seed is None else options.seed
+    if not 1 <= samples <= 65536 or not 0 <= seed < 2 ** 64:
+        parser.error("--samples is 1 to 65536, --seed 0 to 2^64 - 1")
+
+    try:
+        with open(options.model, "rb") as file:
+            model = read_model(file.read())
+        if not options.image:
+            print_summary(model)
+            return 0
+        prediction = predict(model, read_image(options.image), samples, seed)
+    except (FormatError, OSError, EOFError, ValueError, IndexError) as error:
+        print(f"mu8_reader.py: {error}", file=sys.stderr)
+        return 1
+    if options.hash:
+        print(prediction.mean.astype("<f4").tobytes().hex())
+    else:
+        print_prediction(model, prediction)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
