@@ -2,7 +2,9 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
+#include "converters/covariance.h"
 #include "converters/error.h"
 #include "converters/fp32_executor.h"
 
@@ -67,8 +69,7 @@ double RangeError(const ValueStatistics& statistics, double scale, double low) {
     if (!(statistics.histogram[bin] > 0.0)) continue;
     const double x = double{statistics.least} + (static_cast<double>(bin) + 0.5) * width;
     const double outside = x > high ? x - high : x < low ? low - x : 0.0;
-    error += statistics.histogram[bin] *
-             (outside > 0.0 ? outside * outside : scale * scale / 12.0);
+    error += statistics.histogram[bin] * (outside > 0.0 ? outside * outside : scale * scale / 12.0);
   }
   return error;
 }
@@ -120,16 +121,29 @@ Calibration Calibrate(const Network& network, const Dataset& data, int passes, s
     }
   }
   if (!problems.empty()) throw Error(problems);
+  std::vector<std::unique_ptr<CovarianceCollector>> collectors;
+  for (const Node& node : network.nodes) {
+    const bool weighted = node.op == Op::kConv2d || node.op == Op::kDense;
+    collectors.push_back(weighted ? std::make_unique<CovarianceCollector>(network, node) : nullptr);
+  }
   RunAll(network, data, passes, seed, half(0.5),
          [&](std::size_t v, const float* x, std::size_t images) {
            AddHistogram(x, images * network.values[v].size(), &calibration.values[v]);
+           for (const int consumer : network.Consumers(static_cast<int>(v))) {
+             const auto& collector = collectors[static_cast<std::size_t>(consumer)];
+             if (collector != nullptr) collector->Add(x, images);
+           }
          });
+  for (const auto& collector : collectors) {
+    calibration.covariance.push_back(collector == nullptr ? std::vector<double>{}
+                                                          : collector->Covariance());
+  }
   return calibration;
 }
 
 InputStatistics WeightInputs(const Network& network, const Node& node,
                              const ValueStatistics& input) {
-  if (node.op == Op::kDense) return {input.mean, input.power};
+  if (node.op == Op::kDense) return {input.mean, input.power, {}};
   const Value& in = network.values[static_cast<std::size_t>(node.inputs[0])];
   const Value& out = network.values[static_cast<std::size_t>(node.output)];
   const Window& window = node.window;
@@ -185,7 +199,8 @@ Quantization ChooseRange(const ValueStatistics& statistics, bool non_negative) {
 InputQuantization QuantizeInput(const Network& network, const Dataset& data) {
   const auto channels = static_cast<std::size_t>(data.channels);
   std::vector<double> count(channels * 256, 0.0);
-  for (std::size_t i = 0; i < data.pixels.size(); ++i) count[i % channels * 256 + data.pixels[i]] += 1;
+  for (std::size_t i = 0; i < data.pixels.size(); ++i)
+    count[i % channels * 256 + data.pixels[i]] += 1;
   std::vector<double> value(channels * 256);
   double low = 0.0;
   double high = 0.0;

@@ -22,7 +22,8 @@ struct ValueStatistics {
 inline constexpr std::size_t kHistogramBins = 2048;
 
 struct Calibration {
-  std::vector<ValueStatistics> values;  // one per Network::values
+  std::vector<ValueStatistics> values;          // one per Network::values
+  std::vector<std::vector<double>> covariance;  // one per node: its inputs' (covariance.h)
   std::size_t images = 0;
 };
 
@@ -35,7 +36,7 @@ std::vector<float> Normalize(const Network& network, const Dataset& data, std::s
 Calibration Calibrate(const Network& network, const Dataset& data, int passes, std::uint64_t seed,
                       const std::function<void(double)>& progress);
 
-// Moments of the inputs of each weight of a convolution or dense layer.
+// Moments of the inputs of each weight of a convolution or dense layer; without the covariance.
 InputStatistics WeightInputs(const Network& network, const Node& node,
                              const ValueStatistics& input);
 

@@ -43,8 +43,8 @@ Padding PaddingOf(const Network& network, int value) {
     const Window& w = node.window;
     padding.top = std::max(padding.top, w.pad_top);
     padding.left = std::max(padding.left, w.pad_left);
-    padding.bottom = std::max(padding.bottom, PadAfter(out.height, in.height, w.kernel_h, w.stride_h,
-                                                       w.dilation_h, w.pad_top));
+    padding.bottom = std::max(padding.bottom, PadAfter(out.height, in.height, w.kernel_h,
+                                                       w.stride_h, w.dilation_h, w.pad_top));
     padding.right = std::max(padding.right, PadAfter(out.width, in.width, w.kernel_w, w.stride_w,
                                                      w.dilation_w, w.pad_left));
   }
@@ -181,8 +181,7 @@ LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {
   layer.output =
       last ? format::kNoTensor : lowering.tensor_of[static_cast<std::size_t>(step.output)];
   layer.groups = static_cast<std::uint32_t>(node.groups);
-  layer.output_channels =
-      static_cast<std::uint32_t>(At(lowering.network, step.output).channels);
+  layer.output_channels = static_cast<std::uint32_t>(At(lowering.network, step.output).channels);
   SetWindow(node, step, in, &layer);
   if (IsWeighted(node.op)) {
     layer.mu_bits = 8;
@@ -260,21 +259,23 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
   std::vector<std::uint8_t> parameters;
   if (IsWeighted(node.op)) {
     report.shape = WeightText(node, in, out);
-    const QuantizedWeights weights = QuantizeWeights(
-        WithSigmas(node), out.channels,
-        WeightInputs(lowering->network, node, lowering->Statistics(step.input)),
-        lowering->QuantizationOf(step.input).scale, lowering->settings, &report);
+    InputStatistics inputs =
+        WeightInputs(lowering->network, node, lowering->Statistics(step.input));
+    inputs.covariance = lowering->calibration.covariance[static_cast<std::size_t>(step.node)];
+    const QuantizedWeights weights =
+        QuantizeWeights(WithSigmas(node), out.channels, inputs,
+                        lowering->QuantizationOf(step.input).scale, lowering->settings, &report);
     parameters = PackParameters(layer, weights);
   } else {
     report.shape = ShapeText(in) + " -> " + ShapeText(out);
     if (node.op == Op::kRelu) {
-      parameters = ReluTable(lowering->QuantizationOf(step.input),
-                             lowering->QuantizationOf(step.output));
+      parameters =
+          ReluTable(lowering->QuantizationOf(step.input), lowering->QuantizationOf(step.output));
     }
   }
   if (layer.output != format::kNoTensor) {
-    report.output_saturation = OutputSaturation(lowering->Statistics(step.output),
-                                                lowering->QuantizationOf(step.output));
+    report.output_saturation =
+        OutputSaturation(lowering->Statistics(step.output), lowering->QuantizationOf(step.output));
   }
   lowering->out.content.parameters.push_back(std::move(parameters));
   lowering->out.reports.push_back(std::move(report));
@@ -299,8 +300,8 @@ std::vector<Step> PlanSteps(const Network& network) {
       }
     }
     const Padding padding = PaddingOf(network, step.input);
-    step.spatial = node.op == Op::kDense && (padding.top > 0 || padding.bottom > 0 ||
-                                             padding.left > 0 || padding.right > 0);
+    step.spatial = node.op == Op::kDense &&
+                   (padding.top > 0 || padding.bottom > 0 || padding.left > 0 || padding.right > 0);
     steps.push_back(step);
   }
   std::vector<std::string> problems;

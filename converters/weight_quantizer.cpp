@@ -6,6 +6,7 @@
 
 #include "converters/codebook.h"
 #include "converters/noise_moments.h"
+#include "converters/round_means.h"
 #include "converters/weight_step.h"
 #include "kernels/gaussian_table.h"
 
@@ -23,8 +24,8 @@ struct LayerWork {
   const QuantizerSettings& settings;
   std::size_t channels;
   std::size_t group_channels;
-  std::size_t k;                // weights per channel
-  std::vector<double> power;    // [channel][K], importance: see Importance()
+  std::size_t k;              // weights per channel
+  std::vector<double> power;  // [channel][K], importance: see Importance()
   QuantizedWeights out;
 
   bool bayesian() const { return !node.weights.sigma.empty(); }
@@ -115,8 +116,8 @@ void ChooseSteps(LayerWork* work) {
       step = ChooseWeightStep(channel, fallback);
     }
     work->out.weight_scale[c] = step;
-    work->out.shift[c] = static_cast<std::uint8_t>(
-        work->bayesian() ? ChooseShift(MaxSigma(*work, c)) : kMaxShift);
+    work->out.shift[c] =
+        static_cast<std::uint8_t>(work->bayesian() ? ChooseShift(MaxSigma(*work, c)) : kMaxShift);
   }
 }
 
@@ -140,10 +141,10 @@ void FitLevels8(LayerWork* work, std::size_t c) {
     const double target = work->Sigma(c, i) * work->Sigma(c, i);
     const int below = levels.Below(target);
     const int above = levels.Above(target);
-    const double up = carry + channel.power[i] *
-                                  (target - levels.variance[static_cast<std::size_t>(above)]);
-    const double down = carry + channel.power[i] *
-                                    (target - levels.variance[static_cast<std::size_t>(below)]);
+    const double up =
+        carry + channel.power[i] * (target - levels.variance[static_cast<std::size_t>(above)]);
+    const double down =
+        carry + channel.power[i] * (target - levels.variance[static_cast<std::size_t>(below)]);
     const bool take_above = std::abs(up) < std::abs(down);
     carry = take_above ? up : down;
     work->out.code[c * work->k + i] = static_cast<std::uint8_t>(take_above ? above : below);
@@ -156,8 +157,7 @@ void FitClipped8(LayerWork* work, std::size_t c) {
   const std::uint8_t shift = work->out.shift[c];
   for (std::size_t i = 0; i < work->k; ++i) {
     const std::size_t at = c * work->k + i;
-    const int reach = std::abs(int{work->out.mu[at]}) +
-                      Levels(shift).max_noise[work->out.code[at]];
+    const int reach = std::abs(int{work->out.mu[at]}) + Levels(shift).max_noise[work->out.code[at]];
     if (reach <= kMaxWeight) continue;
     const FittedWeight fitted = FitWeight(work->Mu(c, i), work->Sigma(c, i), shift);
     work->out.mu[at] = fitted.mu;
@@ -196,8 +196,7 @@ std::uint8_t MatchLevel(const LayerWork& work, const CodebookScope& scope,
     for (std::size_t c = scope.first; c < scope.last; ++c) {
       const std::uint8_t shift = work.out.shift[c];
       tie = tie || IsTieLevel(level, shift);
-      produced +=
-          weight[c - scope.first] * Levels(shift).variance[static_cast<std::size_t>(level)];
+      produced += weight[c - scope.first] * Levels(shift).variance[static_cast<std::size_t>(level)];
     }
     if (!tie && std::abs(produced - total) < best_error) {
       best_error = std::abs(produced - total);
@@ -239,8 +238,8 @@ void FitCodebook(LayerWork* work, const CodebookScope& scope, const std::vector<
         if (bin < first[code] || bin >= end) continue;
         work->out.code[c * work->k + i] = static_cast<std::uint8_t>(code);
         weight[c - scope.first] += relative * channel.power[i];
-        need[c - scope.first] += relative * channel.power[i] * work->Sigma(c, i) *
-                                 work->Sigma(c, i) * inflate[c];
+        need[c - scope.first] +=
+            relative * channel.power[i] * work->Sigma(c, i) * work->Sigma(c, i) * inflate[c];
       }
     }
     work->out.codebook[scope.codebook + code] = MatchLevel(*work, scope, need, weight);
@@ -264,15 +263,13 @@ void FitAffine(LayerWork* work, const CodebookScope& scope) {
   }
   const std::uint8_t shift = work->out.shift[scope.first];
   for (std::size_t code = 0; code < scope.size; ++code) {
-    work->out.codebook[scope.codebook + code] =
-        PlainLevel(levels[code] * LevelUnit(shift), shift);
+    work->out.codebook[scope.codebook + code] = PlainLevel(levels[code] * LevelUnit(shift), shift);
   }
 }
 
 void FitMeans(LayerWork* work, std::size_t c) {
   for (std::size_t i = 0; i < work->k; ++i) {
-    work->out.mu[c * work->k + i] =
-        FitMu(work->Mu(c, i), work->Level(c, i), work->out.shift[c]);
+    work->out.mu[c * work->k + i] = FitMu(work->Mu(c, i), work->Level(c, i), work->out.shift[c]);
   }
 }
 
@@ -283,9 +280,9 @@ double VarianceShortfall(const LayerWork& work, std::size_t c) {
   double produced = 0.0;
   for (std::size_t i = 0; i < work.k; ++i) {
     wanted += channel.power[i] * work.Sigma(c, i) * work.Sigma(c, i);
-    produced += channel.power[i] * WeightMoments(work.out.mu[c * work.k + i], work.Level(c, i),
-                                                 work.out.shift[c])
-                                       .variance;
+    produced +=
+        channel.power[i] *
+        WeightMoments(work.out.mu[c * work.k + i], work.Level(c, i), work.out.shift[c]).variance;
   }
   return produced > 0.0 ? wanted / produced : 1.0;
 }
@@ -345,12 +342,38 @@ void FitSigmas(LayerWork* work) {
   }
 }
 
+// Rounds each channel's means together where the inputs' covariance is known. Weights that the
+// clamp touches stay as fitted.
+void RoundChannels(LayerWork* work, const std::vector<double>& covariance) {
+  for (std::size_t c = 0; c < work->channels; ++c) {
+    const std::uint8_t shift = work->out.shift[c];
+    std::vector<double> target(work->k);
+    std::vector<double> produced(work->k);
+    std::vector<std::uint8_t> free(work->k);
+    for (std::size_t i = 0; i < work->k; ++i) {
+      const int mu = work->out.mu[c * work->k + i];
+      const int level = work->Level(c, i);
+      target[i] = work->Mu(c, i);
+      produced[i] = WeightMoments(mu, level, shift).mean;
+      const int noise =
+          work->bayesian() ? Levels(shift).max_noise[static_cast<std::size_t>(level)] : 0;
+      free[i] = std::abs(mu) + noise < kMaxWeight && std::abs(produced[i] - target[i]) <= 0.5;
+    }
+    const std::size_t square = work->k * work->k;
+    RoundTogether({.covariance = {covariance.data() + c / work->group_channels * square, square},
+                   .target = target,
+                   .free = free,
+                   .produced = produced,
+                   .mu = {work->out.mu.data() + c * work->k, work->k}});
+  }
+}
+
 // mu rounded to the nearest step, as the paper does.
 void RoundMeans(LayerWork* work) {
   for (std::size_t c = 0; c < work->channels; ++c) {
     for (std::size_t i = 0; i < work->k; ++i) {
-      work->out.mu[c * work->k + i] = static_cast<std::int8_t>(
-          std::clamp(std::nearbyint(work->Mu(c, i)), -127.0, 127.0));
+      work->out.mu[c * work->k + i] =
+          static_cast<std::int8_t>(std::clamp(std::nearbyint(work->Mu(c, i)), -127.0, 127.0));
     }
   }
 }
@@ -463,6 +486,9 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   ChooseSteps(&work);
   if (work.bayesian()) FitSigmas(&work);
   if (!work.bayesian() || settings.sigma_quantizer == SigmaQuantizer::kAffine) RoundMeans(&work);
+  if (settings.sigma_quantizer == SigmaQuantizer::kWeighted && !statistics.covariance.empty()) {
+    RoundChannels(&work, statistics.covariance);
+  }
   QuantizeBias(&work, statistics, input_scale);
   Report(work, statistics, report);
   return work.out;

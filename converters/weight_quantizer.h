@@ -16,6 +16,7 @@ namespace mu8::convert {
 struct InputStatistics {
   std::vector<double> mean;
   std::vector<double> power;
+  std::vector<double> covariance;  // [group][K][K], see covariance.h; may be empty
 };
 
 struct QuantizerSettings {
@@ -25,12 +26,12 @@ struct QuantizerSettings {
 
 // Arrays indexed by output channel, or [channel][K] with K = weights per channel.
 struct QuantizedWeights {
-  std::vector<float> weight_scale;         // s_w
-  std::vector<std::uint8_t> shift;         // 1..15
-  std::vector<std::int8_t> mu;             // [channel][K]
-  std::vector<std::uint8_t> code;          // [channel][K]; the level itself for 8 bits, 0 for 0 bits
-  std::vector<std::uint8_t> codebook;      // [channel][2^bits], for 4 bits [panel][16]; 8: empty
-  std::vector<std::int32_t> bias_mu;       // in units of s_w * input_scale
+  std::vector<float> weight_scale;     // s_w
+  std::vector<std::uint8_t> shift;     // 1..15
+  std::vector<std::int8_t> mu;         // [channel][K]
+  std::vector<std::uint8_t> code;      // [channel][K]; the level itself for 8 bits, 0 for 0 bits
+  std::vector<std::uint8_t> codebook;  // [channel][2^bits], for 4 bits [panel][16]; 8: empty
+  std::vector<std::int32_t> bias_mu;   // in units of s_w * input_scale
   std::vector<std::uint16_t> bias_level;
   std::vector<std::uint8_t> bias_shift;
 };
