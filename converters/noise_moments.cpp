@@ -104,8 +104,15 @@ const LevelTable& Levels(std::int32_t shift) {
 std::int32_t ChooseShift(double max_sigma) {
   if (!(max_sigma > 0.0)) return kMaxShift;
   // 250 rather than 255 leaves room to step past a tie level.
-  const double shift = std::floor(5.0 + std::log2(250.0 / max_sigma));
-  return static_cast<std::int32_t>(std::clamp(shift, double{kMinShift}, double{kMaxShift}));
+  const double most = std::floor(5.0 + std::log2(250.0 / max_sigma));
+  auto shift = static_cast<std::int32_t>(std::clamp(most, double{kMinShift}, double{kMaxShift}));
+  // Below a quarter of a step rounding silences most draws, and the last level may fall short.
+  const auto reaches = [&](const LevelTable& table) {
+    return table.variance[table.order[static_cast<std::size_t>(table.count - 1)]] >=
+           max_sigma * max_sigma;
+  };
+  while (shift > kMinShift && !reaches(Levels(shift))) --shift;
+  return shift;
 }
 
 }  // namespace mu8::convert

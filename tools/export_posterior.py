@@ -148,6 +148,7 @@ def load_means(module, means):
 def import_onnx():
     try:
         import onnx
+        import onnx.helper
         import onnx.numpy_helper
     except ImportError as e:
         raise ExportError("the Python package `onnx` is needed to inspect the exported graph"
@@ -291,20 +292,38 @@ def write_all(contents):
                 os.remove(path)
 
 
-def export_posterior(module, sigmas, example_input, onnx_path, npz_path):
+def add_metadata(model, mean, std, labels):
+    """Stores what the converter needs to know about the input, as ONNX metadata_props."""
+    onnx = import_onnx()
+    properties = {}
+    if mean is not None:
+        properties["mean"] = ",".join(repr(float(value)) for value in mean)
+        properties["std"] = ",".join(repr(float(value)) for value in std)
+    if labels is not None:
+        properties["labels"] = "\n".join(labels)
+    onnx.helper.set_model_props(model, properties)
+
+
+def export_posterior(module, sigmas, example_input, onnx_path, npz_path, mean=None, std=None,
+                     labels=None):
     """Writes the mean network `module` as ONNX and its `sigmas` as .npz.
 
     module: a torch.nn.Module in eval() mode whose parameters are the posterior means.
     sigmas: dict parameter name (as in module.named_parameters()) -> array of standard deviations
         of that parameter's shape. Parameters without an entry are deterministic.
     example_input: a float tensor [N, ...] to trace with; N is free in the exported graph.
+    mean, std: the input normalization x = (u8 / 255 - mean[c]) / std[c], one number per channel;
+        labels: one name per class. They go into the ONNX file, where `mu8 convert` finds them.
 
     Raises ExportError, and leaves no file, if a sigma has no initializer of its name in the
     exported graph, has another shape, is negative or not finite. Equal arguments give equal bytes
     (with one version of PyTorch and NumPy).
     """
+    if (mean is None) != (std is None):
+        raise ExportError("give mean and std together")
     model = export_graph(module, example_input)
     checked = check_sigmas(model, sigmas)
+    add_metadata(model, mean, std, labels)
     buffer = io.BytesIO()
     np.savez(buffer, **{f"{name}.sigma": sigma for name, sigma in checked.items()})  # dated 1980
     write_all({onnx_path: model.SerializeToString(deterministic=True),
@@ -328,8 +347,8 @@ def main(arguments=None):
         means, sigmas = split_posterior(read_checkpoint(options.checkpoint))
         module = network().eval()
         load_means(module, means)
-        model = export_posterior(module, sigmas, torch.zeros(1, *network.input_shape),
-                                 onnx_path, npz_path)
+        model = export_posterior(module, sigmas, torch.zeros(1, *network.input_shape), onnx_path,
+                                 npz_path, network.mean, network.std, network.labels)
     except (ExportError, OSError) as e:
         print(f"export_posterior: {e}", file=sys.stderr)
         return 2

@@ -182,7 +182,8 @@ def read_sections(data, count):
         require(offset == round_up(end, 64), 12, f"section {id_} is misplaced", at + 8)
         require(offset + size <= len(data), 12, f"section {id_} exceeds the file", at + 16)
         require(not any(data[end:offset]), 16, f"padding before section {id_}", end)
-        require(crc32c(data[offset:offset + size]) == crc, 15, f"checksum of section {id_}", at + 24)
+        require(crc32c(data[offset:offset + size]) == crc, 15, f"checksum of section {id_}",
+                at + 24)
         require(id_ in SECTION_NAMES or not flags & 1, 14, f"unknown required section {id_}", at)
         sections.append(Section(id_, flags, offset, size, crc))
         end, previous_id = offset + size, id_
@@ -237,9 +238,8 @@ def read_records(data, model):
         at = by_id[3].offset + 128 * i
         model.layers.append(Layer(*struct.unpack_from("<4B11H2B6I76s", data, at), at))
     first = model.tensors[0]
-    readers = [i for i, layer in enumerate(model.layers) if layer.input == 0]
-    require(first.first_layer == NO_TENSOR and first.last_layer < counts[3]
-            and first.last_layer >= max(readers, default=0), 26, "lifetime of the input", first.at)
+    require(first.first_layer == NO_TENSOR and first.last_layer < counts[3], 26,
+            "lifetime of the input", first.at + 36)
 
 
 def read_metadata(data, section):

@@ -104,8 +104,10 @@ def check_operands(model, i):
     require(layer.output == (NO_TENSOR if is_last else i + 1), 29, f"output {layer.output}",
             layer.at + 8)
     require(layer.input <= i, 29, f"input {layer.input} of layer {i}", layer.at + 4)
-    require(model.tensors[layer.input].last_layer >= i, 29, "the input is not alive", layer.at + 4)
+    alive = model.tensors[layer.input].last_layer >= i
+    require(alive or layer.input == 0, 29, "the input is not alive", layer.at + 4)
     require(layer.weighted or not is_last, 28, "the last layer is not conv2d or dense", layer.at)
+    require(alive, 26, f"layer {i} reads the model's input after its last_layer", layer.at + 4)
     if not is_last:
         new = model.tensors[i + 1]
         require(new.first_layer == i and i < new.last_layer < count, 26,
@@ -256,26 +258,24 @@ def check_parameters(model, index, base, mu_at):
     bad_scale = layout.slots_with_channel() & ~good
     most = np.abs(p.bias_mu.astype(np.int64)) + noise + 255 * 127 * layout.inputs
     bad_sum = most > 2 ** 31 - 1
-    if (bad_scale | bad_sum).any():
-        slot = int(np.argmax(bad_scale | bad_sum))
-        require(not bad_scale[slot], 41, f"weight_scale of slot {slot}", base + 4 * slot)
-        require(False, 43, f"slot {slot} may overflow", base + 4 * (layout.slots + slot))
-
     low = p.mu == -128
-    require(not low.any(), 44, "a mu is -128", mu_at + int(np.argmax(low)))
-    if layout.padded_run != layer.run_length:
-        missing = np.arange(layer.run_length, layout.padded_run)
-        positions = np.arange(layer.runs)[:, None] * layout.padded_run + missing
-        check_missing_inputs(layout, p.mu, positions.ravel(), mu_at)
-
-
-def check_missing_inputs(layout, mu, positions, mu_at):
-    """mu is 0 at these positions, also in slots without a channel."""
-    for start, width in zip(layout.panel_start.tolist(), layout.width.tolist()):
-        index = start + (positions // 4 * width + np.arange(width)[:, None]) * 4 + positions % 4
-        bad = mu[index] != 0
-        require(not bad.any(), 45, "weight of an input that does not exist",
-                mu_at + int(index.ravel()[np.argmax(bad)]))
+    missing = np.arange(layer.run_length, layout.padded_run)
+    missing = (np.arange(layer.runs)[:, None] * layout.padded_run + missing).ravel()
+    if not (bad_scale.any() or bad_sum.any() or low.any() or missing.size):
+        return
+    for panel, width in enumerate(layout.width.tolist()):
+        first = int(layout.first_slot[panel])
+        for slot in range(first, first + width):
+            require(not bad_scale[slot], 41, f"weight_scale of slot {slot}", base + 4 * slot)
+            require(not bad_sum[slot], 43, f"slot {slot} may overflow",
+                    base + 4 * (layout.slots + slot))
+        start = int(layout.panel_start[panel])
+        found = low[start:start + int(layout.panel_bytes[panel])]
+        require(not found.any(), 44, "a mu is -128", mu_at + start + int(np.argmax(found)))
+        index = start + (missing // 4 * width + np.arange(width)[:, None]) * 4 + missing % 4
+        found = p.mu[index].ravel() != 0
+        require(not found.any(), 45, "weight of an input that does not exist",
+                mu_at + int(index.ravel()[found.argmax()]) if missing.size else mu_at)
 
 
 def check_totals(model, at):

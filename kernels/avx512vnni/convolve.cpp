@@ -51,22 +51,30 @@ struct Panel {
   }
 };
 
-// Accumulators of `kPixels` windows.
-template <std::size_t kPixels>
-inline void Accumulate(const Panel& panel, const std::uint8_t* const* windows, __m512i* acc) {
+// Accumulators of a full tile. Locals and unrolled loops keep windows and sums in registers.
+inline void AccumulateTile(const Panel& panel, const std::uint8_t* const* windows, __m512i* acc) {
   const ConvolveArgs& args = panel.args;
-  for (std::size_t p = 0; p < kPixels; ++p) acc[p] = panel.start;
+  const std::uint8_t* window[kTilePixels];
+  __m512i sums[kTilePixels];
+#pragma GCC unroll 8
+  for (std::uint32_t p = 0; p < kTilePixels; ++p) {
+    window[p] = windows[p];
+    sums[p] = panel.start;
+  }
   const std::int8_t* weights = args.weights;
   for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
     for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner) {
       const std::ptrdiff_t run = outer * args.outer_step + inner * args.inner_step;
-      for (std::uint32_t k = 0; k < args.padded_run; k += 4) {
+      for (std::ptrdiff_t k = run; k < run + std::ptrdiff_t{args.padded_run}; k += 4) {
         const __m512i w = panel.Weights(weights, 0);
         weights += panel.group_bytes;
-        for (std::size_t p = 0; p < kPixels; ++p) Dot(&acc[p], Broadcast(windows[p] + run + k), w);
+#pragma GCC unroll 8
+        for (std::uint32_t p = 0; p < kTilePixels; ++p) Dot(&sums[p], Broadcast(window[p] + k), w);
       }
     }
   }
+#pragma GCC unroll 8
+  for (std::uint32_t p = 0; p < kTilePixels; ++p) acc[p] = sums[p];
 }
 
 // One pixel alone: four sums side by side hide the latency of the dot product.
@@ -141,7 +149,7 @@ void Convolve(const ConvolveArgs& args) {
       }
     }
     if (tile == kTilePixels) {
-      Accumulate<kTilePixels>(panel, windows, acc);
+      AccumulateTile(panel, windows, acc);
     } else {
       for (std::uint32_t p = 0; p < tile; ++p) acc[p] = AccumulateOne(panel, windows[p]);
     }
@@ -150,7 +158,7 @@ void Convolve(const ConvolveArgs& args) {
   }
 }
 
-const KernelTable kTable = {"avx512vnni",    kFeatureAvx512Vnni,  SamplePanel,   Convolve,
-                            scalar::MaxPool, scalar::AveragePool, scalar::Lookup};
+const KernelTable kTable = {"avx512vnni", kFeatureAvx512Vnni,  SamplePanel,   Convolve,
+                            MaxPool,      scalar::AveragePool, scalar::Lookup};
 
 }  // namespace mu8::kernels::avx512vnni

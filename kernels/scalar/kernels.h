@@ -15,6 +15,13 @@ void Lookup(const LookupArgs& args);
 // Sets the weights of padded inputs to 0: the last bytes of each run's last group of 4.
 void SilencePadding(const SampleArgs& args);
 
+// The real rows (or columns) of a pool's window, [begin, end) in input coordinates; never empty.
+struct TapSpan {
+  std::uint32_t begin, end;
+};
+TapSpan RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std::uint32_t kernel,
+                 std::uint32_t extent);
+
 // q of FORMAT.md section 6.5.
 std::uint8_t Requantize(std::int32_t accumulator, float multiplier, std::int32_t zero_out,
                         std::int32_t clamp_min, std::int32_t clamp_max);

@@ -1,20 +1,8 @@
-// Pooling and table look-up: the definition, and fast enough to serve every table for now.
+// Pooling and table look-up: the definition.
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::scalar {
 namespace {
-
-// The real rows (or columns) of a window: [begin, end) in input coordinates.
-struct Span {
-  std::uint32_t begin, end;
-};
-
-Span RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std::uint32_t kernel,
-              std::uint32_t extent) {
-  const std::uint32_t start = out * stride;  // counted from the padded edge
-  const std::uint32_t end = start + kernel > pad ? start + kernel - pad : 0;
-  return {start > pad ? start - pad : 0, end < extent ? end : extent};
-}
 
 std::uint8_t Clamp(std::uint8_t value, std::int32_t low, std::int32_t high) {
   return static_cast<std::uint8_t>(value < low ? low : value > high ? high : value);
@@ -22,11 +10,19 @@ std::uint8_t Clamp(std::uint8_t value, std::int32_t low, std::int32_t high) {
 
 }  // namespace
 
+TapSpan RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std::uint32_t kernel,
+                 std::uint32_t extent) {
+  const std::uint32_t start = out * stride;  // counted from the padded edge
+  const std::uint32_t end = start + kernel > pad ? start + kernel - pad : 0;
+  return {start > pad ? start - pad : 0, end < extent ? end : extent};
+}
+
 void MaxPool(const PoolArgs& args) {
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const Span rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+    const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
     for (std::uint32_t x = 0; x < args.output_width; ++x) {
-      const Span cols = RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+      const TapSpan cols =
+          RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       std::uint8_t* out =
           args.output + y * args.output_row_stride + std::ptrdiff_t{x} * args.channels;
       for (std::uint32_t c = 0; c < args.channels; ++c) out[c] = 0;
@@ -47,9 +43,10 @@ void MaxPool(const PoolArgs& args) {
 
 void AveragePool(const PoolArgs& args) {
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const Span rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+    const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
     for (std::uint32_t x = 0; x < args.output_width; ++x) {
-      const Span cols = RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+      const TapSpan cols =
+          RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       const std::uint32_t taps = (rows.end - rows.begin) * (cols.end - cols.begin);
       const std::uint32_t area = args.count_padding ? args.kernel_h * args.kernel_w : taps;
       const float multiplier = args.scale_ratio / static_cast<float>(area);

@@ -1,5 +1,7 @@
 #include "tools/mu8/image_input.h"
 
+#include <algorithm>
+
 #include "converters/dataset.h"
 #include "converters/error.h"
 #include "tools/mu8/model_file.h"

@@ -1,4 +1,5 @@
 // mu8 inspect: what a .mu8 file holds, without running it.
+#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>

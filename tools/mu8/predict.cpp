@@ -4,7 +4,6 @@
 #include <cstdio>
 #include <memory>
 #include <numeric>
-#include <optional>
 #include <string>
 #include <vector>
 

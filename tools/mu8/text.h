@@ -1,8 +1,10 @@
 // Readable, aligned text for people; nothing here is meant to be parsed.
 #pragma once
 
+#include <cstddef>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace mu8::tool {

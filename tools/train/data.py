@@ -9,8 +9,6 @@ import struct
 
 import numpy as np
 
-MNIST_MEAN, MNIST_STD = 0.1307, 0.3081  # of the training pixels / 255
-
 
 def read_idx(path):
     """An IDX file of u8 as an array: images [N,28,28], labels [N]."""

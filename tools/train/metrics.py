@@ -6,8 +6,9 @@ import torch
 def predictive_metrics(probabilities, labels, bins=15):
     """Metrics of mean probabilities [N, C] against labels [N].
 
-    nll: mean of -ln p[y]. brier: mean of sum_c (p_c - 1[c = y])^2. ece: sum_b n_b/N |acc_b - conf_b|
-    over `bins` equal-width, right-closed bins of the top probability (Guo et al. 2017, eq. 3).
+    nll: mean of -ln p[y]. brier: mean of sum_c (p_c - 1[c = y])^2.
+    ece: sum_b n_b/N |acc_b - conf_b| over `bins` equal-width, right-closed bins of the top
+    probability (Guo et al. 2017, eq. 3).
     """
     p, count = probabilities.double(), len(labels)
     confidence, predicted = p.max(1)

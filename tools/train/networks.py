@@ -13,6 +13,8 @@ class LeNet5(nn.Module):
     """LeNet-5 with ReLU and max-pooling (after LeCun et al. 1998): [N,1,28,28] -> [N,10]."""
 
     input_shape = (1, 28, 28)
+    mean, std = (0.1307,), (0.3081,)  # of MNIST
+    labels = [str(digit) for digit in range(10)]
 
     def __init__(self, conv=nn.Conv2d, dense=nn.Linear):
         super().__init__()
@@ -60,6 +62,9 @@ class ResNet20(nn.Module):
     """ResNet-20 for CIFAR (He et al. 2016, section 4.2): [N,3,32,32] -> [N,10]."""
 
     input_shape = (3, 32, 32)
+    mean, std = (0.4914, 0.4822, 0.4465), (0.2470, 0.2435, 0.2616)  # of CIFAR-10
+    labels = ["airplane", "automobile", "bird", "cat", "deer", "dog", "frog", "horse", "ship",
+              "truck"]
 
     def __init__(self, conv=nn.Conv2d, dense=nn.Linear):
         super().__init__()

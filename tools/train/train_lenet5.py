@@ -19,7 +19,7 @@ import torch.nn.functional as F
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
-from data import MNIST_MEAN, MNIST_STD, read_mnist  # noqa: E402
+from data import read_mnist  # noqa: E402
 from export_posterior import export_posterior, split_posterior, load_means  # noqa: E402
 from metrics import predictive_metrics  # noqa: E402
 from networks import LeNet5  # noqa: E402
@@ -31,6 +31,8 @@ MOMENTUM = 0.9
 WEIGHT_DECAY = 5e-4  # deterministic stage only; in the variational one the prior does this
 PEAK_RATE = {"deterministic": 0.05, "mu": 0.02, "rho": 0.01}
 MOPED_DELTA = 0.1
+MAX_SHIFT = 2  # training images move by up to this many pixels, each by its own amount
+CHUNK = 250  # images at once in evaluation: activations stay in the cache
 TEST_SAMPLES = 50  # T, the Monte-Carlo passes of the final report
 STAGES = ("deterministic", "variational")
 
@@ -56,9 +58,21 @@ def make_stage(stage):
     return model, [(sgd, PEAK_RATE["mu"]), (torch.optim.Adam(rhos, 1.0), PEAK_RATE["rho"])]
 
 
+MNIST_MEAN, MNIST_STD = LeNet5.mean[0], LeNet5.std[0]
+
+
 def normalize(images):
     """u8 [N,28,28] -> float32 [N,1,28,28] as (u8/255 - mean)/std."""
     return ((torch.tensor(images).float() / 255 - MNIST_MEAN) / MNIST_STD).unsqueeze(1)
+
+
+def shifted_batch(images, batch):
+    """Rows `batch` of images [N,1,28,28], each moved by up to MAX_SHIFT pixels, edges black."""
+    black = (0 - MNIST_MEAN) / MNIST_STD
+    padded = F.pad(images[batch, 0], [MAX_SHIFT] * 4, value=black)  # [B,32,32]
+    rows, columns = torch.randint(0, 2 * MAX_SHIFT + 1, (2, len(batch), 1)) + torch.arange(28)
+    which = torch.arange(len(batch))[:, None, None]
+    return padded[which, rows[:, :, None], columns[:, None, :]].unsqueeze(1)
 
 
 def train_epoch(model, optimizers, images, labels, stage, epoch, options):
@@ -74,7 +88,7 @@ def train_epoch(model, optimizers, images, labels, stage, epoch, options):
             optimizer.param_groups[0]["lr"] = peak * factor
             optimizer.zero_grad()
         batch = order[step * BATCH : (step + 1) * BATCH]
-        nll = F.cross_entropy(model(images[batch]), labels[batch])
+        nll = F.cross_entropy(model(shifted_batch(images, batch)), labels[batch])
         loss = nll
         if stage == "variational":
             loss = nll + options.beta / len(labels) * kl_to_prior(model, options.prior_sigma)
@@ -90,9 +104,9 @@ def mean_probabilities(model, images, passes):
     """Predictive mean [N,10] over `passes` weight sets; each set serves all images."""
     total = torch.zeros(len(images), 10, dtype=torch.float64)
     for seed in range(passes):
-        for first in range(0, len(images), 1000):
+        for first in range(0, len(images), CHUNK):
             torch.manual_seed(seed)  # the same weights for every chunk of images
-            total[first : first + 1000] += model(images[first : first + 1000]).softmax(1)
+            total[first : first + CHUNK] += model(images[first : first + CHUNK]).softmax(1)
     return total / passes
 
 
@@ -115,9 +129,9 @@ def save_atomically(value, path):
 
 def save_checkpoint(path, model, optimizers, plain):
     """`plain` goes in as JSON: the safe unpickler of PyTorch 1.13 reads no floats."""
-    save_atomically({"model": model.state_dict(), "json": json.dumps(plain),
-                     "optimizers": [optimizer.state_dict()["state"] for optimizer, _ in optimizers]},
-                    path)
+    states = [optimizer.state_dict()["state"] for optimizer, _ in optimizers]
+    save_atomically({"model": model.state_dict(), "optimizers": states,
+                     "json": json.dumps(plain)}, path)
 
 
 def settings_of(options):
@@ -126,7 +140,8 @@ def settings_of(options):
         "det_epochs": options.det_epochs, "epochs": options.epochs, "beta": options.beta,
         "prior_sigma": options.prior_sigma, "seed": options.seed, "batch": BATCH,
         "moped_delta": MOPED_DELTA, "momentum": MOMENTUM, "weight_decay": WEIGHT_DECAY,
-        "peak_rates": PEAK_RATE, "validation_count": options.validation_count,
+        "max_shift": MAX_SHIFT, "peak_rates": PEAK_RATE,
+        "validation_count": options.validation_count,
     }
 
 
@@ -178,13 +193,14 @@ def write_results(model, history, metrics, options):
     plain = LeNet5().eval()
     load_means(plain, means)
     export_posterior(plain, sigmas, torch.zeros(1, *LeNet5.input_shape),
-                     options.output + ".onnx", options.output + ".npz")
+                     options.output + ".onnx", options.output + ".npz", LeNet5.mean, LeNet5.std,
+                     LeNet5.labels)
     evaluated_on = "test images"
     if options.validation_count:
         evaluated_on = f"last {options.validation_count} training images, not trained on"
     log = {"network": "lenet5", "data": "MNIST", "mean": MNIST_MEAN, "std": MNIST_STD,
-           "settings": settings_of(options), "torch": torch.__version__, "evaluated_on": evaluated_on,
-           "metrics": metrics, "history": history}
+           "settings": settings_of(options), "torch": torch.__version__,
+           "evaluated_on": evaluated_on, "metrics": metrics, "history": history}
     temporary = f"{options.output}.json.{os.getpid()}.tmp"
     with open(temporary, "w", encoding="utf-8") as file:
         json.dump(log, file, indent=1)
