@@ -172,27 +172,14 @@ void SetRuns(const Value& in, LayerRecord* layer) {
 LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {
   const Step& step = lowering.steps[index];
   const Node& node = NodeOf(lowering.network, step);
-  const Value& in = At(lowering.network, step.input);
   const bool last = index + 1 == lowering.steps.size();
-  LayerRecord layer{};
-  layer.op = static_cast<std::uint8_t>(CodeOf(step, node.op));
+  LayerRecord layer = LayerShape(lowering.network, step);
   layer.input = lowering.tensor_of[static_cast<std::size_t>(step.input)];
   layer.input2 = format::kNoTensor;
   layer.output =
       last ? format::kNoTensor : lowering.tensor_of[static_cast<std::size_t>(step.output)];
-  layer.groups = static_cast<std::uint32_t>(node.groups);
-  layer.output_channels = static_cast<std::uint32_t>(At(lowering.network, step.output).channels);
-  SetWindow(node, step, in, &layer);
-  if (IsWeighted(node.op)) {
-    layer.mu_bits = 8;
-    SetRuns(in, &layer);
-    if (!node.weights.sigma.empty() || !node.bias.sigma.empty()) {
-      layer.flags = format::kLayerBayesian;
-      layer.sigma_bits = static_cast<std::uint8_t>(lowering.settings.sigma_bits);
-    }
-  }
-  if (node.op == Op::kAveragePool && node.count_include_pad) {
-    layer.flags = format::kLayerCountPadding;
+  if ((layer.flags & format::kLayerBayesian) != 0 && IsWeighted(node.op)) {
+    layer.sigma_bits = static_cast<std::uint8_t>(lowering.settings.sigma_bits);
   }
   layer.clamp_min = step.relu && !last ? lowering.QuantizationOf(step.output).zero_point : 0;
   layer.clamp_max = 255;
@@ -237,6 +224,39 @@ double OutputSaturation(const ValueStatistics& statistics, const Quantization& q
   return total > 0.0 ? above / total : 0.0;
 }
 
+// The least scale that the output may have: requantization multipliers lie below 1 (FORMAT.md), so
+// a range far narrower than what is accumulated is stored more coarsely than it could be. That
+// is still as fine as the accumulators themselves, or the sum of a pool.
+float LeastOutputScale(const Lowering& lowering, const Step& step,
+                       const std::vector<float>& weight_scale) {
+  const Node& node = NodeOf(lowering.network, step);
+  const float input_scale = lowering.QuantizationOf(step.input).scale;
+  constexpr float kMargin = 1.0001F;  // covers the roundings of the quotient
+  switch (node.op) {
+    case Op::kConv2d:
+    case Op::kDense:
+      return kMargin * input_scale * *std::max_element(weight_scale.begin(), weight_scale.end());
+    case Op::kAveragePool:
+      return kMargin * input_scale /
+             static_cast<float>(node.window.kernel_h * node.window.kernel_w);
+    case Op::kMaxPool:
+      return input_scale;
+    case Op::kRelu:
+    case Op::kAffine:
+      break;
+  }
+  return 0.0F;
+}
+
+void RaiseOutputScale(Lowering* lowering, std::size_t index, float least) {
+  const LayerRecord& layer = lowering->out.content.layers[index];
+  if (layer.output == format::kNoTensor) return;
+  float& scale =
+      lowering->quantization[static_cast<std::size_t>(lowering->steps[index].output)].scale;
+  scale = std::max(scale, least);
+  lowering->out.content.tensors[layer.output].scale = scale;
+}
+
 // A layer with Bayesian weights and plain biases (or the reverse) is stored as Bayesian with the
 // missing sigmas 0.
 Node WithSigmas(const Node& node) {
@@ -266,7 +286,9 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
         QuantizeWeights(WithSigmas(node), out.channels, inputs,
                         lowering->QuantizationOf(step.input).scale, lowering->settings, &report);
     parameters = PackParameters(layer, weights);
+    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, weights.weight_scale));
   } else {
+    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, {}));
     report.shape = ShapeText(in) + " -> " + ShapeText(out);
     if (node.op == Op::kRelu) {
       parameters =
@@ -282,6 +304,27 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
 }
 
 }  // namespace
+
+LayerRecord LayerShape(const Network& network, const Step& step) {
+  const Node& node = NodeOf(network, step);
+  const Value& in = At(network, step.input);
+  LayerRecord layer{};
+  layer.op = static_cast<std::uint8_t>(CodeOf(step, node.op));
+  layer.groups = static_cast<std::uint32_t>(node.groups);
+  layer.output_channels = static_cast<std::uint32_t>(At(network, step.output).channels);
+  SetWindow(node, step, in, &layer);
+  if (IsWeighted(node.op)) {
+    layer.mu_bits = 8;
+    SetRuns(in, &layer);
+    if (!node.weights.sigma.empty() || !node.bias.sigma.empty()) {
+      layer.flags = format::kLayerBayesian;
+    }
+  }
+  if (node.op == Op::kAveragePool && node.count_include_pad) {
+    layer.flags = format::kLayerCountPadding;
+  }
+  return layer;
+}
 
 std::vector<Step> PlanSteps(const Network& network) {
   std::vector<Step> steps;

@@ -25,6 +25,10 @@ struct Step {
 // when the network has no layer order that the format can hold, naming the node.
 std::vector<Step> PlanSteps(const Network& network);
 
+// The record's fields that follow from the network's shapes alone: operator, window, groups, runs,
+// flags. Tensors, sigma bits and clamp are left 0.
+format::LayerRecord LayerShape(const Network& network, const Step& step);
+
 struct Lowered {
   format::FileContent content;  // without metadata
   std::vector<LayerReport> reports;

@@ -30,10 +30,9 @@ LevelTable MakeTable(std::int32_t shift) {
     }
   }
   // Equal variances keep the lower level first.
-  std::stable_sort(table.order.begin(), table.order.begin() + table.count,
-                   [&](std::uint8_t a, std::uint8_t b) {
-                     return table.variance[a] < table.variance[b];
-                   });
+  std::stable_sort(
+      table.order.begin(), table.order.begin() + table.count,
+      [&](std::uint8_t a, std::uint8_t b) { return table.variance[a] < table.variance[b]; });
   return table;
 }
 

@@ -35,6 +35,7 @@ struct ReferenceOptions {
   std::uint64_t seed = 1;
   std::uint32_t batch = 200;
   bool mean_weights = false;     // one pass with mu itself
+  bool engine_noise = false;     // the engine's own random bytes, on the folded network
   std::vector<float> mean, std;  // x = (u8 / 255 - mean) / std; empty: the ONNX file's own, or 0, 1
 };
 

@@ -6,8 +6,10 @@
 #include <memory>
 #include <span>
 
+#include "converters/engine_noise.h"
 #include "converters/error.h"
 #include "converters/fp32_executor.h"
+#include "converters/lower.h"
 #include "converters/onnx_import.h"
 #include "tools/mu8/ensemble.h"
 #include "tools/mu8/progress.h"
@@ -77,6 +79,7 @@ double EntropyOf(std::span<const double> row) {
 struct Reference::Impl {
   ReferenceOptions options;
   convert::Network network;
+  std::vector<convert::Step> steps;  // for the engine's noise
   std::vector<float> input_table;
 
   const convert::Value& input() const {
@@ -127,6 +130,11 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
                                            : convert::ReadPosterior(options.posterior_path);
   impl_->network = convert::ImportOnnx(options.onnx_path, posterior);
   convert::CheckParameters(impl_->network);
+  if (options.engine_noise) {
+    // The file's layers, and with them the random streams, are those of the folded network.
+    convert::FoldAffine(&impl_->network);
+    impl_->steps = convert::PlanSteps(impl_->network);
+  }
   const convert::Network& network = impl_->network;
   impl_->input_table =
       InputTable(impl_->input().channels, options.mean.empty() ? network.mean : options.mean,
@@ -161,6 +169,8 @@ EnsembleResult Reference::Run(const convert::Dataset& data) const {
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
     if (options.mean_weights) {
       convert::MeanWeights(impl_->network, &weights);
+    } else if (options.engine_noise) {
+      convert::SampleEngineNoise(impl_->network, impl_->steps, options.seed, pass, &weights);
     } else {
       convert::SampleGaussian(impl_->network, options.seed, pass, &weights);
     }

@@ -23,6 +23,7 @@ struct Options {
   std::string model_path;                 // a .mu8 file, or
   std::string onnx_path, posterior_path;  // the FP32 reference
   bool mean_weights = false;
+  bool engine_noise = false;
   std::string mean, std;
   std::string data_path;
   std::size_t limit = std::numeric_limits<std::size_t>::max();
@@ -73,11 +74,11 @@ void CheckUsage(const Options& options) {
     if (options.sampling.kernels != "auto") {
       throw UsageError("--kernels: belongs to a .mu8 file, not to the FP32 reference");
     }
-  } else if (!options.posterior_path.empty() || options.mean_weights || !options.mean.empty() ||
-             !options.std.empty()) {
+  } else if (!options.posterior_path.empty() || options.mean_weights || options.engine_noise ||
+             !options.mean.empty() || !options.std.empty()) {
     throw UsageError(
-        "--posterior, --mean-weights, --mean and --std belong to --model M.onnx; a .mu8 file has "
-        "its own");
+        "--posterior, --mean-weights, --engine-noise, --mean and --std belong to --model M.onnx; a "
+        ".mu8 file has its own");
   }
 }
 
@@ -238,6 +239,7 @@ void RunReference(const Options& options) {
                       .seed = options.sampling.seed,
                       .batch = options.batch.value_or(kReferenceBatch),
                       .mean_weights = options.mean_weights,
+                      .engine_noise = options.engine_noise,
                       .mean = {},
                       .std = {}};
   ParseNormalization(options.mean, options.std, &to.mean, &to.std);
@@ -295,6 +297,9 @@ Command AddEval(CLI::App* parent) {
       ->type_name("P.npz");
   app->add_flag("--mean-weights", options->mean_weights,
                 "Reference: one pass with the mean weights");
+  app->add_flag("--engine-noise", options->engine_noise,
+                "Reference: the random bytes that the engine draws for this seed, so that only "
+                "quantization separates the two");
   app->add_option("--mean", options->mean, "Reference: input is (u8 / 255 - mean) / std")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
