@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <span>
 
 #include "converters/codebook.h"
 #include "converters/noise_moments.h"
@@ -124,10 +125,18 @@ void ChooseSteps(LayerWork* work) {
 // sigma = level * 2^(5 - shift) steps.
 double LevelUnit(std::uint8_t shift) { return std::ldexp(1.0, 5 - shift); }
 
-std::uint8_t PlainLevel(double sigma, std::uint8_t shift) {
-  int level = static_cast<int>(std::clamp(std::nearbyint(sigma / LevelUnit(shift)), 0.0, 255.0));
-  if (IsTieLevel(level, shift)) ++level;
-  return static_cast<std::uint8_t>(level);
+// The level nearest to sigma (in levels) that is a tie for none of the shifts.
+std::uint8_t PlainLevel(double sigma, std::span<const std::uint8_t> shifts) {
+  const int nearest = static_cast<int>(std::clamp(std::nearbyint(sigma), 0.0, 255.0));
+  const auto admissible = [&](int level) {
+    return level >= 0 && level <= 255 &&
+           std::none_of(shifts.begin(), shifts.end(),
+                        [&](std::uint8_t shift) { return IsTieLevel(level, shift); });
+  };
+  for (int distance = 0;; ++distance) {  // level 0 is never a tie
+    if (admissible(nearest + distance)) return static_cast<std::uint8_t>(nearest + distance);
+    if (admissible(nearest - distance)) return static_cast<std::uint8_t>(nearest - distance);
+  }
 }
 
 // 8 bits: each weight its own level. Where levels are coarse (sigma a fraction of a step) the
@@ -261,9 +270,10 @@ void FitAffine(LayerWork* work, const CodebookScope& scope) {
     const double code = gap > 0.0 ? std::nearbyint((sigmas[j] - levels[0]) / gap) : 0.0;
     work->out.code[scope.first * work->k + j] = static_cast<std::uint8_t>(code);
   }
-  const std::uint8_t shift = work->out.shift[scope.first];
+  const std::span<const std::uint8_t> shifts(work->out.shift.data() + scope.first,
+                                             scope.last - scope.first);
   for (std::size_t code = 0; code < scope.size; ++code) {
-    work->out.codebook[scope.codebook + code] = PlainLevel(levels[code] * LevelUnit(shift), shift);
+    work->out.codebook[scope.codebook + code] = PlainLevel(levels[code], shifts);
   }
 }
 
@@ -310,7 +320,8 @@ void FitSigmas8(LayerWork* work) {
       for (std::size_t i = 0; i < work->k; ++i) {
         const double code = gap > 0.0 ? std::nearbyint((sigmas[i] - levels[0]) / gap) : 0.0;
         work->out.code[c * work->k + i] =
-            PlainLevel(levels[static_cast<std::size_t>(code)], work->out.shift[c]);
+            PlainLevel(levels[static_cast<std::size_t>(code)] / LevelUnit(work->out.shift[c]),
+                       {&work->out.shift[c], 1});
       }
     } else {
       FitLevels8(work, c);

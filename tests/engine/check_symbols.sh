@@ -1,0 +1,47 @@
+#!/bin/bash
+# What libmu8.a needs of the program around it: memory functions and, on x86, libgcc's processor
+# model. Anything else - the heap, exceptions, RTTI, libm, threads, files - is an error. So is a weak
+# (inline) function in an object of one instruction set: the linker may give it to all others, and
+# to processors that lack those instructions.
+#
+#   tests/engine/check_symbols.sh LIBMU8.A [NM]
+set -eu
+
+if [ $# -lt 1 ] || [ ! -f "$1" ]; then
+  echo "usage: $0 LIBMU8.A [NM]" >&2
+  exit 2
+fi
+library=$1
+nm=${2:-nm}
+# bcmp is clang's memcmp without an order.
+allowed='^(memcpy|memmove|memset|memcmp|memchr|bcmp|_GLOBAL_OFFSET_TABLE_'
+allowed+='|__cpu_model|__cpu_features2|__cpu_indicator_init)$'
+
+# One line per symbol: member number, name, type.
+symbols=$("$nm" --portability "$library" |
+  awk '/:$/ {++member; next} NF >= 2 {print member, $1, $2}')
+defined=$(awk '$3 != "U" && $3 != "w" {print $2}' <<<"$symbols" | sort -u)
+undefined=$(awk '$3 == "U" || $3 == "w" {print $2}' <<<"$symbols" | sort -u)
+count=$(wc -l <<<"$defined")
+if [ "$count" -lt 20 ]; then
+  echo "$library defines only $count symbols: is it the library?" >&2
+  exit 1
+fi
+needed=$(comm -23 <(echo "$undefined") <(echo "$defined"))
+foreign=$(grep -Ev "$allowed" <<<"$needed" || true)
+if [ -n "$foreign" ]; then
+  echo "$library needs what a device may not have:" >&2
+  echo "$foreign" | sed 's/^/  /' >&2
+  exit 1
+fi
+
+# Members that define something of mu8::kernels::<isa>, other than scalar.
+weak=$(awk '
+  $3 != "U" && $2 ~ /^_ZN3mu87kernels[0-9]+(avx|neon|sve|rvv)/ {isa[$1] = 1}
+  $3 == "W" {names[$1] = names[$1] " " $2}
+  END {for (member in names) if (member in isa) print names[member]}' <<<"$symbols")
+if [ -n "$weak" ]; then
+  echo "$library has inline functions compiled for one instruction set only:$weak" >&2
+  exit 1
+fi
+echo "$library needs only:" $needed

@@ -1,0 +1,17 @@
+// The engine written a second time from the formulas of ARCHITECTURE.md, for comparison: one loop
+// per sum in int64 over plain weight arrays, no panels, no physical padding, no kernels.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tests/support/model_builder.h"
+
+namespace mu8::testing {
+
+// The logits of one pass for one image of raw pixels (NHWC).
+std::vector<float> ReferenceLogits(const TestModel& model, std::span<const std::uint8_t> pixels,
+                                   std::uint64_t seed, std::uint32_t pass);
+
+}  // namespace mu8::testing

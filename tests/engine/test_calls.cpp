@@ -1,0 +1,161 @@
+// Wrong calls: each has its own status, and nothing is written.
+#include <doctest/doctest.h>
+
+#include <limits>
+
+#include "tests/support/predict.h"
+#include "tests/support/random_model.h"
+
+namespace mu8::testing {
+namespace {
+
+TEST_CASE("arena: exactly the bytes asked for are enough, one byte less is not") {
+  Random random(91);
+  for (int i = 0; i < 60; ++i) {
+    const AlignedBytes file = (i == 0 ? TinyModel(4) : RandomModel(&random)).File();
+    Model model;
+    REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+    const SessionOptions options{
+        .mc_samples = 2, .batch = 1 + random.Below(5), .keep_logits = random.OneIn(2)};
+    const std::size_t bytes = ArenaBytes(model, options);
+    REQUIRE(bytes % 64 == 0);
+    GuardedBuffer arena(bytes);
+    Session session;
+    Diagnostic diagnostic;
+    CHECK(Session::Create(model, options, {arena.Last(bytes), bytes - 1}, &session, &diagnostic) ==
+          Status::kArenaTooSmall);
+    CHECK(diagnostic.status == Status::kArenaTooSmall);
+    CHECK(diagnostic.found == bytes - 1);
+    CHECK(diagnostic.expected == bytes);
+    CHECK(session.arena_bytes() == 0);
+    // From guard page to guard page where the arena fills whole pages, else against the rear one.
+    REQUIRE(Session::Create(model, options, {arena.Last(bytes), bytes}, &session) == Status::kOk);
+    CHECK(session.arena_bytes() == bytes);
+    const auto pixels = RandomPixels(model, options.batch, 1);
+    std::vector<Prediction> predictions(options.batch);
+    CHECK(session.Predict(pixels, predictions) == Status::kOk);
+    // Against the front one: what lies behind the arena stays.
+    GuardedBuffer front(bytes + 64);
+    front.Fill(0x5a);
+    REQUIRE(Session::Create(model, options, {front.First(), bytes}, &session) == Status::kOk);
+    CHECK(session.Predict(pixels, predictions) == Status::kOk);
+    bool untouched = true;
+    for (std::size_t at = bytes; at < front.capacity(); ++at) {
+      untouched = untouched && front.First()[at] == std::byte{0x5a};
+    }
+    CHECK(untouched);
+  }
+}
+
+TEST_CASE("arena: batch 1 without logits needs what the file says") {
+  const TestModel model = TinyModel(4);
+  const AlignedBytes file = model.File();
+  Model opened;
+  REQUIRE(Model::Open(file.span(), &opened) == Status::kOk);
+  format::ModelRecord record;
+  std::memcpy(&record, file.data() + 256, sizeof(record));
+  CHECK(ArenaBytes(opened, {}) == record.arena_bytes);
+  CHECK(ArenaBytes(opened, {.mc_samples = 65536}) == record.arena_bytes);
+  CHECK(ArenaBytes(opened, {.batch = 2}) > record.arena_bytes);
+  CHECK(ArenaBytes(opened, {.mc_samples = 10, .keep_logits = true}) == record.arena_bytes + 128);
+}
+
+TEST_CASE("arena: a start that is no multiple of 64 is rejected") {
+  const AlignedBytes file = TinyModel(4).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  const std::size_t bytes = ArenaBytes(model, {});
+  AlignedBytes arena(bytes + 64);
+  for (const std::size_t shift : {1U, 32U, 63U}) {
+    Session session;
+    Diagnostic diagnostic;
+    CHECK(Session::Create(model, {}, {arena.data() + shift, bytes}, &session, &diagnostic) ==
+          Status::kMisalignedArena);
+    CHECK(diagnostic.found == shift);
+  }
+}
+
+TEST_CASE("options: out of range is rejected and needs no arena") {
+  const AlignedBytes file = TinyModel(4).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  const std::size_t bytes = ArenaBytes(model, {});
+  AlignedBytes arena(bytes);
+  struct Wrong {
+    SessionOptions options;
+    std::uint64_t found;
+  };
+  for (const Wrong& wrong : {Wrong{{.mc_samples = 0}, 0}, Wrong{{.mc_samples = 65537}, 65537},
+                             Wrong{{.batch = 0}, 0}, Wrong{{.batch = 65537}, 65537}}) {
+    CHECK(ArenaBytes(model, wrong.options) == 0);
+    Session session;
+    Diagnostic diagnostic;
+    CHECK(Session::Create(model, wrong.options, arena.span(), &session, &diagnostic) ==
+          Status::kBadOption);
+    CHECK(diagnostic.found == wrong.found);
+    CHECK(diagnostic.expected == 65536);
+  }
+  Session session;
+  CHECK(Session::Create(model, {.kernels = static_cast<KernelSet>(77)}, arena.span(), &session) ==
+        Status::kKernelsUnavailable);
+  CHECK(std::string_view(session.kernels()) == "none");
+}
+
+TEST_CASE("calls: without a model or a session") {
+  const Model closed;
+  CHECK(ArenaBytes(closed, {}) == 0);
+  AlignedBytes arena(64);
+  Session session;
+  CHECK(Session::Create(closed, {}, arena.span(), &session) == Status::kNotReady);
+  Prediction prediction;
+  const std::vector<std::uint8_t> pixels(36);
+  CHECK(session.Predict(pixels, {&prediction, 1}) == Status::kNotReady);
+  const std::vector<float> values(36);
+  CHECK(session.Predict(std::span<const float>(values), {&prediction, 1}) == Status::kNotReady);
+  CHECK(session.input_size() == 0);
+}
+
+TEST_CASE("calls: wrong numbers of images and elements") {
+  const AlignedBytes file = TinyModel(4).File();
+  Engine engine;
+  REQUIRE(engine.Open(file.span(), {.mc_samples = 2, .batch = 2}) == Status::kOk);
+  const std::vector<std::uint8_t> pixels(36 * 3);
+  std::vector<Prediction> predictions(3);
+  const std::span<Prediction> room(predictions);
+  const std::span<const std::uint8_t> images(pixels);
+  Diagnostic diagnostic;
+  CHECK(engine.session.Predict(images.first(0), room.first(0), &diagnostic) == Status::kBatchSize);
+  CHECK(diagnostic.expected == 2);
+  CHECK(engine.session.Predict(images, room, &diagnostic) == Status::kBatchSize);
+  CHECK(diagnostic.found == 3);
+  for (const std::size_t elements : {0U, 1U, 71U, 73U, 108U}) {
+    CHECK(engine.session.Predict(images.first(elements), room.first(2), &diagnostic) ==
+          Status::kInputSize);
+    CHECK(diagnostic.found == elements);
+    CHECK(diagnostic.expected == 72);
+  }
+  CHECK(engine.session.Predict(images.first(72), room.first(2)) == Status::kOk);
+}
+
+TEST_CASE("calls: NaN and infinity are rejected, with the element's index") {
+  const AlignedBytes file = TinyModel(4).File();
+  Engine engine;
+  REQUIRE(engine.Open(file.span(), {.mc_samples = 2}) == Status::kOk);
+  using Limits = std::numeric_limits<float>;
+  for (const float bad :
+       {Limits::quiet_NaN(), -Limits::quiet_NaN(), Limits::infinity(), -Limits::infinity()}) {
+    for (const std::size_t at : {0U, 17U, 35U}) {
+      std::vector<float> image(36, 0.25F);
+      image[at] = bad;
+      Prediction prediction;
+      Diagnostic diagnostic;
+      CHECK(engine.session.Predict(std::span<const float>(image), {&prediction, 1}, &diagnostic) ==
+            Status::kInputNotFinite);
+      CHECK(diagnostic.found == at);
+      CHECK(prediction.mean.empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace mu8::testing

@@ -1,0 +1,63 @@
+// exp and log of engine/src/real_math.h against the C library in double precision, over a sweep of
+// floats by their bits.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "engine/src/real_math.h"
+#include "tests/support/effort.h"
+
+namespace mu8::testing {
+namespace {
+
+TEST_CASE("exp: relative error below 2e-7 from -87 to 0") {
+  double worst = 0;
+  std::size_t executed = 0;
+  const auto step = static_cast<std::uint32_t>(Effort(997, 19997));
+  const auto least = std::bit_cast<std::uint32_t>(87.0F);
+  for (std::uint32_t bits = 0; bits <= least; bits += step, ++executed) {
+    const float x = -std::bit_cast<float>(bits);
+    const double exact = std::exp(static_cast<double>(x));
+    worst = std::max(worst, std::abs(static_cast<double>(ExpNegative(x)) - exact) / exact);
+  }
+  MESSAGE("exp: worst relative error " << worst << " of " << executed);
+  CHECK(worst < 2e-7);
+}
+
+TEST_CASE("exp: ends of the range") {
+  CHECK(ExpNegative(0.0F) == 1.0F);
+  CHECK(ExpNegative(-0.0F) == 1.0F);
+  CHECK(ExpNegative(-87.0F) > 0.0F);
+  CHECK(ExpNegative(std::nextafter(-87.0F, -100.0F)) == 0.0F);
+  CHECK(ExpNegative(-INFINITY) == 0.0F);
+  CHECK(ExpNegative(NAN) == 0.0F);
+}
+
+TEST_CASE("log: absolute error below 1e-7 + 1e-7 |ln x| for positive normal floats") {
+  double worst = 0;
+  std::size_t executed = 0;
+  const auto step = static_cast<std::uint32_t>(Effort(1499, 29989));
+  for (std::uint32_t bits = 0x00800000; bits < 0x7f800000; bits += step, ++executed) {
+    const auto x = std::bit_cast<float>(bits);
+    const double exact = std::log(static_cast<double>(x));
+    const double error = std::abs(static_cast<double>(LogPositive(x)) - exact);
+    worst = std::max(worst, error / (1e-7 + 1e-7 * std::abs(exact)));
+  }
+  MESSAGE("log: worst error, of the one allowed " << worst << " of " << executed);
+  CHECK(worst < 1);
+}
+
+TEST_CASE("log: near one, where it loses digits most easily") {
+  CHECK(LogPositive(1.0F) == 0.0F);
+  double worst = 0;
+  for (int i = -200000; i <= 200000; i += Effort(1, 17)) {
+    const auto x = std::bit_cast<float>(static_cast<std::uint32_t>(0x3f800000 + i));
+    const double exact = std::log(static_cast<double>(x));
+    worst = std::max(worst, std::abs(static_cast<double>(LogPositive(x)) - exact));
+  }
+  CHECK(worst < 1e-8);
+  CHECK(LogPositive(std::nextafter(1.0F, 2.0F)) > 0.0F);
+}
+
+}  // namespace
+}  // namespace mu8::testing

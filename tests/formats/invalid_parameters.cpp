@@ -1,0 +1,204 @@
+// Invalid files, part three: parameters, totals and metadata.
+#include <limits>
+
+#include "tests/formats/invalid_files.h"
+#include "tests/support/model_builder.h"
+
+namespace mu8::testing {
+namespace {
+
+using format::LayerRecord;
+using format::ModelRecord;
+using format::Section;
+using format::SectionId;
+
+// 2 x 2 x 1 -> average pool 2 x 2 -> dense, 1 class.
+std::vector<std::byte> AveragePool(float input_scale, float output_scale) {
+  TestModel model = TinyModel(0, false);
+  format::FileContent& content = model.content;
+  content.tensors = {MakeTensor(2, 2, 1, input_scale, 0), MakeTensor(1, 1, 1, output_scale, 0)};
+  content.layers = {MakeLayer(format::OpCode::kAveragePool, 0, 1),
+                    MakeLayer(format::OpCode::kDense, 1, 1)};
+  content.layers[0].kernel_h = content.layers[0].kernel_w = 2;
+  SetRuns(content.tensors[1], &content.layers[1]);
+  Finish(&content, false);
+  Random random(1);
+  content.parameters[0].clear();
+  content.parameters[1] =
+      Pack(content.layers[1], RandomWeights(content.layers[1], output_scale, 0, &random));
+  return format::Write(content);
+}
+
+// Where things lie in TinyModel(2): layer 0 has 8 slots (5 used), layer 1 has 4 (3 used).
+format::ParameterLayout LayoutOf(const TestModel& model, std::size_t layer) {
+  const LayerRecord& record = model.content.layers[layer];
+  return format::MakeParameterLayout(format::MakePanelLayout(record), true, record.sigma_bits);
+}
+
+void AddSizes(std::vector<InvalidFile>* files) {
+  const std::vector<std::byte> tiny = format::Write(TinyModel(2).content);
+  const auto add = [&](const char* name, std::vector<std::byte> bytes) {
+    files->push_back({Status::kParameterLayout, name, std::move(bytes)});
+  };
+  add("offset",
+      Editor(tiny).Layer(1, [](LayerRecord* l) { l->parameter_offset -= 64; }).Repaired());
+  add("bytes", Editor(tiny).Layer(0, [](LayerRecord* l) { l->parameter_bytes += 64; }).Repaired());
+  TestModel model = TinyModel(2);
+  model.content.parameters[1].resize(model.content.parameters[1].size() + 64);
+  std::vector<std::byte> longer = format::Write(model.content);
+  add("bytes_behind_the_last_layer",
+      Editor(longer).Layer(1, [](LayerRecord* l) { l->parameter_bytes -= 64; }).Repaired());
+  model = TinyModel(2);
+  model.content.parameters[1].resize(model.content.parameters[1].size() - 64);
+  std::vector<std::byte> shorter = format::Write(model.content);
+  add("section_ends_early",
+      Editor(shorter).Layer(1, [](LayerRecord* l) { l->parameter_bytes += 64; }).Repaired());
+}
+
+// No parameters at all: what the layers ask for lies behind the end of the file.
+InvalidFile Nothing() {
+  TestModel model = TinyModel(2);
+  std::vector<std::byte> bare = [&] {
+    TestModel empty = model;
+    for (auto& parameters : empty.content.parameters) parameters.clear();
+    return format::Write(empty.content);
+  }();
+  Editor editor(std::move(bare));
+  std::uint32_t offset = 0;
+  for (std::size_t i = 0; i < 2; ++i) {
+    const auto bytes = static_cast<std::uint32_t>(model.content.parameters[i].size());
+    editor.Layer(i, [&](LayerRecord* l) {
+      l->parameter_offset = offset;
+      l->parameter_bytes = bytes;
+    });
+    offset += bytes;
+  }
+  return {Status::kParameterLayout, "empty_section", editor.Repaired()};
+}
+
+void AddScales(std::vector<InvalidFile>* files) {
+  const TestModel model = TinyModel(2);
+  const std::vector<std::byte> tiny = format::Write(model.content);
+  const auto scale = [&](const char* name, std::size_t layer, std::uint64_t channel, float value) {
+    files->push_back(
+        {Status::kWeightScale, name,
+         Editor(tiny)
+             .Parameter(layer, LayoutOf(model, layer).weight_scale + 4 * channel, value)
+             .Repaired()});
+  };
+  scale("zero", 0, 4, 0.0F);
+  scale("negative", 0, 4, -0.001F);
+  scale("nan", 1, 2, std::numeric_limits<float>::quiet_NaN());
+  scale("subnormal_multiplier", 0, 0, std::numeric_limits<float>::min());
+  // Subnormal scales whose multipliers are normal.
+  Editor subnormal(tiny);
+  subnormal.Tensor(0, [](format::TensorRecord* t) { t->scale = 1e20F; });
+  subnormal.Tensor(1, [](format::TensorRecord* t) { t->scale = 1e-10F; });
+  for (std::uint64_t channel = 0; channel < 5; ++channel) {
+    subnormal.Parameter(0, LayoutOf(model, 0).weight_scale + 4 * channel, 1e-39F);
+  }
+  files->push_back({Status::kWeightScale, "subnormal", subnormal.Repaired()});
+  scale("multiplier_of_one_or_more", 0, 0, 100.0F);
+  // Logits of this size would not be finite.
+  scale("infinite_logits", 1, 0, 1e38F);
+  // s_in / s_out / 4 may not pass 1, nor be subnormal.
+  files->push_back({Status::kWeightScale, "average_pool_above_one", AveragePool(4.01F, 1)});
+  files->push_back({Status::kWeightScale, "average_pool_subnormal", AveragePool(2e-38F, 1)});
+}
+
+void AddIntegers(std::vector<InvalidFile>* files) {
+  const TestModel model = TinyModel(2);
+  const std::vector<std::byte> tiny = format::Write(model.content);
+  const format::ParameterLayout conv = LayoutOf(model, 0);
+  const format::ParameterLayout dense = LayoutOf(model, 1);
+  const auto add = [&](Status status, const char* name, std::size_t layer, std::uint64_t offset,
+                       auto value) {
+    files->push_back({status, name, Editor(tiny).Parameter(layer, offset, value).Repaired()});
+  };
+  add(Status::kShift, "zero", 0, conv.shift, std::uint8_t{0});
+  add(Status::kShift, "sixteen", 1, dense.shift + 2, std::uint8_t{16});
+  add(Status::kShift, "bias_zero", 0, conv.bias_shift + 4, std::uint8_t{0});
+  add(Status::kShift, "unused_slot", 0, conv.shift + 7, std::uint8_t{255});
+  constexpr std::int32_t kMost = std::numeric_limits<std::int32_t>::max();
+  add(Status::kAccumulatorOverflow, "bias", 0, conv.bias_mu, kMost);
+  add(Status::kAccumulatorOverflow, "least_bias", 1, dense.bias_mu + 8,
+      std::numeric_limits<std::int32_t>::min());
+  // The sampler draws the biases of all slots.
+  add(Status::kAccumulatorOverflow, "bias_of_an_unused_slot", 0, conv.bias_mu + 28, kMost);
+  add(Status::kMuRange, "minus_128", 0, conv.mu + 1, std::uint8_t{0x80});
+  add(Status::kMuRange, "minus_128_behind_the_panel", 0, conv.sigma - 1, std::uint8_t{0x80});
+  // Three inputs per kernel row: the fourth is padding.
+  add(Status::kPaddingWeight, "first_run", 0, conv.mu + 3, std::uint8_t{1});
+  add(Status::kPaddingWeight, "last_run_unused_channel", 0, conv.mu + 3 * 32 - 1,
+      std::uint8_t{0xff});
+}
+
+void AddTotals(std::vector<InvalidFile>* files) {
+  const std::vector<std::byte> tiny = format::Write(TinyModel(2).content);
+  const auto add = [&](Status status, const char* name, auto change) {
+    files->push_back({status, name, Editor(tiny).Model(change).Repaired()});
+  };
+  add(Status::kReservedNotZero, "model", [](ModelRecord* m) { m->reserved[9] = 1; });
+  add(Status::kClassCount, "one_class_more", [](ModelRecord* m) { ++m->class_count; });
+  add(Status::kActivationBytes, "too_many", [](ModelRecord* m) { m->activation_bytes += 64; });
+  add(Status::kPanelBytes, "too_few", [](ModelRecord* m) { m->panel_bytes -= 64; });
+  add(Status::kArenaBytes, "too_few", [](ModelRecord* m) { m->arena_bytes -= 64; });
+}
+
+void AddMetadata(std::vector<InvalidFile>* files) {
+  const TestModel model = TinyModel(2);
+  const std::vector<std::byte> tiny = format::Write(model.content);
+  const format::SectionRecord metadata = Editor(tiny).Section(SectionId::kMetadata);
+  // u32 count; per pair u16 key bytes, u16 zero, u32 value bytes, key, value. Keys: labels, name.
+  const auto add = [&](const char* name, std::uint64_t offset, auto value) {
+    Editor editor(tiny);
+    editor.Store(metadata.offset + offset, value);
+    files->push_back({Status::kMetadata, name, editor.Repaired()});
+  };
+  add("one_pair_less", 0, std::uint32_t{1});
+  add("one_pair_more", 0, std::uint32_t{3});
+  add("four_billion_pairs", 0, std::uint32_t{0xffffffffU});
+  add("empty_key", 4, std::uint16_t{0});
+  add("reserved", 6, std::uint16_t{1});
+  add("value_leaves_the_section", 8, std::uint32_t{0xfffffff0U});
+  add("unsorted_keys", 12, std::uint8_t{'z'});
+  // The pairs end where the file ends, and the count asks for another.
+  TestModel full = TinyModel(2);
+  full.content.metadata["name"] = std::string(23, 'n');
+  Editor more(format::Write(full.content));
+  more.Store(more.Section(SectionId::kMetadata).offset, std::uint32_t{3});
+  files->push_back({Status::kMetadata, "one_pair_more_at_the_end", more.Repaired()});
+  // The second key becomes the first one.
+  TestModel twice = TinyModel(2);
+  twice.content.metadata = {{"name", "a"}, {"nama", "b"}};
+  Editor editor(format::Write(twice.content));
+  editor.Store(editor.Section(SectionId::kMetadata).offset + 12 + 3, std::uint8_t{'e'});
+  files->push_back({Status::kMetadata, "repeated_key", editor.Repaired()});
+  for (const std::size_t bytes : {0U, 3U}) {
+    std::vector<Section> sections;
+    for (std::uint32_t id = 1; id <= 6; ++id) {
+      const format::SectionRecord record = Editor(tiny).Section(static_cast<SectionId>(id));
+      const auto begin = tiny.begin() + static_cast<std::ptrdiff_t>(record.offset);
+      sections.push_back(
+          {id, record.flags, {begin, begin + static_cast<std::ptrdiff_t>(record.bytes)}});
+    }
+    sections.back().bytes.resize(bytes);
+    files->push_back({Status::kMetadata, bytes == 0 ? "empty_section" : "torn_count",
+                      format::Assemble(sections)});
+  }
+}
+
+}  // namespace
+
+std::vector<InvalidFile> InvalidParameters() {
+  std::vector<InvalidFile> files;
+  AddSizes(&files);
+  files.push_back(Nothing());
+  AddScales(&files);
+  AddIntegers(&files);
+  AddTotals(&files);
+  AddMetadata(&files);
+  return files;
+}
+
+}  // namespace mu8::testing

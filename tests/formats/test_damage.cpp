@@ -1,0 +1,137 @@
+// Damaged files: every byte of the small model changed, every length cut, with and without repaired
+// checksums. Whatever happens, nothing outside the file and the arena is touched: both end at guard
+// pages.
+#include <doctest/doctest.h>
+
+#include <map>
+
+#include "tests/support/damage.h"
+#include "tests/support/effort.h"
+#include "tests/support/random_model.h"
+
+namespace mu8::testing {
+namespace {
+
+constexpr std::uint8_t kMasks[] = {0x01, 0x02, 0x10, 0x40, 0x80, 0xff};
+
+struct Small {
+  std::uint32_t sigma_bits;
+  bool bayesian;
+};
+constexpr Small kSmall[] = {{8, true}, {4, true}, {2, true}, {1, true}, {0, true}, {0, false}};
+
+std::vector<std::byte> FileOf(const Small& small) {
+  return format::Write(TinyModel(small.sigma_bits, small.bayesian).content);
+}
+
+TEST_CASE("damage: any byte changed is rejected, or predictions stay the same") {
+  Sandbox sandbox;
+  std::size_t executed = 0;
+  std::size_t expected = 0;
+  std::size_t accepted = 0;
+  for (const Small& small : kSmall) {
+    const std::vector<std::byte> file = FileOf(small);
+    const Outcome original = sandbox.Run(file);
+    REQUIRE(original.ran);
+    for (const std::uint8_t mask : kMasks) {
+      for (std::size_t i = 0; i < file.size(); ++i) {
+        std::vector<std::byte> damaged = file;
+        damaged[i] ^= static_cast<std::byte>(mask);
+        const Outcome outcome = sandbox.Run(damaged);
+        CAPTURE(small.sigma_bits);
+        CAPTURE(int{mask});
+        CAPTURE(i);
+        if (outcome.status == Status::kOk) {
+          ++accepted;
+          REQUIRE(outcome.predictions == original.predictions);
+        }
+        ++executed;
+      }
+    }
+    expected += file.size() * std::size(kMasks);
+  }
+  MESSAGE("bytes changed: " << executed << ", of these accepted: " << accepted);
+  CHECK(executed == expected);
+}
+
+TEST_CASE("damage: a file cut anywhere is rejected") {
+  Sandbox sandbox;
+  for (const Small& small : kSmall) {
+    const std::vector<std::byte> file = FileOf(small);
+    for (std::size_t size = 0; size < file.size(); ++size) {
+      CAPTURE(size);
+      REQUIRE(sandbox.Run(std::span(file).first(size)).status == Status::kTruncated);
+    }
+  }
+}
+
+TEST_CASE("damage: bytes added at the end are rejected") {
+  Sandbox sandbox;
+  std::vector<std::byte> file = FileOf(kSmall[1]);
+  for (int added = 1; added <= 200; ++added) {
+    file.push_back(std::byte{0});
+    REQUIRE(sandbox.Run(file).status == Status::kFileSize);
+  }
+}
+
+TEST_CASE("damage: any byte changed with checksums repaired does not crash") {
+  Sandbox sandbox;
+  std::size_t executed = 0;
+  std::size_t accepted = 0;
+  std::map<int, int> codes;
+  for (const Small& small : kSmall) {
+    const std::vector<std::byte> file = FileOf(small);
+    for (const std::uint8_t mask : kMasks) {
+      for (std::size_t i = 0; i < file.size(); ++i) {
+        std::vector<std::byte> damaged = file;
+        damaged[i] ^= static_cast<std::byte>(mask);
+        RepairDamaged(damaged);
+        const Outcome outcome = sandbox.Run(damaged);
+        accepted += outcome.ran ? 1 : 0;
+        ++codes[static_cast<int>(outcome.status)];
+        ++executed;
+      }
+    }
+  }
+  MESSAGE("bytes changed: " << executed << ", of these accepted: " << accepted
+                            << ", different statuses: " << codes.size());
+  CHECK(accepted > executed / 4);  // most bytes are weights
+  CHECK(codes.size() > 20);
+}
+
+// Structure-aware noise: a few bytes of records or parameters become random or extreme values.
+TEST_CASE("damage: random models with several bytes changed do not crash") {
+  Sandbox sandbox;
+  Random random(61);
+  const int models = Effort(800, 60);
+  const int changes = Effort(60, 30);
+  std::size_t accepted = 0;
+  std::map<int, int> codes;
+  for (int m = 0; m < models; ++m) {
+    const std::vector<std::byte> file = format::Write(RandomModel(&random).content);
+    if (file.size() > Sandbox::kMaxBytes) continue;
+    for (int c = 0; c < changes; ++c) {
+      std::vector<std::byte> damaged = file;
+      // The first bytes hold all records; parameters and tables fill the rest.
+      const auto records = static_cast<std::uint32_t>(std::min<std::size_t>(file.size(), 1500));
+      for (int n = random.Between(1, 3); n > 0; --n) {
+        const std::uint32_t at = random.OneIn(3)
+                                     ? random.Below(static_cast<std::uint32_t>(file.size()))
+                                     : random.Below(records);
+        damaged[at] = static_cast<std::byte>(
+            random.OneOf<int>({0, 1, 2, 127, 128, 255, random.Between(0, 255)}));
+      }
+      RepairDamaged(damaged);
+      const Outcome outcome = sandbox.Run(damaged);
+      accepted += outcome.ran ? 1 : 0;
+      ++codes[static_cast<int>(outcome.status)];
+    }
+  }
+  MESSAGE("damaged random models: " << models * changes << ", accepted: " << accepted
+                                    << ", different statuses: " << codes.size());
+  CHECK(accepted > 0);
+  CHECK(codes.size() > 15);
+}
+
+}  // namespace
+}  // namespace mu8::testing

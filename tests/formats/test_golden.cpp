@@ -1,0 +1,112 @@
+// Golden models: committed files whose predictions have a committed hash. Every kernel set and
+// every target must give these bytes.
+#include <doctest/doctest.h>
+
+#include <iomanip>
+#include <map>
+#include <sstream>
+#include <string>
+
+#include "formats/crc32c.h"
+#include "tests/support/golden.h"
+#include "tests/support/model_builder.h"
+#include "tests/support/predict.h"
+
+namespace mu8::testing {
+namespace {
+
+const std::filesystem::path kFolder = "tests/data/golden";
+constexpr std::uint64_t kSeed = 2026;
+constexpr std::uint32_t kSamples = 32;
+constexpr std::size_t kImages = 8;
+
+std::map<std::string, TestModel> GoldenModels() {
+  return {{"tiny_sigma8", TinyModel(8)},           {"tiny_sigma4", TinyModel(4)},
+          {"tiny_sigma2", TinyModel(2)},           {"tiny_sigma1", TinyModel(1)},
+          {"tiny_sigma0", TinyModel(0)},           {"tiny_deterministic", TinyModel(0, false)},
+          {"every_operator", EveryOperatorModel()}};
+}
+
+AlignedBytes Committed(const std::string& name) {
+  return AlignedBytes(ReadFile(kFolder / (name + ".mu8")));
+}
+
+// CRC-32C of the mean, variance and three entropies of every image.
+std::string Hash(const AlignedBytes& file, KernelSet kernels) {
+  Engine engine;
+  const SessionOptions options{.mc_samples = kSamples, .seed = kSeed, .kernels = kernels};
+  REQUIRE(engine.Open(file.span(), options) == Status::kOk);
+  if (kernels != KernelSet::kAuto) {
+    REQUIRE(std::string(engine.session.kernels()) == NameOf(kernels));
+  }
+  const auto bytes = PredictAll(&engine, RandomPixels(engine.model, kImages, 7), 1);
+  REQUIRE(!bytes.empty());
+  std::ostringstream hash;
+  hash << std::hex << std::setw(8) << std::setfill('0')
+       << format::Crc32c(bytes.data(), bytes.size());
+  return hash.str();
+}
+
+void Update() {
+  std::ofstream list(kFolder / "predictions.txt", std::ios::trunc);
+  list
+      << "# CRC-32C of the predictions of each model: for 8 images of SplitMix64 outputs mod 256 "
+         "(seed 7),\n"
+         "# T = 32, seed 2026, the float bits of mean[], variance[], predictive entropy, expected\n"
+         "# entropy and mutual information. The same for every kernel set and every target.\n"
+         "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
+         "test_golden.cpp.\n";
+  for (const auto& [name, model] : GoldenModels()) {
+    WriteFile(kFolder / (name + ".mu8"), format::Write(model.content));
+    list << name << " " << Hash(Committed(name), KernelSet::kScalar) << "\n";
+  }
+}
+
+std::map<std::string, std::string> CommittedHashes() {
+  std::ifstream list(kFolder / "predictions.txt");
+  std::map<std::string, std::string> hashes;
+  for (std::string line; std::getline(list, line);) {
+    if (line.empty() || line[0] == '#') continue;
+    const std::size_t space = line.find(' ');
+    hashes[line.substr(0, space)] = line.substr(space + 1);
+  }
+  return hashes;
+}
+
+TEST_CASE("golden: the committed models are those that the builder makes") {
+  if (UpdateGolden()) Update();
+  for (const auto& golden : GoldenModels()) {
+    const std::string name = golden.first;
+    CAPTURE(name);
+    CHECK(ReadFile(kFolder / (name + ".mu8")) == format::Write(golden.second.content));
+  }
+}
+
+TEST_CASE("golden: predictions have the committed hash with every kernel set") {
+  const auto hashes = CommittedHashes();
+  CHECK(hashes.size() == GoldenModels().size());
+  std::size_t executed = 0;
+  std::size_t sets = 0;
+  for (const auto& committed : hashes) {
+    const std::string name = committed.first;
+    const std::string hash = committed.second;
+    const AlignedBytes file = Committed(name);
+    Model model;
+    CAPTURE(name);
+    REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+    const auto runnable = RunnableKernels(model);
+    sets = runnable.size();
+    for (const KernelSet kernels : runnable) {
+      CAPTURE(std::string(NameOf(kernels)));
+      CHECK(Hash(file, kernels) == hash);
+      ++executed;
+    }
+    CHECK(Hash(file, KernelSet::kAuto) == hash);
+  }
+  MESSAGE("golden predictions compared: " << executed);
+  CHECK(executed == hashes.size() * sets);
+  CHECK(sets >= 1);
+}
+
+}  // namespace
+}  // namespace mu8::testing

@@ -1,0 +1,169 @@
+// The arithmetic of formats/layout.h against counting by hand.
+#include <doctest/doctest.h>
+
+#include <set>
+#include <vector>
+
+#include "formats/layout.h"
+#include "tests/support/random.h"
+
+namespace mu8::testing {
+namespace {
+
+using format::LayerRecord;
+using format::MakePanelLayout;
+using format::PanelLayout;
+
+LayerRecord Layer(std::uint32_t channels, std::uint32_t groups, std::uint32_t runs,
+                  std::uint32_t run_length) {
+  LayerRecord layer{};
+  layer.output_channels = channels;
+  layer.groups = groups;
+  layer.runs = runs;
+  layer.run_length = run_length;
+  return layer;
+}
+
+TEST_CASE("layout: the last panel of a group is 4, 8 or 16 channels wide") {
+  const std::uint32_t widths[] = {4, 4, 4, 4, 8, 8, 8, 8, 16, 16, 16, 16, 16, 16, 16, 16};
+  for (std::uint32_t channels = 1; channels <= 48; ++channels) {
+    const PanelLayout panels = MakePanelLayout(Layer(channels, 1, 1, 4));
+    CAPTURE(channels);
+    CHECK(panels.panel_count() == (channels + 15) / 16);
+    CHECK(panels.last_width == widths[(channels - 1) % 16]);
+    CHECK(panels.width(panels.panel_count() - 1) == panels.last_width);
+    std::uint32_t real = 0;
+    for (std::uint32_t p = 0; p < panels.panel_count(); ++p) real += panels.channels(p);
+    CHECK(real == channels);
+  }
+}
+
+TEST_CASE("layout: LeNet-5's first convolution and classifier") {
+  // conv1: 6 channels, 5 x 5 x 1: five runs of 5 inputs padded to 8; one panel of 8 channels.
+  const PanelLayout conv = MakePanelLayout(Layer(6, 1, 5, 5));
+  CHECK(conv.inputs == 40);
+  CHECK(conv.mu_bytes() == 320);
+  CHECK(conv.padded_channels == 8);
+  // fc3: 84 -> 10: one panel of 16 channels.
+  const PanelLayout dense = MakePanelLayout(Layer(10, 1, 1, 84));
+  CHECK(dense.mu_bytes() == 1344);
+  CHECK(dense.padded_channels == 16);
+}
+
+// Where a weight lies, counted: panels one behind the other, in each the groups of 4 inputs, in
+// each the channels, in each the 4 inputs.
+TEST_CASE("layout: every weight has its own byte, in the order of the format") {
+  Random random(41);
+  std::size_t weights = 0;
+  for (int i = 0; i < 200; ++i) {
+    const std::uint32_t groups = 1 + random.Below(3);
+    const PanelLayout panels = MakePanelLayout(
+        Layer(groups * (1 + random.Below(40)), groups, 1 + random.Below(4), 1 + random.Below(11)));
+    std::uint64_t panel_start = 0;
+    for (std::uint32_t panel = 0; panel < panels.panel_count(); ++panel) {
+      CHECK(panels.panel_offset(panel) == panel_start);
+      for (std::uint32_t c = 0; c < panels.channels(panel); ++c) {
+        for (std::uint32_t run = 0; run < panels.runs; ++run) {
+          for (std::uint32_t input = 0; input < panels.run_length; ++input) {
+            const std::uint32_t k = run * panels.padded_run + input;
+            const std::uint64_t expected =
+                panel_start + (std::uint64_t{k} / 4 * panels.width(panel) + c) * 4 + k % 4;
+            REQUIRE(format::WeightOffset(panels, panels.channel(panel) + c, run, input) ==
+                    expected);
+            REQUIRE(expected < panel_start + panels.panel_bytes(panel));
+            ++weights;
+          }
+        }
+        REQUIRE(format::SlotOf(panels, panels.channel(panel) + c) == panels.slot(panel) + c);
+      }
+      panel_start += (std::uint64_t{panels.width(panel)} * panels.inputs + 63) / 64 * 64;
+    }
+    CHECK(panels.mu_bytes() == panel_start);
+  }
+  MESSAGE("weights placed: " << weights);
+}
+
+TEST_CASE("layout: groups do not share panels or slots") {
+  const PanelLayout panels = MakePanelLayout(Layer(3 * 18, 3, 1, 4));
+  CHECK(panels.panel_count() == 6);
+  CHECK(panels.padded_channels == 3 * 20);
+  std::set<std::uint32_t> slots;
+  for (std::uint32_t channel = 0; channel < 54; ++channel) {
+    slots.insert(format::SlotOf(panels, channel));
+  }
+  CHECK(slots.size() == 54);
+  CHECK(format::SlotOf(panels, 18) == 20);
+  CHECK(panels.channel(2) == 18);
+  CHECK(panels.slot(2) == 20);
+}
+
+TEST_CASE("layout: a layer's arrays follow each other; mu and sigma start at multiples of 64") {
+  Random random(42);
+  for (int i = 0; i < 200; ++i) {
+    const PanelLayout panels =
+        MakePanelLayout(Layer(1 + random.Below(70), 1, 1 + random.Below(5), 1 + random.Below(30)));
+    const std::uint64_t slots = panels.padded_channels;
+    for (const std::uint32_t bits : {8U, 4U, 2U, 1U, 0U}) {
+      const auto layout = format::MakeParameterLayout(panels, true, bits);
+      const std::uint64_t codebook = bits == 8   ? 0
+                                     : bits == 4 ? 16 * panels.panel_count()
+                                                 : slots << bits;
+      CHECK(layout.bias_mu == 4 * slots);
+      CHECK(layout.bias_level == 8 * slots);
+      CHECK(layout.bias_shift == 10 * slots);
+      CHECK(layout.shift == 11 * slots);
+      CHECK(layout.codebook == 12 * slots);
+      CHECK(layout.mu == (12 * slots + codebook + 63) / 64 * 64);
+      CHECK(layout.sigma == layout.mu + panels.mu_bytes());
+      CHECK(layout.bytes % 64 == 0);
+      CHECK(layout.bytes >= layout.sigma + panels.mu_bytes() * bits / 8);
+      CHECK(layout.bytes < layout.sigma + panels.mu_bytes() * bits / 8 + 64);
+    }
+    const auto plain = format::MakeParameterLayout(panels, false, 0);
+    CHECK(plain.mu == (8 * slots + 63) / 64 * 64);
+    CHECK(plain.bytes == plain.mu + panels.mu_bytes());
+  }
+}
+
+TEST_CASE("layout: a tensor has its padded rows and a readable tail of 64 bytes") {
+  format::TensorRecord tensor{};
+  tensor.height = 3;
+  tensor.width = 5;
+  tensor.channels = 2;
+  tensor.row_stride = 10;
+  CHECK(format::TensorBytes(tensor) == 128);  // 30 + 64, rounded up
+  tensor.pad_top = 1;
+  tensor.pad_bottom = 2;
+  tensor.row_stride = 11;
+  CHECK(format::TensorBytes(tensor) == 192);  // 66 + 64
+}
+
+TEST_CASE("layout: the arena's parts do not overlap and cover what they hold") {
+  format::ModelRecord model{};
+  model.class_count = 10;
+  model.panel_bytes = 6464;
+  model.activation_bytes = 4096;
+  for (const std::uint32_t batch : {1U, 3U, 64U}) {
+    const auto arena = format::MakeArenaLayout(model, 16, batch, 5);
+    const std::uint64_t values = std::uint64_t{batch} * 10;
+    const std::uint64_t parts[][2] = {{arena.activations, batch * std::uint64_t{4096}},
+                                      {arena.panel, 6464},
+                                      {arena.accumulators, std::uint64_t{batch} * 16 * 4},
+                                      {arena.sum, values * 8},
+                                      {arena.sum_squares, values * 8},
+                                      {arena.entropy, std::uint64_t{batch} * 8},
+                                      {arena.mean, values * 4},
+                                      {arena.variance, values * 4},
+                                      {arena.logits, values * 5 * 4}};
+    std::uint64_t end = 0;
+    for (const auto& part : parts) {
+      CHECK(part[0] == (end + 63) / 64 * 64);
+      end = part[0] + part[1];
+    }
+    CHECK(arena.bytes == (end + 63) / 64 * 64);
+    CHECK(format::MakeArenaLayout(model, 16, batch, 0).bytes == arena.logits);
+  }
+}
+
+}  // namespace
+}  // namespace mu8::testing

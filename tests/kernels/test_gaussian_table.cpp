@@ -1,0 +1,45 @@
+// The Gaussian table, derived anew from the normal distribution.
+#include <doctest/doctest.h>
+
+#include <cmath>
+
+#include "kernels/gaussian_table.h"
+#include "tests/support/reference_noise.h"
+
+namespace mu8::testing {
+namespace {
+
+TEST_CASE("gaussian table: the normal quantiles of (i + 128.5) / 256, on the odd grid of 1/32") {
+  const std::array<std::int32_t, 256> derived = DeriveEpsilon();
+  for (std::size_t byte = 0; byte < 256; ++byte) {
+    CAPTURE(byte);
+    CHECK(kernels::Epsilon(static_cast<std::uint8_t>(byte)) == derived[byte]);
+  }
+}
+
+TEST_CASE("gaussian table: no quantile is so close to a step that rounding could decide") {
+  double nearest = 1;
+  for (int i = 0; i < 128; ++i) {
+    const double scaled = 16 * NormalQuantile((i + 128.5) / 256);
+    nearest = std::min(nearest, std::abs(scaled - std::round(scaled)));
+  }
+  CHECK(nearest > 1e-6);
+}
+
+TEST_CASE("gaussian table: odd, symmetric, sum zero, the stated variance") {
+  int sum = 0;
+  int squares = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    const std::int32_t epsilon = kernels::Epsilon(static_cast<std::uint8_t>(byte));
+    CHECK(epsilon % 2 != 0);
+    CHECK(kernels::Epsilon(static_cast<std::uint8_t>(byte ^ 128)) == -epsilon);
+    sum += epsilon;
+    squares += epsilon * epsilon;
+  }
+  CHECK(sum == 0);
+  CHECK(squares == kernels::kEpsilonSumOfSquares);
+  CHECK(squares == 261520);
+}
+
+}  // namespace
+}  // namespace mu8::testing

@@ -1,0 +1,70 @@
+// Small valid models for tests. A TestModel keeps its weights twice: packed in the file's panels,
+// as the engine reads them, and as plain arrays, as the mathematics has them (tests/engine/
+// reference_engine.h runs on those). See random_model.h for random ones.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "formats/layout.h"
+#include "formats/writer.h"
+#include "tests/support/aligned_bytes.h"
+#include "tests/support/random.h"
+
+namespace mu8::testing {
+
+// The parameters of one convolution or dense layer by output channel; noise arrays are empty in a
+// deterministic layer.
+struct LayerWeights {
+  std::vector<std::int8_t> mu;         // [output channel][run][input of the run]
+  std::vector<std::uint8_t> sigma;     // codes, the same shape; levels for 8 bits
+  std::vector<std::uint8_t> codebook;  // 4 bits: [panel][16]; 2, 1, 0 bits: [channel][code]
+  std::vector<std::uint8_t> shift;     // [output channel], like all that follow
+  std::vector<float> scale;
+  std::vector<std::int32_t> bias_mu;
+  std::vector<std::uint16_t> bias_level;
+  std::vector<std::uint8_t> bias_shift;
+};
+
+struct TestModel {
+  format::FileContent content;
+  std::vector<LayerWeights> weights;  // one per layer; empty for pools and look-ups
+
+  AlignedBytes File() const { return AlignedBytes(format::Write(content)); }
+};
+
+// A tensor without layout; Finish adds strides, sizes, places and lifetimes.
+format::TensorRecord MakeTensor(std::uint32_t height, std::uint32_t width, std::uint32_t channels,
+                                float scale, std::uint8_t zero_point);
+
+// A layer with neutral fields: window 1 x 1, one group, the whole range of outputs.
+format::LayerRecord MakeLayer(format::OpCode op, std::uint16_t input, std::uint32_t channels);
+
+// Fills runs and run_length of a convolution or dense layer from its window and input.
+void SetRuns(const format::TensorRecord& input, format::LayerRecord* layer);
+
+// Random parameters whose outputs use their range: multipliers below 1, logits of a few units.
+// `output_scale` is 0 for the logits.
+LayerWeights RandomWeights(const format::LayerRecord& layer, float input_scale, float output_scale,
+                           Random* random);
+
+// The parameters as the file stores them. With `garbage` all that may not matter is random: unused
+// channel slots, the sigma of padded inputs, the last bytes of a panel.
+std::vector<std::uint8_t> Pack(const format::LayerRecord& layer, const LayerWeights& weights,
+                               Random* garbage = nullptr);
+
+// Places tensors one behind the other, or, with `share_memory`, over values no longer needed.
+// Strides that are 0 become the smallest possible. Sets lifetimes from the layers' inputs.
+void Finish(format::FileContent* content, bool share_memory);
+
+// 6 x 6 x 1 -> convolution 3 x 3, stride 2, padding 1, 5 channels -> dense, 3 classes. Both layers
+// are Bayesian with the given sigma width, or both deterministic.
+TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true);
+
+// Every operator once, 2-bit sigma: convolution with padding and a zero point, max-pool, grouped
+// convolution with dilation, average pool over padding, look-up, dense.
+TestModel EveryOperatorModel();
+
+}  // namespace mu8::testing

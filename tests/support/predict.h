@@ -1,0 +1,105 @@
+// Runs a model the way a user would, in an arena of exactly the size asked for, between guard
+// pages.
+#pragma once
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "mu8/mu8.h"
+#include "tests/support/guarded_buffer.h"
+#include "tests/support/random.h"
+
+namespace mu8::testing {
+
+inline std::vector<std::uint8_t> RandomPixels(const Model& model, std::size_t images,
+                                              std::uint64_t seed) {
+  std::vector<std::uint8_t> pixels(images * model.input_size());
+  Random random(seed);
+  random.Fill(std::span(pixels), 0, 255);
+  return pixels;
+}
+
+// A model and a session with its arena.
+struct Engine {
+  Model model;
+  std::optional<GuardedBuffer> arena;
+  Session session;
+
+  Status Open(std::span<const std::byte> file, const SessionOptions& options,
+              Diagnostic* diagnostic = nullptr) {
+    const Status status = Model::Open(file, &model, diagnostic);
+    if (status != Status::kOk) return status;
+    const std::size_t bytes = ArenaBytes(model, options);
+    arena.emplace(bytes);
+    arena->Fill(0xa5);
+    return Session::Create(model, options, {arena->Last(bytes), bytes}, &session, diagnostic);
+  }
+};
+
+template <typename T>
+void AppendBytes(std::span<const T> values, std::vector<std::byte>* out) {
+  const std::span<const std::byte> bytes = std::as_bytes(values);
+  out->insert(out->end(), bytes.begin(), bytes.end());
+}
+
+// Every computed number of a prediction: mean, variance, the three entropies.
+inline void AppendPrediction(const Prediction& prediction, std::vector<std::byte>* out) {
+  AppendBytes(prediction.mean, out);
+  AppendBytes(prediction.variance, out);
+  const float entropies[3] = {prediction.predictive_entropy, prediction.expected_entropy,
+                              prediction.mutual_information};
+  AppendBytes(std::span<const float>(entropies), out);
+}
+
+// The predictions of all images, `batch` at a time; empty if a call fails.
+inline std::vector<std::byte> PredictAll(Engine* engine, std::span<const std::uint8_t> pixels,
+                                         std::size_t batch) {
+  std::vector<std::byte> bytes;
+  const std::size_t size = engine->model.input_size();
+  for (std::size_t done = 0; done < pixels.size() / size; done += batch) {
+    const std::size_t count = std::min(batch, pixels.size() / size - done);
+    std::vector<Prediction> predictions(count);
+    if (engine->session.Predict(pixels.subspan(done * size, count * size), predictions) !=
+        Status::kOk) {
+      return {};
+    }
+    for (const Prediction& prediction : predictions) AppendPrediction(prediction, &bytes);
+  }
+  return bytes;
+}
+
+// Kernel sets that this processor runs, scalar first.
+inline std::vector<KernelSet> RunnableKernels(const Model& model) {
+  std::vector<KernelSet> sets;
+  for (const KernelSet set : {KernelSet::kScalar, KernelSet::kAvx2, KernelSet::kAvx512Vnni}) {
+    SessionOptions options;
+    options.kernels = set;
+    GuardedBuffer arena(ArenaBytes(model, options));
+    Session session;
+    if (Session::Create(model, options, {arena.Last(arena.capacity()), arena.capacity()},
+                        &session) == Status::kOk) {
+      sets.push_back(set);
+    }
+  }
+  return sets;
+}
+
+inline const char* NameOf(KernelSet set) {
+  switch (set) {
+    case KernelSet::kAuto:
+      return "auto";
+    case KernelSet::kScalar:
+      return "scalar";
+    case KernelSet::kAvx2:
+      return "avx2";
+    case KernelSet::kAvx512Vnni:
+      return "avx512vnni";
+  }
+  return "unknown";
+}
+
+}  // namespace mu8::testing

@@ -1,0 +1,251 @@
+#include "tests/support/random_model.h"
+
+#include <algorithm>
+#include <span>
+
+namespace mu8::testing {
+namespace {
+
+using format::LayerRecord;
+using format::OpCode;
+using format::TensorRecord;
+
+// One axis of a window: all in pixels.
+struct Axis {
+  std::uint32_t kernel = 1, stride = 1, dilation = 1, pad = 0, pad_after = 0, out = 1;
+};
+
+class Graph {
+ public:
+  explicit Graph(Random* random) : random_(*random) {}
+
+  TestModel Build() {
+    const std::uint32_t channels = random_.OneOf<std::uint32_t>({1, 1, 2, 3, 4, 5, 7, 8});
+    AddTensor(Dimension(1, 11), Dimension(1, 11), channels, Scale(), ZeroPoint());
+    const int layers = random_.Between(1, 6);
+    for (int i = 0; i + 1 < layers; ++i) AddLayer();
+    AddLogits();
+    Layout();
+    AddParameters();
+    return std::move(model_);
+  }
+
+ private:
+  format::FileContent& content() { return model_.content; }
+  std::vector<TensorRecord>& tensors() { return model_.content.tensors; }
+
+  std::uint32_t Dimension(int low, int high) {
+    return static_cast<std::uint32_t>(random_.Between(low, high));
+  }
+  float Scale() { return static_cast<float>(0.005 + 0.05 * random_.Unit()); }
+  std::uint8_t ZeroPoint() {
+    return random_.OneIn(2) ? std::uint8_t{0} : static_cast<std::uint8_t>(random_.Below(256));
+  }
+
+  void AddTensor(std::uint32_t height, std::uint32_t width, std::uint32_t channels, float scale,
+                 std::uint8_t zero_point) {
+    tensors().push_back(MakeTensor(height, width, channels, scale, zero_point));
+    flat_.push_back(false);
+  }
+
+  // The newest tensor mostly, sometimes an older one.
+  std::uint16_t PickInput() {
+    const auto newest = static_cast<std::uint32_t>(tensors().size()) - 1;
+    return static_cast<std::uint16_t>(random_.OneIn(5) ? random_.Below(newest + 1) : newest);
+  }
+
+  bool HasPadding(const TensorRecord& t) {
+    return (t.pad_top | t.pad_bottom | t.pad_left | t.pad_right) != 0;
+  }
+
+  // A window of a convolution that fits `extent` pixels with the padding it asks for.
+  Axis ConvolutionAxis(std::uint32_t extent, bool may_pad, bool single) {
+    Axis axis;
+    axis.kernel = Dimension(1, 4);
+    axis.dilation = random_.OneIn(3) ? Dimension(2, 3) : 1;
+    axis.stride = Dimension(1, 3);
+    axis.pad = may_pad ? random_.Below(3) : 0;
+    axis.pad_after = may_pad ? random_.Below(3) : 0;
+    const std::uint32_t padded = axis.pad + extent + axis.pad_after;
+    axis.kernel = std::min(axis.kernel, (padded - 1) / axis.dilation + 1);
+    const std::uint32_t reach = (axis.kernel - 1) * axis.dilation + 1;
+    axis.out = single ? 1 : (padded - reach) / axis.stride + 1;
+    return axis;
+  }
+
+  // A pooling window: less padding than taps, and every window meets a pixel.
+  Axis PoolAxis(std::uint32_t extent) {
+    Axis axis;
+    axis.kernel = Dimension(1, 4);
+    axis.stride = Dimension(1, 3);
+    axis.pad = random_.Below(axis.kernel);
+    axis.out = 1 + random_.Below((extent + axis.pad - 1) / axis.stride + 1);
+    return axis;
+  }
+
+  static void SetWindow(const Axis& rows, const Axis& cols, LayerRecord* layer) {
+    layer->kernel_h = static_cast<std::uint16_t>(rows.kernel);
+    layer->kernel_w = static_cast<std::uint16_t>(cols.kernel);
+    layer->stride_h = static_cast<std::uint16_t>(rows.stride);
+    layer->stride_w = static_cast<std::uint16_t>(cols.stride);
+    layer->dilation_h = static_cast<std::uint16_t>(rows.dilation);
+    layer->dilation_w = static_cast<std::uint16_t>(cols.dilation);
+    layer->pad_top = static_cast<std::uint16_t>(rows.pad);
+    layer->pad_left = static_cast<std::uint16_t>(cols.pad);
+  }
+
+  // Physical padding that a convolution needs of its input.
+  static void Demand(const Axis& rows, const Axis& cols, TensorRecord* in) {
+    const auto raise = [](std::uint16_t* pad, std::uint32_t needed) {
+      *pad = std::max(*pad, static_cast<std::uint16_t>(needed));
+    };
+    raise(&in->pad_top, rows.pad);
+    raise(&in->pad_bottom, rows.pad_after);
+    raise(&in->pad_left, cols.pad);
+    raise(&in->pad_right, cols.pad_after);
+  }
+
+  void SetNoise(LayerRecord* layer) {
+    if (random_.OneIn(6)) return;
+    layer->flags = format::kLayerBayesian;
+    layer->sigma_bits = random_.OneOf<std::uint8_t>({8, 4, 2, 1, 0});
+  }
+
+  void SetClamp(std::uint8_t zero_point, LayerRecord* layer) {
+    if (random_.OneIn(2)) layer->clamp_min = zero_point;  // ReLU
+    if (random_.OneIn(4)) {
+      layer->clamp_max = static_cast<std::uint8_t>(random_.Between(layer->clamp_min, 255));
+    }
+  }
+
+  void AddConvolution(std::uint16_t input, bool last) {
+    TensorRecord& in = tensors()[input];
+    const Axis rows = ConvolutionAxis(in.height, !flat_[input], last);
+    const Axis cols = ConvolutionAxis(in.width, !flat_[input], last);
+    Demand(rows, cols, &in);
+    std::uint32_t groups = 1;
+    if (random_.OneIn(3)) {
+      groups = 1 + random_.Below(in.channels);
+      while (in.channels % groups != 0) --groups;
+    }
+    const std::uint32_t per_group = groups > 4 ? Dimension(1, 2) : Dimension(1, last ? 7 : 20);
+    LayerRecord layer = MakeLayer(OpCode::kConv2d, input, groups * per_group);
+    layer.groups = groups;
+    SetWindow(rows, cols, &layer);
+    SetRuns(in, &layer);
+    Finish(rows, cols, last, &layer);
+  }
+
+  void AddDense(std::uint16_t input, bool last) {
+    flat_[input] = true;
+    LayerRecord layer = MakeLayer(OpCode::kDense, input, Dimension(1, last ? 11 : 37));
+    SetRuns(tensors()[input], &layer);
+    Finish({}, {}, last, &layer);
+  }
+
+  void Finish(const Axis& rows, const Axis& cols, bool last, LayerRecord* layer) {
+    SetNoise(layer);
+    if (!last) {
+      const std::uint8_t zero_point = ZeroPoint();
+      SetClamp(zero_point, layer);
+      AddTensor(rows.out, cols.out, layer->output_channels, Scale(), zero_point);
+    }
+    content().layers.push_back(*layer);
+  }
+
+  void AddPool(OpCode op, std::uint16_t input) {
+    const TensorRecord in = tensors()[input];
+    const Axis rows = PoolAxis(in.height);
+    const Axis cols = PoolAxis(in.width);
+    LayerRecord layer = MakeLayer(op, input, in.channels);
+    SetWindow(rows, cols, &layer);
+    float scale = in.scale;
+    std::uint8_t zero_point = in.zero_point;
+    if (op == OpCode::kAveragePool) {
+      if (random_.OneIn(2)) layer.flags = format::kLayerCountPadding;
+      // s_in / s_out / area may not pass 1.
+      const double least = rows.kernel * cols.kernel == 1 ? 1.01 : 0.6;
+      scale = static_cast<float>(static_cast<double>(in.scale) * (least + random_.Unit()));
+      zero_point = ZeroPoint();
+    }
+    SetClamp(zero_point, &layer);
+    AddTensor(rows.out, cols.out, in.channels, scale, zero_point);
+    content().layers.push_back(layer);
+  }
+
+  void AddLookup(std::uint16_t input) {
+    const TensorRecord in = tensors()[input];
+    AddTensor(in.height, in.width, in.channels, Scale(), ZeroPoint());
+    content().layers.push_back(MakeLayer(OpCode::kLookup, input, in.channels));
+  }
+
+  void AddLayer() {
+    const std::uint16_t input = PickInput();
+    switch (random_.Below(10)) {
+      case 0:
+        return AddLookup(input);
+      case 1:
+      case 2:
+        return AddPool(OpCode::kMaxPool, input);
+      case 3:
+      case 4:
+        return AddPool(OpCode::kAveragePool, input);
+      case 5:
+        if (!HasPadding(tensors()[input])) return AddDense(input, false);
+        break;
+      default:
+        break;
+    }
+    AddConvolution(input, false);
+  }
+
+  void AddLogits() {
+    const auto input = static_cast<std::uint16_t>(tensors().size() - 1);
+    if (HasPadding(tensors()[input]) || random_.OneIn(3)) return AddConvolution(input, true);
+    AddDense(input, true);
+  }
+
+  // More padding and gaps than asked for, except where a dense layer reads rows as one vector.
+  void Layout() {
+    for (std::size_t t = 0; t < tensors().size(); ++t) {
+      TensorRecord& tensor = tensors()[t];
+      if (flat_[t] || random_.OneIn(2)) continue;
+      tensor.pad_top = static_cast<std::uint16_t>(tensor.pad_top + random_.Below(2));
+      tensor.pad_left = static_cast<std::uint16_t>(tensor.pad_left + random_.Below(2));
+      tensor.row_stride =
+          (tensor.pad_left + tensor.width + tensor.pad_right) * tensor.channels + random_.Below(9);
+    }
+    testing::Finish(&content(), random_.OneIn(2));
+  }
+
+  void AddParameters() {
+    const std::size_t layers = content().layers.size();
+    model_.weights.resize(layers);
+    content().parameters.resize(layers);
+    for (std::size_t i = 0; i < layers; ++i) {
+      const LayerRecord& layer = content().layers[i];
+      if (layer.mu_bits != 0) {
+        const float output_scale = i + 1 == layers ? 0.0F : tensors()[i + 1].scale;
+        model_.weights[i] =
+            RandomWeights(layer, tensors()[layer.input].scale, output_scale, &random_);
+        content().parameters[i] = Pack(layer, model_.weights[i], &random_);
+      } else if (static_cast<OpCode>(layer.op) == OpCode::kLookup) {
+        content().parameters[i].resize(format::kLookupBytes);
+        random_.Fill(std::span(content().parameters[i]), 0, 255);
+      }
+    }
+    content().input_table.resize(std::size_t{256} * tensors()[0].channels);
+    random_.Fill(std::span(content().input_table), 0, 255);
+    content().metadata = {{"name", "random"}};
+  }
+
+  Random& random_;
+  TestModel model_;
+  std::vector<bool> flat_;  // read by a dense layer: no padding, no gaps
+};
+
+}  // namespace
+
+TestModel RandomModel(Random* random) { return Graph(random).Build(); }
+
+}  // namespace mu8::testing

@@ -1,0 +1,13 @@
+// Random valid models for property tests: a graph of one to six layers over random shapes.
+#pragma once
+
+#include "tests/support/model_builder.h"
+
+namespace mu8::testing {
+
+// Everything is drawn: operators, shapes, windows, strides, dilation, groups, padding, gaps between
+// rows, sigma widths (8, 4, 2, 1, 0 and none), quantization, parameters, placement and branches
+// that end nowhere. Equal generators give equal models on every target.
+TestModel RandomModel(Random* random);
+
+}  // namespace mu8::testing
