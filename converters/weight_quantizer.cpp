@@ -14,8 +14,9 @@
 namespace mu8::convert {
 namespace {
 
-// Every weight counts with at least this fraction of its channel's mean importance.
-constexpr double kImportanceFloor = 0.005;
+// Every weight counts with at least this fraction of its channel's mean importance: inputs that are
+// silent in distribution speak out of distribution. Less costs OOD AUROC at 1 bit, more costs KL.
+constexpr double kImportanceFloor = 0.05;
 constexpr std::size_t kPanelChannels = 16;
 constexpr std::size_t kLevelBins = 256;
 

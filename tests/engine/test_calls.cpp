@@ -28,13 +28,13 @@ TEST_CASE("arena: exactly the bytes asked for are enough, one byte less is not")
     CHECK(diagnostic.found == bytes - 1);
     CHECK(diagnostic.expected == bytes);
     CHECK(session.arena_bytes() == 0);
-    // From guard page to guard page where the arena fills whole pages, else against the rear one.
+    // Against the rear guard page.
     REQUIRE(Session::Create(model, options, {arena.Last(bytes), bytes}, &session) == Status::kOk);
     CHECK(session.arena_bytes() == bytes);
     const auto pixels = RandomPixels(model, options.batch, 1);
     std::vector<Prediction> predictions(options.batch);
     CHECK(session.Predict(pixels, predictions) == Status::kOk);
-    // Against the front one: what lies behind the arena stays.
+    // Against the front one; what lies behind the arena stays.
     GuardedBuffer front(bytes + 64);
     front.Fill(0x5a);
     REQUIRE(Session::Create(model, options, {front.First(), bytes}, &session) == Status::kOk);

@@ -16,7 +16,7 @@ class GuardedBuffer {
  public:
   explicit GuardedBuffer(std::size_t capacity) {
     const auto page = static_cast<std::size_t>(sysconf(_SC_PAGESIZE));
-    capacity_ = (capacity + page - 1) / page * page;
+    capacity_ = (capacity + page) / page * page;  // at least one page
     mapped_bytes_ = capacity_ + 2 * page;
     mapping_ = mmap(nullptr, mapped_bytes_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
     if (mapping_ == MAP_FAILED) std::abort();
