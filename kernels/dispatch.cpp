@@ -37,9 +37,9 @@ std::uint32_t DetectFeatures() {
   // The builtins also ask the operating system whether it saves the wide registers.
   __builtin_cpu_init();
   if (__builtin_cpu_supports("avx2") != 0) features |= kFeatureAvx2;
-  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512bw") != 0 &&
-      __builtin_cpu_supports("avx512dq") != 0 && __builtin_cpu_supports("avx512vl") != 0 &&
-      __builtin_cpu_supports("avx512vnni") != 0) {
+  if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
+      __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
+      __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0) {
     features |= kFeatureAvx512Vnni;
   }
 #endif

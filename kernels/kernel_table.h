@@ -96,7 +96,7 @@ struct LookupArgs {
 // What a table needs, as bits.
 enum Feature : std::uint32_t {
   kFeatureAvx2 = 1,        // AVX2
-  kFeatureAvx512Vnni = 2,  // AVX-512 F, BW, DQ, VL and VNNI
+  kFeatureAvx512Vnni = 2,  // AVX-512 F, CD, BW, DQ, VL and VNNI
 };
 
 struct KernelTable {

@@ -193,6 +193,7 @@ void Session::RunPasses(std::uint32_t images) {
 }
 
 Prediction Session::Result(std::size_t index) const {
+  if (kernels_ == nullptr || index >= options_.batch) return {};
   const format::View view = format::Reopen(model_.bytes());
   const Workspace space{arena_, Layout(view, options_), model_.class_count()};
   const std::size_t first = index * space.classes;

@@ -157,5 +157,13 @@ TEST_CASE("calls: NaN and infinity are rejected, with the element's index") {
   }
 }
 
+TEST_CASE("calls: a result before Create or beyond the batch is empty") {
+  CHECK(Session().Result(0).mean.empty());
+  const AlignedBytes file = TinyModel(4).File();
+  Engine engine;
+  REQUIRE(engine.Open(file.span(), {.mc_samples = 2}) == Status::kOk);
+  CHECK(engine.session.Result(1).mean.empty());
+}
+
 }  // namespace
 }  // namespace mu8::testing

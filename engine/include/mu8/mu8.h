@@ -88,7 +88,7 @@ class Session {
                  Diagnostic* diagnostic = nullptr);
 
   // The two steps of Predict, for callers without an array of Predictions: run `count` images, then
-  // ask for each result before the next Run.
+  // ask for each result before the next Run. Result is empty for an index beyond the batch.
   Status Run(std::span<const std::uint8_t> images, std::size_t count,
              Diagnostic* diagnostic = nullptr);
   Status Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic = nullptr);
