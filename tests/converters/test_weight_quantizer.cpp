@@ -189,7 +189,10 @@ TEST_CASE("weight quantizer: sigma a fraction of one step keeps its summed varia
     const Result result = Quantize(layer, 8);
     CAPTURE(fraction);
     CheckStored(result);
-    CHECK(std::abs(VarianceKept(result) - 1.0) < 0.02);
+    // The carry balances the sum weighted by importance. At 1/20 of a step a third of the 2,400
+    // weights carry all the noise (1/128 each), so the sum weighted by power alone scatters by
+    // 1 / sqrt(2400 / 3) = 3.5 %.
+    CHECK(std::abs(VarianceKept(result) - 1.0) < 0.05);
   }
 }
 
