@@ -67,19 +67,26 @@ Lanes MakeLanes(const StreamId& id, int first_lane) {
   return {c0, c1, c2, c3};
 }
 
-// eps of 32 random bytes: eight look-ups of 16 entries. For the table that holds an index, x =
-// index ^ (16 * table) is below 16; for the others the saturating addition sets bit 7, for which
-// pshufb gives 0.
+// Entries 16 table .. 16 table + 15 of the magnitudes, by the low four bits of each byte.
+__m256i LookUp(int table, __m256i nibble) {
+  const __m256i entries = _mm256_broadcastsi128_si256(
+      _mm_load_si128(reinterpret_cast<const __m128i*>(kEpsilonMagnitude.data() + 16 * table)));
+  return _mm256_shuffle_epi8(entries, nibble);
+}
+
+// eps of 32 random bytes: eight look-ups of 16 entries, from which bits 4, 5 and 6 choose. A blend
+// looks at bit 7 of each byte, so the bits are shifted there; what else moves does not matter.
 __m256i Epsilon(__m256i random) {
-  const __m256i index = _mm256_and_si256(random, _mm256_set1_epi8(0x7f));
-  __m256i magnitude = _mm256_setzero_si256();
-  for (int table = 0; table < 8; ++table) {
-    const __m256i entries = _mm256_broadcastsi128_si256(
-        _mm_load_si128(reinterpret_cast<const __m128i*>(kEpsilonMagnitude.data() + 16 * table)));
-    const __m256i x = _mm256_xor_si256(index, _mm256_set1_epi8(static_cast<char>(16 * table)));
-    const __m256i select = _mm256_adds_epu8(x, _mm256_set1_epi8(0x70));
-    magnitude = _mm256_or_si256(magnitude, _mm256_shuffle_epi8(entries, select));
+  const __m256i nibble = _mm256_and_si256(random, _mm256_set1_epi8(0x0f));
+  const __m256i bit4 = _mm256_slli_epi16(random, 3);
+  const __m256i bit5 = _mm256_slli_epi16(random, 2);
+  const __m256i bit6 = _mm256_slli_epi16(random, 1);
+  __m256i pairs[4];
+  for (int i = 0; i < 4; ++i) {
+    pairs[i] = _mm256_blendv_epi8(LookUp(2 * i, nibble), LookUp(2 * i + 1, nibble), bit4);
   }
+  const __m256i magnitude = _mm256_blendv_epi8(_mm256_blendv_epi8(pairs[0], pairs[1], bit5),
+                                               _mm256_blendv_epi8(pairs[2], pairs[3], bit5), bit6);
   // Negative where the random byte's top bit is set: (m ^ -1) + 1.
   const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), random);
   return _mm256_sub_epi8(_mm256_xor_si256(magnitude, negative), negative);
@@ -98,11 +105,14 @@ __m256i PerChannel(const std::uint8_t* values, std::uint32_t width, std::uint32_
 struct Half {
   std::uint32_t half;
   Lanes lanes;
+  __m256i flip;
   __m256i table[4];
   __m256i multiplier_low, multiplier_high;  // 2^(15 - shift) as int16, in unpack order
 
   Half(const SampleArgs& args, std::uint32_t which)
-      : half(which), lanes(MakeLanes(args.stream, static_cast<int>(which * 8))) {
+      : half(which),
+        lanes(MakeLanes(args.stream, static_cast<int>(which * 8))),
+        flip(_mm256_set1_epi8(static_cast<char>(args.stream.flip))) {
     if (args.sigma_bits == 4) {
       table[0] = _mm256_broadcastsi128_si256(
           _mm_loadu_si128(reinterpret_cast<const __m128i*>(args.codebook)));
@@ -170,22 +180,25 @@ __m256i SignExtendHigh(__m256i bytes) {
   return _mm256_srai_epi16(_mm256_unpackhi_epi8(bytes, bytes), 8);
 }
 
-// w of 16 weights in int16.
+// w of 16 weights in int16. `level` has zeros between its bytes, `epsilon` anything: pmaddubsw then
+// gives the exact products of u8 and s8, |255 * 93| < 2^15.
 __m256i Weight(__m256i level, __m256i epsilon, __m256i multiplier, __m256i mu) {
-  const __m256i product = _mm256_mullo_epi16(level, epsilon);
+  const __m256i product = _mm256_maddubs_epi16(level, epsilon);
   return _mm256_add_epi16(mu, _mm256_mulhrs_epi16(product, multiplier));
 }
 
 void SampleHalf(const SampleArgs& args, std::size_t block, Half* half) {
   const __m256i zero = _mm256_setzero_si256();
   const std::size_t at = block * kBlockBytes + half->half * 32;
-  const __m256i epsilon = Epsilon(half->lanes.Next());
+  const __m256i epsilon = Epsilon(_mm256_xor_si256(half->lanes.Next(), half->flip));
   const __m256i level = half->Level(args, block);
   const __m256i mu = Load(args.mu + at);
-  const __m256i low = Weight(_mm256_unpacklo_epi8(level, zero), SignExtendLow(epsilon),
-                             half->multiplier_low, SignExtendLow(mu));
-  const __m256i high = Weight(_mm256_unpackhi_epi8(level, zero), SignExtendHigh(epsilon),
-                              half->multiplier_high, SignExtendHigh(mu));
+  const __m256i low =
+      Weight(_mm256_unpacklo_epi8(level, zero), _mm256_unpacklo_epi8(epsilon, epsilon),
+             half->multiplier_low, SignExtendLow(mu));
+  const __m256i high =
+      Weight(_mm256_unpackhi_epi8(level, zero), _mm256_unpackhi_epi8(epsilon, epsilon),
+             half->multiplier_high, SignExtendHigh(mu));
   const __m256i weight = _mm256_max_epi8(_mm256_packs_epi16(low, high), _mm256_set1_epi8(-127));
   _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + at), weight);
 }
@@ -207,7 +220,8 @@ void SamplePanel(const SampleArgs& args) {
   _mm256_store_si256(reinterpret_cast<__m256i*>(random), first.lanes.Next());
   _mm256_store_si256(reinterpret_cast<__m256i*>(random + 8), second.lanes.Next());
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t epsilon = mu8::kernels::Epsilon(static_cast<std::uint8_t>(random[c]));
+    const std::int32_t epsilon =
+        mu8::kernels::Epsilon(static_cast<std::uint8_t>(random[c]) ^ args.stream.flip);
     const std::int32_t shift = args.bias_shift[c];
     args.bias[c] = args.bias_mu[c] + ((args.bias_level[c] * epsilon + (1 << (shift - 1))) >> shift);
   }

@@ -163,7 +163,8 @@ void SampleBiases(const SampleArgs& args, __m512i random) {
   alignas(64) std::uint32_t words[kLanes];
   _mm512_store_si512(words, random);
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t product = args.bias_level[c] * Epsilon(static_cast<std::uint8_t>(words[c]));
+    const auto byte = static_cast<std::uint8_t>(words[c]);
+    const std::int32_t product = args.bias_level[c] * Epsilon(byte ^ args.stream.flip);
     const std::int32_t shift = args.bias_shift[c];
     args.bias[c] = args.bias_mu[c] + ((product + (1 << (shift - 1))) >> shift);
   }
@@ -176,6 +177,7 @@ void SamplePanel(const SampleArgs& args) {
   const EpsilonTable table;
   const Levels levels(args);
   const __m512i zero = _mm512_setzero_si512();
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(args.stream.flip));
   const __m512i shift = PerChannel(args.shift, args.width);
   const __m512i one = _mm512_set1_epi16(1);
   const __m512i fifteen = _mm512_set1_epi16(15);
@@ -187,7 +189,7 @@ void SamplePanel(const SampleArgs& args) {
   const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
   const std::size_t blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
   for (std::size_t block = 0; block < blocks; ++block) {
-    const __m512i epsilon = table.Epsilon(lanes.Next());
+    const __m512i epsilon = table.Epsilon(_mm512_xor_si512(lanes.Next(), flip));
     const __m512i level = levels.Block(block);
     const __m512i mu = _mm512_loadu_si512(args.mu + block * kBlockBytes);
     const __m512i low = Weight(_mm512_unpacklo_epi8(level, zero), SignExtendLow(epsilon),

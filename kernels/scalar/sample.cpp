@@ -65,7 +65,8 @@ void SamplePanel(const SampleArgs& args) {
       const std::uint32_t channel = lane % args.width;
       for (std::uint32_t j = 0; j < 4; ++j) {
         const std::size_t i = block + lane * 4 + j;
-        const std::int32_t epsilon = Epsilon(static_cast<std::uint8_t>(random >> (8 * j)));
+        const std::int32_t epsilon =
+            Epsilon(static_cast<std::uint8_t>(random >> (8 * j)) ^ args.stream.flip);
         const std::int32_t noise =
             RoundShift(Level(args, i, channel) * epsilon, args.shift[channel]);
         const std::int32_t weight = args.mu[i] + noise;
@@ -79,7 +80,8 @@ void SamplePanel(const SampleArgs& args) {
 
   // The biases take the step after the weights: byte 0 of lane c.
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t epsilon = Epsilon(static_cast<std::uint8_t>(lanes[c].Next()));
+    const std::int32_t epsilon =
+        Epsilon(static_cast<std::uint8_t>(lanes[c].Next()) ^ args.stream.flip);
     args.bias[c] = args.bias_mu[c] + RoundShift(args.bias_level[c] * epsilon, args.bias_shift[c]);
   }
 }

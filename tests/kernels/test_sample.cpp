@@ -73,7 +73,8 @@ Panel MakePanel(std::uint32_t bits, std::uint32_t width, Shape shape, int varian
   kernels::SampleArgs& args = panel.args;
   args.stream = {random->Next(), static_cast<std::uint32_t>(random->Next()),
                  static_cast<std::uint32_t>(random->Next()),
-                 static_cast<std::uint32_t>(random->Next())};
+                 static_cast<std::uint32_t>(random->Next()),
+                 random->OneOf<std::uint8_t>({0, 0x80})};
   args.width = width;
   args.runs = shape.runs;
   args.run_length = shape.run_length;
@@ -114,6 +115,7 @@ std::uint32_t Code(const Panel& panel, std::size_t i) {
 Drawn Expected(const Panel& panel, const std::array<std::int32_t, 256>& epsilon) {
   const kernels::SampleArgs& args = panel.args;
   ReferenceStream stream(args.stream.seed, args.stream.pass, args.stream.layer, args.stream.panel);
+  const int sign = args.stream.flip == 0 ? 1 : -1;
   Drawn drawn;
   for (std::size_t i = 0; i < panel.bytes; ++i) {
     const std::size_t channel = i / 4 % args.width;
@@ -125,13 +127,14 @@ Drawn Expected(const Panel& panel, const std::array<std::int32_t, 256>& epsilon)
                                : args.sigma_bits == 4
                                    ? panel.codebook[code]
                                    : panel.codebook[code * args.codebook_stride + channel];
-    const std::int64_t noise = ReferenceNoise(level, epsilon[stream.Byte(i)], panel.shift[channel]);
+    const std::int64_t noise =
+        ReferenceNoise(level, sign * epsilon[stream.Byte(i)], panel.shift[channel]);
     const std::int64_t value = std::clamp<std::int64_t>(panel.mu[i] + noise, -127, 127);
     drawn.weights.push_back(static_cast<std::int8_t>(padded ? 0 : value));
   }
   for (std::size_t c = 0; c < args.width; ++c) {
     const std::int64_t noise = ReferenceNoise(
-        panel.bias_level[c], epsilon[stream.Byte(panel.bytes + 4 * c)], panel.bias_shift[c]);
+        panel.bias_level[c], sign * epsilon[stream.Byte(panel.bytes + 4 * c)], panel.bias_shift[c]);
     drawn.bias.push_back(static_cast<std::int32_t>(panel.bias_mu[c] + noise));
   }
   return drawn;
@@ -229,8 +232,8 @@ TEST_CASE("sample: padded inputs weigh nothing, whatever mu and sigma say there"
 // Found by inverting Philox: one of these streams' lanes (6 and 10) would begin in xoshiro's only
 // forbidden state, all zero.
 TEST_CASE("sample: a lane in the forbidden state starts at 1, 0, 0, 0") {
-  constexpr kernels::StreamId kStreams[] = {{210153238, 2842126016, 2512181759, 3164216293},
-                                            {173044924, 1833165078, 2605195269, 3489012560}};
+  constexpr kernels::StreamId kStreams[] = {{210153238, 2842126016, 2512181759, 3164216293, 0},
+                                            {173044924, 1833165078, 2605195269, 3489012560, 0}};
   const std::array<std::int32_t, 256> epsilon = DeriveEpsilon();
   CHECK(kernels::MakeLane(kStreams[0], 6).s == Words4{1, 0, 0, 0});
   CHECK(kernels::MakeLane(kStreams[1], 10).s == Words4{1, 0, 0, 0});
