@@ -122,8 +122,11 @@ class WeightSource:
             self.slot_of_byte = layout.first_slot[panel] + byte // 4 % layout.width[panel]
             self.levels = unpack_levels(layer, panel, self.slot_of_byte)
 
-    def sample(self, seed, mc_pass):
-        """Weights, int [output_channels][runs * run_length], and biases, int [output_channels]."""
+    def sample(self, seed, mc_pass, flip=0):
+        """Weights, int [output_channels][runs * run_length], and biases, int [output_channels].
+
+        `flip` is XORed into the random bytes (9.5).
+        """
         p, layout = self.layer.parameters, self.layer.parameters.layout
         weights, biases = p.mu.astype(np.int64), p.bias_mu.astype(np.int64)
         if self.layer.bayesian:
@@ -132,14 +135,14 @@ class WeightSource:
             outputs = lane_outputs(state, int(blocks.max()) + 1)
             used = np.arange(outputs.shape[1]) < blocks[:, None]
             # Little-endian lanes one after the other: byte i of a panel meets random byte i.
-            e = EPSILON[outputs[used].view(np.uint8).ravel()]
+            e = EPSILON[outputs[used].view(np.uint8).ravel() ^ flip]
             shift = p.shift.astype(np.int64)[self.slot_of_byte]
             noise = (self.levels * e + (1 << (shift - 1))) >> shift
             weights = np.clip(weights + noise, -127, 127)
 
             slot = np.arange(layout.slots)
             panel = np.searchsorted(layout.first_slot, slot, side="right") - 1
-            e = EPSILON[outputs[panel, blocks[panel], slot - layout.first_slot[panel]] & 255]
+            e = EPSILON[outputs[panel, blocks[panel], slot - layout.first_slot[panel]] & 255 ^ flip]
             shift = p.bias_shift.astype(np.int64)
             biases = biases + ((p.bias_level * e + (1 << (shift - 1))) >> shift)
         return weights[self.byte_of_weight], biases[self.slot_of_channel]
@@ -245,7 +248,14 @@ def pool(layer, source, target, value):
     return requantize(total, m, layer, target)
 
 
-def run_pass(model, weight_sources, image, seed, mc_pass):
+def stream_of_pass(mc_pass, antithetic):
+    """Section 9.5: the pass whose random bytes are drawn, and what they are XORed with."""
+    if not antithetic:
+        return mc_pass, 0
+    return mc_pass - mc_pass % 2, 128 * (mc_pass % 2)
+
+
+def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
     """One network of the ensemble: u8 input [H][W][C] -> all tensors [u8], logits f32 [C]."""
     values = [image]
     for i, layer in enumerate(model.layers):
@@ -254,7 +264,7 @@ def run_pass(model, weight_sources, image, seed, mc_pass):
         target = model.tensors[i + 1] if i + 1 < len(model.layers) else None
         height, width, channels = model.output_shape(i)
         if layer.weighted:
-            weights, biases = weight_sources[i].sample(seed, mc_pass)
+            weights, biases = weight_sources[i].sample(seed, mc_pass, flip)
             acc = accumulate(layer, source, value, weights, biases, height, width)
             if other is not None:
                 acc = acc + residual(model, i, other)
@@ -365,12 +375,13 @@ def statistics(logits):
             sum_p.index(max(sum_p)))
 
 
-def predict(model, image, mc_samples, seed):
+def predict(model, image, mc_samples, seed, antithetic=False):
     """u8 or float image [H][W][C] -> Prediction over T = mc_samples networks of ensemble `seed`."""
     if not 1 <= mc_samples <= 65536 or not 0 <= seed < 2 ** 64:
         raise ValueError("mc_samples is 1 to 65536, seed a u64")
     stored = quantize_input(model, image)
     sources = {i: WeightSource(model, i) for i, layer in enumerate(model.layers) if layer.weighted}
-    logits = np.stack([run_pass(model, sources, stored, seed, t)[1] for t in range(mc_samples)])
+    logits = np.stack([run_pass(model, sources, stored, seed, *stream_of_pass(t, antithetic))[1]
+                       for t in range(mc_samples)])
     mean, variance, predictive, expected, mutual, label = statistics(logits)
     return Prediction(mean, variance, predictive, expected, mutual, logits, label)

@@ -2,7 +2,7 @@
 """Reads, checks and runs .mu8 models: the second, independent implementation of formats/FORMAT.md.
 
     mu8_reader.py MODEL.mu8                                  prints what the file holds
-    mu8_reader.py MODEL.mu8 --image FILE.idx#N [--samples T] [--seed S] [--hash]
+    mu8_reader.py MODEL.mu8 --image FILE.idx#N [--samples T] [--seed S] [--antithetic] [--hash]
                                                              predicts one image
 
 FILE is an IDX file (also .gz; #N is the image, default 0) or a .npy array: u8 pixels, or floats in
@@ -125,11 +125,12 @@ def main(arguments=None):
     parser.add_argument("--image", metavar="FILE", help="FILE.idx#N, FILE.idx.gz#N or FILE.npy")
     parser.add_argument("--samples", type=int, metavar="T", help="passes, 1 to 65536; default 50")
     parser.add_argument("--seed", type=int, metavar="S", help="names the ensemble; default 1")
+    parser.add_argument("--antithetic", action="store_true", help="passes in mirrored pairs")
     parser.add_argument("--hash", action="store_true", help="print the bytes of the mean only")
     options = parser.parse_args(arguments)
-    if not options.image and (options.hash or options.samples is not None
+    if not options.image and (options.hash or options.antithetic or options.samples is not None
                               or options.seed is not None):
-        parser.error("--samples, --seed and --hash need --image")
+        parser.error("--samples, --seed, --antithetic and --hash need --image")
     samples = 50 if options.samples is None else options.samples
     seed = 1 if options.seed is None else options.seed
     if not 1 <= samples <= 65536 or not 0 <= seed < 2 ** 64:
@@ -141,7 +142,8 @@ def main(arguments=None):
         if not options.image:
             print_summary(model)
             return 0
-        prediction = predict(model, read_image(options.image), samples, seed)
+        prediction = predict(model, read_image(options.image), samples, seed,
+                             options.antithetic)
     except (FormatError, OSError, EOFError, ValueError, IndexError) as error:
         print(f"mu8_reader.py: {error}", file=sys.stderr)
         return 1

@@ -34,13 +34,24 @@ mu8::SessionOptions Options(const mu8_options& options) {
           .seed = options.seed,
           .batch = options.batch,
           .keep_logits = options.keep_logits != 0,
-          .kernels = static_cast<mu8::KernelSet>(options.kernels)};
+          .kernels = static_cast<mu8::KernelSet>(options.kernels),
+          .noise = static_cast<mu8::Noise>(options.noise),
+          .stop = {.rule = static_cast<mu8::StopRule>(options.stop_rule),
+                   .error = options.stop_error,
+                   .class_index = options.stop_class,
+                   .threshold = options.stop_threshold},
+          .workers = options.workers,
+          .parallel_for = options.parallel_for,
+          .parallel_context = options.parallel_context,
+          .keep_going = options.keep_going,
+          .keep_going_context = options.keep_going_context};
 }
 
 mu8_prediction Convert(const mu8::Prediction& p) {
   return {p.label,
           static_cast<std::uint32_t>(p.mean.size()),
           p.samples_used,
+          static_cast<std::uint32_t>(p.ended),
           p.predictive_entropy,
           p.expected_entropy,
           p.mutual_information,
@@ -69,7 +80,21 @@ extern "C" {
 
 mu8_options mu8_default_options(void) {
   const mu8::SessionOptions defaults;
-  return {defaults.mc_samples, defaults.batch, defaults.seed, 0, MU8_KERNELS_AUTO};
+  return {.mc_samples = defaults.mc_samples,
+          .batch = defaults.batch,
+          .seed = defaults.seed,
+          .keep_logits = 0,
+          .kernels = MU8_KERNELS_AUTO,
+          .noise = MU8_NOISE_INDEPENDENT,
+          .stop_rule = MU8_STOP_NONE,
+          .stop_error = defaults.stop.error,
+          .stop_class = defaults.stop.class_index,
+          .stop_threshold = defaults.stop.threshold,
+          .workers = defaults.workers,
+          .parallel_for = nullptr,
+          .parallel_context = nullptr,
+          .keep_going = nullptr,
+          .keep_going_context = nullptr};
 }
 
 std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,

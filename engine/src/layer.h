@@ -24,8 +24,8 @@ struct Layer {
 // Calls run(activations) for every image.
 template <typename Run>
 void ForImages(const PassContext& context, const Run& run) {
-  for (std::uint32_t image = 0; image < context.images; ++image) {
-    run(context.activations + image * context.view.model.activation_bytes);
+  for (std::uint32_t i = 0; i < context.images.count; ++i) {
+    run(context.activations + context.images[i] * context.view.model.activation_bytes);
   }
 }
 

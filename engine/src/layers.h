@@ -9,15 +9,28 @@
 
 namespace mu8 {
 
+// Images of a batch by their index: `count` entries of `list` from `first` on, or first, first + 1,
+// ... where there is no list.
+struct ImageList {
+  const std::uint32_t* list;
+  std::uint32_t first, count;
+
+  std::uint32_t operator[](std::uint32_t i) const {
+    return list == nullptr ? first + i : list[first + i];
+  }
+};
+
+// Rows of a batch are indexed by image, whichever of them a pass runs.
 struct PassContext {
   const format::View& view;
   const kernels::KernelTable& kernels;
-  kernels::StreamId stream;  // seed and pass
-  std::uint32_t images;
-  std::uint8_t* activations;   // [images][activation_bytes]
+  kernels::StreamId stream;  // seed, pass and flip
+  ImageList images;
+  std::uint8_t* activations;   // [batch][activation_bytes]
   std::int8_t* panel;          // [panel_bytes]
-  std::int32_t* accumulators;  // [images][slots of the last layer]
-  float* logits;               // [images][classes]; may be the accumulators' memory
+  std::int32_t* accumulators;  // [batch][slots of the last layer]
+  float* logits;               // [batch][classes], rows `logits_stride` floats apart; may be the
+  std::size_t logits_stride;   // accumulators' memory, each row within its image's accumulators
 };
 
 // Writes one image into its input tensor, padding included. NHWC.

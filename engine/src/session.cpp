@@ -1,9 +1,10 @@
-// Session: T passes over a batch in the caller's memory. Per pass and layer each panel is drawn
-// once and used for every image, so a seed names T networks and a batch changes nothing.
+// Session: the calls of a user, checked, and their results. passes.cpp runs them, per pass and
+// layer each panel once for every image, so a seed names T networks and a batch changes nothing.
 #include <cstdint>
 
 #include "engine/src/layers.h"
-#include "engine/src/statistics.h"
+#include "engine/src/passes.h"
+#include "engine/src/workspace.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
 #include "mu8/mu8.h"
@@ -13,22 +14,57 @@ namespace {
 
 constexpr std::uint32_t kMaxSamples = 65536;
 constexpr std::uint32_t kMaxBatch = 65536;
+constexpr std::uint32_t kMaxWorkers = 1024;
 
 Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::uint64_t expected) {
   if (diagnostic != nullptr) *diagnostic = {status, 0, -1, -1, found, expected};
   return status;
 }
 
-format::ArenaLayout Layout(const format::View& view, const SessionOptions& options) {
-  const format::LayerRecord last = view.layer(view.layer_count() - 1);
-  const std::uint32_t slots = format::MakePanelLayout(last).padded_channels;
-  return format::MakeArenaLayout(view.model, slots, options.batch,
-                                 options.keep_logits ? options.mc_samples : 0);
+// An option that is out of range: what it is and the most it may be (floats in millionths).
+struct BadOption {
+  bool bad = false;
+  std::uint64_t found = 0, expected = 0;
+};
+
+BadOption CheckCount(std::uint32_t value, std::uint32_t most) {
+  return {value < 1 || value > most, value, most};
 }
 
-bool InRange(const SessionOptions& options) {
-  return options.mc_samples >= 1 && options.mc_samples <= kMaxSamples && options.batch >= 1 &&
-         options.batch <= kMaxBatch;
+// Above 0 and at most `most`; false for NaN.
+BadOption CheckShare(float value, float most) {
+  constexpr float kMillion = 1e6F;
+  const bool good = value > 0.0F && value <= most;
+  const bool printable = value > 0.0F && value < kMillion;
+  return {!good, printable ? static_cast<std::uint64_t>(value * kMillion) : 0,
+          static_cast<std::uint64_t>(most * kMillion)};
+}
+
+BadOption CheckStop(const Model& model, const Stop& stop) {
+  if (stop.rule == StopRule::kNone) return {};
+  const auto rule = static_cast<std::uint64_t>(stop.rule);
+  if (rule > static_cast<std::uint64_t>(StopRule::kThreshold)) {
+    return {true, rule, static_cast<std::uint64_t>(StopRule::kThreshold)};
+  }
+  if (const BadOption bad = CheckShare(stop.error, 0.5F); bad.bad) return bad;
+  if (stop.rule == StopRule::kLabel) return {};
+  if (stop.class_index >= model.class_count()) {
+    return {true, stop.class_index, model.class_count() - 1};
+  }
+  constexpr float kBelowOne = 0.99999994F;  // the largest float below 1
+  return CheckShare(stop.threshold, kBelowOne);
+}
+
+// The first option that is out of range.
+BadOption CheckOptions(const Model& model, const SessionOptions& options) {
+  for (const BadOption& bad :
+       {CheckCount(options.mc_samples, kMaxSamples), CheckCount(options.batch, kMaxBatch),
+        CheckCount(options.workers, kMaxWorkers), CheckStop(model, options.stop)}) {
+    if (bad.bad) return bad;
+  }
+  const auto noise = static_cast<std::uint64_t>(options.noise);
+  const auto last = static_cast<std::uint64_t>(Noise::kAntithetic);
+  return {noise > last, noise, last};
 }
 
 const kernels::KernelTable* Choose(KernelSet set) {
@@ -46,40 +82,20 @@ const kernels::KernelTable* Choose(KernelSet set) {
   return nullptr;
 }
 
-// The arena of one Predict call, cut into its parts.
-struct Workspace {
-  std::byte* arena;
-  format::ArenaLayout layout;
-  std::uint32_t classes;
-
-  template <typename T>
-  T* At(std::uint64_t offset) const {
-    return reinterpret_cast<T*>(arena + offset);
-  }
-  Sums SumsOf(std::size_t image) const {
-    return {{At<std::uint64_t>(layout.sum) + image * classes, classes},
-            {At<std::uint64_t>(layout.sum_squares) + image * classes, classes},
-            At<std::uint64_t>(layout.entropy) + image};
-  }
-};
-
 }  // namespace
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
-  if (model.bytes().empty() || !InRange(options)) return 0;
-  const std::uint64_t bytes = Layout(format::Reopen(model.bytes()), options).bytes;
+  if (model.bytes().empty() || CheckOptions(model, options).bad) return 0;
+  const Workspace space(format::Reopen(model.bytes()), options, nullptr);
   // More than a 32-bit target can address: no arena is large enough.
-  return bytes > SIZE_MAX ? SIZE_MAX : static_cast<std::size_t>(bytes);
+  return space.bytes() > SIZE_MAX ? SIZE_MAX : static_cast<std::size_t>(space.bytes());
 }
 
 Status Session::Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session, Diagnostic* diagnostic) {
   if (model.bytes().empty()) return Report(diagnostic, Status::kNotReady, 0, 0);
-  if (options.mc_samples < 1 || options.mc_samples > kMaxSamples) {
-    return Report(diagnostic, Status::kBadOption, options.mc_samples, kMaxSamples);
-  }
-  if (options.batch < 1 || options.batch > kMaxBatch) {
-    return Report(diagnostic, Status::kBadOption, options.batch, kMaxBatch);
+  if (const BadOption bad = CheckOptions(model, options); bad.bad) {
+    return Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
   }
   const kernels::KernelTable* table = Choose(options.kernels);
   if (table == nullptr) {
@@ -125,7 +141,8 @@ Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
     LoadPixels(view, images.data() + i * model_.input_size(),
                activations + i * view.model.activation_bytes);
   }
-  RunPasses(static_cast<std::uint32_t>(count));
+  RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels_), options_,
+            Workspace(view, options_, arena_), static_cast<std::uint32_t>(count));
   return Status::kOk;
 }
 
@@ -144,7 +161,8 @@ Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic
     LoadFloats(view, images.data() + i * model_.input_size(),
                activations + i * view.model.activation_bytes);
   }
-  RunPasses(static_cast<std::uint32_t>(count));
+  RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels_), options_,
+            Workspace(view, options_, arena_), static_cast<std::uint32_t>(count));
   return Status::kOk;
 }
 
@@ -164,48 +182,21 @@ Status Session::Predict(std::span<const float> images, std::span<Prediction> pre
   return Status::kOk;
 }
 
-void Session::RunPasses(std::uint32_t images) {
-  const format::View view = format::Reopen(model_.bytes());
-  const Workspace space{arena_, Layout(view, options_), model_.class_count()};
-  for (std::uint32_t i = 0; i < images; ++i) ClearSums(space.SumsOf(i));
-
-  PassContext context{
-      .view = view,
-      .kernels = *static_cast<const kernels::KernelTable*>(kernels_),
-      .stream = {.seed = options_.seed},
-      .images = images,
-      .activations = reinterpret_cast<std::uint8_t*>(arena_),
-      .panel = space.At<std::int8_t>(space.layout.panel),
-      .accumulators = space.At<std::int32_t>(space.layout.accumulators),
-      .logits = nullptr,
-  };
-  RunOnce(&context);
-  for (std::uint32_t pass = 0; pass < options_.mc_samples; ++pass) {
-    context.stream.pass = pass;
-    // Logits overwrite the accumulators that they come from unless the caller keeps them.
-    context.logits = options_.keep_logits ? space.At<float>(space.layout.logits) +
-                                                std::size_t{pass} * options_.batch * space.classes
-                                          : space.At<float>(space.layout.accumulators);
-    RunPass(&context);
-    for (std::uint32_t i = 0; i < images; ++i) {
-      AddPass({context.logits + std::size_t{i} * space.classes, space.classes}, space.SumsOf(i));
-    }
-  }
-}
-
 Prediction Session::Result(std::size_t index) const {
   if (kernels_ == nullptr || index >= options_.batch) return {};
-  const format::View view = format::Reopen(model_.bytes());
-  const Workspace space{arena_, Layout(view, options_), model_.class_count()};
-  const std::size_t first = index * space.classes;
+  const Workspace space(format::Reopen(model_.bytes()), options_, arena_);
   Prediction prediction;
-  Summarize(space.SumsOf(index), options_.mc_samples,
-            {space.At<float>(space.layout.mean) + first, space.classes},
-            {space.At<float>(space.layout.variance) + first, space.classes}, &prediction);
+  std::uint32_t samples = options_.mc_samples;
+  if (EndsEarly(options_)) {
+    const Progress& progress = space.ProgressOf(index);
+    samples = progress.samples;
+    prediction.ended = progress.ended;
+  }
+  Summarize(space.SumsOf(0, index), samples, space.Mean(index), space.Variance(index), &prediction);
   if (options_.keep_logits) {
-    const std::size_t stride = std::size_t{options_.batch} * space.classes;
-    prediction.logits = {space.At<float>(space.layout.logits) + first,
-                         (options_.mc_samples - 1) * stride + space.classes};
+    const std::size_t stride = std::size_t{options_.batch} * space.classes();
+    prediction.logits = {space.Logits(0) + index * space.classes(),
+                         (samples - 1) * stride + space.classes()};
     prediction.logits_stride = stride;
   }
   return prediction;

@@ -20,7 +20,7 @@ void ClearSums(const Sums& sums) {
   *sums.entropy = 0;
 }
 
-void AddPass(std::span<const float> logits, const Sums& sums) {
+void AddPass(std::span<const float> logits, const Sums& sums, float* probabilities) {
   float top = logits[0];
   for (const float logit : logits) top = logit > top ? logit : top;
 
@@ -34,6 +34,7 @@ void AddPass(std::span<const float> logits, const Sums& sums) {
   for (std::size_t c = 0; c < logits.size(); ++c) {
     const float below = top - logits[c];
     const float p = ExpNegative(-below) / normalizer;
+    if (probabilities != nullptr) probabilities[c] = p;
     sums.probability[c] += Fixed(p);
     sums.square[c] += Fixed(p * p);
     if (p > 0.0F) entropy += Fixed(p * below);
@@ -41,23 +42,37 @@ void AddPass(std::span<const float> logits, const Sums& sums) {
   *sums.entropy += entropy;
 }
 
+void MergeSums(const Sums& from, const Sums& into) {
+  for (std::size_t c = 0; c < into.probability.size(); ++c) {
+    into.probability[c] += from.probability[c];
+    into.square[c] += from.square[c];
+  }
+  *into.entropy += *from.entropy;
+}
+
+std::uint32_t MostProbable(std::span<const std::uint64_t> sums) {
+  std::uint32_t label = 0;
+  for (std::uint32_t c = 1; c < sums.size(); ++c) {
+    if (sums[c] > sums[label]) label = c;
+  }
+  return label;
+}
+
 void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean,
                std::span<float> variance, Prediction* prediction) {
   const double scale = kInverseUnit / mc_samples;
   double predictive = 0.0;
-  std::uint32_t label = 0;
   for (std::size_t c = 0; c < mean.size(); ++c) {
     const double m = static_cast<double>(sums.probability[c]) * scale;
     const double v = static_cast<double>(sums.square[c]) * scale - m * m;
     mean[c] = static_cast<float>(m);
     variance[c] = v > 0.0 ? static_cast<float>(v) : 0.0F;
     if (mean[c] >= 1e-37F) predictive -= m * static_cast<double>(LogPositive(mean[c]));
-    if (sums.probability[c] > sums.probability[label]) label = static_cast<std::uint32_t>(c);
   }
   const double expected = static_cast<double>(*sums.entropy) * scale;
   // Rounding can leave either slightly below its bound; an entropy is never negative.
   const double total = predictive > 0.0 ? predictive : 0.0;
-  prediction->label = label;
+  prediction->label = MostProbable(sums.probability);
   prediction->mean = mean;
   prediction->variance = variance;
   prediction->predictive_entropy = static_cast<float>(total);

@@ -19,8 +19,15 @@ struct Sums {
 
 void ClearSums(const Sums& sums);
 
-// Adds softmax(logits) of one pass. Logits are finite.
-void AddPass(std::span<const float> logits, const Sums& sums);
+// Adds softmax(logits) of one pass. Logits are finite. `probabilities` [classes] takes it, unless
+// null.
+void AddPass(std::span<const float> logits, const Sums& sums, float* probabilities);
+
+// into += from.
+void MergeSums(const Sums& from, const Sums& into);
+
+// The class with the largest sum; the lowest index among equals.
+std::uint32_t MostProbable(std::span<const std::uint64_t> sums);
 
 // Fills everything but the logits' span. `mean` and `variance` are [classes].
 void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean,

@@ -98,7 +98,8 @@ void RunWeighted(const Layer& layer, PassContext* context) {
         static_cast<std::ptrdiff_t>(input_channel) -
         std::ptrdiff_t{layer.record.pad_top} * layer.input.row_stride -
         std::ptrdiff_t{layer.record.pad_left} * static_cast<std::ptrdiff_t>(layer.input.channels);
-    for (std::uint32_t image = 0; image < context->images; ++image) {
+    for (std::uint32_t i = 0; i < context->images.count; ++i) {
+      const std::uint32_t image = context->images[i];
       std::uint8_t* activations =
           context->activations + image * context->view.model.activation_bytes;
       args.input = FirstPixel(activations, layer.input) + input_offset;
@@ -115,9 +116,9 @@ void RunWeighted(const Layer& layer, PassContext* context) {
     }
   }
   if (!layer.logits) return;
-  // logit = float(acc) * (s_w * s_x). Rows shrink from slots to classes, front to back, so each
-  // logit lands at or before its accumulator.
-  for (std::uint32_t image = 0; image < context->images; ++image) {
+  // logit = float(acc) * (s_w * s_x), at or before its own accumulator, front to back.
+  for (std::uint32_t i = 0; i < context->images.count; ++i) {
+    const std::uint32_t image = context->images[i];
     for (std::uint32_t c = 0; c < layer.record.output_channels; ++c) {
       const std::uint32_t slot = format::SlotOf(panels, c);
       const float scale =
@@ -126,8 +127,7 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       std::memcpy(&acc, context->accumulators + std::size_t{image} * panels.padded_channels + c,
                   sizeof(acc));
       const float logit = static_cast<float>(acc) * (scale * ratio);
-      std::memcpy(context->logits + std::size_t{image} * layer.record.output_channels + c, &logit,
-                  sizeof(logit));
+      std::memcpy(context->logits + image * context->logits_stride + c, &logit, sizeof(logit));
     }
   }
 }

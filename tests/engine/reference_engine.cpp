@@ -70,7 +70,8 @@ std::int64_t Level(const LayerRecord& layer, const LayerWeights& weights, std::u
 }
 
 Sampled Draw(const LayerRecord& layer, std::uint32_t layer_index, const LayerWeights& weights,
-             std::uint64_t seed, std::uint32_t pass) {
+             std::uint64_t seed, std::uint32_t pass, Mirror mirror) {
+  const std::int64_t sign = mirror == Mirror::kYes ? -1 : 1;
   Sampled sampled;
   sampled.weights.assign(weights.mu.begin(), weights.mu.end());
   sampled.biases.assign(weights.bias_mu.begin(), weights.bias_mu.end());
@@ -91,7 +92,7 @@ Sampled Draw(const LayerRecord& layer, std::uint32_t layer_index, const LayerWei
         const std::size_t byte = (k / 4 * place.width + place.channel) * 4 + k % 4;
         const std::int64_t noise =
             ReferenceNoise(Level(layer, weights, channel, place.panel, index),
-                           Epsilon()[stream.Byte(byte)], weights.shift[channel]);
+                           sign * Epsilon()[stream.Byte(byte)], weights.shift[channel]);
         sampled.weights[index] =
             std::clamp<std::int64_t>(sampled.weights[index] + noise, -127, 127);
       }
@@ -99,7 +100,7 @@ Sampled Draw(const LayerRecord& layer, std::uint32_t layer_index, const LayerWei
     const std::size_t panel_bytes = std::size_t{layer.runs} * padded_run * place.width;
     const std::size_t bias_byte = (panel_bytes + 63) / 64 * 64 + std::size_t{place.channel} * 4;
     sampled.biases[channel] +=
-        ReferenceNoise(weights.bias_level[channel], Epsilon()[stream.Byte(bias_byte)],
+        ReferenceNoise(weights.bias_level[channel], sign * Epsilon()[stream.Byte(bias_byte)],
                        weights.bias_shift[channel]);
   }
   return sampled;
@@ -254,7 +255,7 @@ std::uint8_t Value(const TestModel& model, std::size_t index, const Sampled& sam
 }  // namespace
 
 std::vector<float> ReferenceLogits(const TestModel& model, std::span<const std::uint8_t> pixels,
-                                   std::uint64_t seed, std::uint32_t pass) {
+                                   std::uint64_t seed, std::uint32_t pass, Mirror mirror) {
   const format::FileContent& content = model.content;
   std::vector<Activation> activations = {{content.tensors[0], {}}};
   for (std::size_t i = 0; i < pixels.size(); ++i) {
@@ -267,7 +268,7 @@ std::vector<float> ReferenceLogits(const TestModel& model, std::span<const std::
     const Activation& in = activations[layer.input];
     const Activation* in2 =
         layer.input2 == format::kNoTensor ? nullptr : &activations[layer.input2];
-    const Sampled sampled = Draw(layer, index, model.weights[index], seed, pass);
+    const Sampled sampled = Draw(layer, index, model.weights[index], seed, pass, mirror);
     if (layer.output == format::kNoTensor) {
       for (std::uint32_t c = 0; c < layer.output_channels; ++c) {
         const auto sum = static_cast<float>(Sum(layer, sampled, in, 0, 0, c));

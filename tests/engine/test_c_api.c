@@ -26,6 +26,10 @@ int mu8_test_c_defaults(void) {
   MU8_TEST(options.seed == 1);
   MU8_TEST(options.keep_logits == 0);
   MU8_TEST(options.kernels == MU8_KERNELS_AUTO);
+  MU8_TEST(options.noise == MU8_NOISE_INDEPENDENT);
+  MU8_TEST(options.stop_rule == MU8_STOP_NONE);
+  MU8_TEST(options.workers == 1);
+  MU8_TEST(options.parallel_for == NULL && options.keep_going == NULL);
   MU8_TEST(strcmp(mu8_status_text(0), "ok") == 0);
   MU8_TEST(strcmp(mu8_status_text(12345), "unknown status") == 0);
   return 0;
@@ -118,6 +122,7 @@ int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena
     const mu8_prediction* p = &predictions[i];
     MU8_TEST(p->class_count == classes);
     MU8_TEST(p->samples_used == 8);
+    MU8_TEST(p->ended == MU8_ENDED_ALL_SAMPLES);
     MU8_TEST(p->label < classes);
     MU8_TEST(p->logits != NULL);
     MU8_TEST(p->logits_stride == 2 * classes);
@@ -129,6 +134,12 @@ int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena
     results += 2 * classes + 3;
   }
   options.keep_logits = 0;
+  options.workers = 2;
+  MU8_TEST(mu8_arena_bytes(&model, &options) > arena_bytes);
+  options.workers = 0;
+  MU8_TEST(mu8_arena_bytes(&model, &options) == 0);
+  options.workers = 1;
+  options.noise = MU8_NOISE_ANTITHETIC;
   MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == 0);
   if (pixels != NULL) {
     MU8_TEST(mu8_predict_u8(&session, pixels, 1, predictions, NULL) == 0);

@@ -55,11 +55,12 @@ Counts Count(const TestModel& model) {
   PassContext context{.view = view,
                       .kernels = table,
                       .stream = {.seed = 1},
-                      .images = 1,
+                      .images = {nullptr, 0, 1},
                       .activations = activations,
                       .panel = panel.data(),
                       .accumulators = accumulators.data(),
-                      .logits = logits.data()};
+                      .logits = logits.data(),
+                      .logits_stride = view.model.class_count};
   const format::TensorRecord input = view.tensor(0);
   const std::vector<std::uint8_t> pixels(std::size_t{input.height} * input.width * input.channels);
   LoadPixels(view, pixels.data(), activations);

@@ -107,7 +107,7 @@ struct Manual {
       : sum(passes[0].size()), square(passes[0].size()), mean(sum.size()), variance(sum.size()) {
     const Sums sums{sum, square, &entropy};
     ClearSums(sums);
-    for (const auto& logits : passes) AddPass(logits, sums);
+    for (const auto& logits : passes) AddPass(logits, sums, nullptr);
     Summarize(sums, static_cast<std::uint32_t>(passes.size()), mean, variance, &prediction);
   }
   std::vector<std::uint64_t> sum, square;
@@ -169,7 +169,7 @@ TEST_CASE("statistics: as many passes as an option allows do not overflow") {
   ClearSums(sums);
   const std::vector<float> logits = {0, 0};
   const int passes = Effort(65536, 4096);
-  for (int t = 0; t < passes; ++t) AddPass(logits, sums);
+  for (int t = 0; t < passes; ++t) AddPass(logits, sums, nullptr);
   std::vector<float> mean(2);
   std::vector<float> variance(2);
   Prediction prediction;

@@ -23,7 +23,6 @@ struct Options {
   std::string model_path;
   SamplingOptions sampling;
   std::uint32_t batch = 1;
-  std::uint32_t threads = 1;
   bool json = false;
 };
 
@@ -66,15 +65,11 @@ double Percentile(const std::vector<double>& sorted, double fraction) {
 }
 
 void Run(const Options& options) {
-  if (options.threads != 1) {
-    throw UsageError("--threads: is " + std::to_string(options.threads) +
-                     ", expected 1: mu8 bench runs on one thread in this version");
+  if (options.sampling.stop_error) {
+    throw UsageError("--stop-error: mu8 bench times a fixed number of passes");
   }
   const ModelFile file = OpenModel(options.model_path);
-  Runner runner(file, {.mc_samples = options.sampling.samples,
-                       .seed = options.sampling.seed,
-                       .batch = options.batch,
-                       .kernels = ParseKernels(options.sampling.kernels)});
+  Runner runner(file, options.sampling.ForSession(options.batch));
   const std::vector<double> seconds = Measure(file, &runner, options.batch);
   const double scale = 1e6 / options.batch;
   const double p50 = Percentile(seconds, 0.50) * scale;
@@ -88,15 +83,17 @@ void Run(const Options& options) {
                {"arena_bytes", runner.arena_bytes()},
                {"samples", options.sampling.samples},
                {"batch", options.batch},
-               {"threads", options.threads},
+               {"threads", options.sampling.threads},
                {"kernels", runner.kernels()},
                {"calls", seconds.size()}});
     return;
   }
   Table fields = Fields();
   fields.Add({"model", Printable(options.model_path)});
-  fields.Add({"kernels", std::string(runner.kernels()) + ", " + std::to_string(options.threads) +
-                             " thread, batch " + std::to_string(options.batch) + ", " +
+  fields.Add({"kernels", std::string(runner.kernels()) + ", " +
+                             std::to_string(options.sampling.threads) +
+                             (options.sampling.threads == 1 ? " thread" : " threads") + ", batch " +
+                             std::to_string(options.batch) + ", " +
                              std::to_string(options.sampling.samples) + " samples"});
   fields.Add({"per prediction", Fixed(p50, 1) + " us (p50), " + Fixed(p99, 1) + " us (p99), " +
                                     std::to_string(seconds.size()) + " calls"});
@@ -114,9 +111,6 @@ Command AddBench(CLI::App* parent) {
   options->sampling.AddTo(app);
   app->add_option("--batch", options->batch, "Images per call, 1 to 65536")
       ->check(WholeNumber(1, 65536))
-      ->capture_default_str();
-  app->add_option("--threads", options->threads, "Only 1 in this version")
-      ->check(WholeNumber(1, 1024))
       ->capture_default_str();
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);

@@ -64,11 +64,12 @@ void EngineTrace::RunPass(std::uint32_t pass) {
       .view = view_,
       .kernels = kernels_,
       .stream = {.seed = seed_, .pass = pass},
-      .images = images_,
+      .images = {nullptr, 0, images_},
       .activations = reinterpret_cast<std::uint8_t*>(activations_.data()),
       .panel = reinterpret_cast<std::int8_t*>(panel_.data()),
       .accumulators = reinterpret_cast<std::int32_t*>(accumulators_.data()),
       .logits = logits_.data(),
+      .logits_stride = view_.model.class_count,
   };
   RunOnce(&context);
   mu8::RunPass(&context);

@@ -26,6 +26,8 @@ struct EnsembleResult {
   std::size_t classes = 0;
   std::vector<float> probabilities;      // images x classes, means over the passes
   std::vector<Uncertainty> uncertainty;  // images
+  std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
+  std::size_t undecided = 0;             // of these images: without a decision after all samples
   std::string kernels;                   // what ran: "scalar", ..., or "fp32"
   std::uint32_t samples = 0;
   double seconds = 0;  // prediction alone, sampling included; not loading

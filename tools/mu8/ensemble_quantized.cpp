@@ -35,6 +35,9 @@ EnsembleResult RunQuantized(const ModelFile& file, const SessionOptions& options
       result.uncertainty.push_back({.entropy = static_cast<float>(Entropy(prediction.mean)),
                                     .aleatoric = prediction.expected_entropy,
                                     .mutual_information = prediction.mutual_information});
+      if (options.stop.rule == StopRule::kNone) continue;
+      result.used.push_back(prediction.samples_used);
+      if (prediction.ended == Ended::kAllSamples) ++result.undecided;
     }
     progress.Show("predicting",
                   static_cast<double>(first + count) / static_cast<double>(data.count));

@@ -83,8 +83,8 @@ void CheckUsage(const Options& options) {
     if (options.posterior_path.empty() && !options.mean_weights) {
       throw UsageError("--model: expected --posterior P.npz with it, or --mean-weights");
     }
-    if (options.sampling.kernels != "auto") {
-      throw UsageError("--kernels: belongs to a .mu8 file, not to the FP32 reference");
+    if (const char* name = options.sampling.EngineOnly()) {
+      throw UsageError(std::string(name) + ": belongs to a .mu8 file, not to the FP32 reference");
     }
   } else if (!options.posterior_path.empty() || options.mean_weights || options.engine_noise ||
              !options.mean.empty() || !options.std.empty()) {
@@ -189,10 +189,13 @@ void Evaluate(const Options& options, const Shape& shape,
                 .labels = std::move(data.labels),
                 .against = options.against_path,
                 .kl_against = {},
+                .label_agreement = {},
                 .ood = {},
                 .curves = options.curves};
   if (!other.empty()) {
-    report.kl_against = MeanKl({other, shape.classes}, report.result.view());
+    const Probabilities there{other, shape.classes};
+    report.kl_against = MeanKl(there, report.result.view());
+    report.label_agreement = LabelAgreement(there, report.result.view());
   }
   WriteOutputs(options, report.result);
   for (std::size_t i = 0; i < ood.size(); ++i) {
@@ -242,10 +245,8 @@ void RunModel(const Options& options) {
   for (std::uint32_t i = 0; i < model.class_count(); ++i) {
     shape.labels.emplace_back(model.label(i));
   }
-  const SessionOptions session{.mc_samples = options.sampling.samples,
-                               .seed = options.sampling.seed,
-                               .batch = options.batch.value_or(kQuantizedBatch),
-                               .kernels = ParseKernels(options.sampling.kernels)};
+  const SessionOptions session =
+      options.sampling.ForSession(options.batch.value_or(kQuantizedBatch));
   Evaluate(options, shape,
            [&](const convert::Dataset& data) { return RunQuantized(file, session, data); });
 }

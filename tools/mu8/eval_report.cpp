@@ -183,6 +183,23 @@ Json LabelledCurvesJson(const Report& report) {
           {"risk_coverage", {{"coverage", coverages}, {"risk", risks}}}};
 }
 
+// How many passes early endings took: mean, nearest-rank percentiles, and how many images stayed
+// undecided.
+Json SamplesUsedJson(const EnsembleResult& result) {
+  std::vector<std::uint32_t> sorted = result.used;
+  std::sort(sorted.begin(), sorted.end());
+  const double count = static_cast<double>(sorted.size());
+  double sum = 0;
+  for (const std::uint32_t used : sorted) sum += used;
+  const auto rank = [&](double share) {
+    return sorted[static_cast<std::size_t>(std::ceil(share * count)) - 1];
+  };
+  return {{"mean", sum / count},
+          {"p50", rank(0.5)},
+          {"p90", rank(0.9)},
+          {"undecided", static_cast<double>(result.undecided) / count}};
+}
+
 Json CurvesJson(const Report& report) {
   Json json = report.labels.empty() ? Json::object() : LabelledCurvesJson(report);
   Json ood = Json::array();
@@ -207,7 +224,11 @@ Json ReportJson(const Report& report) {
             {"kernels", result.kernels}};
   if (!report.labels.empty()) json.update(LabelledJson(report));
   json.update(MeansJson(result));
-  if (report.kl_against) json["kl_against"] = *report.kl_against;
+  if (!result.used.empty()) json["samples_used"] = SamplesUsedJson(result);
+  if (report.kl_against) {
+    json["kl_against"] = *report.kl_against;
+    json["label_agreement"] = *report.label_agreement;
+  }
   if (!report.ood.empty()) json["ood"] = OodJson(report);
   if (report.curves) json["curves"] = CurvesJson(report);
   json["seconds"] = result.seconds;

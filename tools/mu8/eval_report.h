@@ -22,7 +22,7 @@ struct Report {
   EnsembleResult result;
   std::vector<int> labels;  // one per image, or empty
   std::string against;
-  std::optional<double> kl_against;
+  std::optional<double> kl_against, label_agreement;
   std::vector<OodSet> ood;
   bool curves = false;
 };

@@ -47,7 +47,16 @@ void PrintUncertainty(const Report& report, const Json& json) {
   fields.Add({"mean entropy", Nats(json["mean_entropy"])});
   fields.Add({"mean aleatoric entropy", Nats(json["mean_aleatoric_entropy"])});
   fields.Add({"mean mutual information", Nats(json["mean_mutual_information"])});
+  if (json.contains("samples_used")) {
+    const Json& used = json["samples_used"];
+    fields.Add({"samples used", Fixed(used["mean"].get<double>(), 2) +
+                                    " on average, half at most " +
+                                    std::to_string(used["p50"].get<int>()) + ", 90 % at most " +
+                                    std::to_string(used["p90"].get<int>()) + "; " +
+                                    Percent(used["undecided"], 2) + " undecided"});
+  }
   if (report.kl_against) {
+    fields.Add({"same label as the other", Percent(*report.label_agreement, 2)});
     fields.Add({"KL(other || this)", Significant(*report.kl_against, 5) + " nats, other is " +
                                          Printable(report.against)});
   }

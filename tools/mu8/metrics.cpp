@@ -79,6 +79,19 @@ double MeanKl(const Probabilities& p, const Probabilities& q) {
   return sum / static_cast<double>(p.images());
 }
 
+double LabelAgreement(const Probabilities& p, const Probabilities& q) {
+  std::size_t same = 0;
+  for (std::size_t i = 0; i < p.images(); ++i) {
+    const auto label = [i](const Probabilities& of) {
+      const auto row = of.values.begin() + static_cast<std::ptrdiff_t>(i * of.classes);
+      const auto end = row + static_cast<std::ptrdiff_t>(of.classes);
+      return std::max_element(row, end) - row;
+    };
+    if (label(p) == label(q)) ++same;
+  }
+  return static_cast<double>(same) / static_cast<double>(p.images());
+}
+
 double Mean(std::span<const double> values) {
   double sum = 0;
   for (const double value : values) sum += value;

@@ -61,6 +61,9 @@ double MeanEntropy(const Probabilities& probabilities);
 // the result negative, by at most classes * kKlFloor.
 double MeanKl(const Probabilities& p, const Probabilities& q);
 
+// Share of the images whose most probable class is the same in both; the lowest index among equals.
+double LabelAgreement(const Probabilities& p, const Probabilities& q);
+
 double Mean(std::span<const double> values);
 
 }  // namespace mu8::tool

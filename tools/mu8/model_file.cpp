@@ -61,8 +61,14 @@ std::string ClassName(const Model& model, std::uint32_t class_index) {
 
 Runner::Runner(const ModelFile& file, const SessionOptions& options)
     : arena_(ArenaBytes(file.model, options)) {
+  SessionOptions threaded = options;
+  if (options.workers > 1) {
+    pool_.emplace(options.workers);
+    threaded.parallel_for = ThreadPool::For;
+    threaded.parallel_context = &*pool_;
+  }
   Diagnostic diagnostic;
-  if (Session::Create(file.model, options, arena_.span(), &session_, &diagnostic) != Status::kOk) {
+  if (Session::Create(file.model, threaded, arena_.span(), &session_, &diagnostic) != Status::kOk) {
     throw convert::Error(file.path + ": " + Explained(diagnostic));
   }
 }

@@ -3,10 +3,12 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <string>
 
 #include "mu8/mu8.h"
+#include "mu8/thread_pool.h"
 #include "tools/mu8/aligned_buffer.h"
 
 namespace mu8::tool {
@@ -29,7 +31,8 @@ std::string Explained(const Diagnostic& diagnostic);
 // The class's name, or its index as text when the file has none.
 std::string ClassName(const Model& model, std::uint32_t class_index);
 
-// A session with the arena it lives in. `file` must outlive it.
+// A session with the arena it lives in, and a pool where options.workers is above 1. `file` must
+// outlive it.
 class Runner {
  public:
   Runner(const ModelFile& file, const SessionOptions& options);
@@ -46,6 +49,7 @@ class Runner {
   std::size_t arena_bytes() const { return session_.arena_bytes(); }
 
  private:
+  std::optional<ThreadPool> pool_;
   AlignedBuffer arena_;
   Session session_;
 };

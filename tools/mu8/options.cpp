@@ -23,6 +23,53 @@ void SamplingOptions::AddTo(CLI::App* app) {
       ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512vnni"}))
       ->type_name("SET")
       ->capture_default_str();
+  app->add_flag("--antithetic", antithetic,
+                "Passes in pairs of opposite noise: the mean settles sooner; uncertainties compare "
+                "with those of other antithetic runs only");
+  app->add_option("--stop-error", stop_error,
+                  "End an image's passes once its label is decided, wrongly with at most this "
+                  "probability (engine/STOPPING.md)")
+      ->check(CLI::Range(1e-6, 0.5))
+      ->type_name("P");
+  app->add_option("--stop-class", stop_class,
+                  "Decide instead whether this class's probability is above --stop-threshold")
+      ->check(WholeNumber(0, 65535))
+      ->type_name("C");
+  app->add_option("--stop-threshold", stop_threshold, "See --stop-class; between 0 and 1")
+      ->check(CLI::Range(1e-6, 1 - 1e-6))
+      ->type_name("P");
+  app->add_option("--threads", threads, "Threads; all numbers give the same bytes")
+      ->check(WholeNumber(1, 1024))
+      ->capture_default_str();
+}
+
+SessionOptions SamplingOptions::ForSession(std::uint32_t batch) const {
+  if (stop_class.has_value() != stop_threshold.has_value()) {
+    throw UsageError("--stop-class and --stop-threshold: expected both or neither");
+  }
+  if (stop_class && !stop_error) throw UsageError("--stop-class: expected --stop-error with it");
+  Stop stop;
+  if (stop_error) {
+    stop = {.rule = stop_class ? StopRule::kThreshold : StopRule::kLabel,
+            .error = *stop_error,
+            .class_index = stop_class.value_or(0),
+            .threshold = stop_threshold.value_or(0.5F)};
+  }
+  return {.mc_samples = samples,
+          .seed = seed,
+          .batch = batch,
+          .kernels = ParseKernels(kernels),
+          .noise = antithetic ? Noise::kAntithetic : Noise::kIndependent,
+          .stop = stop,
+          .workers = threads};
+}
+
+const char* SamplingOptions::EngineOnly() const {
+  if (kernels != "auto") return "--kernels";
+  if (antithetic) return "--antithetic";
+  if (stop_error) return "--stop-error";
+  if (stop_class || stop_threshold) return "--stop-class";
+  return threads == 1 ? nullptr : "--threads";
 }
 
 void AddJsonFlag(CLI::App* app, bool* json) {

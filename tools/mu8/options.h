@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -10,13 +11,23 @@
 
 namespace mu8::tool {
 
-// --samples, --seed, --kernels, --json: the same words everywhere.
+// How a prediction is sampled: the same words everywhere.
 struct SamplingOptions {
   std::uint32_t samples = 50;
   std::uint64_t seed = 1;
   std::string kernels = "auto";
+  bool antithetic = false;
+  std::optional<float> stop_error;
+  std::optional<std::uint32_t> stop_class;
+  std::optional<float> stop_threshold;
+  std::uint32_t threads = 1;
 
   void AddTo(CLI::App* app);
+  // What the engine is asked for, without the threads. Throws UsageError for a stop rule that is
+  // not whole.
+  SessionOptions ForSession(std::uint32_t batch) const;
+  // The options that only the engine has, if any is set: a name for a message.
+  const char* EngineOnly() const;
 };
 void AddJsonFlag(CLI::App* app, bool* json);
 

@@ -121,9 +121,7 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, cons
 void Run(const Options& options) {
   const ModelFile file = OpenModel(options.model_path);
   const std::vector<ImageInput> inputs = LoadInputs(options, file.model);
-  Runner runner(file, {.mc_samples = options.sampling.samples,
-                       .seed = options.sampling.seed,
-                       .kernels = ParseKernels(options.sampling.kernels)});
+  Runner runner(file, options.sampling.ForSession(1));
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {

@@ -8,12 +8,10 @@
 #include <span>
 #include <string_view>
 
+#include "mu8/options.h"
 #include "mu8/status.h"
 
 namespace mu8 {
-
-// Which kernels run. All give the same bytes; kAuto takes the fastest that this processor has.
-enum class KernelSet : std::uint8_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512Vnni = 3 };
 
 // A view over a .mu8 file in memory, which must outlive it. Copyable.
 class Model {
@@ -45,16 +43,18 @@ class Model {
   std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
 };
 
-struct SessionOptions {
-  std::uint32_t mc_samples = 50;  // T, weight samples per prediction: 1 to 65,536
-  std::uint64_t seed = 1;         // names the ensemble of T networks
-  std::uint32_t batch = 1;        // most images that one Predict takes: 1 to 65,536
-  bool keep_logits = false;       // keep each pass's logits
-  KernelSet kernels = KernelSet::kAuto;
+// Why an image got no more passes.
+enum class Ended : std::uint8_t {
+  kAllSamples = 0,
+  kLabel = 1,  // StopRule::kLabel decided
+  kAbove = 2,  // StopRule::kThreshold decided: the probability is above the threshold
+  kBelow = 3,
+  kDeadline = 4,  // keep_going said no
 };
 
-// What the T passes say about one image. The spans lie in the session's arena and hold until its
-// next Predict. Entropies are in nats: predictive_entropy = H(mean_t p_t),
+// What the passes say about one image. The spans lie in the session's arena and hold until its
+// next Predict. T is samples_used; a session with mc_samples = samples_used and no stop rule gives
+// the same bytes again. Entropies are in nats: predictive_entropy = H(mean_t p_t),
 // expected_entropy = mean_t H(p_t) (aleatoric), mutual_information = their difference (epistemic;
 // Houlsby 2011, eq. 1). It grows with T for the same network: compare at equal T.
 struct Prediction {
@@ -65,6 +65,7 @@ struct Prediction {
   float expected_entropy = 0;
   float mutual_information = 0;
   std::uint32_t samples_used = 0;
+  Ended ended = Ended::kAllSamples;
   std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
   std::size_t logits_stride = 0;  // floats from one pass to the next; classes per row
 };
@@ -101,8 +102,6 @@ class Session {
 
  private:
   Status CheckCall(std::size_t elements, std::size_t images, Diagnostic* diagnostic) const;
-  void RunPasses(std::uint32_t images);
-
   Model model_;
   SessionOptions options_;
   std::byte* arena_ = nullptr;

@@ -3,6 +3,7 @@
 #ifndef MU8_MU8_C_H_
 #define MU8_MU8_C_H_
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -16,7 +17,7 @@ typedef struct mu8_model {
   uint64_t storage[8];
 } mu8_model;
 typedef struct mu8_session {
-  uint64_t storage[16];
+  uint64_t storage[24];
 } mu8_session;
 
 typedef struct mu8_diagnostic {
@@ -35,12 +36,36 @@ enum {
   MU8_KERNELS_AVX512VNNI = 3
 };
 
+enum { MU8_NOISE_INDEPENDENT = 0, MU8_NOISE_ANTITHETIC = 1 };
+enum { MU8_STOP_NONE = 0, MU8_STOP_LABEL = 1, MU8_STOP_THRESHOLD = 2 };
+enum {
+  MU8_ENDED_ALL_SAMPLES = 0,
+  MU8_ENDED_LABEL = 1,
+  MU8_ENDED_ABOVE = 2,
+  MU8_ENDED_BELOW = 3,
+  MU8_ENDED_DEADLINE = 4
+};
+
+/* mu8/options.h says what each means. Start from mu8_default_options(). */
 typedef struct mu8_options {
   uint32_t mc_samples; /* T, 1 to 65536 */
   uint32_t batch;      /* most images per call, 1 to 65536 */
   uint64_t seed;
   uint8_t keep_logits;
-  uint8_t kernels; /* MU8_KERNELS_* */
+  uint8_t kernels;      /* MU8_KERNELS_* */
+  uint8_t noise;        /* MU8_NOISE_* */
+  uint8_t stop_rule;    /* MU8_STOP_* */
+  float stop_error;     /* above 0, at most 0.5 */
+  uint32_t stop_class;  /* MU8_STOP_THRESHOLD */
+  float stop_threshold; /* MU8_STOP_THRESHOLD: between 0 and 1 */
+  uint32_t workers;     /* tasks at a time, 1 to 1024 */
+  /* Calls task(job, i) for every i < count and returns when all have returned; may be null. */
+  void (*parallel_for)(void* context, uint32_t count, void (*task)(void* job, uint32_t index),
+                       void* job);
+  void* parallel_context;
+  /* Asked before each round of passes but the first; false ends the call. May be null. */
+  bool (*keep_going)(void* context);
+  void* keep_going_context;
 } mu8_options;
 
 /* Arrays lie in the arena and hold until the session's next call. Entropies in nats. */
@@ -48,6 +73,7 @@ typedef struct mu8_prediction {
   uint32_t label;
   uint32_t class_count;
   uint32_t samples_used;
+  uint32_t ended; /* MU8_ENDED_* */
   float predictive_entropy;
   float expected_entropy;
   float mutual_information;
@@ -57,7 +83,8 @@ typedef struct mu8_prediction {
   size_t logits_stride;
 } mu8_prediction;
 
-/* T = 50, batch 1, seed 1, no logits, automatic kernels. */
+/* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
+ * end. */
 mu8_options mu8_default_options(void);
 
 /* All return 0 or a status number; `diagnostic` may be null. */

@@ -1,0 +1,67 @@
+// What a session is asked to do: how many weight samples, from which noise, when an image has had
+// enough of them, and who runs them.
+#pragma once
+
+#include <cstdint>
+
+namespace mu8 {
+
+// Which kernels run. All give the same bytes; kAuto takes the fastest that this processor has.
+enum class KernelSet : std::uint8_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512Vnni = 3 };
+
+// How the passes of a prediction draw their noise.
+enum class Noise : std::uint8_t {
+  kIndependent = 0,  // each its own: p_t are independent and identically distributed
+  // Passes 2k and 2k + 1 are a pair, w = mu + n and w = mu - n with the noise of pass 2k. The mean
+  // of p_t is unbiased as before and usually closer to its limit. The passes are not independent:
+  // the pair is the unit of every error estimate, and mutual information and variance have another
+  // distribution than without pairs. Never share a threshold on them between the two modes.
+  kAntithetic = 1,
+};
+
+// What has to be decided before an image's passes may end early.
+enum class StopRule : std::uint8_t {
+  kNone = 0,       // nothing: every image gets mc_samples passes
+  kLabel = 1,      // that the most probable class is the most probable one
+  kThreshold = 2,  // that the probability of a class is above, or below, a threshold
+};
+
+// A sequential rule that holds at any stopping time. Let q be the mean prediction of infinitely
+// many passes. An image ends early with a wrong decision (a label that is not the largest of q;
+// "above" though q[class_index] <= threshold, or "below" though it is >=) with probability at most
+// `error` over the seeds. engine/STOPPING.md has the theorem, its proof, and how many passes it
+// takes. Mutual information grows with the number of passes: compare it at equal samples_used only.
+struct Stop {
+  StopRule rule = StopRule::kNone;
+  float error = 0.05F;            // above 0, at most 0.5
+  std::uint32_t class_index = 0;  // kThreshold
+  float threshold = 0.5F;         // kThreshold: above 0, below 1
+};
+
+// Calls task(job, i) for every i below `count`, in any order, on any threads, and returns when all
+// have returned. One call runs at a time.
+using Task = void (*)(void* job, std::uint32_t index);
+using ParallelFor = void (*)(void* context, std::uint32_t count, Task task, void* job);
+
+// Asked before every round of passes but the first, on the calling thread; false ends the call with
+// the passes that are done. A round is one pass of each worker.
+using KeepGoing = bool (*)(void* context);
+
+struct SessionOptions {
+  std::uint32_t mc_samples = 50;  // T, weight samples per prediction: 1 to 65,536
+  std::uint64_t seed = 1;         // names the ensemble of T networks
+  std::uint32_t batch = 1;        // most images that one Predict takes: 1 to 65,536
+  bool keep_logits = false;       // keep each pass's logits
+  KernelSet kernels = KernelSet::kAuto;
+  Noise noise = Noise::kIndependent;
+  Stop stop = {};
+  // How many tasks may run at a time, 1 to 1,024. Each has its own activations or its own images;
+  // the predictions are the same bytes for any number. Without parallel_for they run in turn.
+  std::uint32_t workers = 1;
+  ParallelFor parallel_for = nullptr;
+  void* parallel_context = nullptr;
+  KeepGoing keep_going = nullptr;  // a deadline, for example
+  void* keep_going_context = nullptr;
+};
+
+}  // namespace mu8

@@ -1,0 +1,195 @@
+#include "engine/src/passes.h"
+
+#include <cstring>
+
+#include "engine/src/layers.h"
+
+namespace mu8 {
+namespace {
+
+// What the tasks of a call share. Passes [first_pass, last_pass) are this round's.
+struct Job {
+  const format::View& view;
+  const kernels::KernelTable& kernels;
+  const SessionOptions& options;
+  const Workspace& space;
+  ImageList images;  // those that take part in this round
+  std::uint32_t first_pass = 0, last_pass = 0;
+  // Under a stop rule passes must be added in order, so the workers leave their logits.
+  bool add_in_order = false;
+};
+
+kernels::StreamId StreamOf(const SessionOptions& options, std::uint32_t pass) {
+  if (options.noise == Noise::kIndependent) return {.seed = options.seed, .pass = pass};
+  const std::uint8_t flip = pass % 2 == 0 ? 0 : 0x80;
+  return {.seed = options.seed, .pass = pass - pass % 2, .flip = flip};
+}
+
+PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image_group) {
+  return {.view = job.view,
+          .kernels = job.kernels,
+          .stream = {.seed = job.options.seed},
+          .images = job.images,
+          .activations = job.space.Activations(group),
+          .panel = job.space.Panel(group, image_group),
+          .accumulators = job.space.Accumulators(group),
+          .logits = nullptr,
+          .logits_stride = 0};
+}
+
+// Part `index` of `count` about equal parts of a list.
+ImageList Part(const ImageList& list, std::uint32_t index, std::uint32_t count) {
+  const std::uint64_t all = list.count;
+  const auto begin = static_cast<std::uint32_t>(all * index / count);
+  const auto end = static_cast<std::uint32_t>(all * (index + 1) / count);
+  return {list.list, list.first + begin, end - begin};
+}
+
+// Logits overwrite the accumulators that they come from unless the caller keeps them.
+void PlaceLogits(const Job& job, std::uint32_t group, std::uint32_t pass, PassContext* context) {
+  const bool keep = job.options.keep_logits;
+  context->logits =
+      keep ? job.space.Logits(pass) : reinterpret_cast<float*>(job.space.Accumulators(group));
+  context->logits_stride = keep ? job.space.classes() : job.space.logit_slots();
+}
+
+std::span<const float> LogitsOf(const PassContext& context, std::uint32_t image,
+                                std::size_t classes) {
+  return {context.logits + image * context.logits_stride, classes};
+}
+
+// The layers that are the same in every pass, for a worker's part of the images, and copies of what
+// they computed for the other groups.
+void RunPrefix(void* opaque, std::uint32_t worker) {
+  const Job& job = *static_cast<const Job*>(opaque);
+  const Grid& grid = job.space.grid();
+  PassContext context = MakeContext(job, worker / grid.image_groups, worker % grid.image_groups);
+  context.activations = job.space.Activations(0);
+  context.images = Part(job.images, worker, grid.workers());
+  RunOnce(&context);
+  const std::size_t bytes = job.view.model.activation_bytes;
+  for (std::uint32_t group = 1; group < grid.pass_groups; ++group) {
+    for (std::uint32_t i = 0; i < context.images.count; ++i) {
+      const std::size_t at = context.images[i] * bytes;
+      std::memcpy(job.space.Activations(group) + at, job.space.Activations(0) + at, bytes);
+    }
+  }
+}
+
+// A worker's passes of the round over its part of the images.
+void RunShare(void* opaque, std::uint32_t worker) {
+  const Job& job = *static_cast<const Job*>(opaque);
+  const Grid& grid = job.space.grid();
+  const std::uint32_t group = worker / grid.image_groups;
+  PassContext context = MakeContext(job, group, worker % grid.image_groups);
+  context.images = Part(job.images, worker % grid.image_groups, grid.image_groups);
+  if (context.images.count == 0) return;
+  for (std::uint32_t pass = job.first_pass + group; pass < job.last_pass;
+       pass += grid.pass_groups) {
+    context.stream = StreamOf(job.options, pass);
+    PlaceLogits(job, group, pass, &context);
+    RunPass(&context);
+    if (job.add_in_order) continue;  // one pass a round
+    for (std::uint32_t i = 0; i < context.images.count; ++i) {
+      const std::uint32_t image = context.images[i];
+      AddPass(LogitsOf(context, image, job.space.classes()), job.space.SumsOf(group, image),
+              nullptr);
+    }
+  }
+}
+
+void ForWorkers(Job* job, Task task) {
+  const std::uint32_t workers = job->space.grid().workers();
+  if (job->options.parallel_for != nullptr && workers > 1) {
+    job->options.parallel_for(job->options.parallel_context, workers, task, job);
+    return;
+  }
+  for (std::uint32_t worker = 0; worker < workers; ++worker) task(job, worker);
+}
+
+// Adds the round's passes in their order; images that are decided leave the list.
+void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count) {
+  const Workspace& space = job.space;
+  for (std::uint32_t pass = job.first_pass; pass < job.last_pass; ++pass) {
+    PassContext context = MakeContext(job, pass - job.first_pass, 0);
+    PlaceLogits(job, pass - job.first_pass, pass, &context);
+    std::uint32_t kept = 0;
+    for (std::uint32_t i = 0; i < *active_count; ++i) {
+      const std::uint32_t image = active[i];
+      Progress& progress = space.ProgressOf(image);
+      const Sums sums = space.SumsOf(0, image);
+      AddPass(LogitsOf(context, image, space.classes()), sums, space.Probabilities());
+      progress.samples = pass + 1;
+      progress.ended = WatchPass(job.options.stop, job.options.noise, pass,
+                                 {space.Probabilities(), space.classes()}, sums, &progress.stop);
+      if (progress.ended == Ended::kAllSamples) active[kept++] = image;
+    }
+    *active_count = kept;
+  }
+}
+
+// Round by round, one pass of each group, until all images are decided or there is no more time.
+void RunRounds(Job* job) {
+  const Workspace& space = job->space;
+  const std::uint32_t images = job->images.count;
+  const std::uint32_t samples = job->options.mc_samples;
+  std::uint32_t* active = space.ActiveImages();
+  std::uint32_t active_count = images;
+  for (std::uint32_t i = 0; i < images; ++i) {
+    active[i] = i;
+    space.ProgressOf(i) = {.stop = {}, .samples = 0, .ended = Ended::kAllSamples};
+  }
+  std::uint32_t done = 0;
+  while (done < samples && active_count > 0) {
+    if (done > 0 && job->options.keep_going != nullptr &&
+        !job->options.keep_going(job->options.keep_going_context)) {
+      for (std::uint32_t i = 0; i < active_count; ++i) {
+        space.ProgressOf(active[i]).ended = Ended::kDeadline;
+      }
+      return;
+    }
+    const std::uint32_t left = samples - done;
+    const std::uint32_t groups = space.grid().pass_groups;
+    job->first_pass = done;
+    job->last_pass = done + (left < groups ? left : groups);
+    job->images = {active, 0, active_count};
+    ForWorkers(job, RunShare);
+    done = job->last_pass;
+    if (job->add_in_order) {
+      AddRound(*job, active, &active_count);
+    } else {
+      for (std::uint32_t i = 0; i < images; ++i) space.ProgressOf(i).samples = done;
+    }
+  }
+}
+
+}  // namespace
+
+void RunPasses(const format::View& view, const kernels::KernelTable& kernels,
+               const SessionOptions& options, const Workspace& space, std::uint32_t images) {
+  const std::uint32_t groups = space.grid().pass_groups;
+  for (std::uint32_t group = 0; group < groups; ++group) {
+    for (std::uint32_t i = 0; i < images; ++i) ClearSums(space.SumsOf(group, i));
+  }
+  Job job{.view = view,
+          .kernels = kernels,
+          .options = options,
+          .space = space,
+          .images = {nullptr, 0, images},
+          .first_pass = 0,
+          .last_pass = options.mc_samples,
+          .add_in_order = options.stop.rule != StopRule::kNone};
+  ForWorkers(&job, RunPrefix);
+  if (EndsEarly(options)) {
+    RunRounds(&job);
+  } else {
+    ForWorkers(&job, RunShare);
+  }
+  for (std::uint32_t group = 1; group < groups; ++group) {
+    for (std::uint32_t i = 0; i < images; ++i) {
+      MergeSums(space.SumsOf(group, i), space.SumsOf(0, i));
+    }
+  }
+}
+
+}  // namespace mu8

@@ -1,0 +1,18 @@
+// The passes of one call: dealt to workers, added up in exact integers, ended early where asked.
+#pragma once
+
+#include <cstdint>
+
+#include "engine/src/workspace.h"
+#include "formats/reader.h"
+#include "kernels/kernel_table.h"
+#include "mu8/options.h"
+
+namespace mu8 {
+
+// Images lie in the activations of pass group 0; afterwards its sums hold every pass, and images of
+// sessions that end early have their Progress.
+void RunPasses(const format::View& view, const kernels::KernelTable& kernels,
+               const SessionOptions& options, const Workspace& space, std::uint32_t images);
+
+}  // namespace mu8

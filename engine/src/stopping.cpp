@@ -1,0 +1,84 @@
+#include "engine/src/stopping.h"
+
+namespace mu8 {
+namespace {
+
+// Most of the wealth that one bet may lose: a game that has gone well once must be able to go on.
+constexpr float kMostAtRisk = 63.0F / 64.0F;
+
+// The share to bet on an advantage: about mean / mean square, which lets wealth grow fastest
+// (Kelly), of the advantages so far and one that is hoped for. A function of the past alone.
+float Bet(float sum, float square, float hoped, float most) {
+  const float bet = (hoped + sum) / (hoped * hoped + square);
+  return bet < 0.0F ? 0.0F : bet > most ? most : bet;
+}
+
+// How far the leader is ahead of the best other class: in [-1, 1].
+float Lead(std::span<const float> probabilities, std::uint32_t leader) {
+  float best = 0.0F;
+  for (std::uint32_t c = 0; c < probabilities.size(); ++c) {
+    if (c != leader && probabilities[c] > best) best = probabilities[c];
+  }
+  return probabilities[leader] - best;
+}
+
+std::uint32_t Largest(std::span<const float> probabilities) {
+  std::uint32_t label = 0;
+  for (std::uint32_t c = 1; c < probabilities.size(); ++c) {
+    if (probabilities[c] > probabilities[label]) label = c;
+  }
+  return label;
+}
+
+void Learn(float advantage, StopState* state) {
+  state->sum += advantage;
+  state->square += advantage * advantage;
+}
+
+Ended WatchLabel(const Stop& stop, bool first, float advantage, const Sums& sums,
+                 StopState* state) {
+  // The first pass (or pair) chose the leader, so nothing may be won with it.
+  if (!first) {
+    state->wealth[0] *= 1.0F + Bet(state->sum, state->square, 1.0F, kMostAtRisk) * advantage;
+  }
+  Learn(advantage, state);
+  const bool decided = state->wealth[0] * stop.error >= 1.0F;
+  return decided && MostProbable(sums.probability) == state->leader ? Ended::kLabel
+                                                                    : Ended::kAllSamples;
+}
+
+Ended WatchThreshold(const Stop& stop, float advantage, StopState* state) {
+  const float room_below = stop.threshold;  // advantages are in [-threshold, 1 - threshold]
+  const float room_above = 1.0F - stop.threshold;
+  const float above = Bet(state->sum, state->square, room_above, kMostAtRisk / room_below);
+  const float below = Bet(-state->sum, state->square, room_below, kMostAtRisk / room_above);
+  state->wealth[0] *= 1.0F + above * advantage;
+  state->wealth[1] *= 1.0F - below * advantage;
+  Learn(advantage, state);
+  if (state->wealth[0] * stop.error >= 1.0F) return Ended::kAbove;
+  if (state->wealth[1] * stop.error >= 1.0F) return Ended::kBelow;
+  return Ended::kAllSamples;
+}
+
+}  // namespace
+
+Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
+                std::span<const float> probabilities, const Sums& sums, StopState* state) {
+  const bool is_label = stop.rule == StopRule::kLabel;
+  if (is_label && pass == 0) state->leader = Largest(probabilities);
+  float advantage = is_label ? Lead(probabilities, state->leader)
+                             : probabilities[stop.class_index] - stop.threshold;
+  bool first = pass == 0;
+  if (noise == Noise::kAntithetic) {
+    if (pass % 2 == 0) {
+      state->first_of_pair = advantage;
+      return Ended::kAllSamples;
+    }
+    advantage = 0.5F * (state->first_of_pair + advantage);
+    first = pass == 1;
+  }
+  return is_label ? WatchLabel(stop, first, advantage, sums, state)
+                  : WatchThreshold(stop, advantage, state);
+}
+
+}  // namespace mu8

@@ -1,0 +1,69 @@
+#include "engine/src/workspace.h"
+
+namespace mu8 {
+namespace {
+
+using format::kAlignment;
+using format::RoundUp;
+
+std::uint32_t Least(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
+
+}  // namespace
+
+Grid MakeGrid(const SessionOptions& options) {
+  const std::uint32_t pass_groups = Least(options.workers, options.mc_samples);
+  return {pass_groups, Least(options.workers / pass_groups, options.batch)};
+}
+
+Workspace::Workspace(const format::View& view, const SessionOptions& options, std::byte* arena)
+    : arena_(arena),
+      grid_(MakeGrid(options)),
+      batch_(options.batch),
+      classes_(view.model.class_count),
+      panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)) {
+  const format::LayerRecord last = view.layer(view.layer_count() - 1);
+  const std::uint32_t slots = format::MakePanelLayout(last).padded_channels;
+  slots_ = slots;
+  layout_ = format::MakeArenaLayout(view.model, slots, options.batch,
+                                    options.keep_logits ? options.mc_samples : 0);
+  groups_ = layout_.bytes;
+  panels_ = groups_ + std::uint64_t{grid_.pass_groups - 1} * layout_.mean;
+  const std::uint64_t more_panels = std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1);
+  progress_ = panels_ + more_panels * panel_bytes_;
+  const bool ends_early = EndsEarly(options);
+  active_ = progress_ + (ends_early ? RoundUp(batch_ * sizeof(Progress), kAlignment) : 0);
+  probabilities_ = active_ + (ends_early ? RoundUp(batch_ * sizeof(std::uint32_t), kAlignment) : 0);
+  bytes_ = probabilities_ + (ends_early ? RoundUp(classes_ * sizeof(float), kAlignment) : 0);
+}
+
+std::uint8_t* Workspace::Activations(std::uint32_t group) const {
+  return At<std::uint8_t>(GroupBase(group) + layout_.activations);
+}
+std::int32_t* Workspace::Accumulators(std::uint32_t group) const {
+  return At<std::int32_t>(GroupBase(group) + layout_.accumulators);
+}
+Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
+  const std::uint64_t base = GroupBase(group);
+  return {{At<std::uint64_t>(base + layout_.sum) + image * classes_, classes_},
+          {At<std::uint64_t>(base + layout_.sum_squares) + image * classes_, classes_},
+          At<std::uint64_t>(base + layout_.entropy) + image};
+}
+std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) const {
+  if (image_group == 0) return At<std::int8_t>(GroupBase(group) + layout_.panel);
+  const std::uint64_t index = std::uint64_t{group} * (grid_.image_groups - 1) + image_group - 1;
+  return At<std::int8_t>(panels_ + index * panel_bytes_);
+}
+std::span<float> Workspace::Mean(std::size_t image) const {
+  return {At<float>(layout_.mean) + image * classes_, classes_};
+}
+std::span<float> Workspace::Variance(std::size_t image) const {
+  return {At<float>(layout_.variance) + image * classes_, classes_};
+}
+float* Workspace::Logits(std::size_t pass) const {
+  return At<float>(layout_.logits) + pass * batch_ * classes_;
+}
+Progress& Workspace::ProgressOf(std::size_t image) const { return At<Progress>(progress_)[image]; }
+std::uint32_t* Workspace::ActiveImages() const { return At<std::uint32_t>(active_); }
+float* Workspace::Probabilities() const { return At<float>(probabilities_); }
+
+}  // namespace mu8

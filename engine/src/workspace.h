@@ -1,0 +1,81 @@
+// A session's arena cut into parts. One worker without a stop rule has format::ArenaLayout, whose
+// bytes the file states; what more workers and early endings need lies behind it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/src/statistics.h"
+#include "engine/src/stopping.h"
+#include "formats/reader.h"
+#include "mu8/options.h"
+
+namespace mu8 {
+
+// Workers form a grid: `pass_groups` that share the passes, each with activations of its own, times
+// `image_groups` that share the images of a group.
+struct Grid {
+  std::uint32_t pass_groups, image_groups;
+  std::uint32_t workers() const { return pass_groups * image_groups; }
+};
+
+// Passes first: they cost no weight twice. Images where there are more workers than passes.
+Grid MakeGrid(const SessionOptions& options);
+
+// Whether images can have different numbers of passes.
+inline bool EndsEarly(const SessionOptions& options) {
+  return options.stop.rule != StopRule::kNone || options.keep_going != nullptr;
+}
+
+// How far one image has come.
+struct Progress {
+  StopState stop;
+  std::uint32_t samples;
+  Ended ended;
+};
+
+class Workspace {
+ public:
+  Workspace(const format::View& view, const SessionOptions& options, std::byte* arena);
+
+  std::uint64_t bytes() const { return bytes_; }
+  const Grid& grid() const { return grid_; }
+  std::size_t classes() const { return classes_; }
+  std::size_t logit_slots() const { return slots_; }
+
+  // Of a pass group: u8 [batch][activation_bytes], s32 [batch][slots], sums of an image.
+  std::uint8_t* Activations(std::uint32_t group) const;
+  std::int32_t* Accumulators(std::uint32_t group) const;
+  Sums SumsOf(std::uint32_t group, std::size_t image) const;
+  std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
+
+  std::span<float> Mean(std::size_t image) const;      // [classes]
+  std::span<float> Variance(std::size_t image) const;  // [classes]
+  float* Logits(std::size_t pass) const;               // [batch][classes], when kept
+
+  // Only of sessions that end early.
+  Progress& ProgressOf(std::size_t image) const;
+  std::uint32_t* ActiveImages() const;  // [batch]
+  float* Probabilities() const;         // [classes], of one pass and image
+
+ private:
+  template <typename T>
+  T* At(std::uint64_t offset) const {
+    return reinterpret_cast<T*>(arena_ + offset);
+  }
+  std::uint64_t GroupBase(std::uint32_t group) const {
+    return group == 0 ? 0 : groups_ + (group - 1) * layout_.mean;
+  }
+
+  std::byte* arena_;
+  format::ArenaLayout layout_;
+  Grid grid_;
+  std::size_t batch_, classes_, slots_;
+  std::uint64_t panel_bytes_;
+  // A further group is a copy of the layout up to the sums, its own panel included.
+  std::uint64_t groups_;
+  std::uint64_t panels_;  // of image groups past the first
+  std::uint64_t progress_, active_, probabilities_, bytes_;
+};
+
+}  // namespace mu8
