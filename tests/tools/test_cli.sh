@@ -274,6 +274,40 @@ for samples in 0 -1 65537 many 1.5; do
   fails 2 "--samples" predict model.mu8 "$DIGITS#0" --samples "$samples"
 done
 fails 2 "--seed" predict model.mu8 "$DIGITS#0" --seed 18446744073709551616
+
+# Fewer passes: a decided label, a decided threshold, no time.
+run 0 predict model.mu8 "$DIGITS#0" --stop-error 0.05 --json
+json 'd["predictions"][0]["ended"] == "label" and 2 < d["predictions"][0]["samples_used"] < 50'
+run 0 predict model.mu8 "$DIGITS#0" --stop-error 0.05 --stop-class 3 --stop-threshold 0.5 --json
+json 'd["predictions"][0]["ended"] == "below" and d["predictions"][0]["samples_used"] < 50'
+run 0 predict model.mu8 "$DIGITS#0" --stop-error 0.05
+says "the label was decided"
+run 0 predict model.mu8 "$DIGITS#0" --deadline-ms 0 --json
+json 'd["predictions"][0]["ended"] == "deadline" and d["predictions"][0]["samples_used"] == 1'
+run 0 predict model.mu8 "$DIGITS#0" --deadline-ms 0
+says "1 samples, then time was up"
+run 0 predict model.mu8 "$DIGITS#0" --json
+json 'd["predictions"][0]["ended"] == "all_samples"'
+cp out one_thread.json
+run 0 predict model.mu8 "$DIGITS#0" --threads 3 --json
+json 'd["predictions"] == json.load(open("one_thread.json"))["predictions"]'
+run 0 predict model.mu8 "$DIGITS#0" --antithetic --json
+json 'd["predictions"] != json.load(open("one_thread.json"))["predictions"]'
+fails 2 "both or neither" predict model.mu8 "$DIGITS#0" --stop-error 0.05 --stop-class 3
+fails 2 "expected --stop-error" predict model.mu8 "$DIGITS#0" --stop-class 3 --stop-threshold 0.5
+fails 2 "--stop-error" predict model.mu8 "$DIGITS#0" --stop-error 0.7
+fails 2 "--threads" predict model.mu8 "$DIGITS#0" --threads 0
+fails 1 "error 62" predict model.mu8 "$DIGITS#0" --stop-error 0.1 --stop-class 10 \
+  --stop-threshold 0.5
+run 0 eval model.mu8 --data "$DIGITS" --predictions all.f32 --json
+run 0 eval model.mu8 --data "$DIGITS" --stop-error 0.05 --against all.f32 --json
+json 'd["samples_used"]["mean"] < 15 and 0 <= d["samples_used"]["undecided"] < 0.2'
+json 'd["label_agreement"] > 0.97'
+run 0 eval model.mu8 --data "$DIGITS" --stop-error 0.05 --against all.f32
+says "samples used"
+says "same label as the other"
+fails 2 "belongs to a .mu8 file" eval --model "$DATA/lenet5_mnist.onnx" --mean-weights \
+  --data "$DIGITS" --antithetic
 fails 2 "--kernels" predict model.mu8 "$DIGITS#0" --kernels sse2
 
 # ---- eval of a .mu8 file ----
@@ -462,7 +496,9 @@ json 'near(d["us_per_pass_p50"], d["us_per_prediction_p50"] / 50)'
 json 'd["arena_bytes"] == json.load(open("inspect.json"))["arena_bytes"] and d["kernels"]'
 run 0 bench model.mu8 --samples 2 --batch 4 --kernels scalar
 says "per pass"
-fails 2 "runs on one thread in this version" bench model.mu8 --threads 2
+run 0 bench model.mu8 --samples 2 --threads 2
+says "2 threads"
+fails 2 "a fixed number of passes" bench model.mu8 --stop-error 0.05
 fails 2 "MODEL" bench
 
 echo "$passed passed, $failed failed"

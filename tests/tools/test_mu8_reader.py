@@ -175,8 +175,8 @@ class FileTest(unittest.TestCase):
 class EngineTest(unittest.TestCase):
     """LeNet-5 on MNIST digits, against the mu8 command."""
 
-    def predict_both(self, directory, sigma_bits):
-        """(the engine's, this reader's) mean of two images, as bytes."""
+    def predict_both(self, directory, sigma_bits, antithetic=False):
+        """(the engine's, this reader's) mean of two images over 3 passes, as bytes."""
         mnist = DATA / "mnist"
         digits = mnist / "digits-images-idx3-ubyte.gz"
         model, predictions = directory / "model.mu8", directory / "predictions.f32"
@@ -187,14 +187,21 @@ class EngineTest(unittest.TestCase):
              "--calibration-limit", "64", "--sigma-bits", str(sigma_bits),
              "--mean", ".1307", "--std", ".3081", "-o", model],
             check=True, capture_output=True)
-        subprocess.run([MU8, "eval", model, "--data", digits, "--limit", "2", "--samples", "2",
-                        "--seed", "7", "--predictions", predictions],
+        subprocess.run([MU8, "eval", model, "--data", digits, "--limit", "2", "--samples", "3",
+                        "--seed", "7", "--predictions", predictions,
+                        *(["--antithetic"] if antithetic else [])],
                        check=True, capture_output=True)
         with gzip.open(digits) as file:
             images = mu8_reader.read_idx(file.read())[:2]
         read = mu8_reader.read_model(model.read_bytes())
-        means = [mu8_reader.predict(read, image, 2, 7).mean for image in images]
+        means = [mu8_reader.predict(read, image, 3, 7, antithetic).mean for image in images]
         return predictions.read_bytes(), np.stack(means).astype("<f4").tobytes()
+
+    def test_antithetic_predictions_equal_the_engine(self):
+        with tempfile.TemporaryDirectory() as directory:
+            engine, reader = self.predict_both(pathlib.Path(directory), 4, antithetic=True)
+            self.assertEqual(engine, reader)
+            self.assertNotEqual(engine, self.predict_both(pathlib.Path(directory), 4)[0])
 
     def test_predictions_equal_the_engine(self):
         self.assertTrue(MU8.exists(), f"{MU8} is missing")

@@ -1,9 +1,11 @@
 // mu8 predict: what the model says about each image, how sure it is, and why.
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <cstdio>
 #include <memory>
 #include <numeric>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,8 +26,55 @@ struct Options {
   std::vector<std::string> images;
   SamplingOptions sampling;
   std::uint32_t top = 3;
+  std::optional<std::uint32_t> deadline_ms;
   bool json = false;
 };
+
+// Time for each image's passes, for SessionOptions::keep_going.
+struct Deadline {
+  using Clock = std::chrono::steady_clock;
+  Clock::time_point end;
+
+  void Start(std::uint32_t milliseconds) {
+    end = Clock::now() + std::chrono::milliseconds(milliseconds);
+  }
+  static bool IsAhead(void* deadline) {
+    return Clock::now() < static_cast<Deadline*>(deadline)->end;
+  }
+};
+
+const char* EndedName(Ended ended) {
+  switch (ended) {
+    case Ended::kAllSamples:
+      return "all_samples";
+    case Ended::kLabel:
+      return "label";
+    case Ended::kAbove:
+      return "above";
+    case Ended::kBelow:
+      return "below";
+    case Ended::kDeadline:
+      return "deadline";
+  }
+  return "unknown";
+}
+
+// Why there were no more passes; empty where all were run and nothing was to be decided.
+std::string EndedSentence(const Prediction& prediction, const Stop& stop) {
+  switch (prediction.ended) {
+    case Ended::kAllSamples:
+      return stop.rule == StopRule::kNone ? "" : ", undecided";
+    case Ended::kLabel:
+      return ", then the label was decided";
+    case Ended::kAbove:
+      return ", then above the threshold was decided";
+    case Ended::kBelow:
+      return ", then below the threshold was decided";
+    case Ended::kDeadline:
+      return ", then time was up";
+  }
+  return "";
+}
 
 constexpr const char* kFooter = R"(
 An IMAGE is a PNG or JPEG file, FILE#7 for entry 7 (from 0) of an IDX or CIFAR-10 file, or a .npy
@@ -81,6 +130,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
             {"expected_entropy", ShortestDouble(prediction.expected_entropy)},
             {"mutual_information", ShortestDouble(prediction.mutual_information)},
             {"samples_used", prediction.samples_used},
+            {"ended", EndedName(prediction.ended)},
             {"verdict", VerdictName(verdict)},
             {"why", VerdictSentence(verdict)}};
   json["top"] = Json::array();
@@ -100,7 +150,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
 }
 
 void PrintPrediction(const std::string& path, const Prediction& prediction, const Model& model,
-                     std::size_t top) {
+                     std::size_t top, const Stop& stop) {
   std::printf("%s: %s (%s)\n", Printable(path).c_str(),
               Printable(ClassName(model, prediction.label)).c_str(),
               Percent(static_cast<double>(prediction.mean[prediction.label]), 2).c_str());
@@ -116,17 +166,25 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, cons
               std::log(static_cast<double>(prediction.mean.size())),
               static_cast<double>(prediction.expected_entropy),
               static_cast<double>(prediction.mutual_information));
+  std::printf("  %u samples%s\n", prediction.samples_used, EndedSentence(prediction, stop).c_str());
 }
 
 void Run(const Options& options) {
   const ModelFile file = OpenModel(options.model_path);
   const std::vector<ImageInput> inputs = LoadInputs(options, file.model);
-  Runner runner(file, options.sampling.ForSession(1));
+  SessionOptions session = options.sampling.ForSession(1);
+  Deadline deadline;
+  if (options.deadline_ms) {
+    session.keep_going = Deadline::IsAhead;
+    session.keep_going_context = &deadline;
+  }
+  Runner runner(file, session);
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {
     Prediction prediction;
     const std::span<Prediction> one(&prediction, 1);
+    if (options.deadline_ms) deadline.Start(*options.deadline_ms);
     if (input.values.empty()) {
       runner.Predict(input.path, std::span<const std::uint8_t>(input.pixels), one);
     } else {
@@ -136,7 +194,7 @@ void Run(const Options& options) {
       predictions.push_back(PredictionJson(input.path, prediction, file.model, options.top));
     } else {
       if (!first) std::putchar('\n');
-      PrintPrediction(input.path, prediction, file.model, options.top);
+      PrintPrediction(input.path, prediction, file.model, options.top, session.stop);
     }
     first = false;
   }
@@ -159,6 +217,10 @@ Command AddPredict(CLI::App* parent) {
   app->add_option("--top", options->top, "How many classes to list")
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
+  app->add_option("--deadline-ms", options->deadline_ms,
+                  "After so many milliseconds answer with the passes that are done, at least one")
+      ->check(WholeNumber(0, 1000000000))
+      ->type_name("N");
   AddJsonFlag(app, &options->json);
   app->footer(kFooter + ThresholdText());
   return {app, [options] { Run(*options); }};
