@@ -102,26 +102,6 @@ TensorRecord MakeTensor(const Lowering& lowering, int value) {
   return tensor;
 }
 
-void MakeTensors(Lowering* lowering) {
-  auto& tensors = lowering->out.content.tensors;
-  tensors.push_back(MakeTensor(*lowering, lowering->network.input));
-  tensors[0].first_layer = format::kNoTensor;
-  lowering->tensor_of.assign(lowering->network.values.size(), format::kNoTensor);
-  lowering->tensor_of[static_cast<std::size_t>(lowering->network.input)] = 0;
-  for (std::size_t i = 0; i < lowering->steps.size(); ++i) {
-    const Step& step = lowering->steps[i];
-    const auto layer = static_cast<std::uint16_t>(i);
-    tensors[lowering->TensorOf(step.input)].last_layer = layer;
-    if (step.input2 >= 0) tensors[lowering->TensorOf(step.input2)].last_layer = layer;
-    if (i + 1 == lowering->steps.size()) break;
-    lowering->tensor_of[static_cast<std::size_t>(step.output)] =
-        static_cast<std::uint16_t>(tensors.size());
-    tensors.push_back(MakeTensor(*lowering, step.output));
-    tensors.back().first_layer = layer;
-  }
-  PlaceTensors(FirstPassLayer(lowering->network, lowering->steps), &tensors);
-}
-
 OpCode CodeOf(const Step& step, const Node& node) {
   switch (node.op) {
     case Op::kConv2d:
@@ -147,6 +127,40 @@ OpCode CodeOf(const Step& step, const Node& node) {
       break;
   }
   throw Error("node '" + node.name + "' (Affine): not folded, the network was not prepared");
+}
+
+void MakeTensors(Lowering* lowering) {
+  auto& tensors = lowering->out.content.tensors;
+  tensors.push_back(MakeTensor(*lowering, lowering->network.input));
+  tensors[0].first_layer = format::kNoTensor;
+  lowering->tensor_of.assign(lowering->network.values.size(), format::kNoTensor);
+  lowering->tensor_of[static_cast<std::size_t>(lowering->network.input)] = 0;
+  std::vector<ResidualUse> residuals;
+  for (std::size_t i = 0; i < lowering->steps.size(); ++i) {
+    const Step& step = lowering->steps[i];
+    const auto layer = static_cast<std::uint16_t>(i);
+    const std::uint16_t input = lowering->TensorOf(step.input);
+    tensors[input].last_layer = layer;
+    if (step.input2 >= 0) {
+      const std::uint16_t input2 = lowering->TensorOf(step.input2);
+      tensors[input2].last_layer = layer;
+      if (CodeOf(step, NodeOf(lowering->network, step)) == OpCode::kConv2d)
+        residuals.push_back({i, input, input2});
+    }
+    if (i + 1 == lowering->steps.size()) break;
+    lowering->tensor_of[static_cast<std::size_t>(step.output)] =
+        static_cast<std::uint16_t>(tensors.size());
+    tensors.push_back(MakeTensor(*lowering, step.output));
+    tensors.back().first_layer = layer;
+  }
+  std::vector<bool> is_vector(tensors.size());
+  for (const Step& step : lowering->steps) {
+    if (CodeOf(step, NodeOf(lowering->network, step)) != OpCode::kDense) continue;
+    is_vector[lowering->TensorOf(step.input)] = true;
+  }
+  const std::size_t first_pass_layer = FirstPassLayer(lowering->network, lowering->steps);
+  AlignResiduals(first_pass_layer, residuals, is_vector, &tensors);
+  PlaceTensors(first_pass_layer, residuals, &tensors);
 }
 
 void SetWindow(const Node& node, const Step& step, const Value& in, LayerRecord* layer) {

@@ -287,11 +287,37 @@ struct LiveTensors {
   void Remove(std::uint32_t position) { index[position] = index[--count]; }
 };
 
+// Whether a value is alive after layer `layer`. What is computed once an image and read by the
+// passes stays: every pass reads it again.
+bool OutlivesLayer(const View& view, std::uint16_t index, std::uint32_t layer,
+                   std::uint32_t first_pass_layer) {
+  const TensorRecord tensor = view.tensor(index);
+  const bool once = index == 0 || tensor.first_layer < first_pass_layer;
+  return (once && tensor.last_layer >= first_pass_layer) || tensor.last_layer > layer;
+}
+
+// Whether layer `index` may write its output over its residual: each value of it is read before the
+// one in its place is written, and nothing reads it afterwards.
+bool MayReplaceResidual(const LayerRecord& layer, std::uint32_t index, const LiveTensors& live,
+                        const View& view) {
+  if (static_cast<OpCode>(layer.op) != OpCode::kConv2d || layer.input2 == kNoTensor ||
+      layer.input2 == layer.input ||
+      OutlivesLayer(view, layer.input2, index, live.first_pass_layer)) {
+    return false;
+  }
+  const TensorRecord residual = view.tensor(layer.input2);
+  const TensorRecord output = view.tensor(layer.output);
+  return residual.offset == output.offset && SameGeometry(residual, output);
+}
+
 // Adds the value that a layer writes; it may not touch the memory of any value alive.
-bool AddLive(std::uint16_t added, LiveTensors* live, Checker* check) {
+bool AddLive(const LayerRecord& layer, std::uint32_t index, LiveTensors* live, Checker* check) {
+  const std::uint16_t added = layer.output;
   const TensorRecord tensor = check->view.tensor(added);
+  const bool replaces = MayReplaceResidual(layer, index, *live, check->view);
   check->tensor = added;
   for (std::uint32_t i = 0; i < live->count; ++i) {
+    if (replaces && live->index[i] == layer.input2) continue;
     const TensorRecord other = check->view.tensor(live->index[i]);
     if (tensor.offset < std::uint64_t{other.offset} + other.bytes &&
         other.offset < std::uint64_t{tensor.offset} + tensor.bytes) {
@@ -308,14 +334,12 @@ bool AddLive(std::uint16_t added, LiveTensors* live, Checker* check) {
   return true;
 }
 
-// Forgets the values that layer `layer` read for the last time. What is computed once an image and
-// read by the passes stays: every pass reads it again.
+// Forgets the values that layer `layer` read for the last time.
 void RetireLive(const View& view, std::uint32_t layer, LiveTensors* live) {
   for (std::uint32_t i = live->count; i > 0; --i) {
-    const TensorRecord tensor = view.tensor(live->index[i - 1]);
-    const bool once = live->index[i - 1] == 0 || tensor.first_layer < live->first_pass_layer;
-    const bool kept = once && tensor.last_layer >= live->first_pass_layer;
-    if (!kept && tensor.last_layer <= layer) live->Remove(i - 1);
+    if (!OutlivesLayer(view, live->index[i - 1], layer, live->first_pass_layer)) {
+      live->Remove(i - 1);
+    }
   }
 }
 
@@ -379,7 +403,7 @@ bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
     }
   }
   if (!CheckFields(layer, at, check) || !CheckShapes(layer, operands, at, check)) return false;
-  if (!last && !AddLive(output, live, check)) return false;
+  if (!last && !AddLive(layer, index, live, check)) return false;
   RetireLive(view, index, live);
   return true;
 }

@@ -139,6 +139,13 @@ constexpr std::uint64_t TensorBytes(const TensorRecord& tensor) {
   return RoundUp(rows * tensor.row_stride + kTensorTailBytes, kAlignment);
 }
 
+// Whether pixels and padding of two tensors lie alike, so that one may take the other's place.
+constexpr bool SameGeometry(const TensorRecord& a, const TensorRecord& b) {
+  return a.height == b.height && a.width == b.width && a.channels == b.channels &&
+         a.row_stride == b.row_stride && a.pad_top == b.pad_top && a.pad_bottom == b.pad_bottom &&
+         a.pad_left == b.pad_left && a.pad_right == b.pad_right;
+}
+
 // How a convolution's or dense layer's weights are cut into panels (FORMAT.md section 6).
 // A panel holds `width` output channels: for each group of 4 consecutive inputs, for each channel,
 // the 4 weights. All panels of a group have width 16 except perhaps the last: 4, 8 or 16.

@@ -78,6 +78,15 @@ def last_alive(model, tensor):
     return t.last_layer
 
 
+def may_replace(model, i, tensor, last):
+    """Section 4, Placement: whether layer i may write over `tensor`, alive up to layer `last`."""
+    layer, old, new = model.layers[i], model.tensors[tensor], model.tensors[i + 1]
+    return (layer.op == CONV2D and tensor == layer.input2 != layer.input and last == i
+            and all(getattr(old, f) == getattr(new, f) for f in (
+                "offset", "height", "width", "channels", "row_stride",
+                "pad_top", "pad_bottom", "pad_left", "pad_right")))
+
+
 def check_layers(model):
     """Section 5, every layer record."""
     alive = {0: last_alive(model, 0)}  # tensors alive in the layer, and how long
@@ -91,7 +100,10 @@ def check_layers(model):
         check_operator(model, i)
         if i + 1 < len(model.layers):
             new = model.tensors[i + 1]
-            for other in (model.tensors[t] for t in alive):
+            for t in alive:
+                if may_replace(model, i, t, alive[t]):
+                    continue
+                other = model.tensors[t]
                 apart = (new.offset + new.bytes <= other.offset
                          or other.offset + other.bytes <= new.offset)
                 require(apart, 25, f"tensor {i + 1} overlaps another", new.at + 24)

@@ -92,7 +92,7 @@ TEST_CASE("memory plan: random lifetimes never overlap and stay near the lower b
     }
     const auto first_pass_layer =
         random.OneIn(2) ? 0 : static_cast<std::size_t>(random.Between(0, layers - 1));
-    PlaceTensors(first_pass_layer, &tensors);
+    PlaceTensors(first_pass_layer, {}, &tensors);
     CAPTURE(round);
     CAPTURE(first_pass_layer);
     KeepForPasses(first_pass_layer, layers, &tensors);
@@ -122,7 +122,7 @@ TEST_CASE("memory plan: a chain of layers needs its busiest pair and the input, 
       tensors.push_back(
           Tensor(blocks, static_cast<std::uint16_t>(i), static_cast<std::uint16_t>(i + 1)));
     }
-    PlaceTensors(0, &tensors);
+    PlaceTensors(0, {}, &tensors);
     KeepForPasses(0, layers, &tensors);
     CAPTURE(round);
     CheckApart(tensors, layers);
@@ -133,7 +133,7 @@ TEST_CASE("memory plan: a chain of layers needs its busiest pair and the input, 
 TEST_CASE("memory plan: a layer's input and output never share memory") {
   std::vector<TensorRecord> tensors = {Tensor(1, format::kNoTensor, 0), Tensor(4, 0, 1),
                                        Tensor(4, 1, 2), Tensor(4, 2, 3)};
-  PlaceTensors(0, &tensors);
+  PlaceTensors(0, {}, &tensors);
   KeepForPasses(0, 4, &tensors);
   CheckApart(tensors, 4);
   CHECK(tensors[1].offset == tensors[3].offset);  // the first is dead when the third is written
@@ -144,7 +144,7 @@ TEST_CASE("memory plan: a layer's input and output never share memory") {
 TEST_CASE("memory plan: the input keeps its place through the whole pass") {
   std::vector<TensorRecord> tensors = {Tensor(10, format::kNoTensor, 0), Tensor(1, 0, 1),
                                        Tensor(10, 1, 2), Tensor(10, 2, 3)};
-  PlaceTensors(0, &tensors);
+  PlaceTensors(0, {}, &tensors);
   KeepForPasses(0, 4, &tensors);
   CheckApart(tensors, 4);
   CHECK(End(tensors) == 30 * 64);
@@ -153,15 +153,93 @@ TEST_CASE("memory plan: the input keeps its place through the whole pass") {
 TEST_CASE("memory plan: what only deterministic layers read gives its memory to the passes") {
   std::vector<TensorRecord> tensors = {Tensor(10, format::kNoTensor, 0), Tensor(1, 0, 1),
                                        Tensor(10, 1, 2), Tensor(10, 2, 3)};
-  PlaceTensors(2, &tensors);  // tensor 2 is what the passes read
+  PlaceTensors(2, {}, &tensors);  // tensor 2 is what the passes read
   CHECK(tensors[2].offset == tensors[0].offset);
   CHECK(End(tensors) == 20 * 64);
+}
+
+// input 0 -> 1 -> 2; layer 2 reads 2 and adds 1 -> 3; layer 3 reads 3 -> 4; layer 4 reads 4 and
+// adds 3 -> 5.
+std::vector<TensorRecord> ResidualChain() {
+  return {Tensor(1, format::kNoTensor, 0),
+          Tensor(10, 0, 2),
+          Tensor(10, 1, 2),
+          Tensor(10, 2, 4),
+          Tensor(10, 3, 4),
+          Tensor(10, 4, 5)};
+}
+
+TEST_CASE("memory plan: outputs take the places of their residuals, one after the other") {
+  std::vector<TensorRecord> tensors = ResidualChain();
+  PlaceTensors(0, {{2, 2, 1}, {4, 4, 3}}, &tensors);
+  CHECK(tensors[3].offset == tensors[1].offset);
+  CHECK(tensors[5].offset == tensors[1].offset);
+  CHECK(tensors[2].offset != tensors[1].offset);
+  CHECK(End(tensors) == 21 * 64);
+  tensors = ResidualChain();
+  PlaceTensors(0, {}, &tensors);
+  CHECK(End(tensors) == 31 * 64);
+}
+
+TEST_CASE("memory plan: a residual that is still needed keeps its place") {
+  std::vector<TensorRecord> tensors = ResidualChain();
+  tensors[1].last_layer = 3;
+  PlaceTensors(0, {{2, 2, 1}}, &tensors);
+  CHECK(tensors[3].offset != tensors[1].offset);
+  // Of another geometry, or the input as well.
+  tensors = ResidualChain();
+  tensors[3].pad_top = 1;
+  PlaceTensors(0, {{2, 2, 1}}, &tensors);
+  CHECK(tensors[3].offset != tensors[1].offset);
+  tensors = ResidualChain();
+  PlaceTensors(0, {{2, 1, 1}}, &tensors);
+  CHECK(tensors[3].offset != tensors[1].offset);
+  // Computed once and added by every pass.
+  tensors = ResidualChain();
+  PlaceTensors(2, {{2, 2, 1}}, &tensors);
+  CHECK(tensors[3].offset != tensors[1].offset);
+}
+
+TensorRecord Image(std::uint16_t pad, std::uint16_t first, std::uint16_t last) {
+  TensorRecord tensor = Tensor(0, first, last);
+  tensor.height = tensor.width = tensor.channels = 4;
+  tensor.pad_top = tensor.pad_left = pad;
+  tensor.row_stride = (pad + 4U) * 4U;
+  tensor.bytes = static_cast<std::uint32_t>(format::TensorBytes(tensor));
+  return tensor;
+}
+
+TEST_CASE("memory plan: an output and its residual take the larger padding of both") {
+  const std::vector<TensorRecord> before = {Image(0, format::kNoTensor, 0),
+                                            Image(2, 0, 2),
+                                            Image(0, 1, 2),
+                                            Image(0, 2, 4),
+                                            Image(0, 3, 4),
+                                            Image(3, 4, 5)};
+  const std::vector<ResidualUse> uses = {{2, 2, 1}, {4, 4, 3}};
+  std::vector<TensorRecord> tensors = before;
+  AlignResiduals(0, uses, std::vector<bool>(6), &tensors);
+  for (const std::size_t i : {1U, 3U, 5U}) {
+    CHECK(tensors[i].pad_top == 3);
+    CHECK(tensors[i].pad_left == 3);
+    CHECK(tensors[i].row_stride == 28);
+    CHECK(tensors[i].bytes == format::TensorBytes(tensors[i]));
+  }
+  CHECK(tensors[2].bytes == before[2].bytes);
+  PlaceTensors(0, uses, &tensors);
+  CHECK(tensors[1].offset == tensors[5].offset);
+  // A dense layer reads tensor 3 as it lies.
+  tensors = before;
+  AlignResiduals(0, uses, {false, false, false, true, false, false}, &tensors);
+  CHECK(tensors[1].pad_top == 2);
+  CHECK(tensors[3].pad_top == 0);
+  CHECK(tensors[5].pad_top == 3);
 }
 
 TEST_CASE("memory plan: old offsets do not matter, and an only tensor lies at 0") {
   std::vector<TensorRecord> tensors = {Tensor(3, format::kNoTensor, 0)};
   tensors[0].offset = 640;
-  PlaceTensors(0, &tensors);
+  PlaceTensors(0, {}, &tensors);
   CHECK(tensors[0].offset == 0);
 }
 

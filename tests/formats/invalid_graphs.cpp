@@ -373,6 +373,25 @@ void AddPrefixes(std::vector<InvalidFile>* files) {
   model = EveryOperatorModel(5);
   model.content.tensors[2].last_layer = 4;
   collector.Add(Status::kOperandIndex, "prefix_no_longer_alive", format::Write(model.content));
+  // Tensor 6 lies where tensor 4 lies, which layer 5 adds. What makes that right is taken away.
+  model = ReplacedResidualModel();
+  model.content.tensors[4].last_layer = 6;
+  collector.Add(Status::kTensorOverlap, "output_over_a_residual_alive",
+                format::Write(model.content));
+  model = ReplacedResidualModel();
+  model.content.tensors[6].offset += 64;
+  collector.Add(Status::kTensorOverlap, "output_beside_its_residual", format::Write(model.content));
+  model = ReplacedResidualModel();
+  model.content.tensors[6].row_stride += 1;
+  collector.Add(Status::kTensorOverlap, "output_of_another_stride_than_its_residual",
+                format::Write(model.content));
+  model = ReplacedResidualModel();
+  model.content.layers[5].input = 4;
+  collector.Add(Status::kTensorOverlap, "output_over_a_residual_that_is_the_input",
+                format::Write(model.content));
+  model = ReplacedResidualModel();
+  model.content.tensors[8].offset = model.content.tensors[6].offset;
+  collector.Add(Status::kTensorOverlap, "sum_over_its_operand", format::Write(model.content));
   // Nothing is Bayesian: all but the last layer run once.
   model = EveryOperatorModel(12);
   model.content.tensors[11].offset = model.content.tensors[10].offset;

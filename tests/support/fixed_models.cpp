@@ -136,6 +136,13 @@ TestModel EveryOperatorModel(std::size_t first_bayesian) {
   return model;
 }
 
+TestModel ReplacedResidualModel() {
+  TestModel model = EveryOperatorModel();
+  model.content.layers[10].input2 = 5;
+  Finish(&model.content, true);
+  return model;
+}
+
 TestModel BinaryModel(OpCode op, float a, float b, float out) {
   Random random(8);
   TestModel model;

@@ -129,11 +129,31 @@ bool Together(std::size_t earlier, std::size_t first_pass_layer, const TensorRec
   return kept || a.last_layer >= b.first_layer;
 }
 
-void SetOffsets(bool share_memory, std::size_t first_pass_layer,
-                std::vector<TensorRecord>* tensors) {
+// Whether tensor t may lie where its layer's residual lies (FORMAT.md section 4, Placement).
+bool ReplacesResidual(const format::FileContent& content, std::size_t first_pass_layer,
+                      std::size_t t) {
+  if (t == 0) return false;
+  const LayerRecord& layer = content.layers[t - 1];
+  if (static_cast<format::OpCode>(layer.op) != format::OpCode::kConv2d ||
+      layer.input2 == format::kNoTensor || layer.input2 == layer.input) {
+    return false;
+  }
+  const TensorRecord& residual = content.tensors[layer.input2];
+  const bool kept = layer.input2 <= first_pass_layer && residual.last_layer >= first_pass_layer;
+  return !kept && residual.last_layer + 1U == t &&
+         format::SameGeometry(residual, content.tensors[t]);
+}
+
+void SetOffsets(bool share_memory, format::FileContent* content) {
+  const std::size_t first_pass_layer = FirstPassLayer(content->layers);
+  std::vector<TensorRecord>* const tensors = &content->tensors;
   for (std::size_t t = 0; t < tensors->size(); ++t) {
     TensorRecord& tensor = (*tensors)[t];
     tensor.offset = 0;
+    if (share_memory && ReplacesResidual(*content, first_pass_layer, t)) {
+      tensor.offset = (*tensors)[content->layers[t - 1].input2].offset;
+      continue;
+    }
     // Lowest place behind some value and clear of all that matter.
     for (bool moved = true; moved;) {
       moved = false;
@@ -265,7 +285,7 @@ void Finish(format::FileContent* content, bool share_memory) {
     content->layers[i].output = static_cast<std::uint16_t>(i + 1);
   }
   SetLifetimes(content);
-  SetOffsets(share_memory, FirstPassLayer(content->layers), &content->tensors);
+  SetOffsets(share_memory, content);
 }
 
 }  // namespace mu8::testing

@@ -300,7 +300,25 @@ class Graph {
       tensor.row_stride =
           (tensor.pad_left + tensor.width + tensor.pad_right) * tensor.channels + random_.Below(9);
     }
+    for (std::size_t i = 0; i + 1 < content().layers.size(); ++i) {
+      const LayerRecord& layer = content().layers[i];
+      const bool residual = static_cast<OpCode>(layer.op) == OpCode::kConv2d &&
+                            layer.input2 != format::kNoTensor && !flat_[layer.input2] &&
+                            !flat_[i + 1];
+      if (residual && random_.OneIn(2)) ShareGeometry(&tensors()[layer.input2], &tensors()[i + 1]);
+    }
     testing::Finish(&content(), random_.OneIn(2));
+  }
+
+  // The larger padding and stride of two tensors of one shape, for both: one may take the other's
+  // place.
+  static void ShareGeometry(TensorRecord* a, TensorRecord* b) {
+    for (const auto pad : {&TensorRecord::pad_top, &TensorRecord::pad_bottom,
+                           &TensorRecord::pad_left, &TensorRecord::pad_right}) {
+      a->*pad = b->*pad = std::max(a->*pad, b->*pad);
+    }
+    const std::uint32_t row = (a->pad_left + a->width + a->pad_right) * a->channels;
+    a->row_stride = b->row_stride = std::max({row, a->row_stride, b->row_stride});
   }
 
   void AddParameters() {
