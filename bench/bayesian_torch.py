@@ -6,8 +6,9 @@
 Rows:
   torch           mean-field sampling in plain PyTorch: w = mu + softplus(rho) * randn, every pass
   bayesian-torch  its Conv2dReparameterization and LinearReparameterization (where installed)
+  bayesian-torch INT8  the same network after its own quantization, on PyTorch's onednn engine
   deterministic   the same network with fixed weights, T times: what is left without sampling
-All in FP32, BatchNorm in eval() mode, weights random: time does not depend on them. mu8's side is
+All but INT8 in FP32, BatchNorm in eval() mode, weights random: time does not depend on them. mu8's side is
 `mu8 bench --json` on the given file. A ratio above 1: mu8 is faster. Exit status 3: no PyTorch.
 """
 
@@ -19,6 +20,7 @@ import statistics
 import subprocess
 import sys
 import time
+import warnings
 
 os.environ.update(OMP_NUM_THREADS="1", OPENBLAS_NUM_THREADS="1", MKL_NUM_THREADS="1")
 ROOT = pathlib.Path(__file__).resolve().parent.parent
@@ -50,18 +52,71 @@ def plain_network():
     return network.eval()
 
 
-def library_network():
-    """Of bayesian-torch, or None where it is not installed."""
-    try:
-        from bayesian_torch.models.dnn_to_bnn import dnn_to_bnn
-    except ImportError:
-        return None
-    from networks import ResNet20
-    network = ResNet20()
+def make_bayesian(network):
+    """Replaces its layers by bayesian-torch's."""
+    from bayesian_torch.models.dnn_to_bnn import dnn_to_bnn
     dnn_to_bnn(network, {"prior_mu": 0.0, "prior_sigma": 1.0, "posterior_mu_init": 0.0,
                          "posterior_rho_init": -4.0, "type": "Reparameterization",
                          "moped_enable": False, "moped_delta": 0.5})
     return network.eval()
+
+
+def library_network():
+    from networks import ResNet20
+    return make_bayesian(ResNet20())
+
+
+def quantizable_network():
+    """ResNet-20 with the stubs and the quantized addition that PyTorch asks for."""
+    import networks
+    import torch.nn as nn
+    import torch.nn.functional as F
+    from torch.ao.quantization import DeQuantStub, QuantStub
+
+    class Block(networks.BasicBlock):
+        def __init__(self, *arguments):
+            super().__init__(*arguments)
+            self.relu, self.add = nn.ReLU(), nn.quantized.FloatFunctional()
+
+        def forward(self, x):
+            y = self.relu(self.bn1(self.conv1(x)))
+            return self.add.add_relu(self.bn2(self.conv2(y)), self.shortcut(x))
+
+    class Network(networks.ResNet20):
+        def __init__(self):
+            super().__init__()
+            self.quant, self.dequant, self.relu = QuantStub(), DeQuantStub(), nn.ReLU()
+
+        @staticmethod
+        def stage(in_channels, out_channels, stride, conv):
+            return nn.Sequential(Block(in_channels, out_channels, stride, conv),
+                                 Block(out_channels, out_channels, 1, conv),
+                                 Block(out_channels, out_channels, 1, conv))
+
+        def forward(self, x):
+            x = self.relu(self.bn1(self.conv1(self.quant(x))))
+            x = self.layer3(self.layer2(self.layer1(x)))
+            return self.dequant(self.linear(F.adaptive_avg_pool2d(x, 1).flatten(1)))
+
+    return Network()
+
+
+def int8_network():
+    """Prepared, calibrated on noise and converted the way bayesian-torch's own models are."""
+    import torch
+    from bayesian_torch.ao.quantization.quantize import enable_prepare
+    from bayesian_torch.models.bnn_to_qbnn import bnn_to_qbnn
+    torch.backends.quantized.engine = "onednn"
+    network = make_bayesian(quantizable_network())
+    enable_prepare(network)
+    network.qconfig = torch.quantization.get_default_qconfig("onednn")
+    network = torch.quantization.prepare(network)
+    with torch.no_grad():
+        for _ in range(2):
+            network(torch.randn(8, 3, 32, 32))
+    network = torch.quantization.convert(network)
+    bnn_to_qbnn(network)
+    return network
 
 
 def deterministic_network():
@@ -131,6 +186,19 @@ def library_version():
         return ""
 
 
+def blas():
+    """The BLAS that PyTorch's own convolutions run on at batch 1: its file's name."""
+    import torch
+    torch.mm(torch.ones(2, 2), torch.ones(2, 2))
+    with open("/proc/self/maps", encoding="utf-8") as maps:
+        files = {pathlib.Path(line.split()[-1]) for line in maps if "/" in line}
+    for word in ("openblas", "mkl_", "blis", "libblas"):
+        for file in sorted(files):
+            if word in str(file):
+                return "reference BLAS" if word == "libblas" else word.strip("_")
+    return "its own"
+
+
 def main():
     options = parse()
     try:
@@ -140,14 +208,19 @@ def main():
               "(sudo apt-get install python3-torch) or, for a newer one, an environment of its own",
               file=sys.stderr)
         return NO_TORCH
+    warnings.filterwarnings("ignore", module="torch")  # of what it will change one day
     torch.set_num_threads(1)
     torch.manual_seed(1)
-    networks = {"torch": plain_network(), "bayesian-torch": library_network(),
-                "deterministic": deterministic_network()}
-    networks = {name: network for name, network in networks.items() if network is not None}
+    networks = {"torch": plain_network(), "deterministic": deterministic_network()}
+    if library_version():
+        networks["bayesian-torch"] = library_network()
+        networks["bayesian-torch INT8"] = int8_network()
     for name, network in networks.items():
         check(name, network, torch.randn(2, 3, 32, 32), name == "deterministic")
-    result = {"torch": torch.__version__, "samples": options.samples, "rounds": options.rounds,
+    if blas() == "reference BLAS":
+        print("warning: PyTorch runs on the reference BLAS here, which makes it several times slower "
+              "at batch 1 than it can be: install Debian's libopenblas0", file=sys.stderr)
+    result = {"torch": torch.__version__, "blas": blas(), "samples": options.samples, "rounds": options.rounds,
               "bayesian_torch": library_version(), "rows": []}
     for batch in options.batch:
         result["rows"] += measure(options, networks, batch)

@@ -84,7 +84,8 @@ def torch(result):
     body = [[row["name"], str(row["batch"]), cell(row["ms_per_image_min"], 2),
              cell(row["mu8_ms_per_image_min"], 3), cell(row["ratio_median"], 1)]
             for row in result["rows"]]
-    return (f"ResNet-20, T = {result['samples']}, torch {result['torch']}, one thread; bayesian-torch "
+    return (f"ResNet-20, T = {result['samples']}, torch {result['torch']} (BLAS: "
+            f"{result['blas']}), one thread; bayesian-torch "
             f"{result['bayesian_torch'] or 'is not installed'}.\n\n"
             + table(["network", "batch", "ms an image (min)", "mu8, ms (min)",
                      "ratio (median)"], body))
