@@ -31,19 +31,22 @@ void Accumulate(const LayerData& data, std::span<const std::uint8_t> input, std:
 
 }  // namespace
 
-LayerData MakeLayerData(const Shape& shape, std::uint32_t seed) {
+LayerData MakeLayerData(const Shape& shape, std::uint32_t seed, int largest_weight) {
   std::mt19937 random(seed);
   LayerData data{shape, {}, {}, {}, {}};
   data.input.resize(shape.input_bytes());
   for (std::uint8_t& x : data.input) x = static_cast<std::uint8_t>(random() >> 24);
   data.weights.resize(shape.weights());
+  const auto values = static_cast<std::uint32_t>(2 * largest_weight + 1);
   for (std::int8_t& w : data.weights) {
-    w = static_cast<std::int8_t>(static_cast<int>(random() % 127) - 63);
+    w = static_cast<std::int8_t>(static_cast<int>(random() % values) - largest_weight);
   }
   data.bias.resize(shape.output_channels);
   for (std::int32_t& b : data.bias) b = static_cast<std::int32_t>(random() % 4096) - 2048;
-  // Sums of K products have a deviation of about 36 * 147 * sqrt(K); 2.5 of it is 255.
-  const double deviation = 36.0 * 147.0 * std::sqrt(static_cast<double>(shape.inputs()));
+  // The roots of the mean squares are 147 for pixels and 0.58 of the largest weight; 2.5 deviations
+  // of a sum become 255.
+  const double deviation =
+      147.0 * 0.58 * largest_weight * std::sqrt(static_cast<double>(shape.inputs()));
   data.multiplier.resize(shape.output_channels);
   for (std::size_t c = 0; c < data.multiplier.size(); ++c) {
     const double spread = 1.0 + static_cast<double>(c % 7) / 16.0;

@@ -128,6 +128,24 @@ Row CompareLayer(const Shape& shape, const kernels::KernelTable& table, std::uin
   return row;
 }
 
+std::map<std::string, double> WrongAtFullRange() {
+  const std::vector<LayerData> data = {MakeLayerData({64, 64, 3, 8}, 5, 127)};
+  const std::vector<std::uint8_t> expected = ChainReference(data);
+  std::map<std::string, double> wrong;
+  for (const PeerMaker& maker : BuiltPeers()) {
+    const Peer peer = maker.make(data);
+    peer.new_weights();
+    peer.pass();
+    const std::vector<std::uint8_t> output = peer.output();
+    std::size_t count = 0;
+    for (std::size_t i = 0; i < expected.size(); ++i) {
+      if (std::abs(int{output[i]} - int{expected[i]}) > kLayerTolerance) ++count;
+    }
+    wrong[peer.name] = static_cast<double>(count) / static_cast<double>(expected.size());
+  }
+  return wrong;
+}
+
 Row CompareNetwork(const NetworkFiles& files, const std::vector<Shape>& shapes,
                    const kernels::KernelTable& table, std::uint32_t sigma_bits,
                    const TurnOptions& turns) {

@@ -46,6 +46,10 @@ Row CompareNetwork(const NetworkFiles& files, const std::vector<Shape>& shapes,
                    const kernels::KernelTable& table, std::uint32_t sigma_bits,
                    const TurnOptions& turns);
 
+// Peer -> the share of a layer's outputs that are off by more than one step when weights use all 8
+// bits, -127 to 127, which no other comparison does.
+std::map<std::string, double> WrongAtFullRange();
+
 // Ratios are a peer's time over mu8's, within rounds: {median, p10, p90}.
 nlohmann::json ToJson(const Row& row);
 // The table's lines: Markdown.

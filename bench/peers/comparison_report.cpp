@@ -69,7 +69,7 @@ std::string ToMarkdown(const std::vector<Row>& rows, const std::string& table) {
   std::string head = "| us a pass | mu8 " + table + " compute | weights | both |";
   std::string rule = "|---|---|---|---|";
   for (const std::string& peer : peers) {
-    head += " " + peer + " compute | weights | both | **/ mu8:** compute | both |";
+    head += " " + peer + " compute | weights | both | " + peer + " / mu8 compute | both |";
     rule += "---|---|---|---|---|";
   }
   std::string text = head + "\n" + rule + "\n";

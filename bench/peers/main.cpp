@@ -54,12 +54,18 @@ int Run(const Options& options) {
   if (peers.empty()) std::cerr << "no peer is built: tools/setup bench installs them\n";
   const std::vector<Row> rows = Compare(options, table);
   std::fputs(ToMarkdown(rows, table.name).c_str(), stdout);
+  const std::map<std::string, double> wrong = WrongAtFullRange();
+  for (const auto& [peer, share] : wrong) {
+    std::printf("\nWith weights of all 8 bits %.1f %% of %s's outputs are wrong (64x64x3x3@8).\n",
+                100 * share, peer.c_str());
+  }
   if (options.json.empty()) return 0;
   nlohmann::json json = {{"table", table.name},
                          {"sigma_bits", options.sigma_bits},
                          {"rounds", options.turns.rounds},
                          {"turn_seconds", options.turns.turn_seconds},
-                         {"peers", peers}};
+                         {"peers", peers},
+                         {"wrong_at_full_range", wrong}};
   for (const Row& row : rows) json["rows"].push_back(ToJson(row));
   std::ofstream file(options.json);
   file << json.dump(1) << '\n';
