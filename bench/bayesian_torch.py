@@ -8,8 +8,8 @@ Rows:
   bayesian-torch  its Conv2dReparameterization and LinearReparameterization (where installed)
   bayesian-torch INT8  the same network after its own quantization, on PyTorch's onednn engine
   deterministic   the same network with fixed weights, T times: what is left without sampling
-All but INT8 in FP32, BatchNorm in eval() mode, weights random: time does not depend on them. mu8's side is
-`mu8 bench --json` on the given file. A ratio above 1: mu8 is faster. Exit status 3: no PyTorch.
+All but INT8 in FP32, BatchNorm in eval() mode, weights random: time does not depend on them. mu8's
+side is `mu8 bench --json` on the given file. A ratio above 1: mu8 is faster. Exit status 3: no PyTorch.
 """
 
 import argparse
@@ -218,10 +218,10 @@ def main():
     for name, network in networks.items():
         check(name, network, torch.randn(2, 3, 32, 32), name == "deterministic")
     if blas() == "reference BLAS":
-        print("warning: PyTorch runs on the reference BLAS here, which makes it several times slower "
-              "at batch 1 than it can be: install Debian's libopenblas0", file=sys.stderr)
-    result = {"torch": torch.__version__, "blas": blas(), "samples": options.samples, "rounds": options.rounds,
-              "bayesian_torch": library_version(), "rows": []}
+        print("warning: PyTorch runs on the reference BLAS here, which makes it several times "
+              "slower at batch 1 than it can be: install Debian's libopenblas0", file=sys.stderr)
+    result = {"torch": torch.__version__, "blas": blas(), "samples": options.samples,
+              "rounds": options.rounds, "bayesian_torch": library_version(), "rows": []}
     for batch in options.batch:
         result["rows"] += measure(options, networks, batch)
     print("| network | batch | ms an image (min) | mu8, ms (min) | ratio (median) |")

@@ -33,7 +33,7 @@ def read(path):
 
 
 def check_clock(now=time.perf_counter_ns, reads=20000):
-    """The clock's smallest step in seconds. Raises Refused if it is too coarse or runs backwards."""
+    """The clock's smallest step in seconds; Refused if it is too coarse or runs backwards."""
     steps = []
     last = now()
     for _ in range(reads):
