@@ -1,140 +1,135 @@
-// Benchmarks of the sampler and the convolution, one entry per built table: weights and
-// multiply-accumulates per second. Names: sample/<table>/sigma<bits>,
-// convolve/<table>/<c_in>x<c_out>x<k>x<k>@<size>.
+// Benchmarks of the kernels, one entry per built table that this processor runs:
+//   peak/<table>                                    the multiply instruction from registers
+//   read/<level>                                    bandwidth of caches and memory
+//   sample/<table>/sigma<bits>                      drawing weights: 64 channels of 3x3x64
+//   conv/<table>/<c_in>x<c_out>x<k>x<k>@<size>      a layer with drawn weights; /2 = stride 2
+// Before anything is timed every layer is compared with a plain loop. README.md explains the rest.
 #include <benchmark/benchmark.h>
 
-#include <cstdint>
-#include <cstdlib>
+#include <cstdio>
 #include <cstring>
-#include <new>
 #include <string>
 
+#include "bench/layer_data.h"
+#include "bench/mu8_layer.h"
+#include "bench/peak.h"
 #include "kernels/kernel_table.h"
 
+namespace mu8::bench {
 namespace {
 
-using mu8::kernels::KernelTable;
+using benchmark::Counter;
+using kernels::KernelTable;
 
-// 64-byte aligned bytes with fixed contents below 32, which is a valid level, mu and activation.
-struct Buffer {
-  explicit Buffer(std::size_t size)
-      : data(static_cast<std::uint8_t*>(std::aligned_alloc(64, (size + 63) / 64 * 64))) {
-    if (data == nullptr) throw std::bad_alloc();
-    for (std::size_t i = 0; i < size; ++i) data[i] = static_cast<std::uint8_t>(i * 7 % 32);
-  }
-  ~Buffer() { std::free(data); }
-  Buffer(const Buffer&) = delete;
-  Buffer& operator=(const Buffer&) = delete;
-  std::uint8_t* data;
-};
+constexpr double kGiga = 1e9;
 
-struct Shape {
-  std::uint32_t input_channels, output_channels, kernel, size;
-};
-
-// One panel of 16 channels, 3x3x64: 9,216 weights.
-void Sample(benchmark::State& state, const KernelTable& table, std::uint32_t sigma_bits) {
-  constexpr std::uint32_t kRuns = 3;
-  constexpr std::uint32_t kRun = 192;
-  constexpr std::size_t kBytes = std::size_t{16} * kRuns * kRun;
-  Buffer mu(kBytes), sigma(kBytes), codebook(64), weights(kBytes);
-  std::uint8_t shift[16];
-  std::uint8_t bias_shift[16];
-  std::memset(shift, 5, sizeof(shift));
-  std::memset(bias_shift, 8, sizeof(bias_shift));
-  std::int32_t bias_mu[16] = {};
-  std::uint16_t bias_level[16] = {};
-  std::int32_t bias[16];
-  mu8::kernels::SampleArgs args{};
-  args.stream.seed = 1;
-  args.width = 16;
-  args.runs = kRuns;
-  args.run_length = args.padded_run = kRun;
-  args.sigma_bits = sigma_bits;
-  args.mu = reinterpret_cast<const std::int8_t*>(mu.data);
-  args.sigma = sigma.data;
-  args.codebook = codebook.data;
-  args.codebook_stride = 16;
-  args.shift = shift;
-  args.bias_mu = bias_mu;
-  args.bias_level = bias_level;
-  args.bias_shift = bias_shift;
-  args.weights = reinterpret_cast<std::int8_t*>(weights.data);
-  args.bias = bias;
-  for (auto _ : state) {
-    table.sample_panel(args);
-    ++args.stream.pass;
-    benchmark::ClobberMemory();
-  }
-  state.counters["weights/s"] = benchmark::Counter(static_cast<double>(kBytes),
-                                                   benchmark::Counter::kIsIterationInvariantRate);
+void Peak(benchmark::State& state, const MultiplyLoop& loop) {
+  constexpr std::uint64_t kIterations = 1024;
+  for (auto _ : state) loop.run(kIterations);
+  state.counters["GMAC/s"] =
+      Counter(loop.macs * kIterations / kGiga, Counter::kIsIterationInvariantRate);
+  state.SetLabel(loop.instruction);
 }
 
-// A whole layer, same padding, with weights already drawn.
-void Convolve(benchmark::State& state, const KernelTable& table, Shape shape) {
-  const std::uint32_t pad = shape.kernel / 2;
-  const std::uint32_t stride = (shape.size + 2 * pad) * shape.input_channels;
-  const std::uint32_t run = (shape.kernel * shape.input_channels + 3) / 4 * 4;
-  Buffer input((shape.size + 2 * pad) * stride + 64);
-  Buffer output(std::size_t{shape.size} * shape.size * shape.output_channels);
-  Buffer weights(std::size_t{16} * shape.kernel * run);
-  std::int32_t bias[16] = {};
-  float multiplier[16];
-  for (float& m : multiplier) m = 0.001F;
-  mu8::kernels::ConvolveArgs args{};
-  args.input = input.data;
-  args.input_row_step = args.outer_step = stride;
-  args.input_col_step = args.inner_step = shape.input_channels;
-  args.outer_runs = shape.kernel;
-  args.inner_runs = 1;
-  args.padded_run = run;
-  args.weights = reinterpret_cast<const std::int8_t*>(weights.data);
-  args.bias = bias;
-  args.width = args.channels = 16;
-  args.output_height = args.output_width = shape.size;
-  args.multiplier = multiplier;
-  args.clamp_max = 255;
-  args.output_row_step = std::ptrdiff_t{shape.size} * shape.output_channels;
-  args.output_col_step = shape.output_channels;
+void ReadLevel(benchmark::State& state, const MemoryLevel& level) {
+  const tool::AlignedBuffer buffer(level.bytes);
+  std::memset(const_cast<std::byte*>(buffer.data()), 1, level.bytes);
+  // Small buffers many times, so that the loop's own cost is not seen.
+  const std::uint64_t times = std::max<std::uint64_t>(1, (std::uint64_t{1} << 20) / level.bytes);
+  for (auto _ : state) Read(buffer.data(), level.bytes, times);
+  state.counters["GB/s"] =
+      Counter(static_cast<double>(level.bytes * times) / kGiga, Counter::kIsIterationInvariantRate);
+  state.SetLabel(std::to_string(level.bytes / 1024) + " KiB");
+}
+
+void Sample(benchmark::State& state, const KernelTable& table, std::uint32_t sigma_bits) {
+  const Shape shape{64, 64, 3, 8};
+  Mu8Layer layer(MakeLayerData(shape, 1), table, sigma_bits);
   for (auto _ : state) {
-    for (std::uint32_t c = 0; c < shape.output_channels; c += 16) {
-      args.output = output.data + c;
-      table.convolve(args);
-    }
+    layer.Sample();
     benchmark::ClobberMemory();
   }
-  const double macs = static_cast<double>(shape.size) * shape.size * shape.kernel * shape.kernel *
-                      shape.input_channels * shape.output_channels;
-  state.counters["MAC/s"] = benchmark::Counter(macs, benchmark::Counter::kIsIterationInvariantRate);
+  state.counters["Gweights/s"] =
+      Counter(static_cast<double>(shape.weights()) / kGiga, Counter::kIsIterationInvariantRate);
+}
+
+void Convolve(benchmark::State& state, const KernelTable& table, const Shape& shape) {
+  Mu8Layer layer(MakeLayerData(shape, 1), table, 4);
+  layer.Sample();
+  // The clock of a shared machine wanders: the peak is taken right before what it is held against.
+  const double peak = PeakMacs(table.name, 3);
+  for (auto _ : state) {
+    layer.Convolve();
+    benchmark::ClobberMemory();
+  }
+  state.counters["GMAC/s"] = Counter(shape.macs() / kGiga, Counter::kIsIterationInvariantRate);
+  if (peak > 0) {
+    state.counters["of_peak"] = Counter(shape.macs() / peak, Counter::kIsIterationInvariantRate);
+  }
+}
+
+// The numbers of layers that were compared, or -1 after saying which is wrong.
+int CheckLayers(const KernelTable& table) {
+  int checked = 0;
+  for (const Shape& shape : AllShapes()) {
+    const LayerData data = MakeLayerData(shape, 2);
+    Mu8Layer layer(data, table, 4);
+    layer.Pass();
+    const std::vector<std::uint8_t> expected = Reference(data, data.input);
+    const bool pass_right = layer.Output() == expected;
+    layer.Sample();
+    layer.Convolve();
+    if (!pass_right || layer.Output() != expected) {
+      std::fprintf(stderr, "mu8_bench: %s of %s differs from a plain loop\n", shape.name().c_str(),
+                   table.name);
+      return -1;
+    }
+    ++checked;
+  }
+  return checked;
 }
 
 void Register(const KernelTable& table) {
-  for (const std::uint32_t bits : {8U, 4U, 2U, 1U, 0U}) {
-    const std::string name = std::string("sample/") + table.name + "/sigma" + std::to_string(bits);
-    benchmark::RegisterBenchmark(
-        name.c_str(), [&table, bits](benchmark::State& state) { Sample(state, table, bits); });
+  const std::string name = table.name;
+  if (const MultiplyLoop* loop = FindMultiplyLoop(name)) {
+    benchmark::RegisterBenchmark(("peak/" + name).c_str(),
+                                 [loop](benchmark::State& state) { Peak(state, *loop); });
   }
-  for (const Shape shape : {Shape{16, 16, 3, 32}, {32, 32, 3, 16}, {64, 64, 3, 8}}) {
-    const std::string kernel = std::to_string(shape.kernel);
-    const std::string name = std::string("convolve/") + table.name + "/" +
-                             std::to_string(shape.input_channels) + "x" +
-                             std::to_string(shape.output_channels) + "x" + kernel + "x" + kernel +
-                             "@" + std::to_string(shape.size);
+  for (const std::uint32_t bits : {8U, 4U, 2U, 1U, 0U}) {
     benchmark::RegisterBenchmark(
-        name.c_str(), [&table, shape](benchmark::State& state) { Convolve(state, table, shape); });
+        ("sample/" + name + "/sigma" + std::to_string(bits)).c_str(),
+        [&table, bits](benchmark::State& state) { Sample(state, table, bits); });
+  }
+  for (const Shape& shape : AllShapes()) {
+    benchmark::RegisterBenchmark(
+        ("conv/" + name + "/" + shape.name()).c_str(),
+        [&table, shape](benchmark::State& state) { Convolve(state, table, shape); });
   }
 }
 
-}  // namespace
-
-int main(int argc, char** argv) {
-  const std::uint32_t features = mu8::kernels::DetectFeatures();
-  for (std::size_t i = 0; i < mu8::kernels::TableCount(); ++i) {
-    const KernelTable& table = mu8::kernels::TableAt(i);
-    if ((table.required & ~features) == 0) Register(table);
-  }
+int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
   if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 1;
+  const std::uint32_t features = kernels::DetectFeatures();
+  int checked = 0;
+  for (std::size_t i = 0; i < kernels::TableCount(); ++i) {
+    const KernelTable& table = kernels::TableAt(i);
+    if ((table.required & ~features) != 0) continue;
+    const int layers = CheckLayers(table);
+    if (layers < 0) return 1;
+    checked += layers;
+    Register(table);
+  }
+  benchmark::AddCustomContext("layers_checked", std::to_string(checked));
+  for (const MemoryLevel& level : MemoryLevels()) {
+    benchmark::RegisterBenchmark(("read/" + level.name).c_str(),
+                                 [level](benchmark::State& state) { ReadLevel(state, level); });
+  }
   benchmark::RunSpecifiedBenchmarks();
   return 0;
 }
+
+}  // namespace
+}  // namespace mu8::bench
+
+int main(int argc, char** argv) { return mu8::bench::Main(argc, argv); }

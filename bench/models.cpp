@@ -1,0 +1,158 @@
+// Benchmarks of whole predictions through the public API, for .mu8 files on the command line:
+//   model/<file>/<kernels>/batch<B>       Predict of B images, T = 50 passes
+//   pass/<file>/over/<deterministic>      one Bayesian pass over one deterministic pass
+//   mu8_bench_models [Google Benchmark's options] MODEL.mu8[=DETERMINISTIC.mu8]...
+// A deterministic file is the same network converted with --deterministic. README.md explains the
+// rest.
+#include <benchmark/benchmark.h>
+
+#include <chrono>
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "bench/turns.h"
+#include "tools/mu8/model_file.h"
+
+namespace mu8::bench {
+namespace {
+
+constexpr std::uint32_t kPasses = 50;
+constexpr double kMicro = 1e6;
+
+// A session and random pixels for it.
+struct Work {
+  Work(const tool::ModelFile& model, std::uint32_t passes, std::uint32_t batch)
+      : file(model),
+        images(model.model.input_size() * batch),
+        predictions(batch),
+        runner(model, {.mc_samples = passes, .batch = batch}) {
+    std::mt19937 random(1);
+    for (std::uint8_t& pixel : images) pixel = static_cast<std::uint8_t>(random() >> 24);
+  }
+  void Run() { runner.Predict(file.path, images, predictions); }
+
+  const tool::ModelFile& file;
+  std::vector<std::uint8_t> images;
+  std::vector<Prediction> predictions;
+  tool::Runner runner;
+};
+
+std::string Stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
+
+// Percentiles are over calls; a percentile that the number of calls cannot show is left out.
+void Predict(benchmark::State& state, const tool::ModelFile& file, std::uint32_t batch) {
+  Work work(file, kPasses, batch);
+  work.Run();
+  std::vector<double> seconds;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    work.Run();
+    seconds.push_back(
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / batch);
+  }
+  state.counters["us_per_prediction_p50"] = Median(seconds) * kMicro;
+  if (seconds.size() >= 100) {
+    state.counters["us_per_prediction_p99"] = Percentile(seconds, 0.99) * kMicro;
+  }
+  if (seconds.size() >= 1000) {
+    state.counters["us_per_prediction_p99.9"] = Percentile(seconds, 0.999) * kMicro;
+  }
+  state.counters["us_per_prediction_min"] = Minimum(seconds) * kMicro;
+  state.counters["us_per_prediction_max"] = Percentile(seconds, 1.0) * kMicro;
+  state.counters["us_per_pass_p50"] = Median(seconds) * kMicro / kPasses;
+  state.counters["us_per_pass_min"] = Minimum(seconds) * kMicro / kPasses;
+  state.counters["arena_bytes"] = static_cast<double>(work.runner.arena_bytes());
+  state.counters["file_bytes"] = static_cast<double>(file.bytes.size());
+  state.SetLabel(std::to_string(seconds.size()) + " calls");
+}
+
+// A round is one Bayesian prediction and as many deterministic ones of one pass each.
+void PassOverPass(benchmark::State& state, const tool::ModelFile& bayesian,
+                  const tool::ModelFile& deterministic) {
+  Work fifty(bayesian, kPasses, 1);
+  Work one(deterministic, 1, 1);
+  const std::vector<std::function<void()>> sides = {[&] { fifty.Run(); },
+                                                    [&] {
+                                                      for (std::uint32_t i = 0; i < kPasses; ++i) {
+                                                        one.Run();
+                                                      }
+                                                    }};
+  Laps laps(2);
+  for (auto _ : state) {
+    const Laps more = TakeTurns(sides, {.rounds = 5, .turn_seconds = 0});
+    for (std::size_t i = 0; i < laps.size(); ++i) {
+      laps[i].insert(laps[i].end(), more[i].begin(), more[i].end());
+    }
+  }
+  const std::vector<double> ratios = Ratios(laps[0], laps[1]);
+  state.counters["ratio_p50"] = Median(ratios);
+  state.counters["ratio_p10"] = Percentile(ratios, 0.1);
+  state.counters["ratio_p90"] = Percentile(ratios, 0.9);
+  state.counters["bayesian_us_min"] = Minimum(laps[0]) * kMicro / kPasses;
+  state.counters["deterministic_us_min"] = Minimum(laps[1]) * kMicro / kPasses;
+  state.SetLabel(std::to_string(ratios.size()) + " rounds");
+}
+
+// The kernels in use against the scalar ones, which define the results: not one bit may differ.
+bool Check(const tool::ModelFile& file) {
+  Work work(file, 2, 1);
+  work.Run();
+  tool::Runner scalar(file, {.mc_samples = 2, .kernels = KernelSet::kScalar});
+  Prediction expected;
+  scalar.Predict(file.path, work.images, {&expected, 1});
+  return std::ranges::equal(work.predictions[0].mean, expected.mean) &&
+         std::ranges::equal(work.predictions[0].variance, expected.variance);
+}
+
+void Register(const tool::ModelFile& file, const tool::ModelFile* deterministic) {
+  const std::string kernels = tool::Runner(file, {}).kernels();
+  for (const std::uint32_t batch : {1U, 64U}) {
+    benchmark::RegisterBenchmark(
+        ("model/" + Stem(file.path) + "/" + kernels + "/batch" + std::to_string(batch)).c_str(),
+        [&file, batch](benchmark::State& state) { Predict(state, file, batch); })
+        ->Unit(benchmark::kMillisecond);
+  }
+  if (deterministic == nullptr) return;
+  benchmark::RegisterBenchmark(
+      ("pass/" + Stem(file.path) + "/over/" + Stem(deterministic->path)).c_str(),
+      [&file, deterministic](benchmark::State& state) {
+        PassOverPass(state, file, *deterministic);
+      })
+      ->Unit(benchmark::kMillisecond);
+}
+
+int Main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  std::vector<std::unique_ptr<tool::ModelFile>> files;  // benchmarks keep their addresses
+  const auto open = [&files](const std::string& path) {
+    files.push_back(std::make_unique<tool::ModelFile>(tool::OpenModel(path)));
+    if (!Check(*files.back())) throw std::runtime_error(path + ": differs from scalar kernels");
+    return files.back().get();
+  };
+  for (int i = 1; i < argc; ++i) {
+    const std::string argument = argv[i];
+    const std::size_t split = argument.find('=');
+    const tool::ModelFile* file = open(argument.substr(0, split));
+    Register(*file, split == std::string::npos ? nullptr : open(argument.substr(split + 1)));
+  }
+  if (files.empty()) throw std::runtime_error("no .mu8 file given");
+  benchmark::AddCustomContext("models_checked", std::to_string(files.size()));
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
+
+}  // namespace
+}  // namespace mu8::bench
+
+int main(int argc, char** argv) {
+  try {
+    return mu8::bench::Main(argc, argv);
+  } catch (const std::exception& error) {
+    std::fprintf(stderr, "mu8_bench_models: %s\n", error.what());
+    return 1;
+  }
+}

@@ -1,0 +1,1 @@
+"""What tools/bench runs, measures and writes."""

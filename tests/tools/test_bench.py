@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+"""Tests of tools/bench: a quick run's rows and checks, and what it refuses. No times are asserted.
+
+    /usr/bin/python3 tests/tools/test_bench.py BUILD_FOLDER
+"""
+
+import json
+import os
+import pathlib
+import subprocess
+import sys
+import tempfile
+import unittest
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
+sys.path.insert(0, str(ROOT / "bench"))
+
+from suite import machine  # noqa: E402
+
+BUILD = pathlib.Path()  # the programs under test
+LAYERS = ("1x6x5x5@28", "64x64x3x3@8", "64x10x1x1@1")
+PARTS = ("compute", "weights", "both")
+
+
+def bench(*arguments):
+    return subprocess.run([sys.executable, ROOT / "tools" / "bench", "--quick", "--build-folder",
+                           BUILD, *arguments], capture_output=True, text=True, check=False)
+
+
+class QuickRun(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        cls.folder = tempfile.TemporaryDirectory()
+        cls.addClassCleanup(cls.folder.cleanup)
+        cls.cpu = min(os.sched_getaffinity(0))
+        done = bench("--cpu", str(cls.cpu), "-o", cls.folder.name)
+        if done.returncode != 0:
+            raise AssertionError(done.stderr)
+        cls.results = json.loads((pathlib.Path(cls.folder.name) / "results.json").read_text())
+        cls.markdown = (pathlib.Path(cls.folder.name) / "results.md").read_text()
+
+    def names(self, part):
+        return {row["name"] for row in self.results[part]["rows"]}
+
+    def test_says_what_it_ran_on(self):
+        found = self.results["machine"]
+        self.assertEqual(found["pinned_cpu"], self.cpu)
+        for key in ("cpu", "system", "compiler", "load_before", "load_after"):
+            self.assertTrue(found[key], key)
+
+    def test_has_a_row_for_every_kernel(self):
+        names = self.names("kernels")
+        tables = {name.split("/")[1] for name in names if name.startswith("conv/")}
+        self.assertIn("scalar", tables)
+        for table in tables:
+            self.assertIn(f"sample/{table}/sigma4", names)
+            for layer in LAYERS:
+                self.assertIn(f"conv/{table}/{layer}", names)
+            self.assertEqual(f"peak/{table}" in names, table != "scalar", table)
+
+    def test_shares_of_the_peak_are_given_where_there_is_a_peak(self):
+        for row in self.results["kernels"]["rows"]:
+            if row["name"].startswith("conv/"):
+                self.assertGreater(row["GMAC/s"], 0, row)
+                self.assertEqual("of_peak" in row, "/scalar/" not in row["name"], row)
+
+    def test_counts_what_was_compared_before_timing(self):
+        tables = {name.split("/")[1] for name in self.names("kernels") if name.startswith("conv/")}
+        self.assertEqual(self.results["kernels"]["checked"], 22 * len(tables))
+        self.assertEqual(self.results["models"]["checked"], 2)
+        peers = len(self.results["peers"]["peers"])
+        for row in self.results["peers"]["rows"]:
+            self.assertEqual(row["checked"], 2 + peers, row["name"])  # mu8 in two ways
+
+    def test_models_and_memory(self):
+        rows = {row["name"].split("/")[0]: row for row in self.results["models"]["rows"]}
+        self.assertEqual(set(rows), {"model", "pass"})
+        self.assertGreater(rows["model"]["us_per_pass_p50"], 0)
+        self.assertGreater(rows["pass"]["ratio_p50"], 0)
+        self.assertEqual([row["batch"] for row in self.results["memory"]], [1, 64])
+        for row in self.results["memory"]:
+            self.assertGreater(row["process_bytes_peak"], row["arena_bytes"])
+
+    def test_peers_have_every_part_and_a_ratio(self):
+        rows = self.results["peers"]["rows"]
+        self.assertEqual([row["name"] for row in rows], ["lenet5", *LAYERS])
+        for row in rows:
+            for side in ("mu8", *self.results["peers"]["peers"]):
+                self.assertLessEqual(row["sides"][side]["largest_difference"],
+                                     3 if row["name"] == "lenet5" else 1)
+                for part in PARTS:
+                    self.assertGreater(row["sides"][side][part]["us_min"], 0, (row["name"], side))
+                    if side != "mu8":
+                        self.assertGreater(row["ratios"][side][part]["median"], 0)
+
+    def test_results_name_no_paths_of_this_machine(self):
+        whole = json.dumps(self.results) + self.markdown
+        for path in (ROOT, BUILD, pathlib.Path.home(), pathlib.Path(self.folder.name)):
+            self.assertNotIn(str(path) + "/", whole)
+
+    def test_markdown_has_every_layer(self):
+        for layer in LAYERS:
+            self.assertIn(layer, self.markdown)
+
+
+class Refusals(unittest.TestCase):
+    def test_a_core_that_is_not_there(self):
+        done = bench("--cpu", "4095")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("--cpu 4095: this core is not available, expected one of", done.stderr)
+
+    def test_a_core_that_this_process_may_not_use(self):
+        allowed = os.sched_getaffinity(0)
+        if len(allowed) < 2:
+            self.skipTest("one core only")
+        os.sched_setaffinity(0, {min(allowed)})
+        try:
+            done = bench("--cpu", str(max(allowed)))
+        finally:
+            os.sched_setaffinity(0, allowed)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("not available", done.stderr)
+
+    def test_a_clock_that_is_too_coarse(self):
+        ticks = iter(range(0, 10**12, 10**3))
+        with self.assertRaisesRegex(machine.Refused, "too coarse"):
+            machine.check_clock(lambda: next(ticks) // 10**6 * 10**7, reads=5000)
+
+    def test_a_clock_that_stands_still(self):
+        with self.assertRaisesRegex(machine.Refused, "stands still"):
+            machine.check_clock(lambda: 7, reads=100)
+
+    def test_a_clock_that_runs_backwards(self):
+        values = iter([5, 6, 4])
+        with self.assertRaisesRegex(machine.Refused, "backwards"):
+            machine.check_clock(lambda: next(values), reads=2)
+
+    def test_a_folder_without_programs(self):
+        with tempfile.TemporaryDirectory() as empty:
+            done = bench("--build-folder", empty, "-o", empty)
+            self.assertEqual(done.returncode, 1)
+            self.assertIn("mu8 is not built", done.stderr)
+
+
+class WithoutPyTorch(unittest.TestCase):
+    def test_says_what_is_missing(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "torch.py").write_text("raise ImportError\n")
+            done = subprocess.run(
+                [sys.executable, ROOT / "bench" / "bayesian_torch.py", "--model", "none.mu8"],
+                env={**os.environ, "PYTHONPATH": folder}, capture_output=True, text=True,
+                check=False)
+        self.assertEqual(done.returncode, 3)
+        self.assertIn("python3-torch", done.stderr)
+
+
+if __name__ == "__main__":
+    BUILD = pathlib.Path(sys.argv.pop(1)).resolve()
+    unittest.main()
