@@ -69,7 +69,9 @@ constexpr Entry kEntries[] = {
     {Status::kMetadata, "metadata is malformed (found: pair number)"},
     {Status::kArenaTooSmall, "arena is too small (found: its bytes, expected: at least)"},
     {Status::kMisalignedArena, "arena must start at a multiple of 64 (found: the remainder)"},
-    {Status::kBadOption, "an option is out of range (found: its value, expected: at most)"},
+    {Status::kBadOption,
+     "an option is out of range (found: its value, expected: the most it may be; shares in "
+     "millionths)"},
     {Status::kKernelsUnavailable, "these kernels were not built or this processor lacks them"},
     {Status::kInputSize, "input has the wrong size (found, expected: elements)"},
     {Status::kInputNotFinite, "input holds a NaN or an infinity (found: its index)"},

@@ -64,7 +64,9 @@ struct ConvolveArgs {
   std::int32_t zero_out, clamp_min, clamp_max;
   std::uint8_t* output;  // first channel of pixel (0, 0)
   std::ptrdiff_t output_row_step, output_col_step;
-  // A tensor of the output's shape, or null: first channel of pixel (0, 0).
+  // A tensor of the output's shape, or null: first channel of pixel (0, 0). It may be the output's
+  // own memory: each value is read before the one in its place is written, and no byte beyond
+  // `channels` is written.
   const std::uint8_t* residual;
   std::ptrdiff_t residual_row_step, residual_col_step;
   const std::int32_t* residual_factor;         // [width], at most 2^21

@@ -31,10 +31,10 @@ BadOption CheckCount(std::uint32_t value, std::uint32_t most) {
   return {value < 1 || value > most, value, most};
 }
 
-// Above 0 and at most `most`; false for NaN.
+// From a millionth to `most`, so that the fixed-point sums of a prediction resolve it; NaN is bad.
 BadOption CheckShare(float value, float most) {
   constexpr float kMillion = 1e6F;
-  const bool good = value > 0.0F && value <= most;
+  const bool good = value >= 1e-6F && value <= most;
   const bool printable = value > 0.0F && value < kMillion;
   return {!good, printable ? static_cast<std::uint64_t>(value * kMillion) : 0,
           static_cast<std::uint64_t>(most * kMillion)};
@@ -51,8 +51,7 @@ BadOption CheckStop(const Model& model, const Stop& stop) {
   if (stop.class_index >= model.class_count()) {
     return {true, stop.class_index, model.class_count() - 1};
   }
-  constexpr float kBelowOne = 0.99999994F;  // the largest float below 1
-  return CheckShare(stop.threshold, kBelowOne);
+  return CheckShare(stop.threshold, 1.0F - 1e-6F);
 }
 
 // The first option that is out of range.
@@ -113,6 +112,7 @@ Status Session::Create(const Model& model, const SessionOptions& options,
   session->arena_ = arena.data();
   session->arena_bytes_ = needed;
   session->kernels_ = table;
+  session->images_ = 0;
   return Status::kOk;
 }
 
@@ -143,6 +143,7 @@ Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
   }
   RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels_), options_,
             Workspace(view, options_, arena_), static_cast<std::uint32_t>(count));
+  images_ = count;
   return Status::kOk;
 }
 
@@ -163,6 +164,7 @@ Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic
   }
   RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels_), options_,
             Workspace(view, options_, arena_), static_cast<std::uint32_t>(count));
+  images_ = count;
   return Status::kOk;
 }
 
@@ -183,7 +185,7 @@ Status Session::Predict(std::span<const float> images, std::span<Prediction> pre
 }
 
 Prediction Session::Result(std::size_t index) const {
-  if (kernels_ == nullptr || index >= options_.batch) return {};
+  if (index >= images_) return {};
   const Workspace space(format::Reopen(model_.bytes()), options_, arena_);
   Prediction prediction;
   std::uint32_t samples = options_.mc_samples;

@@ -163,6 +163,14 @@ TEST_CASE("calls: a result before Create or beyond the batch is empty") {
   Engine engine;
   REQUIRE(engine.Open(file.span(), {.mc_samples = 2}) == Status::kOk);
   CHECK(engine.session.Result(1).mean.empty());
+  CHECK(engine.session.Result(0).mean.empty());  // nothing was run
+  Engine early;
+  SessionOptions options{.mc_samples = 2, .batch = 4, .keep_logits = true};
+  options.stop.rule = StopRule::kLabel;
+  REQUIRE(early.Open(file.span(), options) == Status::kOk);
+  REQUIRE(early.session.Run(RandomPixels(early.model, 2, 1), 2) == Status::kOk);
+  CHECK(!early.session.Result(1).mean.empty());
+  CHECK(early.session.Result(2).mean.empty());  // in the batch, not in the call
 }
 
 }  // namespace

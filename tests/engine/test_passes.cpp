@@ -234,7 +234,7 @@ TEST_CASE("passes: options that are out of range") {
         Wrong{stop({.rule = StopRule::kLabel, .error = 0.0F}), 0, 500000},
         Wrong{stop({.rule = StopRule::kLabel, .error = nan}), 0, 500000},
         Wrong{stop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2},
-        Wrong{stop({.rule = StopRule::kThreshold, .threshold = 0.0F}), 0, 999999},
+        Wrong{stop({.rule = StopRule::kThreshold, .threshold = 1e-7F}), 0, 999999},
         Wrong{stop({.rule = StopRule::kThreshold, .threshold = 1.0F}), 1000000, 999999}}) {
     Session session;
     Diagnostic diagnostic;

@@ -297,14 +297,17 @@ fails 2 "both or neither" predict model.mu8 "$DIGITS#0" --stop-error 0.05 --stop
 fails 2 "expected --stop-error" predict model.mu8 "$DIGITS#0" --stop-class 3 --stop-threshold 0.5
 fails 2 "--stop-error" predict model.mu8 "$DIGITS#0" --stop-error 0.7
 fails 2 "--threads" predict model.mu8 "$DIGITS#0" --threads 0
-fails 1 "error 62" predict model.mu8 "$DIGITS#0" --stop-error 0.1 --stop-class 10 \
-  --stop-threshold 0.5
+fails 2 "--stop-class: is 10, the model has classes 0 to 9" predict model.mu8 "$DIGITS#0" \
+  --stop-error 0.1 --stop-class 10 --stop-threshold 0.5
+fails 2 "--stop-error" predict model.mu8 "$DIGITS#0" --stop-error nan
 run 0 eval model.mu8 --data "$DIGITS" --predictions all.f32 --json
 run 0 eval model.mu8 --data "$DIGITS" --stop-error 0.05 --against all.f32 --json
 json 'd["samples_used"]["mean"] < 15 and 0 <= d["samples_used"]["undecided"] < 0.2'
 json 'd["label_agreement"] > 0.97'
 run 0 eval model.mu8 --data "$DIGITS" --stop-error 0.05 --against all.f32
 says "samples used"
+grep -q "mutual information" err
+verdict "eval notes that mutual information does not compare" $?
 says "same label as the other"
 fails 2 "belongs to a .mu8 file" eval --model "$DATA/lenet5_mnist.onnx" --mean-weights \
   --data "$DIGITS" --antithetic

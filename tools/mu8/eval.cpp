@@ -245,6 +245,12 @@ void RunModel(const Options& options) {
   for (std::uint32_t i = 0; i < model.class_count(); ++i) {
     shape.labels.emplace_back(model.label(i));
   }
+  if (options.sampling.stop_error) {
+    std::fputs(
+        "mu8: note: with --stop-error images have different numbers of samples; mutual information "
+        "grows with them, so its means and rankings do not compare with those of other runs\n",
+        stderr);
+  }
   const SessionOptions session =
       options.sampling.ForSession(options.batch.value_or(kQuantizedBatch));
   Evaluate(options, shape,

@@ -10,6 +10,7 @@
 
 #include "converters/error.h"
 #include "formats/layout.h"
+#include "tools/mu8/command.h"
 
 namespace mu8::tool {
 
@@ -61,9 +62,20 @@ std::string ClassName(const Model& model, std::uint32_t class_index) {
 
 Runner::Runner(const ModelFile& file, const SessionOptions& options)
     : arena_(ArenaBytes(file.model, options)) {
+  if (options.stop.rule == StopRule::kThreshold &&
+      options.stop.class_index >= file.model.class_count()) {
+    throw UsageError("--stop-class: is " + std::to_string(options.stop.class_index) +
+                     ", the model has classes 0 to " +
+                     std::to_string(file.model.class_count() - 1));
+  }
   SessionOptions threaded = options;
   if (options.workers > 1) {
-    pool_.emplace(options.workers);
+    try {
+      pool_.emplace(options.workers);
+    } catch (const std::system_error& error) {
+      throw convert::Error("--threads: " + std::to_string(options.workers) +
+                           " threads cannot be started: " + error.what());
+    }
     threaded.parallel_for = ThreadPool::For;
     threaded.parallel_context = &*pool_;
   }

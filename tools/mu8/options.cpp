@@ -9,8 +9,25 @@
 
 #include "converters/error.h"
 #include "tools/mu8/command.h"
+#include "tools/mu8/text.h"
 
 namespace mu8::tool {
+
+namespace {
+
+// A number from a millionth to `most`; CLI::Range lets NaN pass.
+CLI::Validator Share(double most) {
+  const auto check = [most](std::string& text) -> std::string {
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, value);
+    if (problem == std::errc() && stop == end && value >= 1e-6 && value <= most) return {};
+    return "is \"" + text + "\", expected a number from 0.000001 to " + Fixed(most, 6);
+  };
+  return CLI::Validator(check, "");
+}
+
+}  // namespace
 
 void SamplingOptions::AddTo(CLI::App* app) {
   app->add_option("--samples", samples, "Weight samples T per prediction, 1 to 65536")
@@ -29,14 +46,14 @@ void SamplingOptions::AddTo(CLI::App* app) {
   app->add_option("--stop-error", stop_error,
                   "End an image's passes once its label is decided, wrongly with at most this "
                   "probability (engine/STOPPING.md)")
-      ->check(CLI::Range(1e-6, 0.5))
+      ->check(Share(0.5))
       ->type_name("P");
   app->add_option("--stop-class", stop_class,
                   "Decide instead whether this class's probability is above --stop-threshold")
       ->check(WholeNumber(0, 65535))
       ->type_name("C");
   app->add_option("--stop-threshold", stop_threshold, "See --stop-class; between 0 and 1")
-      ->check(CLI::Range(1e-6, 1 - 1e-6))
+      ->check(Share(1 - 1e-6))
       ->type_name("P");
   app->add_option("--threads", threads, "Threads; all numbers give the same bytes")
       ->check(WholeNumber(1, 1024))

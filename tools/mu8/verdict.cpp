@@ -58,7 +58,9 @@ std::string ThresholdText() {
          Fixed(100 * kPartFrom, 0) +
          " % of ln(classes), aleatoric (the passes agree\nthat it is ambiguous) if expected "
          "entropy "
-         "is, and mixed if both are. Entropies are in nats.";
+         "is, and mixed if both are. Entropies are in nats. Mutual information grows with "
+         "the\nsamples "
+         "and is another with --antithetic: few samples call less epistemic.";
 }
 
 }  // namespace mu8::tool

@@ -89,7 +89,7 @@ class Session {
                  Diagnostic* diagnostic = nullptr);
 
   // The two steps of Predict, for callers without an array of Predictions: run `count` images, then
-  // ask for each result before the next Run. Result is empty for an index beyond the batch.
+  // ask for each result before the next Run. Result is empty for an index beyond that Run's images.
   Status Run(std::span<const std::uint8_t> images, std::size_t count,
              Diagnostic* diagnostic = nullptr);
   Status Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic = nullptr);
@@ -107,6 +107,7 @@ class Session {
   std::byte* arena_ = nullptr;
   std::size_t arena_bytes_ = 0;
   const void* kernels_ = nullptr;  // kernels::KernelTable
+  std::size_t images_ = 0;         // of the last Run
 };
 
 }  // namespace mu8

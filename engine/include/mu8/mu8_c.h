@@ -55,9 +55,9 @@ typedef struct mu8_options {
   uint8_t kernels;      /* MU8_KERNELS_* */
   uint8_t noise;        /* MU8_NOISE_* */
   uint8_t stop_rule;    /* MU8_STOP_* */
-  float stop_error;     /* above 0, at most 0.5 */
+  float stop_error;     /* 1e-6 to 0.5 */
   uint32_t stop_class;  /* MU8_STOP_THRESHOLD */
-  float stop_threshold; /* MU8_STOP_THRESHOLD: between 0 and 1 */
+  float stop_threshold; /* MU8_STOP_THRESHOLD: 1e-6 to 1 - 1e-6 */
   uint32_t workers;     /* tasks at a time, 1 to 1024 */
   /* Calls task(job, i) for every i < count and returns when all have returned; may be null. */
   void (*parallel_for)(void* context, uint32_t count, void (*task)(void* job, uint32_t index),

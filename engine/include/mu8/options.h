@@ -12,7 +12,8 @@ enum class KernelSet : std::uint8_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512
 // How the passes of a prediction draw their noise.
 enum class Noise : std::uint8_t {
   kIndependent = 0,  // each its own: p_t are independent and identically distributed
-  // Passes 2k and 2k + 1 are a pair, w = mu + n and w = mu - n with the noise of pass 2k. The mean
+  // Passes 2k and 2k + 1 are a pair, w = mu + n and w = mu - n with the noise of pass 2k (before
+  // rounding and clamping). The mean
   // of p_t is unbiased as before and usually closer to its limit. The passes are not independent:
   // the pair is the unit of every error estimate, and mutual information and variance have another
   // distribution than without pairs. Never share a threshold on them between the two modes.
@@ -33,9 +34,9 @@ enum class StopRule : std::uint8_t {
 // takes. Mutual information grows with the number of passes: compare it at equal samples_used only.
 struct Stop {
   StopRule rule = StopRule::kNone;
-  float error = 0.05F;            // above 0, at most 0.5
+  float error = 0.05F;            // 1e-6 to 0.5
   std::uint32_t class_index = 0;  // kThreshold
-  float threshold = 0.5F;         // kThreshold: above 0, below 1
+  float threshold = 0.5F;         // kThreshold: 1e-6 to 1 - 1e-6
 };
 
 // Calls task(job, i) for every i below `count`, in any order, on any threads, and returns when all
@@ -44,7 +45,7 @@ using Task = void (*)(void* job, std::uint32_t index);
 using ParallelFor = void (*)(void* context, std::uint32_t count, Task task, void* job);
 
 // Asked before every round of passes but the first, on the calling thread; false ends the call with
-// the passes that are done. A round is one pass of each worker.
+// the passes that are done. A round is one pass at most of each worker.
 using KeepGoing = bool (*)(void* context);
 
 struct SessionOptions {
