@@ -292,6 +292,8 @@ def labelled_figures(figures, p, uncertainty, labels):
     clipped, other = np.maximum(p, 1e-9), np.maximum(np.roll(p, 1, axis=0), 1e-9)
     figures.add("kl_against", scipy.special.rel_entr(other, clipped).sum(1).mean(),
                 "scipy rel_entr of the row above")
+    figures.add("label_agreement", (other.argmax(1) == clipped.argmax(1)).mean(), NUMPY,
+                scikit_learn=sklearn.metrics.accuracy_score(other.argmax(1), clipped.argmax(1)))
     figures.add("curves/histograms/high", scipy.stats.entropy(np.ones(classes)), "scipy entropy")
     histograms(figures, "curves/histograms/in_distribution", p, uncertainty)
 

@@ -54,7 +54,9 @@ Report ReadReport(const std::string& name, const std::vector<std::string>& ood) 
   REQUIRE(report.labels.size() == report.result.images());
   for (const std::string& other : ood) report.ood.push_back({other, ReadResult(other)});
   report.curves = true;
-  report.kl_against = MeanKl({Rolled(report.result), report.result.classes}, report.result.view());
+  const std::vector<float> rolled = Rolled(report.result);
+  report.kl_against = MeanKl({rolled, report.result.classes}, report.result.view());
+  report.label_agreement = LabelAgreement({rolled, report.result.classes}, report.result.view());
   return report;
 }
 
