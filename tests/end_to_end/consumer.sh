@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # A user's project: installs libmu8, takes README.md's C++ example as it stands, builds it with
-# find_package(mu8) and classifies a committed digit. usage: consumer.sh BUILD_DIR MU8_COMMAND
+# find_package(mu8) and classifies a committed digit; and a program with the thread pool. usage: consumer.sh BUILD_DIR MU8_COMMAND
 set -euo pipefail
 build=$1
 mu8=$2
@@ -38,8 +38,23 @@ find_package(mu8 REQUIRED)
 add_executable(consumer main.cpp example.cpp)
 target_compile_options(consumer PRIVATE -Wall -Wextra -Wa,-I${CMAKE_SOURCE_DIR})
 target_link_libraries(consumer PRIVATE mu8::mu8)
+add_executable(threaded threaded.cpp)
+target_link_libraries(threaded PRIVATE mu8::threads)
+EOF
+cat >"$work/threaded.cpp" <<'EOF'
+#include <atomic>
+#include "mu8/thread_pool.h"
+int main() {
+  mu8::ThreadPool pool(2);
+  std::atomic<int> sum{0};
+  mu8::ThreadPool::For(
+      &pool, 5, [](void* job, std::uint32_t i) { *static_cast<std::atomic<int>*>(job) += static_cast<int>(i); },
+      &sum);
+  return sum == 10 ? 0 : 1;
+}
 EOF
 cmake -S "$work" -B "$work/build" -DCMAKE_PREFIX_PATH="$work/prefix" >/dev/null
 cmake --build "$work/build" >/dev/null
 "$work/build/consumer"
-echo "1 passed, 0 failed"
+"$work/build/threaded"
+echo "2 passed, 0 failed"
