@@ -144,8 +144,9 @@ void MakeTensors(Lowering* lowering) {
     if (step.input2 >= 0) {
       const std::uint16_t input2 = lowering->TensorOf(step.input2);
       tensors[input2].last_layer = layer;
-      if (CodeOf(step, NodeOf(lowering->network, step)) == OpCode::kConv2d)
+      if (CodeOf(step, NodeOf(lowering->network, step)) == OpCode::kConv2d) {
         residuals.push_back({i, input, input2});
+      }
     }
     if (i + 1 == lowering->steps.size()) break;
     lowering->tensor_of[static_cast<std::size_t>(step.output)] =

@@ -50,14 +50,6 @@ void MergeSums(const Sums& from, const Sums& into) {
   *into.entropy += *from.entropy;
 }
 
-std::uint32_t MostProbable(std::span<const std::uint64_t> sums) {
-  std::uint32_t label = 0;
-  for (std::uint32_t c = 1; c < sums.size(); ++c) {
-    if (sums[c] > sums[label]) label = c;
-  }
-  return label;
-}
-
 void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean,
                std::span<float> variance, Prediction* prediction) {
   const double scale = kInverseUnit / mc_samples;
@@ -72,7 +64,7 @@ void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean
   const double expected = static_cast<double>(*sums.entropy) * scale;
   // Rounding can leave either slightly below its bound; an entropy is never negative.
   const double total = predictive > 0.0 ? predictive : 0.0;
-  prediction->label = MostProbable(sums.probability);
+  prediction->label = MostProbable<std::uint64_t>(sums.probability);
   prediction->mean = mean;
   prediction->variance = variance;
   prediction->predictive_entropy = static_cast<float>(total);

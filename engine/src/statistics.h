@@ -26,8 +26,15 @@ void AddPass(std::span<const float> logits, const Sums& sums, float* probabiliti
 // into += from.
 void MergeSums(const Sums& from, const Sums& into);
 
-// The class with the largest sum; the lowest index among equals.
-std::uint32_t MostProbable(std::span<const std::uint64_t> sums);
+// The class with the largest value, a sum or a probability; the lowest index among equals.
+template <typename T>
+std::uint32_t MostProbable(std::span<const T> values) {
+  std::uint32_t label = 0;
+  for (std::uint32_t c = 1; c < values.size(); ++c) {
+    if (values[c] > values[label]) label = c;
+  }
+  return label;
+}
 
 // Fills everything but the logits' span. `mean` and `variance` are [classes].
 void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean,

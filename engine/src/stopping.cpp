@@ -22,14 +22,6 @@ float Lead(std::span<const float> probabilities, std::uint32_t leader) {
   return probabilities[leader] - best;
 }
 
-std::uint32_t Largest(std::span<const float> probabilities) {
-  std::uint32_t label = 0;
-  for (std::uint32_t c = 1; c < probabilities.size(); ++c) {
-    if (probabilities[c] > probabilities[label]) label = c;
-  }
-  return label;
-}
-
 void Learn(float advantage, StopState* state) {
   state->sum += advantage;
   state->square += advantage * advantage;
@@ -43,8 +35,9 @@ Ended WatchLabel(const Stop& stop, bool first, float advantage, const Sums& sums
   }
   Learn(advantage, state);
   const bool decided = state->wealth[0] * stop.error >= 1.0F;
-  return decided && MostProbable(sums.probability) == state->leader ? Ended::kLabel
-                                                                    : Ended::kAllSamples;
+  return decided && MostProbable<std::uint64_t>(sums.probability) == state->leader
+             ? Ended::kLabel
+             : Ended::kAllSamples;
 }
 
 Ended WatchThreshold(const Stop& stop, float advantage, StopState* state) {
@@ -65,7 +58,7 @@ Ended WatchThreshold(const Stop& stop, float advantage, StopState* state) {
 Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
                 std::span<const float> probabilities, const Sums& sums, StopState* state) {
   const bool is_label = stop.rule == StopRule::kLabel;
-  if (is_label && pass == 0) state->leader = Largest(probabilities);
+  if (is_label && pass == 0) state->leader = MostProbable(probabilities);
   float advantage = is_label ? Lead(probabilities, state->leader)
                              : probabilities[stop.class_index] - stop.threshold;
   bool first = pass == 0;

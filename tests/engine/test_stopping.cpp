@@ -31,9 +31,9 @@ Outcome Watch(const Stop& stop, Noise noise, std::uint32_t most, const Draw& dra
     draw(&p);
     for (std::size_t c = 0; c < kClasses; ++c) sum[c] += static_cast<std::uint64_t>(p[c] * 1e12F);
     const Ended ended = WatchPass(stop, noise, pass, p, sums, &state);
-    if (ended != Ended::kAllSamples) return {ended, pass + 1, MostProbable(sum)};
+    if (ended != Ended::kAllSamples) return {ended, pass + 1, MostProbable<std::uint64_t>(sum)};
   }
-  return {Ended::kAllSamples, most, MostProbable(sum)};
+  return {Ended::kAllSamples, most, MostProbable<std::uint64_t>(sum)};
 }
 
 // p of class 0 is high or low, so that its mean is `mean`.

@@ -27,6 +27,30 @@ def bench(*arguments):
                            BUILD, *arguments], capture_output=True, text=True, check=False)
 
 
+class NoiseVariance(unittest.TestCase):
+    DATA = ROOT / "tests" / "data"
+
+    def run_script(self, *arguments):
+        return subprocess.run(["/usr/bin/python3", ROOT / "bench" / "noise_variance.py", "--net",
+                               "lenet5", "--posterior", self.DATA / "lenet5_mnist", "--count", "2",
+                               "--singles", "2", "--ensembles", "2", *arguments],
+                              capture_output=True, text=True, check=False)
+
+    def test_prints_a_row_for_every_count_of_passes(self):
+        done = self.run_script("--images", self.DATA / "mnist/calibration-images-idx3-ubyte.gz")
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = [line for line in done.stdout.splitlines() if line[:3] in ("| 2", "| 8", "| 1", "| 5")]
+        self.assertEqual(len(rows), 4)
+        for row in rows:
+            self.assertEqual(row.count("("), 3, row)
+
+    def test_refuses_images_of_something_else(self):
+        done = self.run_script("--images", self.DATA / "cifar10/train_subset.bin.gz")
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("train_subset.bin.gz", done.stderr)
+        self.assertEqual(done.stdout, "")
+
+
 class QuickRun(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -43,37 +43,26 @@ struct Deadline {
   }
 };
 
-const char* EndedName(Ended ended) {
+// Why an image got no more passes: the JSON's word, and what follows "N samples".
+struct EndedWords {
+  const char* name;
+  const char* sentence;
+};
+
+EndedWords WordsOf(Ended ended, const Stop& stop) {
   switch (ended) {
     case Ended::kAllSamples:
-      return "all_samples";
+      return {"all_samples", stop.rule == StopRule::kNone ? "" : ", undecided"};
     case Ended::kLabel:
-      return "label";
+      return {"label", ", then the label was decided"};
     case Ended::kAbove:
-      return "above";
+      return {"above", ", then above the threshold was decided"};
     case Ended::kBelow:
-      return "below";
+      return {"below", ", then below the threshold was decided"};
     case Ended::kDeadline:
-      return "deadline";
+      return {"deadline", ", then time was up"};
   }
-  return "unknown";
-}
-
-// Why there were no more passes; empty where all were run and nothing was to be decided.
-std::string EndedSentence(const Prediction& prediction, const Stop& stop) {
-  switch (prediction.ended) {
-    case Ended::kAllSamples:
-      return stop.rule == StopRule::kNone ? "" : ", undecided";
-    case Ended::kLabel:
-      return ", then the label was decided";
-    case Ended::kAbove:
-      return ", then above the threshold was decided";
-    case Ended::kBelow:
-      return ", then below the threshold was decided";
-    case Ended::kDeadline:
-      return ", then time was up";
-  }
-  return "";
+  return {"unknown", ""};
 }
 
 constexpr const char* kFooter = R"(
@@ -130,7 +119,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
             {"expected_entropy", ShortestDouble(prediction.expected_entropy)},
             {"mutual_information", ShortestDouble(prediction.mutual_information)},
             {"samples_used", prediction.samples_used},
-            {"ended", EndedName(prediction.ended)},
+            {"ended", WordsOf(prediction.ended, {}).name},
             {"verdict", VerdictName(verdict)},
             {"why", VerdictSentence(verdict)}};
   json["top"] = Json::array();
@@ -166,7 +155,8 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, cons
               std::log(static_cast<double>(prediction.mean.size())),
               static_cast<double>(prediction.expected_entropy),
               static_cast<double>(prediction.mutual_information));
-  std::printf("  %u samples%s\n", prediction.samples_used, EndedSentence(prediction, stop).c_str());
+  std::printf("  %u samples%s\n", prediction.samples_used,
+              WordsOf(prediction.ended, stop).sentence);
 }
 
 void Run(const Options& options) {

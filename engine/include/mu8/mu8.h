@@ -53,8 +53,8 @@ enum class Ended : std::uint8_t {
 };
 
 // What the passes say about one image. The spans lie in the session's arena and hold until its
-// next Predict. T is samples_used; a session with mc_samples = samples_used and no stop rule gives
-// the same bytes again. Entropies are in nats: predictive_entropy = H(mean_t p_t),
+// next Predict. T is samples_used; a session with mc_samples = samples_used, the same noise and no
+// stop rule gives the same bytes again. Entropies are in nats: predictive_entropy = H(mean_t p_t),
 // expected_entropy = mean_t H(p_t) (aleatoric), mutual_information = their difference (epistemic;
 // Houlsby 2011, eq. 1). It grows with T for the same network: compare at equal T.
 struct Prediction {

@@ -13,10 +13,10 @@ enum class KernelSet : std::uint8_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512
 enum class Noise : std::uint8_t {
   kIndependent = 0,  // each its own: p_t are independent and identically distributed
   // Passes 2k and 2k + 1 are a pair, w = mu + n and w = mu - n with the noise of pass 2k (before
-  // rounding and clamping). The mean
-  // of p_t is unbiased as before and usually closer to its limit. The passes are not independent:
-  // the pair is the unit of every error estimate, and mutual information and variance have another
-  // distribution than without pairs. Never share a threshold on them between the two modes.
+  // rounding and clamping). The mean of p_t is unbiased as before and usually closer to its limit.
+  // The passes are not independent: the pair is the unit of every error estimate, and mutual
+  // information and variance have another distribution than without pairs. Never share a threshold
+  // on them between the two modes.
   kAntithetic = 1,
 };
 
