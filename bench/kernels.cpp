@@ -89,6 +89,14 @@ int CheckLayers(const KernelTable& table) {
   return checked;
 }
 
+// Whether a slower table has the same convolution, which need not be measured twice.
+bool SharesConvolution(const KernelTable& table) {
+  for (std::size_t i = 0; &kernels::TableAt(i) != &table; ++i) {
+    if (kernels::TableAt(i).convolve == table.convolve) return true;
+  }
+  return false;
+}
+
 void Register(const KernelTable& table) {
   const std::string name = table.name;
   if (const MultiplyLoop* loop = FindMultiplyLoop(name)) {
@@ -100,6 +108,7 @@ void Register(const KernelTable& table) {
         ("sample/" + name + "/sigma" + std::to_string(bits)).c_str(),
         [&table, bits](benchmark::State& state) { Sample(state, table, bits); });
   }
+  if (SharesConvolution(table)) return;
   for (const Shape& shape : AllShapes()) {
     benchmark::RegisterBenchmark(
         ("conv/" + name + "/" + shape.name()).c_str(),

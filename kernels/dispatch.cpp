@@ -7,6 +7,7 @@
 
 #if defined(MU8_HAVE_X86)
 #include "kernels/avx2/kernels.h"
+#include "kernels/avx512vbmi/kernels.h"
 #include "kernels/avx512vnni/kernels.h"
 #endif
 
@@ -18,6 +19,7 @@ constexpr const KernelTable* kTables[] = {
 #if defined(MU8_HAVE_X86)
     &avx2::kTable,
     &avx512vnni::kTable,
+    &avx512vbmi::kTable,
 #endif
 };
 
@@ -42,6 +44,7 @@ std::uint32_t DetectFeatures() {
       __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0) {
     features |= kFeatureAvx512Vnni;
   }
+  if (__builtin_cpu_supports("avx512vbmi") != 0) features |= kFeatureAvx512Vbmi;
 #endif
   return features;
 }

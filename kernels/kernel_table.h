@@ -124,6 +124,7 @@ struct LookupArgs {
 enum Feature : std::uint32_t {
   kFeatureAvx2 = 1,        // AVX2
   kFeatureAvx512Vnni = 2,  // AVX-512 F, CD, BW, DQ, VL and VNNI
+  kFeatureAvx512Vbmi = 4,  // AVX-512 VBMI
 };
 
 struct KernelTable {

@@ -71,6 +71,7 @@ void AddPeers(const std::vector<LayerData>& data, const std::vector<std::uint8_t
 
 KernelSet SetOf(const kernels::KernelTable& table) {
   const std::string name = table.name;
+  if (name == "avx512vbmi") return KernelSet::kAvx512Vbmi;
   if (name == "avx512vnni") return KernelSet::kAvx512Vnni;
   return name == "avx2" ? KernelSet::kAvx2 : KernelSet::kScalar;
 }

@@ -77,6 +77,8 @@ const kernels::KernelTable* Choose(KernelSet set) {
       return kernels::FindKernels("avx2", features);
     case KernelSet::kAvx512Vnni:
       return kernels::FindKernels("avx512vnni", features);
+    case KernelSet::kAvx512Vbmi:
+      return kernels::FindKernels("avx512vbmi", features);
   }
   return nullptr;
 }

@@ -107,7 +107,7 @@ struct Half {
   Lanes lanes;
   __m256i flip;
   __m256i table[4];
-  __m256i multiplier_low, multiplier_high;  // 2^(15 - shift) as int16, in unpack order
+  __m256i multiplier;  // 2^(15 - shift) of the channel of each 16-bit lane
 
   Half(const SampleArgs& args, std::uint32_t which)
       : half(which),
@@ -121,16 +121,12 @@ struct Half {
         table[code] = PerChannel(args.codebook + code * args.codebook_stride, args.width, half * 8);
       }
     }
-    // Unpacking takes lanes 0, 1 of each 128 bits low and 2, 3 high; four weights per lane.
-    alignas(32) std::int16_t low[16];
-    alignas(32) std::int16_t high[16];
+    alignas(32) std::int16_t lane_multiplier[16];
     for (std::uint32_t i = 0; i < 16; ++i) {
-      const std::uint32_t lane = half * 8 + i / 8 * 4 + i % 8 / 4;
-      low[i] = static_cast<std::int16_t>(1 << (15 - args.shift[lane % args.width]));
-      high[i] = static_cast<std::int16_t>(1 << (15 - args.shift[(lane + 2) % args.width]));
+      const std::uint32_t channel = (half * 8 + i / 2) % args.width;
+      lane_multiplier[i] = static_cast<std::int16_t>(1 << (15 - args.shift[channel]));
     }
-    multiplier_low = Load(low);
-    multiplier_high = Load(high);
+    multiplier = Load(lane_multiplier);
   }
 
   __m256i Level(const SampleArgs& args, std::size_t block) const {
@@ -173,34 +169,31 @@ struct Half {
   }
 };
 
-__m256i SignExtendLow(__m256i bytes) {
-  return _mm256_srai_epi16(_mm256_unpacklo_epi8(bytes, bytes), 8);
-}
-__m256i SignExtendHigh(__m256i bytes) {
-  return _mm256_srai_epi16(_mm256_unpackhi_epi8(bytes, bytes), 8);
-}
-
-// w of 16 weights in int16. `level` has zeros between its bytes, `epsilon` anything: pmaddubsw then
-// gives the exact products of u8 and s8, |255 * 93| < 2^15.
-__m256i Weight(__m256i level, __m256i epsilon, __m256i multiplier, __m256i mu) {
-  const __m256i product = _mm256_maddubs_epi16(level, epsilon);
-  return _mm256_add_epi16(mu, _mm256_mulhrs_epi16(product, multiplier));
+// n of 16 weights in int16, of the bytes of `level` that are not 0: of each pair one is, so the sum
+// of two products of bytes is one exact product, |255 * 93| < 2^15.
+__m256i Noise(__m256i level, __m256i epsilon, __m256i multiplier) {
+  return _mm256_mulhrs_epi16(_mm256_maddubs_epi16(level, epsilon), multiplier);
 }
 
 void SampleHalf(const SampleArgs& args, std::size_t block, Half* half) {
-  const __m256i zero = _mm256_setzero_si256();
   const std::size_t at = block * kBlockBytes + half->half * 32;
   const __m256i epsilon = Epsilon(_mm256_xor_si256(half->lanes.Next(), half->flip));
   const __m256i level = half->Level(args, block);
   const __m256i mu = Load(args.mu + at);
-  const __m256i low =
-      Weight(_mm256_unpacklo_epi8(level, zero), _mm256_unpacklo_epi8(epsilon, epsilon),
-             half->multiplier_low, SignExtendLow(mu));
-  const __m256i high =
-      Weight(_mm256_unpackhi_epi8(level, zero), _mm256_unpackhi_epi8(epsilon, epsilon),
-             half->multiplier_high, SignExtendHigh(mu));
-  const __m256i weight = _mm256_max_epi8(_mm256_packs_epi16(low, high), _mm256_set1_epi8(-127));
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + at), weight);
+  // Even and odd bytes by themselves: sums need 16 bits. |mu + n| fits; packing saturates.
+  const __m256i even_bytes = _mm256_set1_epi16(0x00ff);
+  const __m256i even =
+      _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_set1_epi16(1), mu),
+                       Noise(_mm256_and_si256(level, even_bytes), epsilon, half->multiplier));
+  const __m256i odd =
+      _mm256_add_epi16(_mm256_srai_epi16(mu, 8),
+                       Noise(_mm256_andnot_si256(even_bytes, level), epsilon, half->multiplier));
+  // Even ones before odd ones, in each 128-bit part: put them in turn again.
+  const __m256i turns = _mm256_broadcastsi128_si256(
+      _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+  const __m256i weight = _mm256_shuffle_epi8(_mm256_packs_epi16(even, odd), turns);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + at),
+                      _mm256_max_epi8(weight, _mm256_set1_epi8(-127)));
 }
 
 }  // namespace

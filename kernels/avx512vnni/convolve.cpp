@@ -8,26 +8,27 @@
 namespace mu8::kernels::avx512vnni {
 namespace {
 
-// A tile is two segments of 8 pixels of one row each: 16 accumulators hide the dot product's
-// latency (5 cycles, 2 a cycle), and a segment needs one address, its pixels lie at constant
-// distances.
-constexpr std::uint32_t kSegmentPixels = 8;
-constexpr std::uint32_t kTilePixels = 2 * kSegmentPixels;
-
 // acc += dot of 4 unsigned and 4 signed bytes per lane. Inline assembly because g++ 12 spills
 // accumulators around the intrinsic (240 to 340 GMAC/s against 490 and more).
 inline void Dot(__m512i* accumulator, __m512i x, __m512i w) {
   __asm__("vpdpbusd %2, %1, %0" : "+v"(*accumulator) : "v"(x), "v"(w));
 }
 
-// Hides where a pointer comes from, so that the compiler keeps it in a register and adds constants
-// to it: g++ 12 would rather compute a dozen addresses anew in every step.
-inline void Opaque(const std::uint8_t** pointer) { __asm__("" : "+r"(*pointer)); }
+// Hides where a value comes from, so that the compiler keeps it in a register: g++ 12 would rather
+// compute a dozen addresses anew in every step.
+template <typename T>
+inline void Opaque(T* value) {
+  __asm__("" : "+r"(*value));
+}
 
 inline __m512i Broadcast(const std::uint8_t* bytes) {
   std::int32_t four;
   __builtin_memcpy(&four, bytes, 4);
   return _mm512_set1_epi32(four);
+}
+
+inline __m512i AddFour(const __m512i* sums) {
+  return _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
 }
 
 // Everything that is the same for all pixels of a call.
@@ -44,83 +45,21 @@ struct Panel {
         start(_mm512_maskz_loadu_epi32(lanes, a.bias)) {
     if (a.zero_point == 0) return;
     // sum (x - z) w = sum x w - z sum w, and modulo 2^32 both sides are exact.
-    __m512i sums = _mm512_setzero_si512();
+    __m512i sums[4] = {};  // side by side hide the latency of the dot product
     const std::size_t groups = std::size_t{a.outer_runs} * a.inner_runs * (a.padded_run / 4);
-    for (std::size_t g = 0; g < groups; ++g) Dot(&sums, _mm512_set1_epi8(1), Weights(a.weights, g));
-    start = _mm512_sub_epi32(start, _mm512_mullo_epi32(sums, _mm512_set1_epi32(a.zero_point)));
+    const __m512i ones = _mm512_set1_epi8(1);
+    std::size_t g = 0;
+    for (; g + 4 <= groups; g += 4) {
+      for (std::size_t i = 0; i < 4; ++i) Dot(&sums[i], ones, Weights(a.weights, g + i));
+    }
+    for (; g < groups; ++g) Dot(&sums[0], ones, Weights(a.weights, g));
+    const __m512i sum = AddFour(sums);
+    start = _mm512_sub_epi32(start, _mm512_mullo_epi32(sum, _mm512_set1_epi32(a.zero_point)));
   }
   __m512i Weights(const std::int8_t* weights, std::size_t group) const {
     return _mm512_maskz_loadu_epi32(lanes, weights + group * group_bytes);
   }
 };
-
-// Accumulators of a full tile; kColStep is args.input_col_step, constant so that it becomes part of
-// the addresses. Locals and unrolled loops keep the sums in registers.
-template <std::ptrdiff_t kColStep>
-void AccumulateTile(const Panel& panel, const std::uint8_t* const* segments, __m512i* acc) {
-  const ConvolveArgs& args = panel.args;
-  __m512i sums[kTilePixels];
-#pragma GCC unroll 16
-  for (__m512i& sum : sums) sum = panel.start;
-  const std::int8_t* weights = args.weights;
-  for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
-    for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner) {
-      const std::ptrdiff_t run = outer * args.outer_step + inner * args.inner_step;
-      const std::uint8_t* first = segments[0] + run;
-      const std::uint8_t* second = segments[1] + run;
-      for (std::uint32_t k = 0; k < args.padded_run; k += 4) {
-        Opaque(&first);
-        Opaque(&second);
-        const __m512i w = panel.Weights(weights, 0);
-        weights += panel.group_bytes;
-#pragma GCC unroll 8
-        for (std::uint32_t p = 0; p < kSegmentPixels; ++p) {
-          Dot(&sums[p], Broadcast(first + p * kColStep), w);
-        }
-#pragma GCC unroll 8
-        for (std::uint32_t p = 0; p < kSegmentPixels; ++p) {
-          Dot(&sums[kSegmentPixels + p], Broadcast(second + p * kColStep), w);
-        }
-        first += 4;
-        second += 4;
-      }
-    }
-  }
-#pragma GCC unroll 16
-  for (std::uint32_t p = 0; p < kTilePixels; ++p) acc[p] = sums[p];
-}
-
-using TileKernel = void (*)(const Panel&, const std::uint8_t* const*, __m512i*);
-
-// The distances that layers of 1 to 4 and of 2^n channels have; null: pixel by pixel.
-TileKernel TileFor(std::ptrdiff_t col_step) {
-  switch (col_step) {
-    case 1:
-      return AccumulateTile<1>;
-    case 2:
-      return AccumulateTile<2>;
-    case 3:
-      return AccumulateTile<3>;
-    case 4:
-      return AccumulateTile<4>;
-    case 8:
-      return AccumulateTile<8>;
-    case 16:
-      return AccumulateTile<16>;
-    case 32:
-      return AccumulateTile<32>;
-    case 64:
-      return AccumulateTile<64>;
-    case 128:
-      return AccumulateTile<128>;
-    case 256:
-      return AccumulateTile<256>;
-    case 512:
-      return AccumulateTile<512>;
-    default:
-      return nullptr;
-  }
-}
 
 // One pixel alone: four sums side by side hide the latency of the dot product.
 inline __m512i AccumulateOne(const Panel& panel, const std::uint8_t* window) {
@@ -142,7 +81,7 @@ inline __m512i AccumulateOne(const Panel& panel, const std::uint8_t* window) {
       }
     }
   }
-  return _mm512_add_epi32(_mm512_add_epi32(sums[0], sums[1]), _mm512_add_epi32(sums[2], sums[3]));
+  return AddFour(sums);
 }
 
 // The requantization of scalar/convolve.cpp for 16 channels. Multipliers are below 1 (FORMAT.md
@@ -151,31 +90,34 @@ inline __m512i AccumulateOne(const Panel& panel, const std::uint8_t* window) {
 struct Epilogue {
   const ConvolveArgs& args;
   __mmask16 channels;
-  bool whole_pixels;  // 16 channels, one pixel behind the other
+  bool all_channels;  // of a register
+  bool whole_pixels;  // and one pixel behind the other
   __m512 multiplier;
   __m512i zero_out, clamp_min, clamp_max;
-  __m512i residual_zero, residual_factor, residual_half;
+  __m512i residual_factor, residual_half;  // the half less zero * factor
   __m128i residual_shift;
 
   explicit Epilogue(const ConvolveArgs& a)
       : args(a),
         channels(static_cast<__mmask16>((1U << a.channels) - 1)),
-        whole_pixels(a.channels == kPanelWidth && a.output_col_step == kPanelWidth),
+        all_channels(a.channels == kPanelWidth),
+        whole_pixels(all_channels && a.output_col_step == kPanelWidth),
         multiplier(_mm512_maskz_loadu_ps(channels, a.multiplier)),
         zero_out(_mm512_set1_epi16(static_cast<std::int16_t>(a.zero_out))),
         clamp_min(_mm512_set1_epi8(static_cast<char>(a.clamp_min))),
         clamp_max(_mm512_set1_epi8(static_cast<char>(a.clamp_max))) {
     if (a.residual == nullptr) return;
-    residual_zero = _mm512_set1_epi32(a.residual_zero);
     residual_factor = _mm512_maskz_loadu_epi32(channels, a.residual_factor);
-    residual_half = _mm512_set1_epi32(1 << (a.residual_shift - 1));
+    residual_half = _mm512_sub_epi32(
+        _mm512_set1_epi32(1 << (a.residual_shift - 1)),
+        _mm512_mullo_epi32(_mm512_set1_epi32(a.residual_zero), residual_factor));
     residual_shift = _mm_cvtsi32_si128(a.residual_shift);
   }
 
   // scalar/convolve.cpp's Residual of 16 channels, added.
   __m512i AddResidual(const std::uint8_t* residual, __m512i acc) const {
     const __m512i r = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(channels, residual));
-    const __m512i scaled = _mm512_mullo_epi32(_mm512_sub_epi32(r, residual_zero), residual_factor);
+    const __m512i scaled = _mm512_mullo_epi32(r, residual_factor);
     const __m512i rounded =
         _mm512_sra_epi32(_mm512_add_epi32(scaled, residual_half), residual_shift);
     return _mm512_add_epi32(acc, rounded);
@@ -207,21 +149,31 @@ struct Epilogue {
     }
     const __m128i pixels[4] = {_mm512_castsi512_si128(q), _mm512_extracti32x4_epi32(q, 1),
                                _mm512_extracti32x4_epi32(q, 2), _mm512_extracti32x4_epi32(q, 3)};
+#pragma GCC unroll 4
     for (std::uint32_t p = 0; p < count; ++p) {
-      _mm_mask_storeu_epi8(out + p * args.output_col_step, channels, pixels[p]);
+      std::uint8_t* pixel = out + p * args.output_col_step;
+      if (all_channels) {
+        _mm_storeu_si128(reinterpret_cast<__m128i*>(pixel), pixels[p]);
+      } else {
+        _mm_mask_storeu_epi8(pixel, channels, pixels[p]);
+      }
     }
   }
 
-  // `count` pixels of one row; their accumulators are multiples of four long.
-  void StoreRow(__m512i* acc, std::uint32_t y, std::uint32_t x, std::uint32_t count) const {
+  // `count` pixels of one row; their accumulators are multiples of four long. Inline, so that a
+  // tile's stay in registers.
+  [[gnu::always_inline]] void StoreRow(__m512i* acc, std::uint32_t y, std::uint32_t x,
+                                       std::uint32_t count) const {
     if (args.residual != nullptr) {
       const std::uint8_t* residual =
           args.residual + y * args.residual_row_step + x * args.residual_col_step;
+#pragma GCC unroll 8
       for (std::uint32_t p = 0; p < count; ++p) {
         acc[p] = AddResidual(residual + p * args.residual_col_step, acc[p]);
       }
     }
     std::uint8_t* out = args.output + y * args.output_row_step + x * args.output_col_step;
+#pragma GCC unroll 2
     for (std::uint32_t p = 0; p < count; p += 4) {
       Store(acc + p, count - p < 4 ? count - p : 4, out + p * args.output_col_step);
     }
@@ -237,18 +189,115 @@ const std::uint8_t* WindowAt(const ConvolveArgs& args, Segment at) {
   return args.input + at.y * args.input_row_step + at.x * args.input_col_step;
 }
 
-// Pixels [x, width) of one row, in groups of four.
-void ConvolveRest(const Panel& panel, const Epilogue& epilogue, Segment from) {
+// Addresses of the pixels of a segment: pixel p lies p column steps behind the first. From two
+// pointers and two distances all come by x86's own address arithmetic.
+struct Pixels {
+  const std::uint8_t *first, *fifth;
+
+  const std::uint8_t* At(std::uint32_t p, std::ptrdiff_t step, std::ptrdiff_t three_steps) const {
+    const std::uint8_t* from = p < 5 ? first : fifth;
+    const std::uint32_t left = p < 5 ? p : p - 5;
+    return left == 3 ? from + three_steps : from + static_cast<std::ptrdiff_t>(left) * step;
+  }
+};
+
+// A tile: kSegments pieces of rows, kPixels (2, 4 or 8) side by side in each. 16 accumulators hide
+// the dot product's latency (5 cycles, 2 a cycle).
+//
+// kSlide: a run is three taps that lie one column step apart, as in a 3 x 3 convolution of stride
+// 1. A group of 4 inputs of one pixel then meets the weights of all three taps, once for each of
+// the three output pixels that it belongs to: 10 loads of inputs for 24 dot products, where 24
+// loads would take longer than the products (2 a cycle of either).
+template <bool kSlide, std::uint32_t kSegments, std::uint32_t kPixels>
+void ConvolveTile(const Panel& panel, const Epilogue& epilogue, const Segment* at,
+                  std::uint32_t count) {
+  constexpr std::uint32_t kTaps = kSlide ? 3 : 1;
   const ConvolveArgs& args = panel.args;
-  __m512i acc[4] = {};
-  for (; from.x < args.output_width; from.x += 4) {
-    const std::uint32_t left = args.output_width - from.x;
-    const std::uint32_t count = left < 4 ? left : 4;
-    const std::uint8_t* window = WindowAt(args, from);
-    for (std::uint32_t p = 0; p < count; ++p) {
-      acc[p] = AccumulateOne(panel, window + p * args.input_col_step);
+  std::ptrdiff_t step = args.input_col_step, three_steps = 3 * step;
+  __m512i sums[kSegments][kPixels < 4 ? 4 : kPixels];
+#pragma GCC unroll 4
+  for (std::uint32_t s = 0; s < kSegments; ++s) {
+#pragma GCC unroll 8
+    for (std::uint32_t p = 0; p < kPixels; ++p) sums[s][p] = panel.start;
+  }
+  const std::uint32_t groups = args.padded_run / (4 * kTaps);
+  std::size_t tap_bytes = groups * panel.group_bytes;
+  const std::int8_t* weights = args.weights;
+  for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
+    for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner) {
+      const std::ptrdiff_t run = outer * args.outer_step + inner * args.inner_step;
+      Pixels pixels[kSegments];
+#pragma GCC unroll 4
+      for (std::uint32_t s = 0; s < kSegments; ++s) {
+        pixels[s].first = WindowAt(args, at[s]) + run;
+        pixels[s].fifth = pixels[s].first + 5 * step;
+      }
+      Opaque(&step);
+      Opaque(&three_steps);
+      Opaque(&tap_bytes);
+      for (std::uint32_t g = 0; g < groups; ++g) {
+        __m512i w[kTaps];
+#pragma GCC unroll 3
+        for (std::uint32_t tap = 0; tap < kTaps; ++tap) {
+          w[tap] = panel.Weights(weights + tap * tap_bytes, 0);
+        }
+        weights += panel.group_bytes;
+#pragma GCC unroll 4
+        for (std::uint32_t s = 0; s < kSegments; ++s) {
+          Opaque(&pixels[s].first);
+          if (kPixels + kTaps - 1 > 5) Opaque(&pixels[s].fifth);
+#pragma GCC unroll 10
+          for (std::uint32_t p = 0; p < kPixels + kTaps - 1; ++p) {
+            const __m512i x = Broadcast(pixels[s].At(p, step, three_steps));
+#pragma GCC unroll 3
+            for (std::uint32_t tap = 0; tap < kTaps; ++tap) {
+              if (p >= tap && p - tap < kPixels) Dot(&sums[s][p - tap], x, w[tap]);
+            }
+          }
+          pixels[s].first += 4;
+          pixels[s].fifth += 4;
+        }
+      }
+      weights += (kTaps - 1) * tap_bytes;
     }
-    epilogue.StoreRow(acc, from.y, from.x, count);
+  }
+#pragma GCC unroll 4
+  for (std::uint32_t s = 0; s < kSegments; ++s) {
+    if (s < count) epilogue.StoreRow(sums[s], at[s].y, at[s].x, kPixels);
+  }
+}
+
+// Columns [begin, end) of all rows, a multiple of kPixels wide.
+template <std::uint32_t kSegments, std::uint32_t kPixels>
+void ConvolveColumns(const Panel& panel, const Epilogue& epilogue, std::uint32_t begin,
+                     std::uint32_t end) {
+  const ConvolveArgs& args = panel.args;
+  const bool slide = args.inner_runs == 1 && args.input_col_step % 4 == 0 &&
+                     args.padded_run == 3 * args.input_col_step;
+  const auto tile =
+      slide ? ConvolveTile<true, kSegments, kPixels> : ConvolveTile<false, kSegments, kPixels>;
+  Segment segments[kSegments] = {};
+  std::uint32_t count = 0;
+  for (std::uint32_t y = 0; y < args.output_height; ++y) {
+    for (std::uint32_t x = begin; x < end; x += kPixels) {
+      segments[count++] = {y, x};
+      if (count < kSegments) continue;
+      tile(panel, epilogue, segments, count);
+      count = 0;
+    }
+  }
+  if (count == 0) return;
+  // Those that are missing are the first again: computed, not stored.
+  for (std::uint32_t s = count; s < kSegments; ++s) segments[s] = segments[0];
+  tile(panel, epilogue, segments, count);
+}
+
+// The last column, pixel by pixel.
+void ConvolveColumn(const Panel& panel, const Epilogue& epilogue, std::uint32_t x) {
+  const ConvolveArgs& args = panel.args;
+  for (std::uint32_t y = 0; y < args.output_height; ++y) {
+    __m512i acc[4] = {AccumulateOne(panel, WindowAt(args, {y, x}))};
+    epilogue.StoreRow(acc, y, x, 1);
   }
 }
 
@@ -262,33 +311,12 @@ void Convolve(const ConvolveArgs& args) {
     return;
   }
   const Epilogue epilogue(args);
-  const TileKernel accumulate = TileFor(args.input_col_step);
-  const std::uint32_t segments = args.output_width / kSegmentPixels;
-  __m512i acc[kTilePixels];
-  Segment waiting{};
-  bool is_waiting = false;
-  for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    std::uint32_t x = 0;
-    for (std::uint32_t s = 0; s < segments && accumulate != nullptr; ++s, x += kSegmentPixels) {
-      const Segment segment{y, x};
-      if (!is_waiting) {
-        waiting = segment;
-        is_waiting = true;
-        continue;
-      }
-      const std::uint8_t* windows[2] = {WindowAt(args, waiting), WindowAt(args, segment)};
-      accumulate(panel, windows, acc);
-      epilogue.StoreRow(acc, waiting.y, waiting.x, kSegmentPixels);
-      epilogue.StoreRow(acc + kSegmentPixels, y, x, kSegmentPixels);
-      is_waiting = false;
-    }
-    ConvolveRest(panel, epilogue, {y, x});
-  }
-  if (!is_waiting) return;
-  // A segment without a partner is its own: computed twice, stored once.
-  const std::uint8_t* windows[2] = {WindowAt(args, waiting), WindowAt(args, waiting)};
-  accumulate(panel, windows, acc);
-  epilogue.StoreRow(acc, waiting.y, waiting.x, kSegmentPixels);
+  const std::uint32_t width = args.output_width;
+  const std::uint32_t eights = width / 8 * 8, fours = width / 4 * 4, twos = width / 2 * 2;
+  if (eights > 0) ConvolveColumns<2, 8>(panel, epilogue, 0, eights);
+  if (fours > eights) ConvolveColumns<4, 4>(panel, epilogue, eights, fours);
+  if (twos > fours) ConvolveColumns<2, 2>(panel, epilogue, fours, twos);
+  if (width > twos) ConvolveColumn(panel, epilogue, twos);
 }
 
 // 16 channels of 4 taps, tap by tap within each channel: what one register of weights meets.

@@ -4,6 +4,9 @@
 namespace mu8::kernels::scalar {
 namespace {
 
+// Sums side by side, so that compilers can use the registers that they know of.
+constexpr std::uint32_t kChannelBlock = 64;
+
 std::uint8_t Clamp(std::uint8_t value, std::int32_t low, std::int32_t high) {
   return static_cast<std::uint8_t>(value < low ? low : value > high ? high : value);
 }
@@ -52,17 +55,22 @@ void AveragePool(const PoolArgs& args) {
       const float multiplier = args.scale_ratio / static_cast<float>(area);
       std::uint8_t* out =
           args.output + y * args.output_row_stride + std::ptrdiff_t{x} * args.channels;
-      for (std::uint32_t c = 0; c < args.channels; ++c) {
+      for (std::uint32_t first = 0; first < args.channels; first += kChannelBlock) {
+        const std::uint32_t left = args.channels - first;
+        const std::uint32_t count = left < kChannelBlock ? left : kChannelBlock;
         // At most 2^20 taps of |x - z| <= 255: below 2^28.
-        std::int32_t sum = 0;
+        std::int32_t sums[kChannelBlock] = {};
         for (std::uint32_t row = rows.begin; row < rows.end; ++row) {
           for (std::uint32_t col = cols.begin; col < cols.end; ++col) {
-            const std::uint8_t* in =
-                args.input + row * args.input_row_stride + std::ptrdiff_t{col} * args.channels;
-            sum += in[c] - args.zero_in;
+            const std::uint8_t* in = args.input + row * args.input_row_stride +
+                                     std::ptrdiff_t{col} * args.channels + first;
+            for (std::uint32_t c = 0; c < count; ++c) sums[c] += in[c] - args.zero_in;
           }
         }
-        out[c] = Requantize(sum, multiplier, args.zero_out, args.clamp_min, args.clamp_max);
+        for (std::uint32_t c = 0; c < count; ++c) {
+          out[first + c] =
+              Requantize(sums[c], multiplier, args.zero_out, args.clamp_min, args.clamp_max);
+        }
       }
     }
   }

@@ -29,15 +29,17 @@ TEST_CASE("dispatch: no features select scalar") {
 }
 
 TEST_CASE("dispatch: the fastest table that the features cover") {
-  const std::uint32_t all = kernels::kFeatureAvx2 | kernels::kFeatureAvx512Vnni;
+  const std::uint32_t no_vbmi = kernels::kFeatureAvx2 | kernels::kFeatureAvx512Vnni;
+  const std::uint32_t all = no_vbmi | kernels::kFeatureAvx512Vbmi;
   CHECK(&SelectKernels(all) == &kernels::TableAt(kernels::TableCount() - 1));
   CHECK(&SelectKernels(0xffffffffU) == &SelectKernels(all));
   if (Built("avx2")) CHECK(Name(SelectKernels(kernels::kFeatureAvx2).name) == "avx2");
-  if (Built("avx512vnni")) CHECK(Name(SelectKernels(all).name) == "avx512vnni");
+  if (Built("avx512vnni")) CHECK(Name(SelectKernels(no_vbmi).name) == "avx512vnni");
+  if (Built("avx512vbmi")) CHECK(Name(SelectKernels(all).name) == "avx512vbmi");
 }
 
 TEST_CASE("dispatch: selection depends on nothing but its argument") {
-  for (std::uint32_t features = 0; features < 4; ++features) {
+  for (std::uint32_t features = 0; features < 8; ++features) {
     const kernels::KernelTable* first = &SelectKernels(features);
     SelectKernels(~features);
     CHECK(&SelectKernels(features) == first);

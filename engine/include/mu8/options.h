@@ -7,7 +7,13 @@
 namespace mu8 {
 
 // Which kernels run. All give the same bytes; kAuto takes the fastest that this processor has.
-enum class KernelSet : std::uint8_t { kAuto = 0, kScalar = 1, kAvx2 = 2, kAvx512Vnni = 3 };
+enum class KernelSet : std::uint8_t {
+  kAuto = 0,
+  kScalar = 1,
+  kAvx2 = 2,
+  kAvx512Vnni = 3,  // AVX-512 F, CD, BW, DQ, VL and VNNI: Cascade Lake and later
+  kAvx512Vbmi = 4,  // and VBMI, which draws weights faster: Ice Lake, Zen 4 and later
+};
 
 // How the passes of a prediction draw their noise.
 enum class Noise : std::uint8_t {

@@ -1,0 +1,202 @@
+// Drawing a panel's weights with AVX-512 BW: 64 weights a step. See scalar/sample.cpp for the
+// definition; each stage below names the line of it that it computes. How random bytes become eps is
+// the including file's: it takes most of the time, and AVX-512 VBMI has one instruction for it.
+//
+// Everything here has internal linkage: each file that includes it is compiled with flags of its
+// own, and no code of the one may serve the other.
+#pragma once
+
+#include <immintrin.h>
+
+#include "kernels/gaussian_table.h"
+#include "kernels/kernel_table.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels {
+namespace {
+
+constexpr __mmask16 kOddLanes = 0xAAAA;
+
+// High and low halves of the 16 products c * factor.
+void MultiplyWide(__m512i c, std::uint32_t factor, __m512i* high, __m512i* low) {
+  const __m512i f = _mm512_set1_epi32(static_cast<int>(factor));
+  const __m512i even = _mm512_mul_epu32(c, f);
+  const __m512i odd = _mm512_mul_epu32(_mm512_srli_epi64(c, 32), f);
+  *low = _mm512_mask_blend_epi32(kOddLanes, even, _mm512_slli_epi64(odd, 32));
+  *high = _mm512_mask_blend_epi32(kOddLanes, _mm512_srli_epi64(even, 32), odd);
+}
+
+// The 16 lanes' xoshiro128++ states.
+struct Lanes {
+  __m512i s0, s1, s2, s3;
+
+  __m512i Next() {
+    const __m512i result = _mm512_add_epi32(_mm512_rol_epi32(_mm512_add_epi32(s0, s3), 7), s0);
+    const __m512i t = _mm512_slli_epi32(s1, 9);
+    constexpr int kXor = 0x96;  // of three
+    const __m512i next0 = _mm512_ternarylogic_epi32(s0, s1, s3, kXor);
+    const __m512i next1 = _mm512_ternarylogic_epi32(s0, s1, s2, kXor);
+    s2 = _mm512_ternarylogic_epi32(s0, s2, t, kXor);
+    s3 = _mm512_rol_epi32(_mm512_xor_si512(s1, s3), 11);
+    s0 = next0;
+    s1 = next1;
+    return result;
+  }
+};
+
+Lanes MakeLanes(const StreamId& id) {
+  __m512i c0 = _mm512_set1_epi32(static_cast<int>(id.pass));
+  __m512i c1 = _mm512_set1_epi32(static_cast<int>(id.layer));
+  __m512i c2 = _mm512_set1_epi32(static_cast<int>(id.panel));
+  __m512i c3 = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  auto k0 = static_cast<std::uint32_t>(id.seed);
+  auto k1 = static_cast<std::uint32_t>(id.seed >> 32);
+  for (int round = 0; round < kPhiloxRounds; ++round) {
+    __m512i high0, low0, high1, low1;
+    MultiplyWide(c0, kPhiloxM0, &high0, &low0);
+    MultiplyWide(c2, kPhiloxM1, &high1, &low1);
+    c0 = _mm512_xor_si512(_mm512_xor_si512(high1, c1), _mm512_set1_epi32(static_cast<int>(k0)));
+    c1 = low1;
+    c2 = _mm512_xor_si512(_mm512_xor_si512(high0, c3), _mm512_set1_epi32(static_cast<int>(k1)));
+    c3 = low0;
+    k0 += kPhiloxW0;
+    k1 += kPhiloxW1;
+  }
+  const __m512i any = _mm512_or_si512(_mm512_or_si512(c0, c1), _mm512_or_si512(c2, c3));
+  const __mmask16 zero = _mm512_testn_epi32_mask(any, any);
+  c0 = _mm512_mask_mov_epi32(c0, zero, _mm512_set1_epi32(1));
+  return {c0, c1, c2, c3};
+}
+
+// Byte c % width of each channel, four times, in 16 lanes: the pattern of a 64-byte block.
+__m512i PerChannel(const std::uint8_t* values, std::uint32_t width) {
+  alignas(64) std::uint32_t lanes[kLanes];
+  for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+    lanes[lane] = values[lane % width] * 0x01010101U;
+  }
+  return _mm512_load_si512(lanes);
+}
+
+// Levels of the 64 weights of a block, for each width of sigma.
+struct Levels {
+  std::uint32_t sigma_bits;
+  const std::uint8_t* sigma;
+  __m512i table[4];  // per-channel levels of codes 0..3, or the panel's codebook in table[0]
+
+  explicit Levels(const SampleArgs& args) : sigma_bits(args.sigma_bits), sigma(args.sigma) {
+    if (sigma_bits == 4) {
+      table[0] =
+          _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(args.codebook)));
+    } else if (sigma_bits < 4) {
+      for (std::uint32_t code = 0; code < (1U << sigma_bits); ++code) {
+        table[code] = PerChannel(args.codebook + code * args.codebook_stride, args.width);
+      }
+    }
+  }
+
+  __m512i Block(std::size_t block) const {
+    switch (sigma_bits) {
+      case 8:
+        return _mm512_loadu_si512(sigma + block * 64);
+      case 4: {
+        const __m256i packed =
+            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sigma + block * 32));
+        const __m512i both =
+            _mm512_inserti64x4(_mm512_castsi256_si512(packed), _mm256_srli_epi16(packed, 4), 1);
+        return _mm512_shuffle_epi8(table[0], _mm512_and_si512(both, _mm512_set1_epi8(15)));
+      }
+      case 2: {
+        // 128-bit lane q takes bits 2q and 2q + 1 of every byte.
+        const __m512i packed = _mm512_broadcast_i32x4(
+            _mm_loadu_si128(reinterpret_cast<const __m128i*>(sigma + block * 16)));
+        const __m512i codes = _mm512_srlv_epi64(packed, _mm512_setr_epi64(0, 0, 2, 2, 4, 4, 6, 6));
+        const __mmask64 bit0 = _mm512_test_epi8_mask(codes, _mm512_set1_epi8(1));
+        const __mmask64 bit1 = _mm512_test_epi8_mask(codes, _mm512_set1_epi8(2));
+        return _mm512_mask_blend_epi8(bit1, _mm512_mask_blend_epi8(bit0, table[0], table[1]),
+                                      _mm512_mask_blend_epi8(bit0, table[2], table[3]));
+      }
+      case 1: {
+        std::uint64_t mask;
+        __builtin_memcpy(&mask, sigma + block * 8, 8);
+        return _mm512_mask_blend_epi8(mask, table[0], table[1]);
+      }
+      default:
+        return table[0];
+    }
+  }
+};
+
+// Every second byte of 64: of a pair of bytes in a 16-bit lane the even one is the low one.
+constexpr int kEvenBytes = 0x00ff;
+
+// Products and sums need 16 bits. Even and odd bytes take turns: an instruction that multiplies
+// pairs of bytes and adds the two products gives those of the even bytes where the odd ones of one
+// side are 0. Both bytes of a lane belong to one channel, so one multiplier serves them.
+struct Weights {
+  __m512i multiplier;  // 2^(15 - shift) of the lane's channel
+
+  Weights(const std::uint8_t* shift, std::uint32_t width) {
+    const __m512i low = _mm512_and_si512(PerChannel(shift, width), _mm512_set1_epi16(kEvenBytes));
+    multiplier = _mm512_sllv_epi16(_mm512_set1_epi16(1),
+                                   _mm512_sub_epi16(_mm512_set1_epi16(15), low));
+  }
+
+  // n = mulhrs(level * eps, 2^(15 - shift)) of the bytes of eps that are not 0.
+  __m512i Noise(__m512i level, __m512i epsilon) const {
+    return _mm512_mulhrs_epi16(_mm512_maddubs_epi16(level, epsilon), multiplier);
+  }
+
+  // w of 64 weights. |mu + n| fits int16; packing saturates to [-128, 127].
+  __m512i Draw(__m512i level, __m512i epsilon, __m512i mu) const {
+    const __m512i even_bytes = _mm512_set1_epi16(kEvenBytes);
+    const __m512i even = _mm512_add_epi16(_mm512_maddubs_epi16(_mm512_set1_epi16(1), mu),
+                                          Noise(level, _mm512_and_si512(epsilon, even_bytes)));
+    const __m512i odd = _mm512_add_epi16(_mm512_srai_epi16(mu, 8),
+                                         Noise(level, _mm512_andnot_si512(even_bytes, epsilon)));
+    // Even ones before odd ones, in each 128-bit part: put them in turn again.
+    const __m512i turns = _mm512_broadcast_i32x4(
+        _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+    const __m512i weights = _mm512_shuffle_epi8(_mm512_packs_epi16(even, odd), turns);
+    return _mm512_max_epi8(weights, _mm512_set1_epi8(-127));
+  }
+};
+
+// magnitude with the sign of each random byte.
+__m512i Signed(__m512i magnitude, __m512i random) {
+  return _mm512_mask_sub_epi8(magnitude, _mm512_movepi8_mask(random), _mm512_setzero_si512(),
+                              magnitude);
+}
+
+void SampleBiases(const SampleArgs& args, __m512i random) {
+  alignas(64) std::uint32_t words[kLanes];
+  _mm512_store_si512(words, random);
+  for (std::uint32_t c = 0; c < args.width; ++c) {
+    const auto byte = static_cast<std::uint8_t>(words[c]);
+    const std::int32_t product = args.bias_level[c] * Epsilon(byte ^ args.stream.flip);
+    const std::int32_t shift = args.bias_shift[c];
+    args.bias[c] = args.bias_mu[c] + ((product + (1 << (shift - 1))) >> shift);
+  }
+}
+
+// EpsilonTable: has Epsilon(random), eps of 64 random bytes.
+template <typename EpsilonTable>
+void DrawPanel(const SampleArgs& args) {
+  Lanes lanes = MakeLanes(args.stream);
+  const EpsilonTable table;
+  const Levels levels(args);
+  const Weights weights(args.shift, args.width);
+  const __m512i flip = _mm512_set1_epi8(static_cast<char>(args.stream.flip));
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  const std::size_t blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const __m512i epsilon = table.Epsilon(_mm512_xor_si512(lanes.Next(), flip));
+    const __m512i mu = _mm512_loadu_si512(args.mu + block * kBlockBytes);
+    _mm512_storeu_si512(args.weights + block * kBlockBytes,
+                        weights.Draw(levels.Block(block), epsilon, mu));
+  }
+  scalar::SilencePadding(args);
+  SampleBiases(args, lanes.Next());
+}
+
+}  // namespace
+}  // namespace mu8::kernels
