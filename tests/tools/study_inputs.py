@@ -8,6 +8,7 @@ import stat
 
 import numpy as np
 import onnx
+import torch
 from onnx import TensorProto, helper, numpy_helper
 
 IMAGES = 24  # per CIFAR-like file
@@ -66,6 +67,21 @@ def write_network(prefix, seed):
                                  for name, array in weights.items()})
 
 
+def write_lenet5_checkpoint(path, prefix):
+    """The state_dict that PREFIX.onnx and PREFIX.npz of LeNet-5 were exported from, about."""
+    means = {i.name: numpy_helper.to_array(i) for i in onnx.load(f"{prefix}.onnx").graph.initializer}
+    sigmas = np.load(f"{prefix}.npz")
+    state = {}
+    for name, mean in means.items():
+        layer, leaf = name.split(".")
+        if leaf == "weight" and mean.ndim == 4:
+            leaf = "kernel"
+        rho = np.log(np.expm1(sigmas[f"{name}.sigma"].astype(np.float64))).astype(np.float32)
+        state[f"{layer}.mu_{leaf}"] = torch.tensor(mean.copy())
+        state[f"{layer}.rho_{leaf}"] = torch.tensor(rho)
+    torch.save(state, path)
+
+
 def make_world(folder, tests_data):
     """FOLDER/data, FOLDER/models and FOLDER/corrupt; MNIST digits and LeNet-5 are the committed
     ones."""
@@ -83,6 +99,7 @@ def make_world(folder, tests_data):
         os.symlink(source, data / name)
     for suffix in (".onnx", ".npz"):
         os.symlink(tests_data / f"lenet5_mnist{suffix}", models / f"lenet5_mnist{suffix}")
+    write_lenet5_checkpoint(models / "lenet5_mnist.pt", tests_data / "lenet5_mnist")
     for seed, name in enumerate(("cifar10/data_batch_1.bin.gz", "cifar10/test_batch.bin.gz",
                                  "ood/cifar100-2000.bin.gz")):
         write_records(data / name, seed)

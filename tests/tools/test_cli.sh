@@ -461,6 +461,44 @@ run 0 eval $MODEL --mean-weights $NORMAL --data "$DIGITS" --limit 20 --json
 json 'd["images"] == 20'
 run 0 eval model.mu8 --data "$DIGITS" --against fp32.f32 --json
 json '0 < d["kl_against"] < 0.05'
+
+# ---- eval of predictions that something else made ----
+RECORDED="eval $MODEL --data $DIGITS --recorded fp32.f32"
+run 0 $REFERENCE $NORMAL --predictions fp32.f32 --uncertainty u_fp32.f32 --ood "$FASHION" --json
+cp out reference.json
+run 0 eval $MODEL $POSTERIOR $NORMAL --data "$FASHION" --predictions p_fashion.f32 \
+  --uncertainty u_fashion.f32 --json
+run 0 $RECORDED --recorded-uncertainty u_fp32.f32 --ood "$FASHION" --recorded p_fashion.f32 \
+  --recorded-uncertainty u_fashion.f32 --json
+silent
+json 'd["kernels"] == "recorded" and "seconds" not in d and "seconds" not in d["ood"][0]'
+json 'd == {k: v if k != "ood" else [{k: v for k, v in v[0].items() if k != "seconds"}]
+            for k, v in (json.load(open("reference.json")) | {"kernels": "recorded"}).items()
+            if "second" not in k}'
+run 0 $RECORDED --recorded-uncertainty u_fp32.f32
+says "kernels recorded"
+run 0 $RECORDED --json
+json 'd["mean_mutual_information"] == 0 and near(d["mean_entropy"], d["mean_aleatoric_entropy"])
+          and d["accuracy"] == json.load(open("reference.json"))["accuracy"]'
+run 0 $RECORDED --samples 7 --seed 9 --json
+json 'd["samples"] == 7 and d["seed"] == 9'
+fails 2 "--recorded: expected --model" eval model.mu8 --data "$DIGITS" --recorded fp32.f32
+fails 2 "nothing is run" $RECORDED $POSTERIOR
+fails 2 "nothing is run" $RECORDED --batch 4
+fails 2 "nothing is run" $RECORDED --antithetic
+fails 2 "--recorded: given 1 times, expected 2" $RECORDED --ood "$FASHION"
+fails 2 "--recorded-uncertainty: given 1 times, expected 2" $RECORDED --ood "$FASHION" \
+  --recorded p_fashion.f32 --recorded-uncertainty u_fp32.f32
+fails 2 "--recorded-uncertainty" eval $MODEL $POSTERIOR --data "$DIGITS" \
+  --recorded-uncertainty u_fp32.f32
+fails 1 "p_fashion.f32: has 2000 bytes, expected 8000 = 200 images x 10 classes x 4" \
+  eval $MODEL --data "$DIGITS" --recorded p_fashion.f32
+fails 1 "u_fashion.f32: has 600 bytes, expected 2400 = 200 images x 3 entropies x 4" \
+  $RECORDED --recorded-uncertainty u_fashion.f32
+run 0 $REFERENCE $NORMAL --seed 2 --samples 2 --uncertainty u_other.f32 --json
+fails 1 "u_other.f32: row [0-9]* holds" $RECORDED --recorded-uncertainty u_other.f32
+fails 1 "missing.f32" eval $MODEL --data "$DIGITS" --recorded missing.f32
+
 fails 2 "expected either" eval --data "$DIGITS"
 fails 2 "expected either" eval model.mu8 $MODEL $POSTERIOR --data "$DIGITS"
 fails 2 "--posterior" eval $MODEL --data "$DIGITS"

@@ -259,6 +259,28 @@ class StudyTest(unittest.TestCase):
         self.assertTrue(all(f'<section id="{name}">' in text for name in SECTIONS))
 
 
+    def test_fp32_by_pytorch(self):
+        out = self.world / "torch"
+        done = self.run_study(out, "--network", "lenet5", "--formats", "fp32,sigma1", "--parts",
+                              "table,ood", "--clean-images", "40", "--samples", "8", "--fp32",
+                              "torch", report=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        rows = {row["format"]: row for row in rows_of(out / "table1.csv")}
+        self.assertTrue(all(float(row["accuracy"]) > 0.9 for row in rows.values()))
+        self.assertLess(float(rows["sigma1"]["kl_ratio"]), 3)
+        items_of = {form: [json.loads(p.read_text()) for p in out.glob(f"items/*.{form}.*")]
+                    for form in rows}
+        self.assertTrue(all("torch" in i["inputs"] for i in items_of["fp32"]))
+        self.assertFalse(any("torch" in i["inputs"] for i in items_of["sigma1"]))
+        self.assertEqual(len({json.dumps(i["result"]["nll"]) for i in items_of["fp32"]}), 2)
+        self.assertEqual(len(rows_of(out / "ood.csv")), 2 * 9)
+        self.has("<td>FP32 predictions by</td><td>PyTorch</td>",
+                 (out / "report.html").read_text(encoding="utf-8"))
+        done = self.run_study(out, "--network", "lenet5", "--formats", "fp32,sigma1", "--parts",
+                              "table,ood", "--clean-images", "40", "--samples", "8")
+        self.assertIn("made from other inputs are made again", done.stderr)
+
+
 class DivergenceTest(unittest.TestCase):
     def test_the_ratio_of_fp32_with_itself_and_of_another(self):
         generator = np.random.default_rng(1)

@@ -1,6 +1,6 @@
 // A data set through T sampled networks, as `mu8 eval` judges it: by the engine from a .mu8 file,
-// or by the FP32 reference from the posterior itself. Both give the same figures for the same
-// meaning.
+// by the FP32 reference from the posterior itself, or as something else wrote it down. All give the
+// same figures for the same meaning.
 #pragma once
 
 #include <cstdint>
@@ -28,9 +28,9 @@ struct EnsembleResult {
   std::vector<Uncertainty> uncertainty;  // images
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
   std::size_t undecided = 0;             // of these images: without a decision after all samples
-  std::string kernels;                   // what ran: "scalar", ..., or "fp32"
+  std::string kernels;                   // what ran: "scalar", ..., "fp32", or "recorded"
   std::uint32_t samples = 0;
-  double seconds = 0;  // prediction alone, sampling included; not loading
+  double seconds = 0;  // prediction alone, sampling included; not loading. 0: not known
 
   Probabilities view() const { return {probabilities, classes}; }
   std::size_t images() const { return uncertainty.size(); }
@@ -46,6 +46,18 @@ struct EnsembleResult {
 // Through Session::Predict, `options.batch` images a call.
 EnsembleResult RunQuantized(const ModelFile& file, const SessionOptions& options,
                             const convert::Dataset& data);
+
+// Predictions that were written before: float32, images x classes. Throws convert::Error unless the
+// file has that size and every row is a probability distribution.
+std::vector<float> ReadPredictions(const std::string& path, std::size_t images,
+                                   std::size_t classes);
+
+// The same with the rows of Uncertainty beside them; without that file (an empty path) predictions
+// are those of one pass. Throws convert::Error unless entropy = aleatoric + mutual information and
+// it is that of the prediction, within what float32 can say. samples and seconds stay 0.
+EnsembleResult ReadRecorded(const std::string& predictions_path,
+                            const std::string& uncertainty_path, std::size_t images,
+                            std::size_t classes);
 
 struct ReferenceOptions {
   std::string onnx_path;

@@ -1,9 +1,7 @@
 // mu8 eval: accuracy, calibration and uncertainty over data sets, of a .mu8 file or of the FP32
 // reference. Here are the options, the data and the runs; eval_report.cpp judges what came out.
 #include <algorithm>
-#include <cmath>
 #include <cstdio>
-#include <cstring>
 #include <functional>
 #include <limits>
 #include <memory>
@@ -26,6 +24,7 @@ struct Options {
   std::string onnx_path, posterior_path;  // the FP32 reference
   bool mean_weights = false;
   bool engine_noise = false;
+  std::vector<std::string> recorded, recorded_uncertainty;  // of --data, then of each --ood
   std::string mean, std;
   std::string data_path;
   std::size_t limit = std::numeric_limits<std::size_t>::max();
@@ -65,7 +64,11 @@ kl_against mean KL(other || this) in nats, both clipped at 1e-9
 All follow from the labels and the two float32 files that --predictions (images x classes) and
 --uncertainty (images x 3: entropy, aleatoric, mutual information) write; they have no header.
 --against reads the predictions of another run over the same data. The time is that of the
-predictions alone.)";
+predictions alone.
+
+--recorded judges predictions that something else made of the network in M.onnx, PyTorch say: one
+file for --data and one for each --ood, in their order, as --predictions writes them. Without
+--recorded-uncertainty each is taken for a single pass: all of its entropy is aleatoric.)";
 
 // What the data must fit.
 struct Shape {
@@ -74,12 +77,38 @@ struct Shape {
   std::vector<std::string> labels;  // class names, or empty
 };
 
+// Recorded predictions were sampled elsewhere: no option may say how.
+void CheckRecordedUsage(const Options& options) {
+  if (options.onnx_path.empty()) {
+    throw UsageError("--recorded: expected --model M.onnx with it, the network that was run");
+  }
+  if (!options.posterior_path.empty() || options.mean_weights || options.engine_noise ||
+      !options.mean.empty() || !options.std.empty() || options.batch ||
+      options.sampling.EngineOnly() != nullptr) {
+    throw UsageError("--recorded: nothing is run, of the sampling options only --samples and "
+                     "--seed mean something: what the predictions were made with");
+  }
+  const std::size_t sets = 1 + options.ood_paths.size();
+  if (options.recorded.size() != sets) {
+    throw UsageError("--recorded: given " + std::to_string(options.recorded.size()) +
+                     " times, expected " + std::to_string(sets) +
+                     ": for --data, then for each --ood");
+  }
+  if (!options.recorded_uncertainty.empty() && options.recorded_uncertainty.size() != sets) {
+    throw UsageError("--recorded-uncertainty: given " +
+                     std::to_string(options.recorded_uncertainty.size()) + " times, expected " +
+                     std::to_string(sets) + ", as often as --recorded");
+  }
+}
+
 void CheckUsage(const Options& options) {
   const bool reference = !options.onnx_path.empty();
   if (reference == !options.model_path.empty()) {
     throw UsageError("expected either MODEL.mu8 or --model M.onnx (the FP32 reference)");
   }
-  if (reference) {
+  if (!options.recorded.empty()) {
+    CheckRecordedUsage(options);
+  } else if (reference) {
     if (options.posterior_path.empty() && !options.mean_weights) {
       throw UsageError("--model: expected --posterior P.npz with it, or --mean-weights");
     }
@@ -127,32 +156,6 @@ convert::Dataset LoadData(const Options& options, const Shape& shape) {
   return data;
 }
 
-// Predictions of another run: float32, images x classes.
-std::vector<float> LoadAgainst(const std::string& path, std::size_t images, std::size_t classes) {
-  const AlignedBuffer bytes = ReadBytes(path, "predictions of another run");
-  if (bytes.size() != images * classes * sizeof(float)) {
-    throw convert::Error(path + ": has " + std::to_string(bytes.size()) + " bytes, expected " +
-                         std::to_string(images * classes * sizeof(float)) + " = " +
-                         std::to_string(images) + " images x " + std::to_string(classes) +
-                         " classes x 4");
-  }
-  std::vector<float> values(images * classes);
-  std::memcpy(values.data(), bytes.data(), bytes.size());
-  for (std::size_t i = 0; i < images; ++i) {
-    double sum = 0;
-    for (std::size_t c = 0; c < classes; ++c) {
-      const auto p = static_cast<double>(values[i * classes + c]);
-      sum += p >= 0 ? p : std::nan("");
-    }
-    if (!(std::abs(sum - 1.0) < 1e-3)) {
-      throw convert::Error(path + ": row " + std::to_string(i) +
-                           " holds no probabilities that sum to one, expected float32, images x "
-                           "classes");
-    }
-  }
-  return values;
-}
-
 void WriteOutputs(const Options& options, const EnsembleResult& result) {
   if (!options.predictions_path.empty()) {
     convert::WriteFileAtomically(options.predictions_path, result.probabilities.data(),
@@ -176,7 +179,7 @@ void Evaluate(const Options& options, const Shape& shape,
   }
   std::vector<float> other;
   if (!options.against_path.empty()) {
-    other = LoadAgainst(options.against_path, data.count, shape.classes);
+    other = ReadPredictions(options.against_path, data.count, shape.classes);
   }
   for (const std::string& path : {options.predictions_path, options.uncertainty_path}) {
     if (!path.empty()) CheckOutputFolder(path);
@@ -209,6 +212,32 @@ void Evaluate(const Options& options, const Shape& shape,
   }
 }
 
+// What the network's predictions are judged by: its input, classes and labels.
+Shape ShapeOf(const Reference& reference) {
+  return {.height = reference.height(),
+          .width = reference.width(),
+          .channels = reference.channels(),
+          .classes = reference.classes(),
+          .labels = reference.labels()};
+}
+
+void RunRecorded(const Options& options) {
+  ReferenceOptions of;
+  of.onnx_path = options.onnx_path;
+  const Reference network(of);
+  std::size_t set = 0;  // Evaluate asks for --data first, then for each --ood in order
+  Evaluate(options, ShapeOf(network), [&](const convert::Dataset& data) {
+    const std::string& predictions = options.recorded[set];
+    const std::string uncertainty =
+        options.recorded_uncertainty.empty() ? "" : options.recorded_uncertainty[set];
+    ++set;
+    EnsembleResult result =
+        ReadRecorded(predictions, uncertainty, data.count, network.classes());
+    result.samples = options.sampling.samples;
+    return result;
+  });
+}
+
 void RunReference(const Options& options) {
   ReferenceOptions to{.onnx_path = options.onnx_path,
                       .posterior_path = options.posterior_path,
@@ -225,12 +254,7 @@ void RunReference(const Options& options) {
     std::fputs("mu8: note: no --mean and --std, and none in the ONNX file: inputs are u8 / 255\n",
                stderr);
   }
-  Evaluate(options,
-           {.height = reference.height(),
-            .width = reference.width(),
-            .channels = reference.channels(),
-            .classes = reference.classes(),
-            .labels = reference.labels()},
+  Evaluate(options, ShapeOf(reference),
            [&reference](const convert::Dataset& data) { return reference.Run(data); });
 }
 
@@ -259,7 +283,9 @@ void RunModel(const Options& options) {
 
 void Run(const Options& options) {
   CheckUsage(options);
-  if (options.onnx_path.empty()) {
+  if (!options.recorded.empty()) {
+    RunRecorded(options);
+  } else if (options.onnx_path.empty()) {
     RunModel(options);
   } else {
     RunReference(options);
@@ -310,6 +336,18 @@ Command AddEval(CLI::App* parent) {
   app->add_option("--uncertainty", options->uncertainty_path,
                   "Write float32 entropy, aleatoric entropy and mutual information, images x 3")
       ->type_name("FILE");
+  CLI::Option* recorded =
+      app->add_option("--recorded", options->recorded,
+                      "Judge these predictions of M.onnx instead of running it; see below")
+          ->type_name("FILE.f32")
+          ->expected(1)
+          ->take_all();
+  app->add_option("--recorded-uncertainty", options->recorded_uncertainty,
+                  "Their entropies, as --uncertainty writes them")
+      ->type_name("FILE.f32")
+      ->expected(1)
+      ->take_all()
+      ->needs(recorded);
   app->add_option("--against", options->against_path,
                   "Such a file of another run: gives kl_against")
       ->type_name("FILE.f32");

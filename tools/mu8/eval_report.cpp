@@ -76,7 +76,7 @@ Json OodJson(const Report& report) {
       json[inside[i].key] =
           DetectionJson(inside[i].values, outside[i].values, "aupr_out", "aupr_in");
     }
-    json["seconds"] = set.result.seconds;
+    if (set.result.seconds > 0) json["seconds"] = set.result.seconds;
     sets.push_back(json);
   }
   return sets;
@@ -231,8 +231,10 @@ Json ReportJson(const Report& report) {
   }
   if (!report.ood.empty()) json["ood"] = OodJson(report);
   if (report.curves) json["curves"] = CurvesJson(report);
-  json["seconds"] = result.seconds;
-  json["images_per_second"] = static_cast<double>(result.images()) / result.seconds;
+  if (result.seconds > 0) {
+    json["seconds"] = result.seconds;
+    json["images_per_second"] = static_cast<double>(result.images()) / result.seconds;
+  }
   return json;
 }
 

@@ -20,8 +20,10 @@ Table RunFields(const Report& report, const Json& json) {
                           " images" + (report.labels.empty() ? " without labels" : "")});
   fields.Add({"samples", std::to_string(report.result.samples) + ", seed " +
                              std::to_string(report.seed) + ", kernels " + report.result.kernels});
-  fields.Add({"time", Fixed(report.result.seconds, 2) + " s, " +
-                          Fixed(json["images_per_second"].get<double>(), 1) + " images/s"});
+  if (json.contains("seconds")) {
+    fields.Add({"time", Fixed(report.result.seconds, 2) + " s, " +
+                            Fixed(json["images_per_second"].get<double>(), 1) + " images/s"});
+  }
   return fields;
 }
 

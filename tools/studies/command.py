@@ -96,6 +96,9 @@ def parse_arguments(arguments):
         help="keeps results that another build of mu8 made; otherwise they are made again")
     add("--mu8", type=pathlib.Path, default=ROOT / "build" / "release" / "mu8",
         help="the program; default: build/release/mu8")
+    add("--fp32", choices=("mu8", "torch"), default="mu8",
+        help="what predicts in FP32: mu8's own reference, or PyTorch (independent of it, on a GPU "
+        "where there is one); times are always mu8's [mu8]")
     add("--corrupt", type=pathlib.Path, default=ROOT / "tools" / "corrupt",
         help="the program that makes shifted images; default: tools/corrupt")
     options = parser.parse_args(arguments)
@@ -192,7 +195,8 @@ def study(settings, options, ranks):
     """All steps; returns the exit status."""
     places = tasks.Places(options.output.resolve(), options.data.resolve(),
                           options.models.resolve(), options.mu8.resolve(),
-                          options.corrupt.resolve(), options.any_build)
+                          options.corrupt.resolve(), options.any_build,
+                          options.fp32 == "torch")
     guard = []  # rank 0's lock, held until the end
 
     def begin():

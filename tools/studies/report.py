@@ -1,9 +1,9 @@
 """OUT/report.html: one page that holds everything, its figures too. Also OUT/figures/*.png."""
 
-from . import machine, sections, tasks, timing
+from . import items, machine, sections, tasks, timing
 from .html import page, paragraph, section, table
-from .networks import NETWORKS
-from .store import write_atomic
+from .networks import NETWORKS, is_converted
+from .store import read_json, write_atomic
 
 TITLE = "Quantized Bayesian networks: quality of uncertainty"
 
@@ -44,12 +44,20 @@ def missing_section(summary):
                    table(["item"], [[name] for name in missing]))
 
 
+def fp32_programs(places, settings):
+    """What predicted the FP32 items that are there."""
+    records = [read_json(places.out / "items" / f"{one.name}.json")
+               for one in items.all_items(settings) if not is_converted(one.format)]
+    return {"PyTorch" if "torch" in record["inputs"] else "mu8" for record in records if record}
+
+
 def provenance_section(places, settings, measured):
     versions = machine.versions(places.mu8, tasks.TOOLS)
     rows = [[f"timed on: {key}", value] for key, value in measured["machine"].items()]
     rows += [[f"reported on: {key}", value] for key, value in machine.machine().items()]
     rows += [[f"version: {key}", value or "unknown"] for key, value in versions.items()]
-    rows += [["program mu8, SHA-256", tasks.sha256(places.mu8)[:16]]]
+    rows += [["program mu8, SHA-256", tasks.sha256(places.mu8)[:16]],
+             ["FP32 predictions by", ", ".join(sorted(fp32_programs(places, settings)))]]
     rows += [[f"setting: {key}", ", ".join(map(str, value)) if isinstance(value, tuple) else value]
              for key, value in vars(settings).items()]
     return section("provenance", "Machine, versions and settings", table(["what", "value"], rows))

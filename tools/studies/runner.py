@@ -10,6 +10,7 @@ import json
 import pathlib
 import subprocess
 import sys
+import tempfile
 import time
 
 from . import machine, tasks
@@ -40,7 +41,7 @@ def call_mu8(places, *arguments):
 def run_export(places, task):
     checkpoint, arch = task.detail
     prefix = places.out / "models" / checkpoint
-    call(["/usr/bin/python3", tasks.TOOLS / "export_posterior.py",
+    call([sys.executable, tasks.TOOLS / "export_posterior.py",
           places.models / f"{checkpoint}.pt", "--arch", arch, "--output-prefix", prefix])
     made = [prefix.with_suffix(suffix) for suffix in (".onnx", ".npz")]
     return [path for path in made if path.is_file()], {}
@@ -69,8 +70,8 @@ def run_corrupt(places, task):
     test, folder, kind, severity, images, seed = task.detail
     target = places.out / "cells" / folder
     limit = ["--limit", images] if images else []
-    call([places.corrupt, "--data", test, "--type", kind, "--severity", severity, "--seed", seed,
-          *limit, "--force", "-o", target])
+    call([sys.executable, places.corrupt, "--data", test, "--type", kind, "--severity", severity,
+          "--seed", seed, *limit, "--force", "-o", target])
     return [target / f"{kind}_{severity}.bin"], {}
 
 
@@ -94,23 +95,46 @@ def deterministic(result, set_names):
     return result
 
 
+def run_in_torch(places, item, paths, folder):
+    """Predicts the FP32 network of an item in PyTorch, and gives mu8 eval's options to judge that."""
+    checkpoint = tasks.checkpoint_of(item.network, item.format)
+    command = [sys.executable, tasks.TORCH_REFERENCE, places.models / f"{checkpoint}.pt",
+               "--arch", NETWORKS[item.network].arch, "--samples", item.samples, "--seed",
+               item.seed, "-o", folder / "set"]
+    for path in paths:
+        command += ["--data", path]
+    if item.images:
+        command += ["--limit", item.images]
+    call(command)
+    arguments = ["--model", tasks.onnx_path(places, checkpoint)]
+    for index in range(len(paths)):
+        arguments += ["--recorded", folder / f"set.{index}.f32",
+                      "--recorded-uncertainty", folder / f"set.{index}.uncertainty.f32"]
+    return arguments
+
+
 def run_eval(places, task, settings):
     item = task.detail
     data, sets = tasks.item_data(places, settings, item)
     outputs = []
-    arguments = ["eval", *model_arguments(places, item), "--data", data, "--curves",
-                 *task.inputs["options"]]
+    arguments = ["--data", data, "--curves", *task.inputs["options"]]
     for _, path in sets:
         arguments += ["--ood", path]
     if item.clean:
         outputs = [places.out / tasks.predictions_name(item)]
         outputs[0].parent.mkdir(exist_ok=True)
         arguments += ["--predictions", outputs[0]]
-    result = call_mu8(places, *arguments)
-    write_json(places.out / "times" / f"{item.name}.json",
-               {"seconds_per_image": result["seconds"] / result["images"],
-                "images": result["images"], "samples": result["samples"],
-                "kernels": result["kernels"], "machine": machine.machine()})
+    if tasks.in_torch(places, item.format):
+        with tempfile.TemporaryDirectory() as folder:
+            recorded = run_in_torch(places, item, [data, *(path for _, path in sets)],
+                                    pathlib.Path(folder))
+            result = call_mu8(places, "eval", *recorded, *arguments)
+    else:
+        result = call_mu8(places, "eval", *model_arguments(places, item), *arguments)
+        write_json(places.out / "times" / f"{item.name}.json",
+                   {"seconds_per_image": result["seconds"] / result["images"],
+                    "images": result["images"], "samples": result["samples"],
+                    "kernels": result["kernels"], "machine": machine.machine()})
     return outputs, deterministic(result, [name for name, _ in sets])
 
 

@@ -13,6 +13,7 @@ from .networks import FORMATS, NETWORKS, find_data, formats_of, is_converted
 from .store import StudyError, read_json, sha256, sha256_of_files
 
 TOOLS = pathlib.Path(__file__).resolve().parent.parent
+TORCH_REFERENCE = TOOLS / "torch_reference.py"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -23,6 +24,7 @@ class Places:
     mu8: pathlib.Path
     corrupt: pathlib.Path
     any_build: bool  # keep what another build of mu8 made
+    torch: bool  # FP32 predictions by PyTorch
 
 
 @dataclasses.dataclass(frozen=True)
@@ -125,10 +127,15 @@ def export_tasks(places, settings):
     return tasks
 
 
+def checkpoint_of(network, form):
+    known = NETWORKS[network]
+    return known.twin if FORMATS[form].deterministic else known.checkpoint
+
+
 def source_inputs(places, network, form):
     """Hashes of the FP32 network that a format is made from."""
-    known, twin = NETWORKS[network], FORMATS[form].deterministic
-    onnx = onnx_path(places, known.twin if twin else known.checkpoint)
+    twin = FORMATS[form].deterministic
+    onnx = onnx_path(places, checkpoint_of(network, form))
     inputs = {"program": sha256(places.mu8), "model": sha256(onnx)}
     if not twin:
         inputs["posterior"] = sha256(onnx.with_suffix(".npz"))
@@ -177,6 +184,17 @@ def corrupt_tasks(places, settings):
     return list(tasks.values())
 
 
+def in_torch(places, form):
+    """Whether PyTorch predicts that format."""
+    return places.torch and not is_converted(form)
+
+
+def torch_hash():
+    """Of the program that predicts in PyTorch, with the modules that it reads networks and data by."""
+    return sha256_of_files([TORCH_REFERENCE, *(TOOLS / "train" / f"{name}.py" for name in
+                                               ("networks", "variational", "augment", "data"))])
+
+
 # ---- Items ---------------------------------------------------------------------------------------
 
 def item_data(places, settings, item):
@@ -190,13 +208,13 @@ def item_data(places, settings, item):
             [(name, find_data(places.data, file)) for name, file, _ in sets])
 
 
-def eval_options(item, has_ood):
+def eval_options(item, has_ood, recorded):
     """The options of `mu8 eval` that name no file."""
     options = []
     if item.images:
         options += ["--limit", str(item.images)]
         options += ["--ood-limit", str(item.images)] if has_ood else []
-    if item.format == "det_fp32":
+    if item.format == "det_fp32" and not recorded:
         return [*options, "--mean-weights"]
     return [*options, "--samples", str(item.samples), "--seed", str(item.seed)]
 
@@ -209,11 +227,14 @@ def eval_task(places, settings, item):
         if is_converted(item.format):
             converted = model_path(places, item.network, item.format)
             inputs = {"program": inputs["program"], "model": sha256(converted)}
+        elif in_torch(places, item.format):
+            checkpoint = places.models / f"{checkpoint_of(item.network, item.format)}.pt"
+            inputs |= {"torch": torch_hash(), "checkpoint": sha256(checkpoint)}
         inputs["data"] = data_hash(data)
         inputs["ood"] = {name: data_hash(path) for name, path in sets}
     except FileNotFoundError:
         return None
-    inputs["options"] = eval_options(item, bool(sets))
+    inputs["options"] = eval_options(item, bool(sets), in_torch(places, item.format))
     return Task("eval", item.name, items.cost(item), inputs, item)
 
 

@@ -47,6 +47,17 @@ def load_tensors(path, expected):
     return state
 
 
+def check_fit(module, state, path):
+    """Raises ValueError unless `state` holds tensors of all names and shapes of `module`."""
+    expected = module.state_dict()
+    wrong = [name for name in sorted({*expected, *state})
+             if name not in expected or not isinstance(state.get(name), torch.Tensor)
+             or state[name].shape != expected[name].shape]
+    if wrong:
+        raise ValueError(f"{path}: not a {type(module).__name__} of such layers: {', '.join(wrong[:5])}"
+                         f"{', ...' if len(wrong) > 5 else ''} missing, unexpected or misshapen")
+
+
 def load_checkpoint(path, settings):
     """The saved state, with the JSON's keys among its own; refuses one of other settings."""
     expected = "a training checkpoint; remove it to start afresh"

@@ -8,6 +8,7 @@ label byte and 3,072 bytes, the 32 x 32 planes R, G and B.
 import gzip
 import lzma
 import os
+import pathlib
 import struct
 import zlib
 
@@ -51,14 +52,11 @@ def read_mnist(folder, split):
     return images, labels
 
 
-def read_cifar_batch(stem):
-    """Images [N,3,32,32] and labels [N], both u8, of the file `stem`, `stem`.gz or `stem`.xz."""
-    suffix = next((end for end in OPENERS if os.path.exists(stem + end)), None)
-    if suffix is None:
-        raise FileNotFoundError(f"{stem}: no such file, nor with .gz or .xz")
-    path = stem + suffix
+def read_cifar_file(path):
+    """Images [N,3,32,32] and labels [N], both u8, of a file of records, packed or not."""
+    suffix = pathlib.PurePath(path).suffix
     try:
-        with OPENERS[suffix](path, "rb") as file:
+        with OPENERS.get(suffix, open)(path, "rb") as file:
             data = file.read()
     except (EOFError, lzma.LZMAError, zlib.error) as e:
         raise ValueError(f"{path}: damaged ({e})") from e
@@ -68,6 +66,14 @@ def read_cifar_batch(stem):
     if records[:, 0].max() > 9:
         raise ValueError(f"{path}: label {records[:, 0].max()}, expected 0 to 9")
     return records[:, 1:].reshape(-1, 3, 32, 32), records[:, 0]
+
+
+def read_cifar_batch(stem):
+    """The same of the file `stem`, `stem`.gz or `stem`.xz."""
+    suffix = next((end for end in OPENERS if os.path.exists(stem + end)), None)
+    if suffix is None:
+        raise FileNotFoundError(f"{stem}: no such file, nor with .gz or .xz")
+    return read_cifar_file(stem + suffix)
 
 
 def read_cifar10(folder, split):

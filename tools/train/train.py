@@ -24,8 +24,8 @@ import torch.nn.functional as F
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from augment import TrainingImages, normalized  # noqa: E402
-from checkpoint import (load_checkpoint, load_tensors, restore, save_atomically,  # noqa: E402
-                        save_checkpoint, write_atomically)
+from checkpoint import (check_fit, load_checkpoint, load_tensors, restore,  # noqa: E402
+                        save_atomically, save_checkpoint, write_atomically)
 from data import read_split  # noqa: E402
 from evaluation import evaluate, mean_probabilities  # noqa: E402
 from export_posterior import ExportError, export_state  # noqa: E402
@@ -58,7 +58,7 @@ class Run:
                                or stage == "variational" and options.deterministic)]
         self.settings = {**dataclasses.asdict(recipe), "network": options.net,
                          "stages": self.stages, "seed": options.seed,
-                         "precision": self.precision, "validation_count": options.validation_count}
+                         "validation_count": options.validation_count}
         if options.init:
             with open(options.init, "rb") as file:
                 self.settings["init_sha256"] = hashlib.sha256(file.read()).hexdigest()
@@ -153,6 +153,7 @@ class Run:
         wall, cpu = time.monotonic(), time.process_time()
         nll, accuracy = self.train_epoch(model, optimizers, images, stage, epoch)
         row = {"stage": stage, "epoch": epoch, "train_nll": nll, "train_accuracy": accuracy,
+               "device": self.device, "precision": self.precision,
                "seconds": time.monotonic() - wall, "cpu_seconds": time.process_time() - cpu}
         if self.options.validation_count:
             set_sampling(model, False)
@@ -181,17 +182,6 @@ class Run:
         text = json.dumps(log, indent=1) + "\n"
         write_atomically(options.output + ".json",
                          lambda temporary: pathlib.Path(temporary).write_text(text, "utf-8"))
-
-
-def check_fit(module, state, path):
-    """Raises ValueError unless `state` holds tensors of all names and shapes of `module`."""
-    expected = module.state_dict()
-    wrong = [name for name in sorted({*expected, *state})
-             if name not in expected or not isinstance(state.get(name), torch.Tensor)
-             or state[name].shape != expected[name].shape]
-    if wrong:
-        raise ValueError(f"{path}: not a plain {type(module).__name__}: {', '.join(wrong[:5])}"
-                         f"{', ...' if len(wrong) > 5 else ''} missing, unexpected or misshapen")
 
 
 def read_images(options, recipe, network, device):

@@ -1,0 +1,133 @@
+#!/usr/bin/python3
+"""The FP32 reference in PyTorch: predictions of a checkpoint over data sets, for mu8 eval --recorded.
+
+    tools/torch_reference.py NAME.pt --arch resnet20 --data test_batch.bin --data cifar100.bin \
+      --samples 50 --seed 1 -o NAME
+    mu8 eval --model NAME.onnx --data test_batch.bin --ood cifar100.bin \
+      --recorded NAME.0.f32 --recorded NAME.1.f32 \
+      --recorded-uncertainty NAME.0.uncertainty.f32 --recorded-uncertainty NAME.1.uncertainty.f32
+
+Independent of mu8's own FP32 reference (oneDNN, its own normal deviates): other draws of the same
+distribution. It runs on a GPU where there is one. Pass t of seed s draws one weight set from
+(s, t) for all images, as mu8 does. Float32 throughout, without TF32; means and entropies in float64.
+"""
+
+import argparse
+import json
+import os
+import pathlib
+import sys
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "train"))
+
+try:
+    import numpy as np
+    import torch
+
+    from augment import normalized
+    from checkpoint import check_fit, load_tensors, write_atomically
+    from data import CIFAR_RECORD, read_cifar_file, read_idx
+    from machine import choose_device
+    from networks import NETWORKS
+    from variational import VariationalConv2d, VariationalLinear, set_sampling
+except ModuleNotFoundError as missing:
+    sys.exit(f"torch_reference: {missing}; tools/setup study installs what it needs")
+
+CHUNK = {"cpu": 250, "cuda": 2500}  # images at once
+
+
+def load_network(path, arch):
+    """The network of a checkpoint, ready to predict, and whether its weights are random."""
+    state = load_tensors(path, f"a state_dict of {arch}")
+    random = any(".mu_" in name for name in state)
+    layers = (VariationalConv2d, VariationalLinear) if random else ()
+    network = NETWORKS[arch](*layers)
+    check_fit(network, state, path)
+    network.load_state_dict(state)
+    return network.eval(), random
+
+
+def read_images(path, shape):
+    """u8 [N,C,H,W] of an IDX file or of CIFAR-10 records."""
+    images = (read_cifar_file(path)[0] if np.prod(shape) == CIFAR_RECORD - 1
+              else read_idx(path)[:, None])
+    if images.shape[1:] != shape:
+        raise ValueError(f"{path}: images are {images.shape[1:]}, the network's {shape}")
+    return images
+
+
+@torch.no_grad()
+def predict(network, inputs, samples, seed):
+    """float32 means [N,classes] and rows [N,3]: entropy, aleatoric, mutual information, in nats."""
+    device = inputs.device
+    mean = aleatoric = 0
+    for t in range(samples):
+        passes = []
+        for chunk in inputs.split(CHUNK[device.type]):
+            torch.manual_seed(seed * 1_000_003 + t)  # the same weights for every chunk
+            passes.append(network(chunk).double().softmax(1))
+        p = torch.cat(passes)
+        mean = mean + p / samples
+        aleatoric = aleatoric - torch.special.xlogy(p, p).sum(1) / samples
+    entropy = -torch.special.xlogy(mean, mean).sum(1)
+    rows = torch.stack([entropy, aleatoric, (entropy - aleatoric).clamp_min(0)], 1)
+    return mean.float().cpu().numpy(), rows.float().cpu().numpy()
+
+
+def write_array(path, values):
+    write_atomically(path, values.astype("<f4").tofile)
+
+
+def parse_options(arguments):
+    parser = argparse.ArgumentParser(description="Predictions of a checkpoint in PyTorch, FP32.")
+    parser.add_argument("checkpoint", help=".pt state_dict of a posterior or a plain network")
+    parser.add_argument("--arch", required=True, choices=sorted(NETWORKS))
+    parser.add_argument("--data", required=True, action="append",
+                        help="IDX images or CIFAR-10 records, .gz or .xz too; may be given again")
+    parser.add_argument("--limit", type=int, help="the first N images of each")
+    parser.add_argument("--samples", type=int, default=50, help="T (50); 1 if no weight is random")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--mean-weights", action="store_true", help="one pass with the means")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.add_argument("-o", "--output", required=True, metavar="PREFIX",
+                        help="writes PREFIX.I.f32 and PREFIX.I.uncertainty.f32 of --data I = 0, 1..")
+    options = parser.parse_args(arguments)
+    if options.samples < 1 or (options.limit is not None and options.limit < 1):
+        parser.error("--samples and --limit must be at least 1")
+    if not 0 <= options.seed < 4000:  # PyTorch's CPU generator takes 32 bits of a seed
+        parser.error("--seed must be at least 0 and below 4000")
+    return options
+
+
+def run(options):
+    device = choose_device(options.device)
+    network, random = load_network(options.checkpoint, options.arch)
+    network.to(device)
+    torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
+    samples = 1 if options.mean_weights or not random else options.samples
+    set_sampling(network, not options.mean_weights)
+    report = {"device": device, "torch": torch.__version__, "samples": samples, "data": []}
+    for index, path in enumerate(options.data):
+        inputs = normalized(read_images(path, network.input_shape)[: options.limit], network, device)
+        start = time.monotonic()
+        mean, rows = predict(network, inputs, samples, options.seed)
+        report["data"].append({"images": len(mean), "seconds": time.monotonic() - start})
+        write_array(f"{options.output}.{index}.f32", mean)
+        write_array(f"{options.output}.{index}.uncertainty.f32", rows)
+    return report
+
+
+def main(arguments=None):
+    options = parse_options(arguments)
+    torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
+    try:
+        print(json.dumps(run(options)))
+    except (OSError, ValueError) as problem:
+        print(f"torch_reference: {problem}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
