@@ -83,7 +83,8 @@ void Mu8Layer::SamplePanel(std::uint32_t index, std::int8_t* weights, std::int32
   args.run_length = panels_.run_length;
   args.padded_run = panels_.padded_run;
   args.sigma_bits = sigma_bits_;
-  args.mu = As<std::int8_t>(mu_) + offset;
+  args.mu_bits = 8;
+  args.mu = As<std::uint8_t>(mu_) + offset;
   args.sigma = As<std::uint8_t>(sigma_) + offset * sigma_bits_ / 8;
   args.codebook = kCodebook;
   args.codebook_stride = 16;

@@ -49,6 +49,13 @@ void CheckOptions(const ConvertOptions& options) {
   if (bits != 8 && bits != 4 && bits != 2 && bits != 1 && bits != 0) {
     problems.push_back("sigma bits are " + std::to_string(bits) + ", expected 8, 4, 2, 1 or 0");
   }
+  std::map<std::string, int> mu_bits = options.layer_mu_bits;
+  mu_bits[""] = options.mu_bits;
+  for (const auto& [name, value] : mu_bits) {
+    if (value >= 1 && value <= 8) continue;
+    problems.push_back("mu bits" + (name.empty() ? "" : " of '" + name + "'") + " are " +
+                       std::to_string(value) + ", expected 1 to 8");
+  }
   if (bits == 0 && options.sigma_quantizer == SigmaQuantizer::kAffine) {
     problems.push_back("the affine sigma quantizer needs at least 1 bit");
   }
@@ -87,6 +94,27 @@ void ResolveInput(const ConvertOptions& options, Network* network,
     if (!(std > 0.0F)) problems.push_back("std must be positive");
   }
   if (!problems.empty()) throw Error(problems);
+}
+
+// Bits of the means, by step. Throws Error for layers that the network does not have.
+std::vector<int> MuBits(const ConvertOptions& options, const Network& network,
+                        const std::vector<Step>& steps) {
+  std::vector<int> bits(steps.size(), options.mu_bits);
+  std::map<std::string, int> left = options.layer_mu_bits;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const Node& node = network.nodes[static_cast<std::size_t>(steps[i].node)];
+    const auto found = left.find(node.name);
+    const bool weighted = node.op == Op::kConv2d || node.op == Op::kDense;
+    if (found == left.end() || !weighted) continue;
+    bits[i] = found->second;
+    left.erase(found);
+  }
+  std::vector<std::string> problems;
+  for (const auto& [name, value] : left) {
+    problems.push_back("bits are given for '" + name + "', which is no layer with weights");
+  }
+  if (!problems.empty()) throw Error(problems);
+  return bits;
 }
 
 Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
@@ -185,9 +213,10 @@ ConvertResult Convert(const ConvertOptions& options) {
       Calibrate(network, data, passes, options.seed, [&](double f) { stage("calibrate", f); });
   stage("quantize", 0.0);
   const InputQuantization input = QuantizeInput(network, data);
+  const std::vector<int> mu_bits = MuBits(options, network, steps);
   const auto lower = [&](SigmaImportance importance) {
     return Lower(network, steps, calibration, input,
-                 {options.sigma_bits, options.sigma_quantizer, importance});
+                 {options.sigma_bits, options.sigma_quantizer, importance}, mu_bits);
   };
   // With many levels no sigma is far from its own, whatever the importance.
   const bool measure = bayesian && options.sigma_importance == SigmaImportance::kMeasured &&

@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -23,7 +24,9 @@ struct ConvertOptions {
   std::string model_path;        // ONNX, the mean network
   std::string posterior_path;    // .npz or .safetensors, "<initializer>.sigma"; empty: no sigmas
   std::string calibration_path;  // see dataset.h
-  int sigma_bits = 8;            // 8, 4, 2, 1 or 0
+  int mu_bits = 8;               // 1 to 8, of layers that layer_mu_bits does not name
+  std::map<std::string, int> layer_mu_bits;  // by layer name, as in LayerReport
+  int sigma_bits = 8;                        // 8, 4, 2, 1 or 0
   SigmaQuantizer sigma_quantizer = SigmaQuantizer::kWeighted;
   SigmaImportance sigma_importance = SigmaImportance::kMeasured;
   std::size_t calibration_limit = 512;  // images
@@ -43,6 +46,7 @@ struct LayerReport {
   std::string op;
   std::string shape;        // "OHWI 6x5x5x1", "120x400", "28x28x6 -> 14x14x6"
   std::size_t weights = 0;  // 0 for layers without parameters; the fields below then do not apply
+  int mu_bits = 0;
   int sigma_bits = 0;
   bool bayesian = false;
   float weight_step_min = 0, weight_step_max = 0;  // s_w over the output channels

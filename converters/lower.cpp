@@ -46,6 +46,7 @@ struct Lowering {
   const std::vector<Step>& steps;
   const Calibration& calibration;
   const QuantizerSettings& settings;
+  const std::vector<int>& mu_bits;         // per step, or empty
   std::vector<Quantization> quantization;  // per value
   std::vector<std::uint16_t> tensor_of;    // per value
   Lowered out;
@@ -57,6 +58,7 @@ struct Lowering {
   const Quantization& QuantizationOf(int value) const {
     return quantization[static_cast<std::size_t>(value)];
   }
+  int MuBits(std::size_t step) const { return mu_bits.empty() ? 8 : mu_bits[step]; }
 };
 
 // FORMAT.md 5.5 and 5.9: these copy stored values.
@@ -208,6 +210,7 @@ LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {
   layer.input = lowering.TensorOf(step.input);
   layer.input2 = step.input2 >= 0 ? lowering.TensorOf(step.input2) : format::kNoTensor;
   layer.output = last ? format::kNoTensor : lowering.TensorOf(step.output);
+  if (IsWeighted(node.op)) layer.mu_bits = static_cast<std::uint8_t>(lowering.MuBits(index));
   if (IsWeighted(node.op) && IsBayesian(node)) {
     layer.sigma_bits = static_cast<std::uint8_t>(lowering.settings.sigma_bits);
   }
@@ -356,7 +359,8 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
     inputs.covariance = lowering->calibration.covariance[static_cast<std::size_t>(step.node)];
     const QuantizedWeights weights =
         QuantizeWeights(WithSigmas(node), out.channels, inputs,
-                        lowering->QuantizationOf(step.input).scale, lowering->settings, &report);
+                        lowering->QuantizationOf(step.input).scale, lowering->MuBits(index),
+                        lowering->settings, &report);
     parameters = PackParameters(layer, weights);
     lowering->out.produced_weights[static_cast<std::size_t>(step.node)] = weights.produced_weights;
     lowering->out.produced_biases[static_cast<std::size_t>(step.node)] = weights.produced_bias;
@@ -401,8 +405,8 @@ LayerRecord LayerShape(const Network& network, const Step& step) {
 
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
-              const QuantizerSettings& settings) {
-  Lowering lowering{network, steps, calibration, settings, {}, {}, {}};
+              const QuantizerSettings& settings, const std::vector<int>& mu_bits) {
+  Lowering lowering{network, steps, calibration, settings, mu_bits, {}, {}, {}};
   QuantizeActivations(&lowering, input);
   MakeTensors(&lowering);
   lowering.out.produced_weights.resize(network.nodes.size());

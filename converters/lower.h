@@ -24,8 +24,9 @@ struct Lowered {
   std::vector<GaussianTensor> produced_weights, produced_biases;
 };
 
+// `mu_bits`: by step, 1 to 8; of steps without weights anything. Empty: 8 for all.
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
-              const QuantizerSettings& settings);
+              const QuantizerSettings& settings, const std::vector<int>& mu_bits);
 
 }  // namespace mu8::convert

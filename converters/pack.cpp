@@ -1,5 +1,6 @@
 #include "converters/pack.h"
 
+#include <algorithm>
 #include <cstring>
 
 namespace mu8::convert {
@@ -26,6 +27,27 @@ void PutCode(std::uint8_t code, std::uint64_t offset, std::uint32_t bits, std::u
   }
 }
 
+// The code of a mean (FORMAT.md 6.7): its high bits, or its place in the panel's table.
+std::uint8_t MuCode(std::int8_t mu, std::uint32_t bits, const std::int8_t* table) {
+  if (bits > format::kMostTableBits) {
+    return static_cast<std::uint8_t>(static_cast<std::uint8_t>(mu) >> (8 - bits));
+  }
+  return static_cast<std::uint8_t>(std::find(table, table + (1 << bits), mu) - table);
+}
+
+// Adds the code of panel byte `offset` to packed means, plane by plane, the highest bits first.
+void PutMu(std::uint8_t code, std::uint64_t offset, std::uint32_t bits, std::uint8_t* mu) {
+  std::uint8_t* plane = mu + offset / 64 * 8 * bits;
+  std::uint32_t left = bits;
+  for (const std::uint32_t plane_bits : {4U, 2U, 1U}) {
+    if ((bits & plane_bits) == 0) continue;
+    left -= plane_bits;
+    PutCode(static_cast<std::uint8_t>(code >> left & ((1U << plane_bits) - 1)), offset % 64,
+            plane_bits, plane);
+    plane += 8 * plane_bits;
+  }
+}
+
 void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const ParameterLayout& layout,
                  const QuantizedWeights& weights, std::uint32_t channel,
                  std::vector<std::uint8_t>* bytes) {
@@ -43,11 +65,21 @@ void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const Para
           layout.codebook + code * panels.padded_channels + slot, bytes);
     }
   }
+  const std::uint32_t panel =
+      channel / panels.group_channels * panels.panels_per_group +
+      channel % panels.group_channels / format::kPanelChannels;
+  const std::int8_t* table = weights.mu_table.data() +
+                             (weights.mu_table.empty() ? 0 : panel * format::kMuTableEntries);
   const std::uint32_t length = panels.runs * panels.run_length;
   for (std::uint32_t i = 0; i < length; ++i) {
     const std::uint64_t offset =
         format::WeightOffset(panels, channel, i / panels.run_length, i % panels.run_length);
-    Put(weights.mu[std::size_t{channel} * length + i], layout.mu + offset, bytes);
+    const std::int8_t mu = weights.mu[std::size_t{channel} * length + i];
+    if (layer.mu_bits == 8) {
+      Put(mu, layout.mu + offset, bytes);
+    } else {
+      PutMu(MuCode(mu, layer.mu_bits, table), offset, layer.mu_bits, bytes->data() + layout.mu);
+    }
     if (bayesian) {
       PutCode(weights.code[std::size_t{channel} * length + i], offset, layer.sigma_bits,
               bytes->data() + layout.sigma);
@@ -61,7 +93,7 @@ std::vector<std::uint8_t> PackParameters(const LayerRecord& layer,
                                          const QuantizedWeights& weights) {
   const PanelLayout panels = format::MakePanelLayout(layer);
   const bool bayesian = (layer.flags & format::kLayerBayesian) != 0;
-  const ParameterLayout layout = format::MakeParameterLayout(panels, bayesian, layer.sigma_bits);
+  const ParameterLayout layout = format::MakeParameterLayout(layer);
   std::vector<std::uint8_t> bytes(layout.bytes, 0);
   // Unused slots keep shift 1, the least that the kernels accept.
   for (std::uint64_t at = layout.bias_shift; at < layout.codebook; ++at) bytes[at] = 1;
@@ -70,6 +102,9 @@ std::vector<std::uint8_t> PackParameters(const LayerRecord& layer,
   }
   if (bayesian && layer.sigma_bits == 4) {
     std::memcpy(bytes.data() + layout.codebook, weights.codebook.data(), weights.codebook.size());
+  }
+  if (layer.mu_bits <= format::kMostTableBits) {
+    std::memcpy(bytes.data() + layout.mu_table, weights.mu_table.data(), weights.mu_table.size());
   }
   return bytes;
 }

@@ -55,6 +55,7 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
   }
   report->weights = work.channels * work.k;
   report->bayesian = work.bayesian();
+  report->mu_bits = work.mu_bits;
   report->sigma_bits = work.bayesian() ? work.settings.sigma_bits : 0;
   const auto [low, high] =
       std::minmax_element(work.out.weight_scale.begin(), work.out.weight_scale.end());

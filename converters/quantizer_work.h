@@ -19,6 +19,7 @@ struct LayerWork {
   std::size_t group_channels;  // output channels that share their inputs
   std::size_t panel_channels;  // output channels that panels do not straddle
   std::size_t k;               // weights per channel
+  int mu_bits;
   std::vector<double> power;   // [channel][K], importance: see Importance()
   QuantizedWeights out;
 

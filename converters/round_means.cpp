@@ -13,6 +13,14 @@ constexpr int kMaxSweeps = 20;
 // the diagonal, which also keeps the descent from piling errors on silent inputs.
 constexpr double kRidge = 0.05;
 
+// The allowed value next to `mu` on the other side of the target, which lies `error` below the mean
+// that mu produces; mu itself at the ends.
+std::int8_t OtherSide(std::span<const std::int8_t> allowed, std::int8_t mu, double error) {
+  const auto at = std::lower_bound(allowed.begin(), allowed.end(), mu);
+  if (error > 0.0) return at == allowed.begin() ? mu : *(at - 1);
+  return at + 1 == allowed.end() ? mu : *(at + 1);
+}
+
 }  // namespace
 
 void RoundTogether(const RoundingProblem& problem) {
@@ -32,11 +40,12 @@ void RoundTogether(const RoundingProblem& problem) {
     for (std::size_t i = 0; i < k; ++i) {
       if (problem.free[i] == 0) continue;
       const double error = problem.produced[i] - problem.target[i];
-      const double step = error > 0.0 ? -1.0 : 1.0;  // the integer on the other side
+      const std::int8_t other = OtherSide(problem.allowed, problem.mu[i], error);
+      const double step = int{other} - int{problem.mu[i]};
       const double curvature = problem.covariance[i * k + i] + ridge;
-      if (2.0 * step * gradient[i] + curvature >= 0.0) continue;
+      if (step * (2.0 * gradient[i] + step * curvature) >= 0.0) continue;
       problem.produced[i] += step;
-      problem.mu[i] = static_cast<std::int8_t>(problem.mu[i] + static_cast<int>(step));
+      problem.mu[i] = other;
       for (std::size_t j = 0; j < k; ++j) gradient[j] += step * problem.covariance[i * k + j];
       gradient[i] += step * ridge;
       changed = true;

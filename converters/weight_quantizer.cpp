@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "converters/coarse_means.h"
 #include "converters/noise_moments.h"
 #include "converters/quantizer_work.h"
 #include "converters/round_means.h"
@@ -83,6 +84,7 @@ void ChooseSteps(LayerWork* work) {
     }
     work->out.weight_scale[c] = step;
   }
+  if (work->mu_bits < 8) ChooseCoarseSteps(work);
   // Channels next to nothing (pruned ones) take a step of their layer's order: the factors of a
   // residual share one shift (FORMAT.md 6.6).
   const auto& scales = work->out.weight_scale;
@@ -99,6 +101,7 @@ void ChooseSteps(LayerWork* work) {
 void RoundChannels(LayerWork* work, const std::vector<double>& covariance) {
   for (std::size_t c = 0; c < work->channels; ++c) {
     const std::uint8_t shift = work->out.shift[c];
+    const std::vector<std::int8_t> allowed = AllowedMeans(*work, c);
     std::vector<double> target(work->k);
     std::vector<double> produced(work->k);
     std::vector<std::uint8_t> free(work->k);
@@ -109,14 +112,32 @@ void RoundChannels(LayerWork* work, const std::vector<double>& covariance) {
       produced[i] = WeightMoments(mu, level, shift).mean;
       const int noise =
           work->bayesian() ? Levels(shift).max_noise[static_cast<std::size_t>(level)] : 0;
-      free[i] = std::abs(mu) + noise < kMaxWeight && std::abs(produced[i] - target[i]) <= 0.5;
+      // The mean on the other side of the target, where there is one, must not be clamped either.
+      const auto at = NearestMean(allowed, mu);
+      const auto other = produced[i] > target[i] ? (at > 0 ? at - 1 : at)
+                                                 : std::min(at + 1, allowed.size() - 1);
+      const bool clamped = std::abs(mu) + noise >= kMaxWeight ||
+                           std::abs(int{allowed[other]}) + noise > kMaxWeight;
+      const double gap = std::abs(int{allowed[other]} - mu);
+      free[i] = !clamped && std::abs(produced[i] - target[i]) <= 0.5 * gap;
     }
     const std::size_t square = work->k * work->k;
     RoundTogether({.covariance = {covariance.data() + c / work->group_channels * square, square},
                    .target = target,
                    .free = free,
+                   .allowed = allowed,
                    .produced = produced,
                    .mu = {work->out.mu.data() + c * work->k, work->k}});
+  }
+}
+
+// Means that are stored with fewer than 8 bits take the nearest value that they may have.
+void CoarsenMeans(LayerWork* work) {
+  for (std::size_t c = 0; c < work->channels; ++c) {
+    const std::vector<std::int8_t> allowed = AllowedMeans(*work, c);
+    for (std::size_t i = c * work->k; i < (c + 1) * work->k; ++i) {
+      work->out.mu[i] = allowed[NearestMean(allowed, work->out.mu[i])];
+    }
   }
 }
 
@@ -162,7 +183,7 @@ void QuantizeBias(LayerWork* work, const InputStatistics& statistics, float inpu
 }  // namespace
 
 QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
-                                 const InputStatistics& statistics, float input_scale,
+                                 const InputStatistics& statistics, float input_scale, int mu_bits,
                                  const QuantizerSettings& settings, LayerReport* report) {
   const auto channels = static_cast<std::size_t>(output_channels);
   LayerWork work{node,
@@ -171,6 +192,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
                  channels / static_cast<std::size_t>(node.groups),
                  PanelChannels(node, channels),
                  node.weights.mu.size() / channels,
+                 mu_bits,
                  Importance(node, statistics, settings.importance, channels,
                             node.weights.mu.size() / channels),
                  {}};
@@ -184,6 +206,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   ChooseSteps(&work);
   if (work.bayesian()) FitSigmas(&work);
   if (!work.bayesian() || settings.sigma_quantizer == SigmaQuantizer::kAffine) RoundMeans(&work);
+  if (mu_bits < 8) CoarsenMeans(&work);
   if (settings.sigma_quantizer == SigmaQuantizer::kWeighted && !statistics.covariance.empty()) {
     RoundChannels(&work, statistics.covariance);
   }

@@ -30,6 +30,7 @@ struct QuantizedWeights {
   std::vector<float> weight_scale;     // s_w
   std::vector<std::uint8_t> shift;     // 1..15
   std::vector<std::int8_t> mu;         // [channel][K]
+  std::vector<std::int8_t> mu_table;   // [panel][16], means of 1 to 4 bits; else empty
   std::vector<std::uint8_t> code;      // [channel][K]; the level itself for 8 bits, 0 for 0 bits
   std::vector<std::uint8_t> codebook;  // [channel][2^bits], for 4 bits [panel][16]; 8: empty
   std::vector<std::int32_t> bias_mu;   // in units of s_w * input_scale
@@ -40,9 +41,9 @@ struct QuantizedWeights {
 };
 
 // Panels, which 4-bit codebooks follow, never straddle the groups of a convolution.
-// `input_scale`: s_x of the layer's input. Fills the numeric fields of `report`.
+// `input_scale`: s_x of the layer's input. `mu_bits`: 1 to 8. Fills the numeric fields of `report`.
 QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
-                                 const InputStatistics& statistics, float input_scale,
+                                 const InputStatistics& statistics, float input_scale, int mu_bits,
                                  const QuantizerSettings& settings, LayerReport* report);
 
 }  // namespace mu8::convert

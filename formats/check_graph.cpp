@@ -234,7 +234,9 @@ bool CheckFields(const LayerRecord& layer, std::uint64_t at, Checker* check) {
   const std::uint32_t sigma = layer.sigma_bits;
   const bool known_sigma =
       sigma == 0 || (bayesian && (sigma == 1 || sigma == 2 || sigma == 4 || sigma == 8));
-  if (layer.mu_bits != (IsWeighted(op) ? 8 : 0) || !known_sigma) {
+  const bool known_mu =
+      IsWeighted(op) ? layer.mu_bits >= 1 && layer.mu_bits <= 8 : layer.mu_bits == 0;
+  if (!known_mu || !known_sigma) {
     return check->Fail(Status::kBitWidth, at + 2, layer.mu_bits, 8);
   }
   if (layer.clamp_min > layer.clamp_max) {

@@ -105,22 +105,52 @@ bool CheckShifts(const WeightedLayer& layer, Checker* check) {
   return true;
 }
 
-// No weight is -128, and padded inputs weigh nothing: they stand against bytes of the next pixel.
-bool CheckPanel(const WeightedLayer& layer, std::uint32_t panel, Checker* check) {
-  const std::uint64_t at = layer.at + layer.layout.mu + layer.panels.panel_offset(panel);
-  const std::uint8_t* mu = check->view.Bytes(at);
+// No mean is -128.
+bool CheckMeans(const WeightedLayer& layer, std::uint32_t panel, Checker* check) {
+  const std::uint32_t bits = layer.record.mu_bits;
   const std::uint64_t bytes = layer.panels.panel_bytes(panel);
-  for (std::uint64_t i = 0; i < bytes; ++i) {
-    if (mu[i] == 0x80) return check->Fail(Status::kMuRange, at + i, 0x80, 0x81);
+  const std::uint64_t at = layer.at + layer.layout.mu + layer.panels.panel_offset(panel) * bits / 8;
+  const std::uint8_t* mu = check->view.Bytes(at);
+  if (bits <= kMostTableBits) {
+    const std::uint64_t table = layer.at + layer.layout.mu_table + kMuTableEntries * panel;
+    for (std::uint32_t i = 0; i < kMuTableEntries; ++i) {
+      const std::uint8_t entry = *check->view.Bytes(table + i);
+      if (entry == 0x80 || (i >> bits != 0 && entry != 0)) {
+        return check->Fail(Status::kMuRange, table + i, entry, 0x81);
+      }
+    }
+    return true;
   }
+  const std::uint32_t lowest = 1U << (bits - 1);
+  for (std::uint64_t i = 0; i < bytes; ++i) {
+    const std::uint32_t code =
+        bits == 8 ? mu[i] : MuCode(mu + i / 64 * 8 * bits, bits, static_cast<std::uint32_t>(i % 64));
+    if (code == lowest) {
+      const std::uint64_t where = bits == 8 ? at + i : at + i / 64 * 8 * bits;
+      return check->Fail(Status::kMuRange, where, lowest, lowest + 1);
+    }
+  }
+  return true;
+}
+
+// Padded inputs weigh nothing: they stand against bytes of the next pixel.
+bool CheckPadding(const WeightedLayer& layer, std::uint32_t panel, Checker* check) {
   const std::uint32_t padding = layer.panels.padded_run - layer.panels.run_length;
+  if (padding == 0) return true;
+  const std::uint32_t bits = layer.record.mu_bits;
+  const std::uint64_t at = layer.at + layer.layout.mu + layer.panels.panel_offset(panel) * bits / 8;
+  const std::uint8_t* mu = check->view.Bytes(at);
   const std::uint64_t group_bytes = std::uint64_t{layer.panels.width(panel)} * 4;
   const std::uint32_t run_groups = layer.panels.padded_run / 4;
-  for (std::uint32_t run = 0; padding != 0 && run < layer.panels.runs; ++run) {
+  for (std::uint32_t run = 0; run < layer.panels.runs; ++run) {
     const std::uint64_t group = (std::uint64_t{run} * run_groups + run_groups - 1) * group_bytes;
-    for (std::uint64_t i = 0; i < group_bytes; ++i) {
-      if (i % 4 >= 4 - padding && mu[group + i] != 0) {
-        return check->Fail(Status::kPaddingWeight, at + group + i, mu[group + i], 0);
+    for (std::uint64_t i = group; i < group + group_bytes; ++i) {
+      if (i % 4 < 4 - padding) continue;
+      const std::uint64_t block = i / 64 * 8 * bits;
+      const std::uint32_t code =
+          bits == 8 ? mu[i] : MuCode(mu + block, bits, static_cast<std::uint32_t>(i % 64));
+      if (code != 0) {
+        return check->Fail(Status::kPaddingWeight, at + (bits == 8 ? i : block), code, 0);
       }
     }
   }
@@ -136,7 +166,7 @@ float AccumulatorScale(const View& view, const LayerRecord& record) {
 bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) {
   WeightedLayer layer{record, MakePanelLayout(record), {}, at, 0.0F, false, 0};
   layer.bayesian = (record.flags & kLayerBayesian) != 0;
-  layer.layout = MakeParameterLayout(layer.panels, layer.bayesian, record.sigma_bits);
+  layer.layout = MakeParameterLayout(record);
   layer.accumulator_scale = AccumulatorScale(check->view, record);
   if (layer.bayesian && !CheckShifts(layer, check)) return false;
   if (!CheckResidual(&layer, check)) return false;
@@ -148,7 +178,7 @@ bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) 
       if (real && !CheckScales(layer, slot, check)) return false;
       if (!CheckBias(layer, slot, real, check)) return false;
     }
-    if (!CheckPanel(layer, panel, check)) return false;
+    if (!CheckMeans(layer, panel, check) || !CheckPadding(layer, panel, check)) return false;
   }
   return true;
 }
@@ -210,9 +240,7 @@ std::uint64_t ExpectedBytes(const LayerRecord& layer) {
   switch (static_cast<OpCode>(layer.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:
-      return MakeParameterLayout(MakePanelLayout(layer), (layer.flags & kLayerBayesian) != 0,
-                                 layer.sigma_bits)
-          .bytes;
+      return MakeParameterLayout(layer).bytes;
     case OpCode::kLookup:
       return kLookupBytes;
     case OpCode::kConcat:
@@ -260,13 +288,9 @@ bool CheckParameters(Checker* check) {
                          record.parameter_bytes, bytes);
     }
     const std::uint64_t at = view.parameters.offset + end;
-    const auto op = static_cast<OpCode>(record.op);
     if (!CheckOperator(record, at, check)) return false;
-    const bool weighted = op == OpCode::kConv2d || op == OpCode::kDense;
-    if (weighted && (record.flags & kLayerBayesian) != 0) {
-      const std::uint64_t panel = MakePanelLayout(record).panel_bytes(0);
-      if (panel > panel_bytes) panel_bytes = panel;
-    }
+    const std::uint64_t scratch = PanelScratch(record);
+    if (scratch > panel_bytes) panel_bytes = scratch;
     end += bytes;
   }
   check->layer = -1;

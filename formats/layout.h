@@ -15,7 +15,7 @@ static_assert(std::endian::native == std::endian::little, ".mu8 files are little
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 0;
+inline constexpr std::uint16_t kVersionMinor = 1;  // mu of 1 to 7 bits; without any, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
 inline constexpr std::uint64_t kAlignment = 64;
 
@@ -223,6 +223,13 @@ constexpr std::uint64_t WeightOffset(const PanelLayout& panels, std::uint32_t ch
          (position / 4 * panels.width(panel) + in_group % kPanelChannels) * 4 + position % 4;
 }
 
+// Memory that a layer's panels are drawn or unpacked into; 0 where they are used as they lie.
+constexpr std::uint64_t PanelScratch(const LayerRecord& layer) {
+  const bool weighted = layer.mu_bits != 0;
+  const bool as_it_lies = (layer.flags & kLayerBayesian) == 0 && layer.mu_bits == 8;
+  return weighted && !as_it_lies ? MakePanelLayout(layer).panel_bytes(0) : 0;
+}
+
 // The parameter slot of an output channel.
 constexpr std::uint32_t SlotOf(const PanelLayout& panels, std::uint32_t channel) {
   return channel / panels.group_channels * panels.slots_per_group() +
@@ -238,7 +245,8 @@ struct ParameterLayout {
   std::uint64_t bias_shift;    // u8 [slots]
   std::uint64_t shift;         // u8 [slots]
   std::uint64_t codebook;      // u8: [1|2|4][slots] for 0, 1, 2 bits; [panels][16] for 4 bits
-  std::uint64_t mu;            // s8 panels
+  std::uint64_t mu_table;      // s8 [panels][16]
+  std::uint64_t mu;            // s8 panels, or packed, mu_bytes * mu_bits / 8
   std::uint64_t sigma;         // packed panels, mu_bytes * sigma_bits / 8
   std::uint64_t bytes;         // multiple of 64
 };
@@ -256,8 +264,27 @@ constexpr std::uint64_t CodebookBytes(const PanelLayout& panels, std::uint32_t s
   }
 }
 
-constexpr ParameterLayout MakeParameterLayout(const PanelLayout& panels, bool bayesian,
-                                              std::uint32_t sigma_bits) {
+// A layer's table of means: 16 entries a panel, of which 2^mu_bits count.
+inline constexpr std::uint32_t kMuTableEntries = 16;
+inline constexpr std::uint32_t kMostTableBits = 4;
+
+// The code of byte i of a 64-byte block of packed mu (FORMAT.md 6.7).
+constexpr std::uint32_t MuCode(const std::uint8_t* block, std::uint32_t mu_bits, std::uint32_t i) {
+  std::uint32_t code = 0;
+  for (std::uint32_t bits = 4; bits != 0; bits /= 2) {
+    if ((mu_bits & bits) == 0) continue;
+    const std::uint32_t byte = bits == 1 ? i / 8 : i % (8 * bits);
+    const std::uint32_t first = bits == 1 ? i % 8 : i / (8 * bits) * bits;
+    code = code << bits | ((std::uint32_t{block[byte]} >> first) & ((1U << bits) - 1));
+    block += 8 * bits;
+  }
+  return code;
+}
+
+constexpr ParameterLayout MakeParameterLayout(const LayerRecord& layer) {
+  const PanelLayout panels = MakePanelLayout(layer);
+  const bool bayesian = (layer.flags & kLayerBayesian) != 0;
+  const std::uint32_t sigma_bits = layer.sigma_bits;
   const std::uint64_t slots = panels.padded_channels;
   ParameterLayout layout{};
   layout.weight_scale = 0;
@@ -267,8 +294,11 @@ constexpr ParameterLayout MakeParameterLayout(const PanelLayout& panels, bool ba
   layout.shift = layout.bias_shift + (bayesian ? slots : 0);
   layout.codebook = layout.shift + (bayesian ? slots : 0);
   const std::uint64_t codebook_bytes = bayesian ? CodebookBytes(panels, sigma_bits) : 0;
-  layout.mu = RoundUp(layout.codebook + codebook_bytes, kAlignment);
-  layout.sigma = layout.mu + panels.mu_bytes();
+  layout.mu_table = layout.codebook + codebook_bytes;
+  const std::uint64_t table_bytes =
+      layer.mu_bits <= kMostTableBits ? std::uint64_t{kMuTableEntries} * panels.panel_count() : 0;
+  layout.mu = RoundUp(layout.mu_table + table_bytes, kAlignment);
+  layout.sigma = RoundUp(layout.mu + panels.mu_bytes() * layer.mu_bits / 8, kAlignment);
   const std::uint64_t sigma_bytes = bayesian ? panels.mu_bytes() * sigma_bits / 8 : 0;
   layout.bytes = RoundUp(layout.sigma + sigma_bytes, kAlignment);
   return layout;

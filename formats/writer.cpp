@@ -49,9 +49,8 @@ ModelRecord Totals(const FileContent& content) {
   const LayerRecord& last = content.layers.back();
   model.class_count = last.output_channels;
   for (const LayerRecord& layer : content.layers) {
-    if ((layer.flags & kLayerBayesian) == 0 || layer.mu_bits == 0) continue;
-    const auto bytes = static_cast<std::uint32_t>(MakePanelLayout(layer).panel_bytes(0));
-    model.panel_bytes = std::max(model.panel_bytes, bytes);
+    model.panel_bytes =
+        std::max(model.panel_bytes, static_cast<std::uint32_t>(PanelScratch(layer)));
   }
   for (const TensorRecord& tensor : content.tensors) {
     model.activation_bytes =
@@ -87,15 +86,20 @@ std::vector<std::byte> Write(FileContent content) {
   }
   std::vector<std::byte> model;
   AppendValue(Totals(content), &model);
+  const bool packed = std::any_of(content.layers.begin(), content.layers.end(), [](const auto& l) {
+    return l.mu_bits >= 1 && l.mu_bits < 8;
+  });
   return Assemble({MakeSection(SectionId::kModel, std::move(model)),
                    MakeSection(SectionId::kTensors, content.tensors),
                    MakeSection(SectionId::kLayers, content.layers),
                    MakeSection(SectionId::kInputTable, content.input_table),
                    MakeSection(SectionId::kParameters, parameters),
-                   MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))});
+                   MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))},
+                  packed ? kVersionMinor : std::uint16_t{0});
 }
 
-std::vector<std::byte> Assemble(const std::vector<Section>& sections) {
+std::vector<std::byte> Assemble(const std::vector<Section>& sections,
+                                std::uint16_t version_minor) {
   std::vector<std::byte> file(TableEntry(static_cast<std::uint32_t>(sections.size())));
   std::vector<SectionRecord> table;
   for (const Section& section : sections) {
@@ -108,7 +112,7 @@ std::vector<std::byte> Assemble(const std::vector<Section>& sections) {
   FileHeader header{};
   header.magic = kMagic;
   header.version_major = kVersionMajor;
-  header.version_minor = kVersionMinor;
+  header.version_minor = version_minor;
   header.endian_mark = kEndianMark;
   header.file_bytes = file.size();
   header.section_count = static_cast<std::uint32_t>(sections.size());

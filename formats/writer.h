@@ -33,7 +33,8 @@ struct Section {
 };
 
 // Lays sections out in the given order and adds header, table, padding and checksums.
-std::vector<std::byte> Assemble(const std::vector<Section>& sections);
+std::vector<std::byte> Assemble(const std::vector<Section>& sections,
+                                std::uint16_t version_minor = 0);
 
 // Recomputes every checksum of a file whose section table is intact, so that tests and fuzzers get
 // past them.

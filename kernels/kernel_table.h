@@ -13,8 +13,8 @@ namespace mu8::kernels {
 inline constexpr std::uint32_t kPanelWidth = 16;  // most output channels of a panel
 inline constexpr std::uint32_t kBlockBytes = 64;  // weights per step of the 16 random lanes
 
-// Draws one panel's weights and biases for one pass. Panel byte i belongs to channel (i / 4) %
-// width and takes the random byte i % 64 of step i / 64.
+// Draws one panel's weights and biases for one pass, or unpacks its means. Panel byte i belongs to
+// channel (i / 4) % width and takes the random byte i % 64 of step i / 64.
 //   n = (level * eps + 2^(shift-1)) >> shift,   w = clamp(mu + n, -127, 127)
 // (Subedar 2021, eq. 2, in weight steps.) Bytes that stand for padded inputs become 0.
 struct SampleArgs {
@@ -24,8 +24,12 @@ struct SampleArgs {
   std::uint32_t run_length;   // the first `run_length` of each are real
   std::uint32_t padded_run;   // multiple of 4
   std::uint32_t sigma_bits;   // 8, 4, 2, 1, 0
-  const std::int8_t* mu;      // [width * runs * padded_run, rounded up to 64]
-  const std::uint8_t* sigma;  // mu's bytes * sigma_bits / 8; unused for 0 bits
+  std::uint32_t mu_bits;      // 1 to 8
+  // Of the panel's bytes (width * runs * padded_run, rounded up to 64): the means as s8 (8 bits), or
+  // their codes, bytes * mu_bits / 8 (FORMAT.md 6.7).
+  const std::uint8_t* mu;
+  const std::int8_t* mu_table;  // s8 [16], shared by the panel; 1 to 4 bits only
+  const std::uint8_t* sigma;    // bytes * sigma_bits / 8; unused for 0 bits
   // 8 bits: unused. 4 bits: u8 [16], shared by the panel. 2, 1, 0 bits: level of code k of channel
   // c at codebook[k * codebook_stride + c].
   const std::uint8_t* codebook;
@@ -34,7 +38,7 @@ struct SampleArgs {
   const std::int32_t* bias_mu;      // [width], accumulator units
   const std::uint16_t* bias_level;  // [width]
   const std::uint8_t* bias_shift;   // [width], 1..15
-  std::int8_t* weights;             // out, as many bytes as mu
+  std::int8_t* weights;             // out, the panel's bytes
   std::int32_t* bias;               // out [width]
 };
 
@@ -131,6 +135,8 @@ struct KernelTable {
   const char* name;
   std::uint32_t required;  // Feature bits
   void (*sample_panel)(const SampleArgs&);
+  // weights = mu, of a panel without sigma: reads width, runs, run_length, padded_run and mu*.
+  void (*unpack_panel)(const SampleArgs&);
   void (*convolve)(const ConvolveArgs&);
   // The same, but input k of channel c is channel c of tap k: outer_runs x inner_runs taps, the
   // weights padded to padded_run, a multiple of 4, with zeros.

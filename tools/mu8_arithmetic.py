@@ -11,7 +11,7 @@ import numpy as np
 
 from mu8_format import ADD, CONCAT, DENSE, LOOKUP, MAX_POOL, MULTIPLY, NO_TENSOR, SLICE
 from mu8_layers import (fixed_point, fixed_point_shift, multipliers, product_multiplier,
-                        residual_factors, sum_factors)
+                        residual_factors, sum_factors, unpack_plane)
 
 MAGNITUDE = np.array("""
   1  1  1  1  1  1  3  3  3  3  3  3  3  5  5  5
@@ -91,22 +91,19 @@ def unpack_levels(layer, panel, slot):
     p, bits = layer.parameters, layer.sigma_bits
     if bits == 0:
         return p.codebook.astype(np.int64)[slot]
-    blocks = p.sigma.reshape(-1, 8 * bits)  # a block has 64 codes
+    codes = unpack_plane(p.sigma.reshape(-1, 8 * bits), bits).ravel().astype(np.int64)
     if bits == 8:
-        return blocks.ravel().astype(np.int64)
-    if bits == 1:
-        codes = np.unpackbits(blocks, axis=1, bitorder="little")
-    else:
-        parts = [blocks >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)]
-        codes = np.concatenate(parts, axis=1)
-    codes = codes.ravel().astype(np.int64)
+        return codes
     if bits == 4:
         return p.codebook.reshape(-1, 16).astype(np.int64)[panel, codes]
     return p.codebook.reshape(1 << bits, -1).astype(np.int64)[codes, slot]
 
 
 class WeightSource:
-    """The weights and biases of one conv2d or dense layer, pass by pass."""
+    """The weights and biases of one conv2d or dense layer, pass by pass.
+
+    Weights of inputs that do not exist (6.2), 0 whatever mu_table says, are not even looked up.
+    """
 
     def __init__(self, model, index):
         self.index, self.layer = index, model.layers[index]
@@ -117,7 +114,7 @@ class WeightSource:
         positions = (run * layout.padded_run + place).ravel()
         self.byte_of_weight = layout.byte_of_weight(channels, positions)
         if layer.bayesian:
-            panel = np.repeat(np.arange(len(layout.width)), layout.panel_bytes)
+            panel = layout.panel_of_byte()
             byte = np.arange(layout.mu_bytes) - layout.panel_start[panel]
             self.slot_of_byte = layout.first_slot[panel] + byte // 4 % layout.width[panel]
             self.levels = unpack_levels(layer, panel, self.slot_of_byte)

@@ -28,13 +28,15 @@ class PanelLayout:
         group_widths = [16] * (self.panels_per_group - 1) + [last_width]
         group_bytes = [round_up(width * self.inputs, 64) for width in group_widths]
         self.mu_bytes = groups * sum(group_bytes)
-        if self.mu_bytes > 1 << 31:
-            return  # no file can hold this, read_parameters() refuses it
         self.panels = groups * self.panels_per_group
         self.width = np.tile(group_widths, groups)
         self.panel_bytes = np.tile(group_bytes, groups)
         self.panel_start = np.cumsum(self.panel_bytes) - self.panel_bytes
         self.first_slot = np.cumsum(self.width) - self.width
+
+    def panel_of_byte(self):
+        """int [M]"""
+        return np.repeat(np.arange(self.panels), self.panel_bytes)
 
     def slots_with_channel(self):
         """Which slots belong to an output channel, bool [S]."""
@@ -57,11 +59,16 @@ class PanelLayout:
 
 @dataclasses.dataclass
 class Parameters:
-    """The arrays of section 6.1, by their shapes there; the last five are None if not Bayesian."""
+    """The arrays of section 6.1, by their shapes there; the last five are None if not Bayesian.
+
+    mu is what the codes stand for; where an input does not exist it means nothing (6.7).
+    """
     layout: PanelLayout
     weight_scale: np.ndarray        # f32 [S]
     bias_mu: np.ndarray             # s32 [S]
+    mu_codes: np.ndarray            # u8 [M], below 2^mu_bits
     mu: np.ndarray                  # s8 [M]
+    mu_table: np.ndarray = None     # s8 [P * 16], None for 5 bits and more
     bias_level: np.ndarray = None   # u16 [S]
     bias_shift: np.ndarray = None   # u8 [S]
     shift: np.ndarray = None        # u8 [S]
@@ -145,7 +152,8 @@ def check_record(layer):
     require(layer.op == SLICE or not any(offsets), 38, f"offsets {offsets}", layer.at + 52)
     allowed = {CONV2D: 1 | 4, DENSE: 1, AVERAGE_POOL: 2}.get(layer.op, 0)
     require(layer.flags & ~allowed == 0, 9, f"flags {layer.flags}", layer.at + 1)
-    require(layer.mu_bits == (8 if layer.weighted else 0), 34, "mu_bits", layer.at + 2)
+    mu_widths = range(1, 9) if layer.weighted else (0,)
+    require(layer.mu_bits in mu_widths, 34, "mu_bits", layer.at + 2)
     widths = (8, 4, 2, 1, 0) if layer.bayesian else (0,)
     require(layer.sigma_bits in widths, 34, "sigma_bits", layer.at + 3)
     require(layer.clamp_min <= layer.clamp_max, 35, "clamps", layer.at + 26)
@@ -253,6 +261,32 @@ def check_pool(layer, source, target):
         check_same_quantization(layer, source, target)
 
 
+def unpack_plane(blocks, bits):
+    """Section 6.3: codes of 8, 4, 2 or 1 bits, u8 [blocks][8 * bits] -> [blocks][64]."""
+    if bits == 1:
+        return np.unpackbits(blocks, axis=1, bitorder="little")
+    parts = [blocks >> shift & (1 << bits) - 1 for shift in range(0, 8, bits)]
+    return np.concatenate(parts, axis=1)
+
+
+def unpack_mu_codes(stored, bits):
+    """Section 6.7: u8 [M * bits / 8] -> codes, u8 [M]. Of 8 bits there is one plane, the bytes."""
+    blocks, at = stored.reshape(-1, 8 * bits), 0
+    codes = np.zeros((len(blocks), 64), np.uint8)
+    for plane in (8, 4, 2, 1):
+        if bits & plane:
+            codes = codes << plane | unpack_plane(blocks[:, at:at + 8 * plane], plane)
+            at += 8 * plane
+    return codes.ravel()
+
+
+def mu_of_codes(codes, bits, table, layout):
+    """Section 6.7: u8 [M] -> mu, s8 [M]."""
+    if bits <= 4:
+        return table.reshape(-1, 16)[layout.panel_of_byte(), codes]
+    return (codes << (8 - bits)).view(np.int8)
+
+
 def read_parameters(data, model, index, section, start):
     """Sets the layer's parameters; `start` is its place in section 5. Returns where it ends."""
     layer = model.layers[index]
@@ -262,8 +296,10 @@ def read_parameters(data, model, index, section, start):
     arrays = array_list(layer, layout) if layer.weighted else []
     if arrays:
         head = round_up(sum(element * count for _, element, count in arrays), 64)
+        mu_bytes = layout.mu_bytes * layer.mu_bits // 8
+        sigma_at = round_up(head + mu_bytes, 64)
         sigma_bytes = layout.mu_bytes * layer.sigma_bits // 8 if layer.bayesian else 0
-        size = round_up(head + layout.mu_bytes + sigma_bytes, 64)
+        size = round_up(sigma_at + sigma_bytes, 64)
     require(layer.parameter_offset == start, 40, "parameter_offset", layer.at + 44)
     require(layer.parameter_bytes == size, 40, "parameter_bytes", layer.at + 48)
     require(start + size <= section.bytes, 40, "parameters exceed section 5", layer.at + 48)
@@ -275,14 +311,15 @@ def read_parameters(data, model, index, section, start):
         check_scales(model, index)
     else:
         found = {}
-        types = dict(weight_scale="<f4", bias_mu="<i4", bias_level="<u2")
+        types = dict(weight_scale="<f4", bias_mu="<i4", bias_level="<u2", mu_table="i1")
         for name, element, count in arrays:
             found[name] = np.frombuffer(data, types.get(name, "u1"), count, at)
             at += element * count
-        found["mu"] = np.frombuffer(data, np.int8, layout.mu_bytes, base + head)
+        stored = np.frombuffer(data, np.uint8, mu_bytes, base + head)
+        codes = found["mu_codes"] = unpack_mu_codes(stored, layer.mu_bits)
+        found["mu"] = mu_of_codes(codes, layer.mu_bits, found.get("mu_table"), layout)
         if layer.bayesian:
-            found["sigma"] = np.frombuffer(data, np.uint8, sigma_bytes,
-                                           base + head + layout.mu_bytes)
+            found["sigma"] = np.frombuffer(data, np.uint8, sigma_bytes, base + sigma_at)
         layer.parameters = Parameters(layout, **found)
         check_parameters(model, index, base, base + head)
     return start + size
@@ -298,6 +335,8 @@ def array_list(layer, layout):
             arrays += [("codebook", 1, slots << layer.sigma_bits)]
         elif layer.sigma_bits == 4:
             arrays += [("codebook", 1, 16 * layout.panels)]
+    if layer.mu_bits <= 4:
+        arrays += [("mu_table", 1, 16 * layout.panels)]
     return arrays
 
 
@@ -409,11 +448,20 @@ def check_parameters(model, index, base, mu_at):
     bad_scale = layout.slots_with_channel() & ~good
     most = np.abs(p.bias_mu.astype(np.int64)) + noise + residual + 255 * 127 * layout.inputs
     bad_sum = most > 2 ** 31 - 1
-    low = p.mu == -128
+    low, bits = p.mu == -128, layer.mu_bits
+    bad_table = np.zeros((layout.panels, 16), bool)
+    if bits <= 4:
+        table = p.mu_table.reshape(-1, 16)
+        bad_table = (table == -128) | (np.arange(16) >= 1 << bits) & (table != 0)
     missing = np.arange(layer.run_length, layout.padded_run)
     missing = (np.arange(layer.runs)[:, None] * layout.padded_run + missing).ravel()
-    if not (bad_scale.any() or bad_sum.any() or low.any() or missing.size):
+    if not (bad_scale.any() or bad_sum.any() or low.any() or bad_table.any() or missing.size):
         return
+
+    def stored_at(i):
+        """Where the block of byte i of mu is stored, or the byte itself if it is."""
+        return mu_at + (i if bits == 8 else i // 64 * 8 * bits)
+
     for panel, width in enumerate(layout.width.tolist()):
         first = int(layout.first_slot[panel])
         for slot in range(first, first + width):
@@ -422,11 +470,12 @@ def check_parameters(model, index, base, mu_at):
                     base + 4 * (layout.slots + slot))
         start = int(layout.panel_start[panel])
         found = low[start:start + int(layout.panel_bytes[panel])]
-        require(not found.any(), 44, "a mu is -128", mu_at + start + int(np.argmax(found)))
+        require(not bad_table[panel].any(), 44, f"mu_table of panel {panel}", base)
+        require(not found.any(), 44, "a mu is -128", stored_at(start + int(np.argmax(found))))
         index = start + (missing // 4 * width + np.arange(width)[:, None]) * 4 + missing % 4
-        found = p.mu[index].ravel() != 0
+        found = p.mu_codes[index].ravel() != 0
         require(not found.any(), 45, "weight of an input that does not exist",
-                mu_at + int(index.ravel()[found.argmax()]) if missing.size else mu_at)
+                stored_at(int(index.ravel()[found.argmax()])) if missing.size else mu_at)
 
 
 def check_totals(model, at):
@@ -434,7 +483,8 @@ def check_totals(model, at):
     last = model.layers[-1]
     classes = last.output_channels
     require(model.class_count == classes, 46, f"{model.class_count} classes", at)
-    panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers if layer.bayesian]
+    panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers
+              if layer.bayesian or 1 <= layer.mu_bits <= 7]
     require(model.panel_bytes == max(panels, default=0), 48, "panel_bytes", at + 4)
     parts = (model.activation_bytes, model.panel_bytes, 4 * last.parameters.layout.slots,
              8 * classes, 8 * classes, 8, 4 * classes, 4 * classes)

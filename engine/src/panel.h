@@ -20,7 +20,7 @@ struct Parameters {
       : panels(format::MakePanelLayout(record)),
         base(view.layer_parameters(record)),
         bayesian((record.flags & format::kLayerBayesian) != 0) {
-    layout = format::MakeParameterLayout(panels, bayesian, record.sigma_bits);
+    layout = format::MakeParameterLayout(record);
   }
   // The panel's elements of an array [slots]. Sections start at multiples of 64 in 64-byte aligned
   // memory, so typed access is aligned.
@@ -37,8 +37,8 @@ struct Panel {
 };
 
 // Draws panel `index` of the pass and layer in `stream` into `weights` [panel_bytes] and `bias`
-// [16]; of a deterministic layer it returns the file's own.
-Panel DrawPanel(const Parameters& parameters, std::uint32_t sigma_bits, std::uint32_t index,
+// [16]. Of a deterministic layer it unpacks the weights, or returns the file's own.
+Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record, std::uint32_t index,
                 kernels::StreamId stream, const kernels::KernelTable& kernels, std::int8_t* weights,
                 std::int32_t* bias);
 

@@ -6,6 +6,7 @@
 namespace mu8::kernels::avx2 {
 
 void SamplePanel(const SampleArgs& args);
+void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 
 extern const KernelTable kTable;

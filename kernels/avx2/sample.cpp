@@ -101,6 +101,58 @@ __m256i PerChannel(const std::uint8_t* values, std::uint32_t width, std::uint32_
   return Load(lanes);
 }
 
+// The codes of 32 of a block's 64 weights in planes of 4, 2 and 1 bits (FORMAT.md 6.3).
+__m256i Codes4(const std::uint8_t* plane, std::uint32_t half) {
+  const __m256i packed = Load(plane);
+  const __m256i codes = half == 0 ? packed : _mm256_srli_epi16(packed, 4);
+  return _mm256_and_si256(codes, _mm256_set1_epi8(15));
+}
+
+// Bits 0 and 1 of each byte are its code; what lies above them stays.
+__m256i Spread2(const std::uint8_t* plane, std::uint32_t half) {
+  const __m256i packed =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(plane)));
+  const long long first = half * 4;
+  return _mm256_srlv_epi64(packed, _mm256_setr_epi64x(first, first, first + 2, first + 2));
+}
+
+// -1 where a weight's bit is set. Byte i of the register takes bit i: spread the mask's bytes, then
+// test one bit each.
+__m256i Set1(const std::uint8_t* plane, std::uint32_t half) {
+  std::int32_t mask;
+  __builtin_memcpy(&mask, plane + half * 4, 4);
+  const __m256i spread = _mm256_shuffle_epi8(
+      _mm256_set1_epi32(mask), _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2,
+                                                2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
+  const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
+  return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits);
+}
+
+// Means of one half of a block.
+__m256i Mu(const SampleArgs& args, std::size_t block, std::uint32_t half) {
+  const std::uint32_t bits = args.mu_bits;
+  const std::uint8_t* plane = args.mu + block * 8 * bits;
+  if (bits == 8) return Load(plane + half * 32);
+  // No code outgrows its byte, so shifts of 16-bit lanes do.
+  __m256i code = _mm256_setzero_si256();
+  if ((bits & 4) != 0) {
+    code = Codes4(plane, half);
+    plane += 32;
+  }
+  if ((bits & 2) != 0) {
+    const __m256i two = _mm256_and_si256(Spread2(plane, half), _mm256_set1_epi8(3));
+    code = _mm256_or_si256(_mm256_slli_epi16(code, 2), two);
+    plane += 16;
+  }
+  if ((bits & 1) != 0) {
+    code = _mm256_sub_epi8(_mm256_slli_epi16(code, 1), Set1(plane, half));
+  }
+  if (bits > 4) return _mm256_sll_epi16(code, _mm_cvtsi32_si128(static_cast<int>(8 - bits)));
+  const __m256i table = _mm256_broadcastsi128_si256(
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(args.mu_table)));
+  return _mm256_shuffle_epi8(table, code);
+}
+
 // Per-half constants and unpacking of sigma. `half` 0 holds weights 0..31 of a block, 1 the rest.
 struct Half {
   std::uint32_t half;
@@ -134,35 +186,18 @@ struct Half {
     switch (args.sigma_bits) {
       case 8:
         return Load(sigma + half * 32);
-      case 4: {
-        const __m256i packed = Load(sigma);
-        const __m256i codes = half == 0 ? packed : _mm256_srli_epi16(packed, 4);
-        return _mm256_shuffle_epi8(table[0], _mm256_and_si256(codes, _mm256_set1_epi8(15)));
-      }
+      case 4:
+        return _mm256_shuffle_epi8(table[0], Codes4(sigma, half));
       case 2: {
-        const __m256i packed =
-            _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(sigma)));
-        const long long first = half * 4;
-        const __m256i codes =
-            _mm256_srlv_epi64(packed, _mm256_setr_epi64x(first, first, first + 2, first + 2));
+        const __m256i codes = Spread2(sigma, half);
         // blendv looks at bit 7 of each byte.
         const __m256i bit0 = _mm256_slli_epi16(codes, 7);
         const __m256i bit1 = _mm256_slli_epi16(codes, 6);
         return _mm256_blendv_epi8(_mm256_blendv_epi8(table[0], table[1], bit0),
                                   _mm256_blendv_epi8(table[2], table[3], bit0), bit1);
       }
-      case 1: {
-        std::int32_t mask;
-        __builtin_memcpy(&mask, sigma + half * 4, 4);
-        // Byte i of the register takes bit i: spread the mask's bytes, then test one bit each.
-        const __m256i spread =
-            _mm256_shuffle_epi8(_mm256_set1_epi32(mask),
-                                _mm256_setr_epi8(0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1, 2,
-                                                 2, 2, 2, 2, 2, 2, 2, 3, 3, 3, 3, 3, 3, 3, 3));
-        const __m256i bits = _mm256_set1_epi64x(static_cast<long long>(0x8040201008040201ULL));
-        const __m256i set = _mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits);
-        return _mm256_blendv_epi8(table[0], table[1], set);
-      }
+      case 1:
+        return _mm256_blendv_epi8(table[0], table[1], Set1(sigma, half));
       default:
         return table[0];
     }
@@ -179,7 +214,7 @@ void SampleHalf(const SampleArgs& args, std::size_t block, Half* half) {
   const std::size_t at = block * kBlockBytes + half->half * 32;
   const __m256i epsilon = Epsilon(_mm256_xor_si256(half->lanes.Next(), half->flip));
   const __m256i level = half->Level(args, block);
-  const __m256i mu = Load(args.mu + at);
+  const __m256i mu = Mu(args, block, half->half);
   // Even and odd bytes by themselves: sums need 16 bits. |mu + n| fits; packing saturates.
   const __m256i even_bytes = _mm256_set1_epi16(0x00ff);
   const __m256i even =
@@ -196,13 +231,28 @@ void SampleHalf(const SampleArgs& args, std::size_t block, Half* half) {
                       _mm256_max_epi8(weight, _mm256_set1_epi8(-127)));
 }
 
+std::size_t BlockCount(const SampleArgs& args) {
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  return (bytes + kBlockBytes - 1) / kBlockBytes;
+}
+
 }  // namespace
+
+void UnpackPanel(const SampleArgs& args) {
+  const std::size_t blocks = BlockCount(args);
+  for (std::size_t block = 0; block < blocks; ++block) {
+    for (std::uint32_t half = 0; half < 2; ++half) {
+      std::int8_t* weights = args.weights + block * kBlockBytes + half * 32;
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(weights), Mu(args, block, half));
+    }
+  }
+  scalar::SilencePadding(args);
+}
 
 void SamplePanel(const SampleArgs& args) {
   Half first(args, 0);
   Half second(args, 1);
-  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
-  const std::size_t blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
+  const std::size_t blocks = BlockCount(args);
   for (std::size_t block = 0; block < blocks; ++block) {
     SampleHalf(args, block, &first);
     SampleHalf(args, block, &second);

@@ -27,6 +27,7 @@ void SamplePanel(const SampleArgs& args) { DrawPanel<EpsilonTable>(args); }
 const KernelTable kTable = {"avx512vbmi",
                             kFeatureAvx512Vnni | kFeatureAvx512Vbmi,
                             SamplePanel,
+                            avx512vnni::UnpackPanel,
                             avx512vnni::Convolve,
                             avx512vnni::ConvolveDepthwise,
                             avx512vnni::MaxPool,

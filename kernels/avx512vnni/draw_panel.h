@@ -77,6 +77,64 @@ __m512i PerChannel(const std::uint8_t* values, std::uint32_t width) {
   return _mm512_load_si512(lanes);
 }
 
+// The codes of 64 weights in planes of 4, 2 and 1 bits (FORMAT.md 6.3), one per byte.
+__m512i Codes4(const std::uint8_t* plane) {
+  const __m256i packed = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(plane));
+  const __m512i both =
+      _mm512_inserti64x4(_mm512_castsi256_si512(packed), _mm256_srli_epi16(packed, 4), 1);
+  return _mm512_and_si512(both, _mm512_set1_epi8(15));
+}
+
+// 128-bit part q takes bits 2q and 2q + 1 of every byte; what lies above them in a byte stays.
+__m512i Spread2(const std::uint8_t* plane) {
+  const __m512i packed = _mm512_broadcast_i32x4(
+      _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane)));
+  return _mm512_srlv_epi64(packed, _mm512_setr_epi64(0, 0, 2, 2, 4, 4, 6, 6));
+}
+
+__mmask64 Mask1(const std::uint8_t* plane) {
+  std::uint64_t mask;
+  __builtin_memcpy(&mask, plane, 8);
+  return mask;
+}
+
+// Means of the 64 weights of a block.
+struct Means {
+  std::uint32_t bits;
+  const std::uint8_t* mu;
+  __m512i table;
+  __m128i shift;  // of codes of 5 to 7 bits
+
+  explicit Means(const SampleArgs& args)
+      : bits(args.mu_bits), mu(args.mu), shift(_mm_cvtsi32_si128(static_cast<int>(8 - bits))) {
+    if (bits <= 4) {
+      table =
+          _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(args.mu_table)));
+    }
+  }
+
+  __m512i Block(std::size_t block) const {
+    const std::uint8_t* plane = mu + block * 8 * bits;
+    if (bits == 8) return _mm512_loadu_si512(plane);
+    // No code outgrows its byte, so shifts of 16-bit lanes do.
+    __m512i code = _mm512_setzero_si512();
+    if ((bits & 4) != 0) {
+      code = Codes4(plane);
+      plane += 32;
+    }
+    if ((bits & 2) != 0) {
+      const __m512i two = _mm512_and_si512(Spread2(plane), _mm512_set1_epi8(3));
+      code = _mm512_or_si512(_mm512_slli_epi16(code, 2), two);
+      plane += 16;
+    }
+    if ((bits & 1) != 0) {
+      const __m512i one = _mm512_maskz_set1_epi8(Mask1(plane), 1);
+      code = _mm512_or_si512(_mm512_slli_epi16(code, 1), one);
+    }
+    return bits > 4 ? _mm512_sll_epi16(code, shift) : _mm512_shuffle_epi8(table, code);
+  }
+};
+
 // Levels of the 64 weights of a block, for each width of sigma.
 struct Levels {
   std::uint32_t sigma_bits;
@@ -98,28 +156,17 @@ struct Levels {
     switch (sigma_bits) {
       case 8:
         return _mm512_loadu_si512(sigma + block * 64);
-      case 4: {
-        const __m256i packed =
-            _mm256_loadu_si256(reinterpret_cast<const __m256i*>(sigma + block * 32));
-        const __m512i both =
-            _mm512_inserti64x4(_mm512_castsi256_si512(packed), _mm256_srli_epi16(packed, 4), 1);
-        return _mm512_shuffle_epi8(table[0], _mm512_and_si512(both, _mm512_set1_epi8(15)));
-      }
+      case 4:
+        return _mm512_shuffle_epi8(table[0], Codes4(sigma + block * 32));
       case 2: {
-        // 128-bit lane q takes bits 2q and 2q + 1 of every byte.
-        const __m512i packed = _mm512_broadcast_i32x4(
-            _mm_loadu_si128(reinterpret_cast<const __m128i*>(sigma + block * 16)));
-        const __m512i codes = _mm512_srlv_epi64(packed, _mm512_setr_epi64(0, 0, 2, 2, 4, 4, 6, 6));
+        const __m512i codes = Spread2(sigma + block * 16);
         const __mmask64 bit0 = _mm512_test_epi8_mask(codes, _mm512_set1_epi8(1));
         const __mmask64 bit1 = _mm512_test_epi8_mask(codes, _mm512_set1_epi8(2));
         return _mm512_mask_blend_epi8(bit1, _mm512_mask_blend_epi8(bit0, table[0], table[1]),
                                       _mm512_mask_blend_epi8(bit0, table[2], table[3]));
       }
-      case 1: {
-        std::uint64_t mask;
-        __builtin_memcpy(&mask, sigma + block * 8, 8);
-        return _mm512_mask_blend_epi8(mask, table[0], table[1]);
-      }
+      case 1:
+        return _mm512_mask_blend_epi8(Mask1(sigma + block * 8), table[0], table[1]);
       default:
         return table[0];
     }
@@ -178,21 +225,25 @@ void SampleBiases(const SampleArgs& args, __m512i random) {
   }
 }
 
+std::size_t BlockCount(const SampleArgs& args) {
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  return (bytes + kBlockBytes - 1) / kBlockBytes;
+}
+
 // EpsilonTable: has Epsilon(random), eps of 64 random bytes.
 template <typename EpsilonTable>
 void DrawPanel(const SampleArgs& args) {
   Lanes lanes = MakeLanes(args.stream);
   const EpsilonTable table;
+  const Means means(args);
   const Levels levels(args);
   const Weights weights(args.shift, args.width);
   const __m512i flip = _mm512_set1_epi8(static_cast<char>(args.stream.flip));
-  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
-  const std::size_t blocks = (bytes + kBlockBytes - 1) / kBlockBytes;
+  const std::size_t blocks = BlockCount(args);
   for (std::size_t block = 0; block < blocks; ++block) {
     const __m512i epsilon = table.Epsilon(_mm512_xor_si512(lanes.Next(), flip));
-    const __m512i mu = _mm512_loadu_si512(args.mu + block * kBlockBytes);
     _mm512_storeu_si512(args.weights + block * kBlockBytes,
-                        weights.Draw(levels.Block(block), epsilon, mu));
+                        weights.Draw(levels.Block(block), epsilon, means.Block(block)));
   }
   scalar::SilencePadding(args);
   SampleBiases(args, lanes.Next());

@@ -6,6 +6,7 @@
 namespace mu8::kernels::avx512vnni {
 
 void SamplePanel(const SampleArgs& args);
+void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);

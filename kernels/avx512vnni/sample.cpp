@@ -35,4 +35,13 @@ struct EpsilonTable {
 
 void SamplePanel(const SampleArgs& args) { DrawPanel<EpsilonTable>(args); }
 
+void UnpackPanel(const SampleArgs& args) {
+  const Means means(args);
+  const std::size_t blocks = BlockCount(args);
+  for (std::size_t block = 0; block < blocks; ++block) {
+    _mm512_storeu_si512(args.weights + block * kBlockBytes, means.Block(block));
+  }
+  scalar::SilencePadding(args);
+}
+
 }  // namespace mu8::kernels::avx512vnni

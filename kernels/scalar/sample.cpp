@@ -1,5 +1,6 @@
 // Drawing a panel's weights: the definition (FORMAT.md section 9).
 #include <cstring>
+#include <initializer_list>
 
 #include "kernels/gaussian_table.h"
 #include "kernels/scalar/kernels.h"
@@ -7,21 +8,36 @@
 namespace mu8::kernels::scalar {
 namespace {
 
-// Sigma code of panel byte i. The codes of a 64-byte block fill 8 * sigma_bits bytes. For 8, 4 and
-// 2 bits the block is cut into 8 / sigma_bits equal parts and byte b holds code b of each part, the
-// first part lowest; for 1 bit the 8 bytes are one little-endian mask. Either way a register's
-// worth unpacks by whole-register shifts.
+// Code of byte i of a 64-byte block whose codes of `bits` bits fill 8 * bits bytes. For 8, 4 and 2
+// bits the block is cut into 8 / bits equal parts and byte b holds code b of each part, the first
+// part lowest; for 1 bit the 8 bytes are one little-endian mask. Either way a register's worth
+// unpacks by whole-register shifts.
+std::uint32_t Code(const std::uint8_t* codes, std::uint32_t bits, std::size_t i) {
+  if (bits == 1) return (codes[i / 8] >> (i % 8)) & 1U;
+  const std::size_t code_bytes = 8 * bits;
+  const auto part = static_cast<std::uint32_t>(i / code_bytes);
+  return (codes[i % code_bytes] >> (part * bits)) & ((1U << bits) - 1);
+}
+
 std::uint32_t SigmaCode(const SampleArgs& args, std::size_t i) {
   if (args.sigma_bits == 0) return 0;
-  const std::size_t block = i / kBlockBytes;
-  const std::size_t in_block = i % kBlockBytes;
-  const std::size_t code_bytes = 8 * args.sigma_bits;
-  if (args.sigma_bits == 1) {
-    return (args.sigma[block * code_bytes + in_block / 8] >> (in_block % 8)) & 1U;
+  const std::uint8_t* block = args.sigma + i / kBlockBytes * 8 * args.sigma_bits;
+  return Code(block, args.sigma_bits, i % kBlockBytes);
+}
+
+// Mean of panel byte i: its code's planes of 4, 2 and 1 bits lie one behind the other.
+std::int32_t Mu(const SampleArgs& args, std::size_t i) {
+  const std::uint32_t bits = args.mu_bits;
+  const std::uint8_t* plane = args.mu + i / kBlockBytes * 8 * bits;
+  if (bits == 8) return static_cast<std::int8_t>(plane[i % kBlockBytes]);
+  std::uint32_t code = 0;
+  for (const std::uint32_t plane_bits : {4U, 2U, 1U}) {
+    if ((bits & plane_bits) == 0) continue;
+    code = code << plane_bits | Code(plane, plane_bits, i % kBlockBytes);
+    plane += 8 * plane_bits;
   }
-  const std::uint32_t byte = args.sigma[block * code_bytes + in_block % code_bytes];
-  const std::uint32_t part = static_cast<std::uint32_t>(in_block / code_bytes);
-  return (byte >> (part * args.sigma_bits)) & ((1U << args.sigma_bits) - 1);
+  if (bits <= 4) return args.mu_table[code];
+  return static_cast<std::int8_t>(static_cast<std::uint8_t>(code << (8 - bits)));
 }
 
 std::int32_t Level(const SampleArgs& args, std::size_t i, std::uint32_t channel) {
@@ -54,6 +70,14 @@ void SilencePadding(const SampleArgs& args) {
   }
 }
 
+void UnpackPanel(const SampleArgs& args) {
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  for (std::size_t i = 0; i < (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes; ++i) {
+    args.weights[i] = static_cast<std::int8_t>(Mu(args, i));
+  }
+  SilencePadding(args);
+}
+
 void SamplePanel(const SampleArgs& args) {
   Xoshiro lanes[kLanes];
   for (std::uint32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = MakeLane(args.stream, lane);
@@ -69,7 +93,7 @@ void SamplePanel(const SampleArgs& args) {
             Epsilon(static_cast<std::uint8_t>(random >> (8 * j)) ^ args.stream.flip);
         const std::int32_t noise =
             RoundShift(Level(args, i, channel) * epsilon, args.shift[channel]);
-        const std::int32_t weight = args.mu[i] + noise;
+        const std::int32_t weight = Mu(args, i) + noise;
         args.weights[i] = static_cast<std::int8_t>(weight < -127  ? -127
                                                    : weight > 127 ? 127
                                                                   : weight);

@@ -112,9 +112,9 @@ struct Result {
 };
 
 inline Result Quantize(const Layer& layer, int bits,
-                       SigmaQuantizer rule = SigmaQuantizer::kWeighted) {
+                       SigmaQuantizer rule = SigmaQuantizer::kWeighted, int mu_bits = 8) {
   Result result{layer, bits, {}, {}};
-  result.weights = QuantizeWeights(layer.node, layer.channels, layer.inputs, kInputScale,
+  result.weights = QuantizeWeights(layer.node, layer.channels, layer.inputs, kInputScale, mu_bits,
                                    {bits, rule}, &result.report);
   return result;
 }

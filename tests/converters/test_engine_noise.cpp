@@ -33,7 +33,7 @@ Network TestNetwork() {
 // The engine's weights for mu = 0 and a level that makes n = eps: (2 eps + 1) >> 1.
 void DrawEpsilons(std::uint64_t seed, std::uint32_t pass, std::uint32_t panel, std::uint32_t width,
                   std::vector<std::int8_t>* weights, std::int32_t* bias) {
-  const std::vector<std::int8_t> mu(1024, 0);
+  const std::vector<std::uint8_t> mu(1024, 0);
   const std::vector<std::uint8_t> levels(16, 2), shifts(16, 1);
   const std::vector<std::int32_t> bias_mu(16, 0);
   const std::vector<std::uint16_t> bias_levels(16, 2);
@@ -44,6 +44,7 @@ void DrawEpsilons(std::uint64_t seed, std::uint32_t pass, std::uint32_t panel, s
   args.runs = 5;
   args.run_length = 5;
   args.padded_run = 8;
+  args.mu_bits = 8;
   args.mu = mu.data();
   args.codebook = levels.data();
   args.codebook_stride = 16;

@@ -240,7 +240,7 @@ Dataset NoiseImages(int height, int width, int channels) {
 double LoweredSnr(const Network& network, const std::vector<Step>& steps, const Dataset& data) {
   const Calibration calibration = Calibrate(network, data, 1, 1, {});
   Lowered lowered = Lower(network, steps, calibration, QuantizeInput(network, data),
-                          {8, SigmaQuantizer::kWeighted});
+                          {8, SigmaQuantizer::kWeighted}, {});
   lowered.content.metadata["name"] = "test";
   return SnrDb(ReferenceLogits(network, data, 0),
                EngineLogits(format::Write(std::move(lowered.content)), data, 1));

@@ -34,6 +34,15 @@ struct Packed {
     const std::uint32_t per_group = layer.output_channels / layer.groups;
     return channel / per_group * ((per_group + 15) / 16) + channel % per_group / 16;
   }
+  // One of the values that the channel's means may take.
+  std::int8_t AnyMean(Random* random, std::uint32_t channel) const {
+    const std::uint32_t bits = layer.mu_bits;
+    if (bits <= 4) {
+      return weights.mu_table[std::size_t{16} * PanelOf(channel) + random->Below(1U << bits)];
+    }
+    const int most = (1 << (bits - 1)) - 1;
+    return static_cast<std::int8_t>(random->Between(-most, most) * (1 << (8 - bits)));
+  }
   std::int32_t Level(std::uint32_t channel, std::size_t i) const {
     const std::uint8_t code = weights.code[channel * length() + i];
     if (layer.sigma_bits == 8) return code;
@@ -52,23 +61,32 @@ T Get(const std::vector<std::uint8_t>& bytes, std::uint64_t offset) {
 
 // A layer with every number random and different from its neighbours.
 Packed Pack(Random* random, std::uint32_t channels, std::uint32_t groups, std::uint32_t runs,
-            std::uint32_t run_length, bool bayesian, std::uint8_t sigma_bits) {
+            std::uint32_t run_length, bool bayesian, std::uint8_t sigma_bits,
+            std::uint8_t mu_bits = 8) {
   Packed packed;
   LayerRecord& layer = packed.layer;
   layer.op = static_cast<std::uint8_t>(format::OpCode::kConv2d);
   layer.flags = bayesian ? format::kLayerBayesian : std::uint8_t{0};
-  layer.mu_bits = 8;
+  layer.mu_bits = mu_bits;
   layer.sigma_bits = sigma_bits;
   layer.groups = groups;
   layer.output_channels = channels;
   layer.runs = runs;
   layer.run_length = run_length;
   packed.panels = format::MakePanelLayout(layer);
-  packed.layout = format::MakeParameterLayout(packed.panels, bayesian, sigma_bits);
+  packed.layout = format::MakeParameterLayout(layer);
   QuantizedWeights& w = packed.weights;
+  if (mu_bits <= 4) {
+    w.mu_table.resize(std::size_t{16} * packed.panels.panel_count());
+    for (std::size_t i = 0; i < w.mu_table.size(); ++i) {
+      if (i % 16 < std::size_t{1} << mu_bits) {
+        w.mu_table[i] = static_cast<std::int8_t>(random->Between(-127, 127));
+      }
+    }
+  }
   const std::size_t count = channels * packed.length();
   for (std::size_t i = 0; i < count; ++i) {
-    w.mu.push_back(static_cast<std::int8_t>(random->Between(-127, 127)));
+    w.mu.push_back(packed.AnyMean(random, static_cast<std::uint32_t>(i / packed.length())));
     w.code.push_back(static_cast<std::uint8_t>(random->Below(1U << sigma_bits)));
   }
   for (std::uint32_t c = 0; c < channels; ++c) {
@@ -98,6 +116,7 @@ void CheckLayout(const Packed& packed) {
     for (std::uint32_t i = 0; i < packed.length(); ++i) {
       const std::uint64_t at = format::WeightOffset(packed.panels, c, i / packed.panels.run_length,
                                                     i % packed.panels.run_length);
+      if (packed.layer.mu_bits < 8) continue;  // CheckSampled unpacks them
       REQUIRE(Get<std::int8_t>(packed.bytes, packed.layout.mu + at) ==
               packed.weights.mu[c * packed.length() + i]);
     }
@@ -128,7 +147,9 @@ std::size_t CheckSampled(const Packed& packed) {
     args.run_length = panels.run_length;
     args.padded_run = panels.padded_run;
     args.sigma_bits = bits;
-    args.mu = reinterpret_cast<const std::int8_t*>(bytes + layout.mu + offset);
+    args.mu_bits = packed.layer.mu_bits;
+    args.mu = bytes + layout.mu + offset * args.mu_bits / 8;
+    args.mu_table = reinterpret_cast<const std::int8_t*>(bytes + layout.mu_table) + 16 * panel;
     args.sigma = bytes + layout.sigma + offset * bits / 8;
     args.codebook = bytes + layout.codebook + (bits == 4 ? panel * 16 : slot);
     args.codebook_stride = panels.padded_channels;

@@ -62,9 +62,12 @@ Channel RandomChannel(std::size_t k, std::mt19937* random) {
 }
 
 void Round(Channel* channel) {
+  std::vector<std::int8_t> integers;
+  for (int value = -127; value <= 127; ++value) integers.push_back(static_cast<std::int8_t>(value));
   RoundTogether({.covariance = channel->covariance,
                  .target = channel->target,
                  .free = channel->free,
+                 .allowed = integers,
                  .produced = channel->produced,
                  .mu = channel->mu});
 }

@@ -106,7 +106,7 @@ void AddGraphs(std::vector<InvalidFile>* files) {
   content.layers.push_back(MakeLayer(OpCode::kDense, 0, 1));
   SetRuns(content.tensors[0], &content.layers.back());
   content.parameters.emplace_back(
-      format::MakeParameterLayout(format::MakePanelLayout(content.layers.back()), false, 0).bytes);
+      format::MakeParameterLayout(content.layers.back()).bytes);
   Finish(&content, false);
   for (TensorRecord& tensor : content.tensors) tensor.last_layer = 65;
   collector.Add(Status::kTooManyLiveTensors, "sixty_five", format::Write(content));
@@ -153,7 +153,8 @@ void AddLayers(std::vector<InvalidFile>* files) {
   model.content.input_table.resize(3 * 256);
   Finish(&model.content, false);
   tiny.Add(Status::kGroups, "do_not_divide_the_output", format::Write(model.content));
-  tiny.Layer(Status::kBitWidth, "mu_7", 0, [](LayerRecord* l) { l->mu_bits = 7; });
+  tiny.Layer(Status::kBitWidth, "mu_9", 0, [](LayerRecord* l) { l->mu_bits = 9; });
+  tiny.Layer(Status::kBitWidth, "mu_0", 0, [](LayerRecord* l) { l->mu_bits = 0; });
   tiny.Layer(Status::kBitWidth, "sigma_3", 0, [](LayerRecord* l) { l->sigma_bits = 3; });
   tiny.Layer(Status::kBitWidth, "sigma_without_noise", 0, [](LayerRecord* l) { l->flags = 0; });
   tiny.Layer(Status::kClamp, "empty_range", 0, [](LayerRecord* l) {

@@ -31,8 +31,7 @@ std::vector<std::byte> AveragePool(float input_scale, float output_scale) {
 
 // Where things lie in TinyModel(2): layer 0 has 8 slots (5 used), layer 1 has 4 (3 used).
 format::ParameterLayout LayoutOf(const TestModel& model, std::size_t layer) {
-  const LayerRecord& record = model.content.layers[layer];
-  return format::MakeParameterLayout(format::MakePanelLayout(record), true, record.sigma_bits);
+  return format::MakeParameterLayout(model.content.layers[layer]);
 }
 
 void AddSizes(std::vector<InvalidFile>* files) {
@@ -168,6 +167,41 @@ void AddIntegers(std::vector<InvalidFile>* files) {
       std::uint8_t{0xff});
 }
 
+// Means of fewer bits: TinyModel's first layer has one panel of 3 runs of 3 inputs, padded to 4.
+void AddPackedMeans(std::vector<InvalidFile>* files) {
+  const auto add = [&](std::uint32_t bits, Status status, const char* name, auto place, auto value) {
+    const TestModel model = TinyModel(2, true, bits);
+    const format::ParameterLayout conv = LayoutOf(model, 0);
+    files->push_back(
+        {status, name,
+         Editor(format::Write(model.content)).Parameter(0, place(conv), value).Repaired()});
+  };
+  const auto table = [](std::uint64_t entry) {
+    return [entry](const format::ParameterLayout& layout) { return layout.mu_table + entry; };
+  };
+  const auto mu = [](std::uint64_t byte) {
+    return [byte](const format::ParameterLayout& layout) { return layout.mu + byte; };
+  };
+  add(3, Status::kMuRange, "table_minus_128", table(7), std::uint8_t{0x80});
+  add(3, Status::kMuRange, "table_beyond_its_codes", table(8), std::uint8_t{1});
+  // Of 5 bits a block has 32 bytes of bits 1 to 4 and 8 of bit 0.
+  add(5, Status::kMuRange, "code_of_minus_128_behind_the_panel", mu(40 + 31), std::uint8_t{0x80});
+  add(4, Status::kPaddingWeight, "code_of_the_first_run", mu(3), std::uint8_t{0x01});
+  add(1, Status::kPaddingWeight, "bit_of_an_unused_channel", mu(3), std::uint8_t{0x80});
+  const TestModel five = TinyModel(2, true, 5);
+  const std::uint64_t first = LayoutOf(five, 0).mu;
+  files->push_back({Status::kMuRange, "code_of_minus_128",
+                    Editor(format::Write(five.content))
+                        .Parameter(0, first + 1, std::uint8_t{0x08})
+                        .Parameter(0, first + 32, std::uint8_t{0})
+                        .Repaired()});
+  const TestModel packed = TinyModel(2, false, 3);
+  files->push_back({Status::kPanelBytes, "unpacked_nowhere",
+                    Editor(format::Write(packed.content))
+                        .Model([](ModelRecord* m) { m->panel_bytes = 0; })
+                        .Repaired()});
+}
+
 void AddTotals(std::vector<InvalidFile>* files) {
   const std::vector<std::byte> tiny = format::Write(TinyModel(2).content);
   const auto add = [&](Status status, const char* name, auto change) {
@@ -231,6 +265,7 @@ std::vector<InvalidFile> InvalidParameters() {
   files.push_back(Nothing());
   AddScales(&files);
   AddIntegers(&files);
+  AddPackedMeans(&files);
   AddSums(&files);
   AddTotals(&files);
   AddMetadata(&files);

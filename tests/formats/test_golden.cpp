@@ -27,6 +27,12 @@ std::map<std::string, TestModel> GoldenModels() {
           {"tiny_sigma1", TinyModel(1)},
           {"tiny_sigma0", TinyModel(0)},
           {"tiny_deterministic", TinyModel(0, false)},
+          {"tiny_mu1", TinyModel(4, true, 1)},
+          {"tiny_mu3", TinyModel(2, true, 3)},
+          {"tiny_mu4_deterministic", TinyModel(0, false, 4)},
+          {"tiny_mu5", TinyModel(1, true, 5)},
+          {"tiny_mu6_deterministic", TinyModel(0, false, 6)},
+          {"tiny_mu7", TinyModel(8, true, 7)},
           {"every_operator", EveryOperatorModel()},
           {"deterministic_prefix", EveryOperatorModel(5)},
           {"deterministic", EveryOperatorModel(12)}};

@@ -99,30 +99,42 @@ TEST_CASE("layout: groups do not share panels or slots") {
 
 TEST_CASE("layout: a layer's arrays follow each other; mu and sigma start at multiples of 64") {
   Random random(42);
-  for (int i = 0; i < 200; ++i) {
-    const PanelLayout panels =
-        MakePanelLayout(Layer(1 + random.Below(70), 1, 1 + random.Below(5), 1 + random.Below(30)));
+  std::size_t layouts = 0;
+  for (int i = 0; i < 100; ++i) {
+    format::LayerRecord layer =
+        Layer(1 + random.Below(70), 1, 1 + random.Below(5), 1 + random.Below(30));
+    const PanelLayout panels = MakePanelLayout(layer);
     const std::uint64_t slots = panels.padded_channels;
-    for (const std::uint32_t bits : {8U, 4U, 2U, 1U, 0U}) {
-      const auto layout = format::MakeParameterLayout(panels, true, bits);
-      const std::uint64_t codebook = bits == 8   ? 0
-                                     : bits == 4 ? 16 * panels.panel_count()
-                                                 : slots << bits;
-      CHECK(layout.bias_mu == 4 * slots);
-      CHECK(layout.bias_level == 8 * slots);
-      CHECK(layout.bias_shift == 10 * slots);
-      CHECK(layout.shift == 11 * slots);
-      CHECK(layout.codebook == 12 * slots);
-      CHECK(layout.mu == (12 * slots + codebook + 63) / 64 * 64);
-      CHECK(layout.sigma == layout.mu + panels.mu_bytes());
-      CHECK(layout.bytes % 64 == 0);
-      CHECK(layout.bytes >= layout.sigma + panels.mu_bytes() * bits / 8);
-      CHECK(layout.bytes < layout.sigma + panels.mu_bytes() * bits / 8 + 64);
+    for (std::uint8_t mu_bits = 1; mu_bits <= 8; ++mu_bits) {
+      layer.mu_bits = mu_bits;
+      const std::uint64_t table = mu_bits <= 4 ? 16 * panels.panel_count() : 0;
+      const std::uint64_t mu_bytes = panels.mu_bytes() * mu_bits / 8;
+      for (const std::uint32_t bits : {8U, 4U, 2U, 1U, 0U}) {
+        layer.flags = format::kLayerBayesian;
+        layer.sigma_bits = static_cast<std::uint8_t>(bits);
+        const auto layout = format::MakeParameterLayout(layer);
+        const std::uint64_t codebook = bits == 8   ? 0
+                                       : bits == 4 ? 16 * panels.panel_count()
+                                                   : slots << bits;
+        CHECK(layout.bias_mu == 4 * slots);
+        CHECK(layout.bias_level == 8 * slots);
+        CHECK(layout.bias_shift == 10 * slots);
+        CHECK(layout.shift == 11 * slots);
+        CHECK(layout.codebook == 12 * slots);
+        CHECK(layout.mu_table == 12 * slots + codebook);
+        CHECK(layout.mu == (12 * slots + codebook + table + 63) / 64 * 64);
+        CHECK(layout.sigma == (layout.mu + mu_bytes + 63) / 64 * 64);
+        CHECK(layout.bytes == (layout.sigma + panels.mu_bytes() * bits / 8 + 63) / 64 * 64);
+        ++layouts;
+      }
+      layer.flags = 0;
+      layer.sigma_bits = 0;
+      const auto plain = format::MakeParameterLayout(layer);
+      CHECK(plain.mu == (8 * slots + table + 63) / 64 * 64);
+      CHECK(plain.bytes == (plain.mu + mu_bytes + 63) / 64 * 64);
     }
-    const auto plain = format::MakeParameterLayout(panels, false, 0);
-    CHECK(plain.mu == (8 * slots + 63) / 64 * 64);
-    CHECK(plain.bytes == plain.mu + panels.mu_bytes());
   }
+  CHECK(layouts == 100 * 8 * 5);
 }
 
 TEST_CASE("layout: a tensor has its padded rows and a readable tail of 64 bytes") {

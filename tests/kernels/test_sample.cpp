@@ -33,8 +33,8 @@ enum Variant { kMixedShifts = 0, kLargestShift = 15, kExtremes, kNoNoise, kVaria
 struct Panel {
   kernels::SampleArgs args{};
   std::size_t bytes = 0;  // of mu, whole blocks
-  std::vector<std::int8_t> mu;
-  std::vector<std::uint8_t> sigma, codebook, shift, bias_shift;
+  std::vector<std::int8_t> mu, mu_table;
+  std::vector<std::uint8_t> mu_codes, sigma, codebook, shift, bias_shift;
   std::vector<std::int32_t> bias_mu;
   std::vector<std::uint16_t> bias_level;
 };
@@ -79,6 +79,7 @@ Panel MakePanel(std::uint32_t bits, std::uint32_t width, Shape shape, int varian
   args.runs = shape.runs;
   args.run_length = shape.run_length;
   args.padded_run = shape.padded_run();
+  args.mu_bits = 8;
   args.sigma_bits = bits;
   args.codebook_stride = width + random->Below(20);
   panel.bytes = (std::size_t{width} * shape.runs * shape.padded_run() + 63) / 64 * 64;
@@ -92,6 +93,34 @@ Panel MakePanel(std::uint32_t bits, std::uint32_t width, Shape shape, int varian
   panel.bias_level.resize(width);
   FillValues(variant, random, &panel);
   return panel;
+}
+
+// Codes of 1 to 7 bits for the panel's means, and what they stand for: FORMAT.md 6.7, written as its
+// planes are described there.
+void PackMeans(std::uint32_t bits, Random* random, Panel* panel) {
+  panel->mu_codes.assign(panel->bytes * bits / 8, 0);
+  if (bits <= 4) {
+    panel->mu_table.resize(16);
+    random->Fill(std::span(panel->mu_table), -127, 127);
+  }
+  for (std::size_t i = 0; i < panel->bytes; ++i) {
+    const std::uint32_t code = random->Below(1U << bits);
+    std::size_t plane = i / 64 * 8 * bits;
+    std::uint32_t left = bits;
+    for (const std::uint32_t width : {4U, 2U, 1U}) {
+      if ((bits & width) == 0) continue;
+      left -= width;
+      const std::uint32_t part = code >> left & ((1U << width) - 1);
+      const std::size_t at = i % 64;
+      const std::size_t byte = width == 1 ? at / 8 : at % (8 * width);
+      const std::size_t first = width == 1 ? at % 8 : at / (8 * width) * width;
+      panel->mu_codes[plane + byte] =
+          static_cast<std::uint8_t>(panel->mu_codes[plane + byte] | part << first);
+      plane += 8 * width;
+    }
+    panel->mu[i] = bits <= 4 ? panel->mu_table[code]
+                             : static_cast<std::int8_t>(static_cast<std::uint8_t>(code << (8 - bits)));
+  }
 }
 
 struct Drawn {
@@ -143,9 +172,15 @@ Drawn Expected(const Panel& panel, const std::array<std::int32_t, 256>& epsilon)
 // Guarded homes for every array; outputs are surrounded by a known byte.
 class Guards {
  public:
-  Drawn Run(const kernels::KernelTable& table, const Panel& panel) {
+  // Sampled, or only unpacked: then nothing is said of the bias.
+  Drawn Run(const kernels::KernelTable& table, const Panel& panel, bool unpack = false) {
     kernels::SampleArgs args = panel.args;
-    args.mu = mu_.CopyLast(panel.mu);
+    if (panel.mu_codes.empty()) {
+      args.mu = reinterpret_cast<const std::uint8_t*>(mu_.CopyLast(panel.mu));
+    } else {
+      args.mu = mu_.CopyLast(panel.mu_codes);
+    }
+    args.mu_table = panel.mu_table.empty() ? nullptr : mu_table_.CopyLast(panel.mu_table);
     args.sigma = panel.sigma.empty() ? nullptr : sigma_.CopyLast(panel.sigma);
     args.codebook = panel.codebook.empty() ? nullptr : codebook_.CopyLast(panel.codebook);
     args.shift = shift_.CopyLast(panel.shift);
@@ -156,7 +191,7 @@ class Guards {
     args.bias = bias_.Last<std::int32_t>(args.width);
     std::memset(args.weights - kMargin, kCanary, panel.bytes + kMargin);
     std::memset(args.bias - kMargin, kCanary, (args.width + kMargin) * sizeof(std::int32_t));
-    table.sample_panel(args);
+    (unpack ? table.unpack_panel : table.sample_panel)(args);
     untouched_ = std::all_of(args.weights - kMargin, args.weights,
                              [](std::int8_t byte) { return byte == kCanary; }) &&
                  std::all_of(args.bias - kMargin, args.bias,
@@ -168,7 +203,7 @@ class Guards {
  private:
   static constexpr int kCanary = 0x55;
   static constexpr std::size_t kMargin = 64;
-  GuardedBuffer mu_{16384}, sigma_{16384}, codebook_{4096}, shift_{64}, bias_mu_{64},
+  GuardedBuffer mu_{16384}, mu_table_{64}, sigma_{16384}, codebook_{4096}, shift_{64}, bias_mu_{64},
       bias_level_{64}, bias_shift_{64}, weights_{16384}, bias_{4096};
   bool untouched_ = false;
 };
@@ -205,6 +240,45 @@ TEST_CASE("sample: every table equals the formula for every width, layout and sh
   }
   MESSAGE("panels drawn: " << executed << ", weights: " << weights);
   CHECK(executed == tables.size() * 5 * 3 * std::size(kShapes) * kVariantEnd);
+}
+
+TEST_CASE("sample: packed means of every width, drawn and unpacked") {
+  const std::array<std::int32_t, 256> epsilon = DeriveEpsilon();
+  const auto tables = RunnableTables();
+  Guards guards;
+  Random random(8);
+  std::size_t executed = 0;
+  for (std::uint32_t mu_bits = 1; mu_bits <= 8; ++mu_bits) {
+    for (const std::uint32_t sigma_bits : {8U, 4U, 2U, 1U, 0U}) {
+      for (const std::uint32_t width : {4U, 8U, 16U}) {
+        for (const Shape& shape : kShapes) {
+          Panel panel = MakePanel(sigma_bits, width, shape, kMixedShifts, &random);
+          panel.args.mu_bits = mu_bits;
+          if (mu_bits < 8) PackMeans(mu_bits, &random, &panel);
+          const Drawn expected = Expected(panel, epsilon);
+          std::vector<std::int8_t> means = panel.mu;
+          const std::size_t weights = std::size_t{width} * shape.runs * shape.padded_run();
+          for (std::size_t i = 0; i < weights; ++i) {
+            const std::size_t position = i / 4 / width * 4 + i % 4;
+            if (position % shape.padded_run() >= shape.run_length) means[i] = 0;
+          }
+          for (const kernels::KernelTable* table : tables) {
+            CAPTURE(std::string(table->name));
+            CAPTURE(mu_bits);
+            CAPTURE(sigma_bits);
+            CAPTURE(width);
+            CAPTURE(shape.run_length);
+            REQUIRE(guards.Run(*table, panel) == expected);
+            REQUIRE(guards.Run(*table, panel, true).weights == means);
+            REQUIRE(guards.untouched());
+            ++executed;
+          }
+        }
+      }
+    }
+  }
+  MESSAGE("panels: " << executed);
+  CHECK(executed == 8 * 5 * 3 * std::size(kShapes) * tables.size());
 }
 
 TEST_CASE("sample: padded inputs weigh nothing, whatever mu and sigma say there") {

@@ -64,7 +64,7 @@ std::vector<std::int8_t> Draw(const kernels::KernelTable& table, int level, int 
                               std::size_t count) {
   constexpr std::uint32_t kInputs = 4096;
   constexpr std::size_t kWidth = 16;
-  const std::vector<std::int8_t> mu(kInputs * kWidth, 0);
+  const std::vector<std::uint8_t> mu(kInputs * kWidth, 0);
   const std::vector<std::uint8_t> codebook(kWidth, static_cast<std::uint8_t>(level));
   const std::vector<std::uint8_t> shifts(kWidth, static_cast<std::uint8_t>(shift));
   const std::vector<std::int32_t> bias_mu(kWidth, 0);
@@ -77,6 +77,7 @@ std::vector<std::int8_t> Draw(const kernels::KernelTable& table, int level, int 
   args.width = kWidth;
   args.runs = 1;
   args.run_length = args.padded_run = kInputs;
+  args.mu_bits = 8;
   args.mu = mu.data();
   args.codebook = codebook.data();
   args.codebook_stride = kWidth;

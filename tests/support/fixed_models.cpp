@@ -25,7 +25,7 @@ void AddInputTable(Random* random, format::FileContent* content) {
 
 }  // namespace
 
-TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian) {
+TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian, std::uint32_t mu_bits) {
   Random random(100 + sigma_bits + (bayesian ? 0 : 50));
   TestModel model;
   format::FileContent& content = model.content;
@@ -41,6 +41,7 @@ TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian) {
   SetRuns(content.tensors[1], &dense);
   content.layers = {convolution, dense};
   for (LayerRecord& layer : content.layers) {
+    layer.mu_bits = static_cast<std::uint8_t>(mu_bits);
     if (!bayesian) continue;
     layer.flags |= format::kLayerBayesian;
     layer.sigma_bits = static_cast<std::uint8_t>(sigma_bits);

@@ -47,8 +47,29 @@ void FillGarbage(const format::PanelLayout& panels, const format::ParameterLayou
       bytes[at] = static_cast<std::uint8_t>(random->Between(1, 15));
     }
   }
-  for (std::uint64_t at = layout.mu; at < layout.sigma; ++at) {
-    if (bytes[at] == 0x80) bytes[at] = 0x7f;
+}
+
+// Any means, -128 excepted; of codes those of 0, with which no rule finds fault.
+void FillMeans(const LayerRecord& record, const format::PanelLayout& panels,
+               const format::ParameterLayout& layout, std::span<std::uint8_t> bytes) {
+  const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(layout.mu);
+  const auto end = begin + static_cast<std::ptrdiff_t>(panels.mu_bytes() * record.mu_bits / 8);
+  if (record.mu_bits == 8) {
+    std::replace(begin, end, std::uint8_t{0x80}, std::uint8_t{0x7f});
+  } else {
+    std::fill(begin, end, std::uint8_t{0});
+  }
+}
+
+// Stores the code of panel byte i in its planes, the widest first.
+void StoreMean(std::uint32_t bits, std::size_t i, std::uint32_t code, std::uint8_t* mu) {
+  std::uint8_t* plane = mu + i / 64 * 8 * bits;
+  std::uint32_t left = bits;
+  for (const std::uint32_t width : {4U, 2U, 1U}) {
+    if ((bits & width) == 0) continue;
+    left -= width;
+    StoreCode(width, i % 64, static_cast<std::uint8_t>((code >> left) & ((1U << width) - 1)), plane);
+    plane += 8 * width;
   }
 }
 
@@ -69,7 +90,7 @@ void PackChannel(const LayerRecord& record, const LayerWeights& weights, std::ui
                  std::uint8_t* bytes) {
   const format::PanelLayout panels = format::MakePanelLayout(record);
   const bool bayesian = IsBayesian(record);
-  const auto layout = format::MakeParameterLayout(panels, bayesian, record.sigma_bits);
+  const auto layout = format::MakeParameterLayout(record);
   const std::uint32_t slot = format::SlotOf(panels, channel);
   StoreSlot(weights.scale[channel], layout.weight_scale, slot, bytes);
   StoreSlot(weights.bias_mu[channel], layout.bias_mu, slot, bytes);
@@ -89,7 +110,11 @@ void PackChannel(const LayerRecord& record, const LayerWeights& weights, std::ui
   for (std::uint32_t run = 0; run < panels.runs; ++run) {
     for (std::uint32_t input = 0; input < panels.run_length; ++input, ++logical) {
       const std::uint64_t at = format::WeightOffset(panels, channel, run, input);
-      bytes[layout.mu + at] = static_cast<std::uint8_t>(weights.mu[logical]);
+      if (record.mu_bits == 8) {
+        bytes[layout.mu + at] = static_cast<std::uint8_t>(weights.mu[logical]);
+      } else {
+        StoreMean(record.mu_bits, at, weights.mu_code[logical], bytes + layout.mu);
+      }
       if (bayesian && record.sigma_bits != 0) {
         StoreCode(record.sigma_bits, at, weights.sigma[logical], bytes + layout.sigma);
       }
@@ -216,6 +241,40 @@ void SetRuns(const TensorRecord& input, LayerRecord* layer) {
   }
 }
 
+namespace {
+
+// Codes for the means, and the means that they stand for.
+void PackMeans(const LayerRecord& layer, Random* random, LayerWeights* weights) {
+  const format::PanelLayout panels = format::MakePanelLayout(layer);
+  const std::size_t inputs = std::size_t{layer.runs} * layer.run_length;
+  const std::uint32_t bits = layer.mu_bits;
+  const std::int32_t half = 1 << (bits - 1);
+  if (bits <= 4) {
+    weights->mu_table.assign(std::size_t{16} * panels.panel_count(), 0);
+    for (std::size_t i = 0; i < weights->mu_table.size(); ++i) {
+      if (i % 16 < (std::size_t{1} << bits)) {
+        weights->mu_table[i] = static_cast<std::int8_t>(random->Between(-127, 127));
+      }
+    }
+  }
+  for (std::size_t i = 0; i < weights->mu.size(); ++i) {
+    const auto channel = static_cast<std::uint32_t>(i / inputs);
+    const std::uint32_t panel = channel / panels.group_channels * panels.panels_per_group +
+                                channel % panels.group_channels / 16;
+    std::int32_t code = random->Between(0, 2 * half - 1);
+    if (bits > 4) {
+      if (code == half) code = 0;
+      const std::int32_t value = code < half ? code : code - 2 * half;
+      weights->mu[i] = static_cast<std::int8_t>(value * (1 << (8 - bits)));
+    } else {
+      weights->mu[i] = weights->mu_table[std::size_t{16} * panel + static_cast<std::size_t>(code)];
+    }
+    weights->mu_code.push_back(static_cast<std::uint8_t>(code));
+  }
+}
+
+}  // namespace
+
 LayerWeights RandomWeights(const LayerRecord& layer, float input_scale, float output_scale,
                            Random* random) {
   const std::size_t channels = layer.output_channels;
@@ -223,6 +282,7 @@ LayerWeights RandomWeights(const LayerRecord& layer, float input_scale, float ou
   LayerWeights weights;
   weights.mu.resize(channels * inputs);
   random->Fill(std::span(weights.mu), -127, 127);
+  if (layer.mu_bits < 8) PackMeans(layer, random, &weights);
   weights.bias_mu.resize(channels);
   random->Fill(std::span(weights.bias_mu), -20000, 20000);
   // A sum of n products of u8 and s8 values is about 5000 sqrt(n).
@@ -256,14 +316,18 @@ std::vector<std::uint8_t> Pack(const LayerRecord& record, const LayerWeights& we
                                Random* garbage) {
   const format::PanelLayout panels = format::MakePanelLayout(record);
   const bool bayesian = IsBayesian(record);
-  const auto layout = format::MakeParameterLayout(panels, bayesian, record.sigma_bits);
+  const auto layout = format::MakeParameterLayout(record);
   std::vector<std::uint8_t> bytes(layout.bytes);
   if (bayesian) {
     std::fill(bytes.begin() + static_cast<std::ptrdiff_t>(layout.bias_shift),
               bytes.begin() + static_cast<std::ptrdiff_t>(layout.codebook), std::uint8_t{1});
   }
   if (garbage != nullptr) FillGarbage(panels, layout, bayesian, garbage, bytes);
-  SilencePadding(panels, bytes.data() + layout.mu);
+  FillMeans(record, panels, layout, bytes);
+  if (record.mu_bits == 8) SilencePadding(panels, bytes.data() + layout.mu);
+  if (record.mu_bits <= 4) {
+    std::memcpy(bytes.data() + layout.mu_table, weights.mu_table.data(), weights.mu_table.size());
+  }
   if (bayesian && record.sigma_bits == 4) {
     std::copy(weights.codebook.begin(), weights.codebook.end(),
               bytes.begin() + static_cast<std::ptrdiff_t>(layout.codebook));

@@ -19,6 +19,8 @@ namespace mu8::testing {
 // deterministic layer.
 struct LayerWeights {
   std::vector<std::int8_t> mu;         // [output channel][run][input of the run]
+  std::vector<std::uint8_t> mu_code;   // the same shape; 1 to 7 bits
+  std::vector<std::int8_t> mu_table;   // [panel][16]; 1 to 4 bits
   std::vector<std::uint8_t> sigma;     // codes, the same shape; levels for 8 bits
   std::vector<std::uint8_t> codebook;  // 4 bits: [panel][16]; 2, 1, 0 bits: [channel][code]
   std::vector<std::uint8_t> shift;     // [output channel], like all that follow
@@ -61,7 +63,7 @@ void Finish(format::FileContent* content, bool share_memory);
 
 // 6 x 6 x 1 -> convolution 3 x 3, stride 2, padding 1, 5 channels -> dense, 3 classes. Both layers
 // are Bayesian with the given sigma width, or both deterministic.
-TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true);
+TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_t mu_bits = 8);
 
 // Every operator, 2-bit sigma, in memory that is shared: 0 convolution with padding and a zero
 // point, 1 max-pool, 2 grouped convolution with dilation, 3 average pool over padding, 4 look-up,

@@ -108,6 +108,7 @@ class Graph {
 
   void SetNoise(LayerRecord* layer) {
     const auto index = static_cast<int>(content().layers.size());
+    if (random_.OneIn(3)) layer->mu_bits = static_cast<std::uint8_t>(random_.Between(1, 7));
     if (index < deterministic_layers_ || random_.OneIn(6)) return;
     layer->flags |= format::kLayerBayesian;
     layer->sigma_bits = random_.OneOf<std::uint8_t>({8, 4, 2, 1, 0});

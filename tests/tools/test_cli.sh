@@ -462,6 +462,38 @@ json 'd["images"] == 20'
 run 0 eval model.mu8 --data "$DIGITS" --against fp32.f32 --json
 json '0 < d["kl_against"] < 0.05'
 
+# ---- means of fewer bits ----
+CONVERT="convert $MODEL $POSTERIOR $NORMAL --calibration $MNIST/calibration-images-idx3-ubyte.gz \
+  --calibration-limit 32 --calibration-passes 2 -o packed.mu8"
+run 0 $CONVERT --mu-bits 3 --json
+json 'd["average_mu_bits"] == 3 and {l["mu_bits"] for l in d["layers"] if l["weights"]} == {3}'
+json 'd["file_bytes"] < os.path.getsize("model.mu8") - 35000'
+run 0 eval packed.mu8 --data "$DIGITS" --json
+json 'd["accuracy"] >= 0.97'
+cat >plan.json <<'EOT'
+{"method": "by hand", "layers": [{"name": "/conv1/Conv", "mu_bits": 5},
+                                {"name": "/fc1/Gemm", "mu_bits": 2}]}
+EOT
+run 0 $CONVERT --bits plan.json --mu-bits 4 --json
+json '[l["mu_bits"] for l in d["layers"] if l["weights"]] == [5, 4, 2, 4, 4]'
+json '2.4 < d["average_mu_bits"] < 2.5'
+run 0 inspect packed.mu8
+says "mu 5 at most, 2.44 on average; sigma 8"
+says "format 1.1"
+run 0 $CONVERT --mu-bits 3
+says "3.000 bits on average"
+fails 2 "--mu-bits" $CONVERT --mu-bits 0
+fails 2 "--mu-bits" $CONVERT --mu-bits 9
+fails 1 "missing.json: cannot be read" $CONVERT --bits missing.json
+echo '{"layers": [{"name": "nowhere", "mu_bits": 4}]}' >bad.json
+fails 1 "'nowhere', which is no layer with weights" $CONVERT --bits bad.json
+echo '{"layers": [{"name": "fc1", "mu_bits": 9}]}' >bad.json
+fails 1 "bad.json: layer 0 has 9 bits" $CONVERT --bits bad.json
+echo '{"layers": [{"name": "fc1"}]}' >bad.json
+fails 1 "bad.json: layer 0 lacks name or mu_bits" $CONVERT --bits bad.json
+echo '{' >bad.json
+fails 1 "bad.json: is no JSON" $CONVERT --bits bad.json
+
 # ---- eval of predictions that something else made ----
 RECORDED="eval $MODEL --data $DIGITS --recorded fp32.f32"
 run 0 $REFERENCE $NORMAL --predictions fp32.f32 --uncertainty u_fp32.f32 --ood "$FASHION" --json

@@ -23,6 +23,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 
 import mu8_arithmetic  # noqa: E402
 import mu8_format  # noqa: E402
+import mu8_layers  # noqa: E402
 import mu8_reader  # noqa: E402
 
 MU8 = ROOT / "build" / "release" / "mu8"
@@ -73,6 +74,110 @@ def split_mix_bytes(seed, count):
         z = ((z ^ z >> 27) * 0x94D049BB133111EB) & mask
         found.append((z ^ z >> 31) & 255)
     return np.frombuffer(bytes(found), np.uint8)
+
+
+def sections_of(data):
+    """{id: bytes of the section}"""
+    _, _, count = mu8_format.read_header(data)
+    return {s.id: bytearray(data[s.offset:s.offset + s.bytes])
+            for s in mu8_format.read_sections(data, count)}
+
+
+def padded(data):
+    return bytes(data).ljust(mu8_format.round_up(len(data), 64), b"\0")
+
+
+def file_of(sections, minor):
+    """{id: bytes} -> a file, sections 2 and 3."""
+    table, content = b"", b""
+    start = mu8_format.round_up(64 + 32 * len(sections), 64)
+    for id_, part in sections.items():
+        table += struct.pack("<IIQQII", id_, 1, start + len(content), len(part),
+                             mu8_format.crc32c(part), 0)
+        content += padded(part)
+    head = struct.pack("<8sHHIQI32s", mu8_format.MAGIC, 1, minor, 0x01020304, start + len(content),
+                       len(sections), bytes(32))
+    crc = struct.pack("<I", mu8_format.crc32c(head + table))
+    return padded(head + crc + table) + content
+
+
+def pack_codes(codes, bits):
+    """Section 6.7, code by code: [M] -> bytes."""
+    packed = b""
+    for n in range(0, len(codes), 64):
+        rest = bits
+        for plane in (4, 2, 1):
+            if not bits & plane:
+                continue
+            rest -= plane
+            part = bytearray(8 * plane)
+            for i, code in enumerate(codes[n:n + 64].tolist()):
+                byte, bit = (i // 8, i % 8) if plane == 1 else (i % len(part),
+                                                                i // len(part) * plane)
+                part[byte] |= (code >> rest & (1 << plane) - 1) << bit
+            packed += part
+    return packed
+
+
+def panel_and_missing(layer):
+    """Of every byte of mu: its panel, int [M], and whether its input does not exist (6.2)."""
+    layout = layer.parameters.layout
+    panels, missing = [], []
+    for panel, (width, size) in enumerate(zip(layout.width.tolist(), layout.panel_bytes.tolist())):
+        for i in range(size):
+            position = i // (4 * width) * 4 + i % 4
+            panels.append(panel)
+            missing.append(position < layout.inputs
+                           and position % layout.padded_run >= layer.run_length)
+    return np.array(panels), np.array(missing)
+
+
+def with_mu_bits(data, bits_of_layer, change=lambda index, codes, table: None):
+    """A file of 8 bits -> (a packed one of other weights, one of 8 bits with those weights).
+
+    change(index, codes u8 [M], table s8 [P][16] or None) may spoil what is packed.
+    """
+    model, sections = mu8_reader.read_model(data), sections_of(data)
+    files, largest, parameters = [dict(sections), dict(sections)], 0, [b"", b""]
+    records = [bytearray(sections[3]), bytearray(sections[3])]
+    for index, layer in enumerate(model.layers):
+        at, p = layer.at - model.layers[0].at, layer.parameters
+        blocks = [b"" if p is None else p.tobytes()] * 2 if not layer.weighted else []
+        if layer.weighted:
+            bits = bits_of_layer(index)
+            arrays = p.weight_scale, p.bias_mu, p.bias_level, p.bias_shift, p.shift, p.codebook
+            head = b"".join(a.tobytes() for a in arrays if a is not None)
+            sigma = padded(b"" if p.sigma is None else p.sigma)
+            panel, missing = panel_and_missing(layer)
+            codes, table, mu = p.mu.view(np.uint8).copy(), None, p.mu
+            if bits <= 4:
+                codes &= (1 << bits) - 1
+                table = (split_mix_bytes(index, 16 * (panel[-1] + 1)) | 1).view(np.int8)
+                table = table.reshape(-1, 16)  # odd: neither 0 nor -128
+                table[:, 1 << bits:] = 0
+                mu = np.where(missing, np.int8(0), table[panel, codes])
+            elif bits <= 7:
+                codes >>= 8 - bits
+                codes[codes == 1 << (bits - 1)] += 1
+                mu = (codes.astype(int) << (8 - bits)).astype(np.uint8).view(np.int8)
+            change(index, codes, table)
+            stored = codes.tobytes() if bits == 8 else pack_codes(codes, bits)
+            packed_head = head if table is None else head + table.tobytes()
+            blocks = [padded(packed_head) + padded(stored) + sigma,
+                      padded(head) + mu.tobytes() + sigma]
+            if layer.bayesian or bits < 8:
+                largest = max(largest, int(p.layout.panel_bytes.max()))
+            records[0][at + 2] = bits
+        for k in range(2):
+            struct.pack_into("<II", records[k], at + 44, len(parameters[k]), len(blocks[k]))
+            parameters[k] += blocks[k]
+    for k in range(2):
+        files[k][3], files[k][5] = records[k], parameters[k]
+    files[0][1] = bytearray(sections[1])
+    struct.pack_into("<I", files[0][1], 4, largest)
+    struct.pack_into("<Q", files[0][1], 16, model.arena_bytes + mu8_format.round_up(largest, 64)
+                     - mu8_format.round_up(model.panel_bytes, 64))
+    return file_of(files[0], 1), file_of(files[1], 0)
 
 
 class PageTest(unittest.TestCase):
@@ -172,10 +277,101 @@ class FileTest(unittest.TestCase):
                                  str(caught.exception))
 
 
+class PackedMuTest(unittest.TestCase):
+    """mu of 1 to 7 bits (6.7), packed here code by code."""
+
+    def golden(self, name):
+        return (DATA / "golden" / f"{name}.mu8").read_bytes()
+
+    def test_a_block_by_hand(self):
+        stored = np.zeros(56, np.uint8)  # 7 bits: 32 bytes of 4, 16 of 2, 8 of 1
+        stored[[1, 32, 33, 48, 55]] = 0xA5, 0x40, 0x02, 0x02, 0x80
+        codes = mu8_layers.unpack_mu_codes(stored, 7)
+        found = {i: int(codes[i]) for i in np.flatnonzero(codes)}
+        self.assertEqual(found, {1: 8 * 5 + 2 * 2 + 1, 33: 8 * 10, 48: 2 * 1, 63: 1})
+        self.assertEqual(mu8_layers.mu_of_codes(codes, 7, None, None)[33], 2 * (80 - 128))
+
+    def test_eight_bits_give_the_file_itself(self):
+        for name in ("every_operator", "tiny_sigma4", "deterministic"):
+            data = self.golden(name)
+            packed, twin = with_mu_bits(data, lambda index: 8)
+            self.assertEqual(twin, data)
+            self.assertEqual(packed[12:60], data[12:60])
+            self.assertEqual(packed[64:], data[64:])
+
+    def test_packed_weights_are_those_of_the_8_bit_twin(self):
+        names = ["every_operator", "deterministic", "deterministic_prefix",
+                 *(f"tiny_sigma{bits}" for bits in (0, 1, 2, 4, 8))]
+        choices = [lambda index, b=b: b for b in range(1, 8)] + [lambda index: 1 + index % 8]
+        compared = 0
+        for name in names:
+            for number, choice in enumerate(choices):
+                with self.subTest(name, choice=number):
+                    packed, twin = map(mu8_reader.read_model,
+                                       with_mu_bits(self.golden(name), choice))
+                    self.assertEqual(packed.version, (1, 1))
+                    for index, layer in enumerate(packed.layers):
+                        if layer.weighted:
+                            found, wanted = (mu8_arithmetic.WeightSource(m, index).sample(3, 1)
+                                             for m in (packed, twin))
+                            np.testing.assert_array_equal(found[0], wanted[0])
+                            np.testing.assert_array_equal(found[1], wanted[1])
+                            compared += 1
+                    t = packed.tensors[0]
+                    image = split_mix_bytes(7, t.height * t.width * t.channels).reshape(
+                        t.height, t.width, t.channels)
+                    found, wanted = (mu8_reader.predict(m, image, 2, 1).logits
+                                     for m in (packed, twin))
+                    self.assertEqual(bits(found), bits(wanted))
+        self.assertGreater(compared, 150)
+
+    def check(self, code, data):
+        with self.assertRaises(mu8_reader.FormatError) as caught:
+            mu8_reader.read_model(data)
+        self.assertEqual(caught.exception.code, code, str(caught.exception))
+
+    def spoiled(self, name, mu_bits, layer, what, at, value):
+        """A packed file with codes[at] or table.flat[at] of a layer = value."""
+        def change(index, codes, table):
+            if index == layer:
+                (codes if what == "code" else table.reshape(-1))[at] = value
+        return with_mu_bits(self.golden(name), lambda index: mu_bits, change)[0]
+
+    def test_mu_range(self):
+        for b in (5, 6, 7):  # the last byte of the panel belongs to no weight
+            self.check(44, self.spoiled("tiny_sigma2", b, 0, "code", 127, 1 << (b - 1)))
+            self.check(44, self.spoiled("tiny_deterministic", b, 1, "code", 0, 1 << (b - 1)))
+        for b in (1, 2, 3, 4):
+            self.check(44, self.spoiled("tiny_sigma2", b, 0, "table", (1 << b) - 1, -128))
+        for b in (1, 2, 3):  # layer 2 of deterministic has two panels
+            self.check(44, self.spoiled("deterministic", b, 2, "table", 16 + (1 << b), 1))
+
+    def test_padding_weight(self):
+        for b in range(1, 8):  # byte 3: input 3 of 3; bytes 20 on: slots without a channel
+            for at in (3, 23):
+                self.check(45, self.spoiled("tiny_sigma2", b, 0, "code", at, 1))
+
+        def zeros(index, codes, table):
+            table[:], codes[3 if index == 0 else 0] = 0, 1
+        self.check(45, with_mu_bits(self.golden("tiny_sigma2"), lambda index: 4, zeros)[0])
+
+    def test_other_rules(self):
+        packed = with_mu_bits(self.golden("tiny_deterministic"), lambda index: 3)[0]
+        model, sections = mu8_reader.read_model(packed), sections_of(packed)
+        self.assertEqual(model.panel_bytes, 192)
+        for code, section, at, form, value in (
+                (34, 3, 2, "<B", 0), (34, 3, 2, "<B", 9), (40, 3, 130, "<B", 8),
+                (40, 3, 130, "<B", 7), (40, 3, 48, "<I", model.layers[0].parameter_bytes + 64),
+                (48, 1, 4, "<I", 0), (48, 1, 4, "<I", 128)):
+            changed = bytearray(sections[section])
+            struct.pack_into(form, changed, at, value)
+            self.check(code, file_of({**sections, section: changed}, 1))
+
+
 class EngineTest(unittest.TestCase):
     """LeNet-5 on MNIST digits, against the mu8 command."""
 
-    def predict_both(self, directory, sigma_bits, antithetic=False):
+    def predict_both(self, directory, sigma_bits, antithetic=False, mu_bits=8):
         """(the engine's, this reader's) mean of two images over 3 passes, as bytes."""
         mnist = DATA / "mnist"
         digits = mnist / "digits-images-idx3-ubyte.gz"
@@ -184,7 +380,8 @@ class EngineTest(unittest.TestCase):
             [MU8, "convert", "--model", DATA / "lenet5_mnist.onnx",
              "--posterior", DATA / "lenet5_mnist.npz",
              "--calibration", mnist / "calibration-images-idx3-ubyte.gz",
-             "--calibration-limit", "64", "--sigma-bits", str(sigma_bits),
+             "--calibration-limit", "64", "--sigma-bits", str(sigma_bits), "--mu-bits",
+             str(mu_bits),
              "--mean", ".1307", "--std", ".3081", "-o", model],
             check=True, capture_output=True)
         subprocess.run([MU8, "eval", model, "--data", digits, "--limit", "2", "--samples", "3",
@@ -209,6 +406,12 @@ class EngineTest(unittest.TestCase):
             with self.subTest(sigma_bits=sigma_bits), tempfile.TemporaryDirectory() as directory:
                 engine, reader = self.predict_both(pathlib.Path(directory), sigma_bits)
                 self.assertEqual(len(engine), 2 * 10 * 4)
+                self.assertEqual(engine.hex(), reader.hex())
+
+    def test_packed_means_equal_the_engine(self):
+        for mu_bits in (6, 3):
+            with self.subTest(mu_bits=mu_bits), tempfile.TemporaryDirectory() as directory:
+                engine, reader = self.predict_both(pathlib.Path(directory), 2, mu_bits=mu_bits)
                 self.assertEqual(engine.hex(), reader.hex())
 
 

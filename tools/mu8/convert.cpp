@@ -9,6 +9,7 @@
 #include "converters/error.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
+#include "tools/mu8/bit_plan.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
 #include "tools/mu8/text.h"
@@ -21,7 +22,7 @@ struct Options {
   std::string output_path;
   std::string quantizer = "weighted";
   std::string importance = "measured";
-  std::string mean, std, labels_path;
+  std::string mean, std, labels_path, plan_path;
   bool deterministic = false;
   bool json = false;
 };
@@ -55,11 +56,22 @@ std::vector<std::string> ReadLabels(const std::string& path) {
   return labels;
 }
 
+// Bits per weight, biases not counted: sum n_l b_l / sum n_l.
+double AverageBits(const std::vector<convert::LayerReport>& layers) {
+  double bits = 0, weights = 0;
+  for (const convert::LayerReport& layer : layers) {
+    bits += static_cast<double>(layer.weights) * layer.mu_bits;
+    weights += static_cast<double>(layer.weights);
+  }
+  return weights > 0 ? bits / weights : 0;
+}
+
 Json LayerJson(const convert::LayerReport& layer) {
   Json json{{"name", layer.name}, {"op", layer.op}, {"shape", layer.shape}};
   json["weights"] = layer.weights;
   if (layer.weights > 0) {
     json["bayesian"] = layer.bayesian;
+    json["mu_bits"] = layer.mu_bits;
     json["sigma_bits"] = layer.sigma_bits;
     json["weight_step_min"] = ShortestDouble(layer.weight_step_min);
     json["weight_step_max"] = ShortestDouble(layer.weight_step_max);
@@ -79,6 +91,7 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
   Json json{{"file", options.output_path},
             {"file_bytes", result.file.size()},
             {"arena_bytes", result.arena_bytes},
+            {"average_mu_bits", AverageBits(result.layers)},
             {"sigma_bits", options.convert.sigma_bits},
             {"sigma_quantizer", options.quantizer},
             {"sigma_importance",
@@ -97,10 +110,11 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
 std::vector<std::string> LayerCells(const convert::LayerReport& layer) {
   std::vector<std::string> cells = {Printable(layer.name), layer.op, layer.shape};
   if (layer.weights == 0) {
-    cells.insert(cells.end(), 7, "-");
+    cells.insert(cells.end(), 8, "-");
   } else {
     const std::string low = Significant(static_cast<double>(layer.weight_step_min), 3);
     const std::string high = Significant(static_cast<double>(layer.weight_step_max), 3);
+    cells.push_back(std::to_string(layer.mu_bits));
     cells.push_back(layer.bayesian ? std::to_string(layer.sigma_bits) : "-");
     cells.push_back(low == high ? low : low + " .. " + high);
     cells.push_back(layer.bayesian ? Fixed(layer.variance_kept, 4) : "-");
@@ -118,6 +132,7 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   Table table({{"layer", Align::kLeft},
                {"op", Align::kLeft},
                {"shape", Align::kLeft},
+               {"mu bits"},
                {"sigma bits"},
                {"weight step"},
                {"variance kept"},
@@ -132,6 +147,7 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   Table fields = Fields();
   fields.Add({"written", Printable(options.output_path)});
   fields.Add({"file", ByteCount(result.file.size())});
+  fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
   fields.Add({"calibrated", std::to_string(result.calibration_images) + " images, " +
                                 std::to_string(options.convert.calibration_passes) + " passes"});
@@ -144,6 +160,7 @@ void Run(Options* options) {
     throw UsageError("expected either --posterior P.npz or --deterministic");
   }
   ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
+  if (!options->plan_path.empty()) convert_options.layer_mu_bits = ReadPlan(options->plan_path);
   if (!options->labels_path.empty()) convert_options.labels = ReadLabels(options->labels_path);
   convert_options.sigma_quantizer = options->quantizer == "affine"
                                         ? convert::SigmaQuantizer::kAffine
@@ -191,6 +208,14 @@ Command AddConvert(CLI::App* parent) {
   app->add_option("-o,--output", options->output_path, "The file to write; replaced if it exists")
       ->required()
       ->type_name("OUT.mu8");
+  app->add_option("--mu-bits", to.mu_bits, "Bits stored per mean")
+      ->check(WholeNumber(1, 8))
+      ->type_name("BITS")
+      ->capture_default_str();
+  app->add_option("--bits", options->plan_path,
+                  "Bits of the means layer by layer, as `mu8 allocate` writes them; --mu-bits holds "
+                  "for layers that it does not name")
+      ->type_name("PLAN.json");
   app->add_option("--sigma-bits", to.sigma_bits, "Bits stored per sigma")
       ->check(CLI::IsMember({8, 4, 2, 1, 0}))
       ->type_name("BITS")

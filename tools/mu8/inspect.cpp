@@ -47,7 +47,12 @@ struct Summary {
   std::uint64_t weights = 0, biases = 0;
   std::uint32_t sigma_bits = 0;  // the largest of the Bayesian layers
   std::uint32_t mu_bits = 0;     // the largest of all layers with weights
+  std::uint64_t mu_bits_sum = 0;  // of all weights
   std::size_t arena_bytes = 0;   // batch 1, no logits kept
+
+  double average_mu_bits() const {
+    return static_cast<double>(mu_bits_sum) / static_cast<double>(weights);
+  }
 };
 
 const char* OpName(std::uint8_t op) {
@@ -107,6 +112,7 @@ Summary Summarize(const ModelFile& file) {
     summary.biases += layer.biases;
     if (layer.has_weights()) {
       summary.mu_bits = std::max<std::uint32_t>(summary.mu_bits, layer.record.mu_bits);
+      summary.mu_bits_sum += layer.weights * layer.record.mu_bits;
       if (layer.bayesian()) {
         summary.sigma_bits = std::max<std::uint32_t>(summary.sigma_bits, layer.record.sigma_bits);
       }
@@ -193,6 +199,7 @@ void PrintAsJson(const ModelFile& file, const Summary& summary) {
   json["arena_bytes"] = summary.arena_bytes;
   json["sigma_bits"] = summary.sigma_bits;
   json["mu_bits"] = summary.mu_bits;
+  json["average_mu_bits"] = summary.average_mu_bits();
   json["layers"] = Json::array();
   for (const LayerSummary& layer : summary.layers) {
     json["layers"].push_back(LayerJson(layer, file.model.class_count()));
@@ -321,7 +328,8 @@ void PrintAsText(const ModelFile& file, const Summary& summary) {
   fields.Add({"weights", std::to_string(summary.weights + summary.biases) + " (" +
                              std::to_string(summary.weights) + " weights, " +
                              std::to_string(summary.biases) + " biases)"});
-  fields.Add({"bits", "mu " + std::to_string(summary.mu_bits) + ", sigma " +
+  fields.Add({"bits", "mu " + std::to_string(summary.mu_bits) + " at most, " +
+                          Fixed(summary.average_mu_bits(), 2) + " on average; sigma " +
                           std::to_string(summary.sigma_bits)});
   fields.Add({"file size", ByteCount(file.bytes.size())});
   fields.Add({"arena", ByteCount(summary.arena_bytes) + " for one image at a time"});
