@@ -5,11 +5,9 @@
 #include <filesystem>
 #include <fstream>
 
-#include "converters/calibration.h"
-#include "converters/dataset.h"
 #include "converters/error.h"
 #include "converters/lower.h"
-#include "converters/onnx_import.h"
+#include "converters/prepare.h"
 #include "converters/sigma_importance.h"
 #include "formats/crc32c.h"
 #include "formats/reader.h"
@@ -68,34 +66,6 @@ void CheckOptions(const ConvertOptions& options) {
   if (!problems.empty()) throw Error(problems);
 }
 
-// Fills in what the file or the caller did not say about the input, and says so.
-void ResolveInput(const ConvertOptions& options, Network* network,
-                  std::vector<std::string>* notices) {
-  const auto channels =
-      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->input)].channels);
-  if (!options.mean.empty()) network->mean = options.mean;
-  if (!options.std.empty()) network->std = options.std;
-  if (network->mean.empty() && network->std.empty()) {
-    notices->push_back(
-        "the model file says nothing about input normalization: assuming x = u8 / 255 "
-        "(give --mean and --std if the network was trained with others)");
-  }
-  if (network->mean.empty()) network->mean.assign(channels, 0.0F);
-  if (network->std.empty()) network->std.assign(channels, 1.0F);
-  std::vector<std::string> problems;
-  for (const auto* values : {&network->mean, &network->std}) {
-    if (values->size() != channels) {
-      problems.push_back("mean and std have " + std::to_string(values->size()) +
-                         " values, expected one for each of the " + std::to_string(channels) +
-                         " input channels");
-    }
-  }
-  for (const float std : network->std) {
-    if (!(std > 0.0F)) problems.push_back("std must be positive");
-  }
-  if (!problems.empty()) throw Error(problems);
-}
-
 // Bits of the means, by step. Throws Error for layers that the network does not have.
 std::vector<int> MuBits(const ConvertOptions& options, const Network& network,
                         const std::vector<Step>& steps) {
@@ -115,21 +85,6 @@ std::vector<int> MuBits(const ConvertOptions& options, const Network& network,
   }
   if (!problems.empty()) throw Error(problems);
   return bits;
-}
-
-Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
-  Dataset data = LoadDataset(options.calibration_path, options.calibration_limit);
-  const Value& input = network.values[static_cast<std::size_t>(network.input)];
-  if (data.count == 0) throw Error(options.calibration_path + ": holds no images");
-  if (data.height != input.height || data.width != input.width || data.channels != input.channels) {
-    const auto shape = [](int h, int w, int c) {
-      return std::to_string(h) + "x" + std::to_string(w) + "x" + std::to_string(c);
-    };
-    throw Error(options.calibration_path + ": images are " +
-                shape(data.height, data.width, data.channels) + ", the model expects " +
-                shape(input.height, input.width, input.channels));
-  }
-  return data;
 }
 
 std::map<std::string, std::string> Metadata(const ConvertOptions& options, const Network& network,
@@ -198,24 +153,14 @@ ConvertResult Convert(const ConvertOptions& options) {
     if (options.progress) options.progress(name, fraction);
   };
   ConvertResult result;
-  stage("import", 0.0);
   const bool bayesian = !options.posterior_path.empty();
-  Network network = ImportOnnx(options.model_path,
-                               bayesian ? ReadPosterior(options.posterior_path) : Posterior{});
-  CheckParameters(network);
-  PrepareNetwork(&network);
-  const std::vector<Step> steps = PlanSteps(network);
-  ResolveInput(options, &network, &result.notices);
-  const Dataset data = LoadCalibration(options, network);
-  // Without sigmas all passes are the same.
-  const int passes = bayesian ? options.calibration_passes : 1;
-  const Calibration calibration =
-      Calibrate(network, data, passes, options.seed, [&](double f) { stage("calibrate", f); });
+  const Prepared prepared = Prepare(options, &result.notices);
+  const Network& network = prepared.network;
+  const Dataset& data = prepared.data;
   stage("quantize", 0.0);
-  const InputQuantization input = QuantizeInput(network, data);
-  const std::vector<int> mu_bits = MuBits(options, network, steps);
+  const std::vector<int> mu_bits = MuBits(options, network, prepared.steps);
   const auto lower = [&](SigmaImportance importance) {
-    return Lower(network, steps, calibration, input,
+    return Lower(network, prepared.steps, prepared.calibration, prepared.input,
                  {options.sigma_bits, options.sigma_quantizer, importance}, mu_bits);
   };
   // With many levels no sigma is far from its own, whatever the importance.

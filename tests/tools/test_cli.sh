@@ -494,6 +494,39 @@ fails 1 "bad.json: layer 0 lacks name or mu_bits" $CONVERT --bits bad.json
 echo '{' >bad.json
 fails 1 "bad.json: is no JSON" $CONVERT --bits bad.json
 
+# ---- bits allocated by the posterior ----
+ANY_LAYERS="allocate $MODEL $NORMAL --calibration $MNIST/calibration-images-idx3-ubyte.gz \
+  --calibration-limit 32 --calibration-passes 2 --sigma-bits 4 -o allocated.json"
+ALLOCATE="$ANY_LAYERS $POSTERIOR --layer-bits 2..5"
+run 0 $ALLOCATE --average-bits 3 --json
+silent
+json 'd == json.load(open("allocated.json")) and d["method"] == "quantile-inform"'
+json '2.9 < d["average_bits"] <= 3 and all(2 <= l["mu_bits"] <= 5 for l in d["layers"])'
+json 'near(sum(l["weights"] * l["mu_bits"] for l in d["layers"])
+          / sum(l["weights"] for l in d["layers"]), d["average_bits"])'
+json '[l["name"] for l in d["layers"]] == ["/conv1/Conv", "/conv2/Conv", "/fc1/Gemm", "/fc2/Gemm", "/fc3/Gemm"]'
+json '0 < d["divergence"] < 0.5 and d["posterior_error"] > 0 and d["evaluations"] == 1'
+run 0 $CONVERT --bits allocated.json --sigma-bits 4 --json
+json 'd["average_mu_bits"] == json.load(open("allocated.json"))["average_bits"]'
+run 0 eval packed.mu8 --data "$DIGITS" --json
+json 'd["accuracy"] >= 0.97'
+run 0 $ALLOCATE --average-bits 3 --method random-bits --evaluations 12 --json
+json '12 <= d["evaluations"] <= 21 and d["average_bits"] <= 3'
+json 'd["divergence"] <= 1.0001 * json.load(open("allocated.json"))["divergence"]'
+for method in uniform snr posterior-variance greedy; do
+  run 0 $ALLOCATE --average-bits 2.7 --method $method
+  says "of 2.700"
+done
+cp allocated.json kept.json
+fails 2 "--average-bits" $ALLOCATE
+fails 2 "--average-bits" $ALLOCATE --average-bits 9
+fails 1 "average bits are 1.5" $ALLOCATE --average-bits 1.5
+fails 2 "--method" $ALLOCATE --average-bits 3 --method best
+fails 2 "expected LEAST..MOST" $ANY_LAYERS $POSTERIOR --average-bits 3 --layer-bits 2-5
+fails 1 "layer bits are 5 to 2" $ANY_LAYERS $POSTERIOR --average-bits 3 --layer-bits 5..2
+fails 1 "cut.npz" $ANY_LAYERS --average-bits 3 --posterior cut.npz
+same kept.json allocated.json
+
 # ---- eval of predictions that something else made ----
 RECORDED="eval $MODEL --data $DIGITS --recorded fp32.f32"
 run 0 $REFERENCE $NORMAL --predictions fp32.f32 --uncertainty u_fp32.f32 --ood "$FASHION" --json

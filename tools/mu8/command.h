@@ -27,6 +27,7 @@ struct Command {
   std::function<void()> run;
 };
 
+Command AddAllocate(CLI::App* parent);
 Command AddConvert(CLI::App* parent);
 Command AddInspect(CLI::App* parent);
 Command AddPredict(CLI::App* parent);

@@ -85,7 +85,7 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("mu8 ") + kVersion + ", file format " +
                                         std::to_string(format::kVersionMajor) + "." +
                                         std::to_string(format::kVersionMinor));
-  const std::vector<Command> commands = {AddConvert(&app), AddInspect(&app), AddPredict(&app),
+  const std::vector<Command> commands = {AddAllocate(&app), AddConvert(&app), AddInspect(&app), AddPredict(&app),
                                          AddEval(&app),    AddDiff(&app),    AddBench(&app)};
   try {
     app.parse(argc, argv);

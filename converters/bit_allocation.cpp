@@ -1,0 +1,235 @@
+#include "converters/bit_allocation.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+#include <map>
+#include <random>
+
+namespace mu8::convert {
+namespace {
+
+constexpr double kRate = 0.5;  // of the logits, for losses of unit deviation
+constexpr int kBisections = 60;
+
+double TotalBits(const std::vector<LayerCosts>& layers, const Plan& plan) {
+  double bits = 0;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    bits += static_cast<double>(layers[l].weights) * plan[l];
+  }
+  return bits;
+}
+
+double Allowed(const std::vector<LayerCosts>& layers, const Budget& budget) {
+  double weights = 0;
+  for (const LayerCosts& layer : layers) weights += static_cast<double>(layer.weights);
+  return budget.average * weights * (1 + 1e-12);
+}
+
+// Error that one bit more (or less) takes away (or adds), per weight.
+double Gain(const LayerCosts& layer, int from, int to) {
+  return (layer.error[static_cast<std::size_t>(from)] -
+          layer.error[static_cast<std::size_t>(to)]) /
+         static_cast<double>(layer.weights);
+}
+
+// Plans and their losses: none is judged twice.
+class Search {
+ public:
+  Search(const Loss& loss, int evaluations) : loss_(loss), left_(evaluations) {}
+
+  double Judge(const Plan& plan) {
+    const auto [place, is_new] = seen_.try_emplace(plan, 0.0);
+    if (is_new) {
+      --left_;
+      place->second = loss_(plan);
+      if (place->second < best_loss_) {
+        best_loss_ = place->second;
+        best_ = plan;
+      }
+    }
+    return place->second;
+  }
+  bool is_over() const { return left_ <= 0; }
+  const Plan& best() const { return best_; }
+
+ private:
+  const Loss& loss_;
+  int left_;
+  std::map<Plan, double> seen_;
+  Plan best_;
+  double best_loss_ = std::numeric_limits<double>::infinity();
+};
+
+// A categorical distribution over the bits of one layer.
+struct Categorical {
+  std::vector<double> logits;
+
+  std::vector<double> Probabilities() const {
+    const double top = *std::max_element(logits.begin(), logits.end());
+    std::vector<double> p;
+    double sum = 0;
+    for (const double logit : logits) p.push_back(std::exp(logit - top));
+    for (const double value : p) sum += value;
+    for (double& value : p) value /= sum;
+    return p;
+  }
+};
+
+// In [0, 1), the same with every standard library.
+double Unit(std::mt19937_64* random) { return static_cast<double>((*random)() >> 11) * 0x1p-53; }
+
+std::size_t Draw(const std::vector<double>& probabilities, std::mt19937_64* random) {
+  double left = Unit(random);
+  for (std::size_t i = 0; i + 1 < probabilities.size(); ++i) {
+    left -= probabilities[i];
+    if (left < 0) return i;
+  }
+  return probabilities.size() - 1;
+}
+
+// Losses less the mean of the others, over their deviation.
+std::vector<double> Advantages(const std::vector<double>& losses) {
+  const auto count = static_cast<double>(losses.size());
+  double sum = 0, squares = 0;
+  for (const double loss : losses) sum += loss;
+  for (const double loss : losses) squares += (loss - sum / count) * (loss - sum / count);
+  const double deviation = std::sqrt(squares / count);
+  std::vector<double> advantages;
+  for (const double loss : losses) {
+    const double others = (sum - loss) / (count - 1);
+    advantages.push_back(deviation > 0 ? (loss - others) / deviation : 0.0);
+  }
+  return advantages;
+}
+
+}  // namespace
+
+double AverageBits(const std::vector<LayerCosts>& layers, const Plan& plan) {
+  double weights = 0;
+  for (const LayerCosts& layer : layers) weights += static_cast<double>(layer.weights);
+  return TotalBits(layers, plan) / weights;
+}
+
+double PosteriorError(const std::vector<LayerCosts>& layers, const Plan& plan) {
+  double error = 0;
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    error += layers[l].error[static_cast<std::size_t>(plan[l])];
+  }
+  return error;
+}
+
+Plan Fill(const std::vector<LayerCosts>& layers, const Budget& budget, Plan plan) {
+  double left = Allowed(layers, budget) - TotalBits(layers, plan);
+  while (true) {
+    std::size_t best = layers.size();
+    double best_gain = 0;
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      if (plan[l] >= budget.most || static_cast<double>(layers[l].weights) > left) continue;
+      const double gain = Gain(layers[l], plan[l], plan[l] + 1);
+      if (best == layers.size() || gain > best_gain) {
+        best = l;
+        best_gain = gain;
+      }
+    }
+    if (best == layers.size()) return plan;
+    ++plan[best];
+    left -= static_cast<double>(layers[best].weights);
+  }
+}
+
+Plan Repair(const std::vector<LayerCosts>& layers, const Budget& budget, Plan plan) {
+  const double allowed = Allowed(layers, budget);
+  while (TotalBits(layers, plan) > allowed) {
+    std::size_t best = layers.size();
+    double least = 0;
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      if (plan[l] <= budget.least) continue;
+      const double loss = Gain(layers[l], plan[l] - 1, plan[l]);
+      if (best == layers.size() || loss < least) {
+        best = l;
+        least = loss;
+      }
+    }
+    if (best == layers.size()) break;
+    --plan[best];
+  }
+  return Fill(layers, budget, plan);
+}
+
+Plan FromScores(const std::vector<LayerCosts>& layers, const Budget& budget,
+                const std::vector<double>& scores) {
+  const auto at = [&](double offset) {
+    Plan plan;
+    for (const double score : scores) {
+      plan.push_back(static_cast<int>(std::clamp(std::nearbyint(score + offset),
+                                                 double{1} * budget.least,
+                                                 double{1} * budget.most)));
+    }
+    return plan;
+  };
+  const auto [lowest, highest] = std::minmax_element(scores.begin(), scores.end());
+  double below = budget.least - *highest - 1;  // all at least
+  double above = budget.most - *lowest + 1;    // all at most
+  for (int i = 0; i < kBisections; ++i) {
+    const double middle = 0.5 * (below + above);
+    (TotalBits(layers, at(middle)) <= Allowed(layers, budget) ? below : above) = middle;
+  }
+  return Fill(layers, budget, at(below));
+}
+
+Plan RandomBits(const std::vector<LayerCosts>& layers, const Budget& budget, const Plan& start,
+                const SearchOptions& options, const Loss& loss) {
+  std::mt19937_64 random(options.seed);
+  std::vector<Categorical> bits(layers.size());
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    for (int b = budget.least; b <= budget.most; ++b) {
+      bits[l].logits.push_back(-std::abs(b - start[l]));
+    }
+  }
+  Search search(loss, options.evaluations);
+  search.Judge(Repair(layers, budget, start));
+  // Once the distribution has settled all plans have been seen: steps are bounded, too.
+  for (int step = 0; step < options.evaluations && !search.is_over(); ++step) {
+    std::vector<std::vector<std::size_t>> drawn;
+    std::vector<double> losses;
+    for (int k = 0; k < options.samples; ++k) {
+      std::vector<std::size_t> indices;
+      Plan plan;
+      for (const Categorical& layer : bits) {
+        indices.push_back(Draw(layer.Probabilities(), &random));
+        plan.push_back(budget.least + static_cast<int>(indices.back()));
+      }
+      losses.push_back(search.Judge(Repair(layers, budget, plan)));
+      drawn.push_back(std::move(indices));
+    }
+    const std::vector<double> advantages = Advantages(losses);
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      const std::vector<double> p = bits[l].Probabilities();
+      for (std::size_t k = 0; k < drawn.size(); ++k) {
+        const double rate = kRate * advantages[k] / static_cast<double>(drawn.size());
+        for (std::size_t i = 0; i < p.size(); ++i) {
+          bits[l].logits[i] -= rate * ((drawn[k][l] == i ? 1.0 : 0.0) - p[i]);
+        }
+      }
+    }
+  }
+  return search.best();
+}
+
+Plan RandomSearch(const std::vector<LayerCosts>& layers, const Budget& budget,
+                  const SearchOptions& options, const Loss& loss) {
+  std::mt19937_64 random(options.seed);
+  Search search(loss, options.evaluations);
+  const int widths = budget.most - budget.least + 1;
+  for (int step = 0; step < 20 * options.evaluations && !search.is_over(); ++step) {
+    Plan plan;
+    for (std::size_t l = 0; l < layers.size(); ++l) {
+      plan.push_back(budget.least + static_cast<int>(Unit(&random) * widths));
+    }
+    search.Judge(Repair(layers, budget, plan));
+  }
+  return search.best();
+}
+
+}  // namespace mu8::convert
