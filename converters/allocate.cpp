@@ -73,10 +73,10 @@ Widths QuantizeWidths(const AllocateOptions& options, Allocation* out) {
     if (options.convert.progress) {
       options.convert.progress("quantize with " + std::to_string(bits) + " bits", 0.0);
     }
-    Lowered lowered = Lower(prepared.network, prepared.steps, prepared.calibration, prepared.input,
-                            {options.convert.sigma_bits, options.convert.sigma_quantizer,
-                             SigmaImportance::kFisher},
-                            std::vector<int>(prepared.steps.size(), bits));
+    Lowered lowered = Lower(
+        prepared.network, prepared.steps, prepared.calibration, prepared.input,
+        {options.convert.sigma_bits, options.convert.sigma_quantizer, SigmaImportance::kFisher},
+        std::vector<int>(prepared.steps.size(), bits));
     const auto index = static_cast<std::size_t>(bits);
     for (std::size_t l = 0; l < widths.nodes.size(); ++l) {
       const std::size_t node = widths.nodes[l];
@@ -93,8 +93,7 @@ Widths QuantizeWidths(const AllocateOptions& options, Allocation* out) {
 class Judge {
  public:
   Judge(const Widths& widths, std::uint64_t seed)
-      : widths_(widths),
-        judge_(widths.prepared.network, widths.prepared.data, seed, kPasses) {}
+      : widths_(widths), judge_(widths.prepared.network, widths.prepared.data, seed, kPasses) {}
 
   double Divergence(const Plan& plan) {
     ++evaluations_;
@@ -170,8 +169,8 @@ std::vector<LayerCosts> Sensitivities(const std::vector<LayerCosts>& layers, con
 
 const std::vector<std::string>& AllocationMethods() {
   static const std::vector<std::string> methods = {
-      "quantile-inform", "random-bits", "uniform",     "snr",
-      "posterior-variance", "greedy",   "sensitivity", "random-search"};
+      "quantile-inform",    "random-bits", "uniform",     "snr",
+      "posterior-variance", "greedy",      "sensitivity", "random-search"};
   return methods;
 }
 
@@ -184,8 +183,7 @@ Allocation Allocate(const AllocateOptions& options) {
   const auto scores = [&](const std::string& method) {
     std::vector<double> found;
     for (const std::size_t node : widths.nodes) {
-      found.push_back(
-          Score(method, widths.prepared.network.nodes[node].weights, options.quantile));
+      found.push_back(Score(method, widths.prepared.network.nodes[node].weights, options.quantile));
     }
     return found;
   };
@@ -194,9 +192,9 @@ Allocation Allocate(const AllocateOptions& options) {
       options.convert.progress("judge plans", static_cast<double>(judge.evaluations()) /
                                                   (options.search.evaluations + 1));
     }
-    const double posterior =
-        options.training_images > 0 ? PosteriorError(out.layers, plan) / options.training_images
-                                    : 0.0;
+    const double posterior = options.training_images > 0
+                                 ? PosteriorError(out.layers, plan) / options.training_images
+                                 : 0.0;
     return judge.Divergence(plan) + posterior;
   };
   const Plan least(out.layers.size(), budget.least);

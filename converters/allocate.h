@@ -1,5 +1,5 @@
-// How many bits the means of each layer get, from the posterior's uncertainty: converters/ALLOCATION.md
-// describes the methods, and which of it is reconstruction.
+// How many bits the means of each layer get, from the posterior's uncertainty:
+// converters/ALLOCATION.md describes the methods, and which of it is reconstruction.
 #pragma once
 
 #include <cstdint>

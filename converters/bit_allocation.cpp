@@ -28,8 +28,7 @@ double Allowed(const std::vector<LayerCosts>& layers, const Budget& budget) {
 
 // Error that one bit more (or less) takes away (or adds), per weight.
 double Gain(const LayerCosts& layer, int from, int to) {
-  return (layer.error[static_cast<std::size_t>(from)] -
-          layer.error[static_cast<std::size_t>(to)]) /
+  return (layer.error[static_cast<std::size_t>(from)] - layer.error[static_cast<std::size_t>(to)]) /
          static_cast<double>(layer.weights);
 }
 
@@ -162,9 +161,8 @@ Plan FromScores(const std::vector<LayerCosts>& layers, const Budget& budget,
   const auto at = [&](double offset) {
     Plan plan;
     for (const double score : scores) {
-      plan.push_back(static_cast<int>(std::clamp(std::nearbyint(score + offset),
-                                                 double{1} * budget.least,
-                                                 double{1} * budget.most)));
+      plan.push_back(static_cast<int>(std::clamp(
+          std::nearbyint(score + offset), double{1} * budget.least, double{1} * budget.most)));
     }
     return plan;
   };
@@ -189,6 +187,8 @@ Plan RandomBits(const std::vector<LayerCosts>& layers, const Budget& budget, con
   }
   Search search(loss, options.evaluations);
   search.Judge(Repair(layers, budget, start));
+  const Plan uniform(layers.size(), std::min(static_cast<int>(budget.average), budget.most));
+  search.Judge(Fill(layers, budget, uniform));
   // Once the distribution has settled all plans have been seen: steps are bounded, too.
   for (int step = 0; step < options.evaluations && !search.is_over(); ++step) {
     std::vector<std::vector<std::size_t>> drawn;

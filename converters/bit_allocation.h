@@ -1,8 +1,8 @@
 // Spending a budget of bits on the means of layers: what the methods of allocate.h have in common,
 // without networks.
 //
-// Average bits count weights only: sum n_l b_l / sum n_l over the layers with weights. A file's size
-// has sigmas, scales, tables and biases besides.
+// Average bits count weights only: sum n_l b_l / sum n_l over the layers with weights. A file's
+// size has sigmas, scales, tables and biases besides.
 #pragma once
 
 #include <array>
@@ -25,7 +25,7 @@ struct LayerCosts {
 };
 
 struct Budget {
-  double average = 8;  // bits
+  double average = 8;                 // bits
   int least = 1, most = kMostMuBits;  // of each layer
 };
 
@@ -56,9 +56,10 @@ struct SearchOptions {
 };
 
 // Bit-widths as random variables: a categorical distribution for each layer, softmax of logits that
-// start at -|b - start_l|. Stochastic gradient descent on the expected loss of the repaired plan with
-// the score-function estimator and the mean of the other samples as baseline (Kool et al. 2019, "Buy
-// 4 REINFORCE samples, get a baseline for free!"). Returns the best plan that was met.
+// start at -|b - start_l|. Stochastic gradient descent on the expected loss of the repaired plan
+// with the score-function estimator and the mean of the other samples as baseline (Kool et al.
+// 2019, "Buy 4 REINFORCE samples, get a baseline for free!"). Returns the best plan that was met;
+// the start and the uniform plan are among them.
 Plan RandomBits(const std::vector<LayerCosts>& layers, const Budget& budget, const Plan& start,
                 const SearchOptions& options, const Loss& loss);
 

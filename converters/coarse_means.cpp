@@ -88,9 +88,8 @@ void FitTable(LayerWork* work, std::size_t first, std::size_t last) {
   double passed = 0.0;
   for (const WeightedValue& v : values) {
     passed += v.weight;
-    while (centre.size() < levels &&
-           passed >= (static_cast<double>(centre.size()) + 0.5) / static_cast<double>(levels) *
-                         total) {
+    while (centre.size() < levels && passed >= (static_cast<double>(centre.size()) + 0.5) /
+                                                   static_cast<double>(levels) * total) {
       centre.push_back(v.value);
     }
   }
@@ -111,8 +110,7 @@ void FitTable(LayerWork* work, std::size_t first, std::size_t last) {
     }
     std::sort(centre.begin(), centre.end());  // centres without values may have been overtaken
   }
-  std::int8_t* table =
-      work->out.mu_table.data() + work->PanelOf(first) * format::kMuTableEntries;
+  std::int8_t* table = work->out.mu_table.data() + work->PanelOf(first) * format::kMuTableEntries;
   for (std::size_t j = 0; j < levels; ++j) {
     table[j] = static_cast<std::int8_t>(std::clamp(std::nearbyint(centre[j]), -127.0, 127.0));
   }
@@ -123,8 +121,7 @@ void FitTable(LayerWork* work, std::size_t first, std::size_t last) {
 std::vector<std::int8_t> AllowedMeans(const LayerWork& work, std::size_t c) {
   std::vector<std::int8_t> allowed;
   if (work.mu_bits <= static_cast<int>(format::kMostTableBits)) {
-    const std::int8_t* table =
-        work.out.mu_table.data() + work.PanelOf(c) * format::kMuTableEntries;
+    const std::int8_t* table = work.out.mu_table.data() + work.PanelOf(c) * format::kMuTableEntries;
     allowed.assign(table, table + (std::size_t{1} << work.mu_bits));
     allowed.erase(std::unique(allowed.begin(), allowed.end()), allowed.end());
     return allowed;

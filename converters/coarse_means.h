@@ -1,5 +1,5 @@
-// Means of 1 to 7 bits: which of the 255 values of an s8 weight a layer may use, and the weight steps
-// that go with them.
+// Means of 1 to 7 bits: which of the 255 values of an s8 weight a layer may use, and the weight
+// steps that go with them.
 #pragma once
 
 #include <cstdint>

@@ -357,10 +357,9 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
     InputStatistics inputs =
         WeightInputs(lowering->network, node, lowering->Statistics(step.input));
     inputs.covariance = lowering->calibration.covariance[static_cast<std::size_t>(step.node)];
-    const QuantizedWeights weights =
-        QuantizeWeights(WithSigmas(node), out.channels, inputs,
-                        lowering->QuantizationOf(step.input).scale, lowering->MuBits(index),
-                        lowering->settings, &report);
+    const QuantizedWeights weights = QuantizeWeights(
+        WithSigmas(node), out.channels, inputs, lowering->QuantizationOf(step.input).scale,
+        lowering->MuBits(index), lowering->settings, &report);
     parameters = PackParameters(layer, weights);
     lowering->out.produced_weights[static_cast<std::size_t>(step.node)] = weights.produced_weights;
     lowering->out.produced_biases[static_cast<std::size_t>(step.node)] = weights.produced_bias;

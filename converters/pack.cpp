@@ -65,11 +65,10 @@ void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const Para
           layout.codebook + code * panels.padded_channels + slot, bytes);
     }
   }
-  const std::uint32_t panel =
-      channel / panels.group_channels * panels.panels_per_group +
-      channel % panels.group_channels / format::kPanelChannels;
-  const std::int8_t* table = weights.mu_table.data() +
-                             (weights.mu_table.empty() ? 0 : panel * format::kMuTableEntries);
+  const std::uint32_t panel = channel / panels.group_channels * panels.panels_per_group +
+                              channel % panels.group_channels / format::kPanelChannels;
+  const std::int8_t* table =
+      weights.mu_table.data() + (weights.mu_table.empty() ? 0 : panel * format::kMuTableEntries);
   const std::uint32_t length = panels.runs * panels.run_length;
   for (std::uint32_t i = 0; i < length; ++i) {
     const std::uint64_t offset =

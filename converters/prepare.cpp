@@ -58,8 +58,8 @@ Prepared Prepare(const ConvertOptions& options, std::vector<std::string>* notice
   stage("import", 0.0);
   const bool bayesian = !options.posterior_path.empty();
   Prepared prepared;
-  prepared.network = ImportOnnx(
-      options.model_path, bayesian ? ReadPosterior(options.posterior_path) : Posterior{});
+  prepared.network = ImportOnnx(options.model_path,
+                                bayesian ? ReadPosterior(options.posterior_path) : Posterior{});
   CheckParameters(prepared.network);
   PrepareNetwork(&prepared.network);
   prepared.steps = PlanSteps(prepared.network);

@@ -20,7 +20,7 @@ struct LayerWork {
   std::size_t panel_channels;  // output channels that panels do not straddle
   std::size_t k;               // weights per channel
   int mu_bits;
-  std::vector<double> power;   // [channel][K], importance: see Importance()
+  std::vector<double> power;  // [channel][K], importance: see Importance()
   QuantizedWeights out;
 
   bool bayesian() const { return !node.weights.sigma.empty(); }

@@ -114,10 +114,10 @@ void RoundChannels(LayerWork* work, const std::vector<double>& covariance) {
           work->bayesian() ? Levels(shift).max_noise[static_cast<std::size_t>(level)] : 0;
       // The mean on the other side of the target, where there is one, must not be clamped either.
       const auto at = NearestMean(allowed, mu);
-      const auto other = produced[i] > target[i] ? (at > 0 ? at - 1 : at)
-                                                 : std::min(at + 1, allowed.size() - 1);
-      const bool clamped = std::abs(mu) + noise >= kMaxWeight ||
-                           std::abs(int{allowed[other]}) + noise > kMaxWeight;
+      const auto other =
+          produced[i] > target[i] ? (at > 0 ? at - 1 : at) : std::min(at + 1, allowed.size() - 1);
+      const bool clamped =
+          std::abs(mu) + noise >= kMaxWeight || std::abs(int{allowed[other]}) + noise > kMaxWeight;
       const double gap = std::abs(int{allowed[other]} - mu);
       free[i] = !clamped && std::abs(produced[i] - target[i]) <= 0.5 * gap;
     }

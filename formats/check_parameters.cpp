@@ -124,7 +124,8 @@ bool CheckMeans(const WeightedLayer& layer, std::uint32_t panel, Checker* check)
   const std::uint32_t lowest = 1U << (bits - 1);
   for (std::uint64_t i = 0; i < bytes; ++i) {
     const std::uint32_t code =
-        bits == 8 ? mu[i] : MuCode(mu + i / 64 * 8 * bits, bits, static_cast<std::uint32_t>(i % 64));
+        bits == 8 ? mu[i]
+                  : MuCode(mu + i / 64 * 8 * bits, bits, static_cast<std::uint32_t>(i % 64));
     if (code == lowest) {
       const std::uint64_t where = bits == 8 ? at + i : at + i / 64 * 8 * bits;
       return check->Fail(Status::kMuRange, where, lowest, lowest + 1);

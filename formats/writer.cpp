@@ -86,9 +86,8 @@ std::vector<std::byte> Write(FileContent content) {
   }
   std::vector<std::byte> model;
   AppendValue(Totals(content), &model);
-  const bool packed = std::any_of(content.layers.begin(), content.layers.end(), [](const auto& l) {
-    return l.mu_bits >= 1 && l.mu_bits < 8;
-  });
+  const bool packed = std::any_of(content.layers.begin(), content.layers.end(),
+                                  [](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
   return Assemble({MakeSection(SectionId::kModel, std::move(model)),
                    MakeSection(SectionId::kTensors, content.tensors),
                    MakeSection(SectionId::kLayers, content.layers),
@@ -98,8 +97,7 @@ std::vector<std::byte> Write(FileContent content) {
                   packed ? kVersionMinor : std::uint16_t{0});
 }
 
-std::vector<std::byte> Assemble(const std::vector<Section>& sections,
-                                std::uint16_t version_minor) {
+std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {
   std::vector<std::byte> file(TableEntry(static_cast<std::uint32_t>(sections.size())));
   std::vector<SectionRecord> table;
   for (const Section& section : sections) {

@@ -19,14 +19,14 @@ inline constexpr std::uint32_t kBlockBytes = 64;  // weights per step of the 16 
 // (Subedar 2021, eq. 2, in weight steps.) Bytes that stand for padded inputs become 0.
 struct SampleArgs {
   StreamId stream;
-  std::uint32_t width;        // 4, 8 or 16
-  std::uint32_t runs;         // pieces of input, each of `padded_run` weights per channel
-  std::uint32_t run_length;   // the first `run_length` of each are real
-  std::uint32_t padded_run;   // multiple of 4
-  std::uint32_t sigma_bits;   // 8, 4, 2, 1, 0
-  std::uint32_t mu_bits;      // 1 to 8
-  // Of the panel's bytes (width * runs * padded_run, rounded up to 64): the means as s8 (8 bits), or
-  // their codes, bytes * mu_bits / 8 (FORMAT.md 6.7).
+  std::uint32_t width;       // 4, 8 or 16
+  std::uint32_t runs;        // pieces of input, each of `padded_run` weights per channel
+  std::uint32_t run_length;  // the first `run_length` of each are real
+  std::uint32_t padded_run;  // multiple of 4
+  std::uint32_t sigma_bits;  // 8, 4, 2, 1, 0
+  std::uint32_t mu_bits;     // 1 to 8
+  // Of the panel's bytes (width * runs * padded_run, rounded up to 64): the means as s8 (8 bits),
+  // or their codes, bytes * mu_bits / 8 (FORMAT.md 6.7).
   const std::uint8_t* mu;
   const std::int8_t* mu_table;  // s8 [16], shared by the panel; 1 to 4 bits only
   const std::uint8_t* sigma;    // bytes * sigma_bits / 8; unused for 0 bits

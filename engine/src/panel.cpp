@@ -2,9 +2,9 @@
 
 namespace mu8 {
 
-Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record, std::uint32_t index,
-                kernels::StreamId stream, const kernels::KernelTable& kernels, std::int8_t* weights,
-                std::int32_t* bias) {
+Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
+                std::uint32_t index, kernels::StreamId stream, const kernels::KernelTable& kernels,
+                std::int8_t* weights, std::int32_t* bias) {
   const format::PanelLayout& panels = parameters.panels;
   const format::ParameterLayout& layout = parameters.layout;
   const std::uint64_t offset = panels.panel_offset(index);

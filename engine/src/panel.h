@@ -38,8 +38,8 @@ struct Panel {
 
 // Draws panel `index` of the pass and layer in `stream` into `weights` [panel_bytes] and `bias`
 // [16]. Of a deterministic layer it unpacks the weights, or returns the file's own.
-Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record, std::uint32_t index,
-                kernels::StreamId stream, const kernels::KernelTable& kernels, std::int8_t* weights,
-                std::int32_t* bias);
+Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
+                std::uint32_t index, kernels::StreamId stream, const kernels::KernelTable& kernels,
+                std::int8_t* weights, std::int32_t* bias);
 
 }  // namespace mu8

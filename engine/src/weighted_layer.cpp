@@ -76,8 +76,8 @@ void RunWeighted(const Layer& layer, PassContext* context) {
   float multiplier[kernels::kPanelWidth];
   args.multiplier = multiplier;
   for (std::uint32_t index = 0; index < panels.panel_count(); ++index) {
-    const Panel panel = DrawPanel(parameters, layer.record, index, stream, context->kernels,
-                                  context->panel, bias);
+    const Panel panel =
+        DrawPanel(parameters, layer.record, index, stream, context->kernels, context->panel, bias);
     args.weights = panel.weights;
     args.bias = panel.bias;
     args.width = panels.width(index);

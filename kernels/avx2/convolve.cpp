@@ -254,11 +254,11 @@ void Convolve(const ConvolveArgs& args) {
   }
 }
 
-const KernelTable kTable = {"avx2",           kFeatureAvx2,
-                            SamplePanel,      UnpackPanel,
-                            Convolve,         scalar::ConvolveDepthwise,
-                            scalar::MaxPool,  scalar::AveragePool,
-                            scalar::Add,      scalar::Multiply,
+const KernelTable kTable = {"avx2",          kFeatureAvx2,
+                            SamplePanel,     UnpackPanel,
+                            Convolve,        scalar::ConvolveDepthwise,
+                            scalar::MaxPool, scalar::AveragePool,
+                            scalar::Add,     scalar::Multiply,
                             scalar::Lookup};
 
 }  // namespace mu8::kernels::avx2

@@ -148,8 +148,8 @@ __m256i Mu(const SampleArgs& args, std::size_t block, std::uint32_t half) {
     code = _mm256_sub_epi8(_mm256_slli_epi16(code, 1), Set1(plane, half));
   }
   if (bits > 4) return _mm256_sll_epi16(code, _mm_cvtsi32_si128(static_cast<int>(8 - bits)));
-  const __m256i table = _mm256_broadcastsi128_si256(
-      _mm_loadu_si128(reinterpret_cast<const __m128i*>(args.mu_table)));
+  const __m256i table =
+      _mm256_broadcastsi128_si256(_mm_loadu_si128(reinterpret_cast<const __m128i*>(args.mu_table)));
   return _mm256_shuffle_epi8(table, code);
 }
 

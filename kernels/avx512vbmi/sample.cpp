@@ -24,16 +24,11 @@ void SamplePanel(const SampleArgs& args) { DrawPanel<EpsilonTable>(args); }
 
 }  // namespace
 
-const KernelTable kTable = {"avx512vbmi",
-                            kFeatureAvx512Vnni | kFeatureAvx512Vbmi,
-                            SamplePanel,
-                            avx512vnni::UnpackPanel,
-                            avx512vnni::Convolve,
-                            avx512vnni::ConvolveDepthwise,
-                            avx512vnni::MaxPool,
-                            scalar::AveragePool,
-                            scalar::Add,
-                            scalar::Multiply,
+const KernelTable kTable = {"avx512vbmi",         kFeatureAvx512Vnni | kFeatureAvx512Vbmi,
+                            SamplePanel,          avx512vnni::UnpackPanel,
+                            avx512vnni::Convolve, avx512vnni::ConvolveDepthwise,
+                            avx512vnni::MaxPool,  scalar::AveragePool,
+                            scalar::Add,          scalar::Multiply,
                             scalar::Lookup};
 
 }  // namespace mu8::kernels::avx512vbmi

@@ -108,9 +108,9 @@ struct Epilogue {
         clamp_max(_mm512_set1_epi8(static_cast<char>(a.clamp_max))) {
     if (a.residual == nullptr) return;
     residual_factor = _mm512_maskz_loadu_epi32(channels, a.residual_factor);
-    residual_half = _mm512_sub_epi32(
-        _mm512_set1_epi32(1 << (a.residual_shift - 1)),
-        _mm512_mullo_epi32(_mm512_set1_epi32(a.residual_zero), residual_factor));
+    residual_half =
+        _mm512_sub_epi32(_mm512_set1_epi32(1 << (a.residual_shift - 1)),
+                         _mm512_mullo_epi32(_mm512_set1_epi32(a.residual_zero), residual_factor));
     residual_shift = _mm_cvtsi32_si128(a.residual_shift);
   }
 
@@ -379,9 +379,8 @@ void ConvolveDepthwise(const ConvolveArgs& args) {
   }
 }
 
-const KernelTable kTable = {"avx512vnni",        kFeatureAvx512Vnni, SamplePanel,  UnpackPanel,
-                            Convolve,            ConvolveDepthwise,  MaxPool,
-                            scalar::AveragePool, scalar::Add,        scalar::Multiply,
-                            scalar::Lookup};
+const KernelTable kTable = {"avx512vnni", kFeatureAvx512Vnni, SamplePanel,   UnpackPanel,
+                            Convolve,     ConvolveDepthwise,  MaxPool,       scalar::AveragePool,
+                            scalar::Add,  scalar::Multiply,   scalar::Lookup};
 
 }  // namespace mu8::kernels::avx512vnni

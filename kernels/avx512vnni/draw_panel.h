@@ -1,6 +1,6 @@
 // Drawing a panel's weights with AVX-512 BW: 64 weights a step. See scalar/sample.cpp for the
-// definition; each stage below names the line of it that it computes. How random bytes become eps is
-// the including file's: it takes most of the time, and AVX-512 VBMI has one instruction for it.
+// definition; each stage below names the line of it that it computes. How random bytes become eps
+// is the including file's: it takes most of the time, and AVX-512 VBMI has one instruction for it.
 //
 // Everything here has internal linkage: each file that includes it is compiled with flags of its
 // own, and no code of the one may serve the other.
@@ -87,8 +87,8 @@ __m512i Codes4(const std::uint8_t* plane) {
 
 // 128-bit part q takes bits 2q and 2q + 1 of every byte; what lies above them in a byte stays.
 __m512i Spread2(const std::uint8_t* plane) {
-  const __m512i packed = _mm512_broadcast_i32x4(
-      _mm_loadu_si128(reinterpret_cast<const __m128i*>(plane)));
+  const __m512i packed =
+      _mm512_broadcast_i32x4(_mm_loadu_si128(reinterpret_cast<const __m128i*>(plane)));
   return _mm512_srlv_epi64(packed, _mm512_setr_epi64(0, 0, 2, 2, 4, 4, 6, 6));
 }
 
@@ -184,8 +184,8 @@ struct Weights {
 
   Weights(const std::uint8_t* shift, std::uint32_t width) {
     const __m512i low = _mm512_and_si512(PerChannel(shift, width), _mm512_set1_epi16(kEvenBytes));
-    multiplier = _mm512_sllv_epi16(_mm512_set1_epi16(1),
-                                   _mm512_sub_epi16(_mm512_set1_epi16(15), low));
+    multiplier =
+        _mm512_sllv_epi16(_mm512_set1_epi16(1), _mm512_sub_epi16(_mm512_set1_epi16(15), low));
   }
 
   // n = mulhrs(level * eps, 2^(15 - shift)) of the bytes of eps that are not 0.
@@ -201,8 +201,8 @@ struct Weights {
     const __m512i odd = _mm512_add_epi16(_mm512_srai_epi16(mu, 8),
                                          Noise(level, _mm512_andnot_si512(even_bytes, epsilon)));
     // Even ones before odd ones, in each 128-bit part: put them in turn again.
-    const __m512i turns = _mm512_broadcast_i32x4(
-        _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+    const __m512i turns =
+        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
     const __m512i weights = _mm512_shuffle_epi8(_mm512_packs_epi16(even, odd), turns);
     return _mm512_max_epi8(weights, _mm512_set1_epi8(-127));
   }

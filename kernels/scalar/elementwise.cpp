@@ -50,7 +50,8 @@ void Lookup(const LookupArgs& args) {
   }
 }
 
-const KernelTable kTable = {"scalar", 0,           SamplePanel, UnpackPanel, Convolve, ConvolveDepthwise,
-                            MaxPool,  AveragePool, Add,         Multiply,    Lookup};
+const KernelTable kTable = {
+    "scalar", 0,           SamplePanel, UnpackPanel, Convolve, ConvolveDepthwise,
+    MaxPool,  AveragePool, Add,         Multiply,    Lookup};
 
 }  // namespace mu8::kernels::scalar

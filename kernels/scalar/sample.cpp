@@ -1,6 +1,5 @@
 // Drawing a panel's weights: the definition (FORMAT.md section 9).
 #include <cstring>
-#include <initializer_list>
 
 #include "kernels/gaussian_table.h"
 #include "kernels/scalar/kernels.h"
@@ -31,7 +30,7 @@ std::int32_t Mu(const SampleArgs& args, std::size_t i) {
   const std::uint8_t* plane = args.mu + i / kBlockBytes * 8 * bits;
   if (bits == 8) return static_cast<std::int8_t>(plane[i % kBlockBytes]);
   std::uint32_t code = 0;
-  for (const std::uint32_t plane_bits : {4U, 2U, 1U}) {
+  for (std::uint32_t plane_bits = 4; plane_bits != 0; plane_bits /= 2) {
     if ((bits & plane_bits) == 0) continue;
     code = code << plane_bits | Code(plane, plane_bits, i % kBlockBytes);
     plane += 8 * plane_bits;

@@ -1,10 +1,9 @@
 // Bit budgets: never exceeded, spent where it pays, the same plan for the same seed.
-#include "converters/bit_allocation.h"
-
 #include <doctest/doctest.h>
 
 #include <cmath>
 
+#include "converters/bit_allocation.h"
 #include "tests/support/random.h"
 
 namespace mu8::convert {
@@ -29,8 +28,9 @@ std::vector<LayerCosts> RandomLayers(Random* random, std::size_t count) {
 Budget RandomBudget(Random* random) {
   Budget budget;
   budget.least = 1 + static_cast<int>(random->Below(3));
-  budget.most = budget.least + static_cast<int>(random->Below(static_cast<std::uint32_t>(
-                                   kMostMuBits - budget.least + 1)));
+  budget.most =
+      budget.least +
+      static_cast<int>(random->Below(static_cast<std::uint32_t>(kMostMuBits - budget.least + 1)));
   budget.average = budget.least + random->Unit() * (kMostMuBits - budget.least);
   return budget;
 }
@@ -62,9 +62,8 @@ TEST_CASE("bit allocation: every plan keeps the budget and leaves nothing that w
     Plan wild;
     for (std::size_t l = 0; l < layers.size(); ++l) {
       scores.push_back(20 * random.Unit() - 10);
-      wild.push_back(budget.least +
-                     static_cast<int>(random.Below(static_cast<std::uint32_t>(
-                         budget.most - budget.least + 1))));
+      wild.push_back(budget.least + static_cast<int>(random.Below(static_cast<std::uint32_t>(
+                                        budget.most - budget.least + 1))));
     }
     CheckPlan(layers, budget, FromScores(layers, budget, scores));
     CheckPlan(layers, budget, Repair(layers, budget, wild));
@@ -119,8 +118,7 @@ TEST_CASE("bit allocation: random bits find what the greedy rule misses") {
       ++calls;
       double sum = 0;
       for (std::size_t l = 0; l < 5; ++l) {
-        sum += measure[l] * layers[l].error[static_cast<std::size_t>(plan[l])] /
-               layers[l].error[1];
+        sum += measure[l] * layers[l].error[static_cast<std::size_t>(plan[l])] / layers[l].error[1];
       }
       return sum;
     };

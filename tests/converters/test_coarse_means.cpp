@@ -31,7 +31,8 @@ TEST_CASE("coarse means: each panel uses no more values than its codes can say")
         CHECK(used.size() <= std::size_t{1} << mu_bits);
         CHECK(used.count(-128) == 0);
         if (mu_bits <= 4) {
-          const auto table = result.weights.mu_table.begin() + static_cast<std::ptrdiff_t>(panel * 16);
+          const auto table =
+              result.weights.mu_table.begin() + static_cast<std::ptrdiff_t>(panel * 16);
           CHECK(std::is_sorted(table, table + (1 << mu_bits)));
           for (const int value : used) CHECK(std::count(table, table + (1 << mu_bits), value) > 0);
         } else {

@@ -105,8 +105,7 @@ void AddGraphs(std::vector<InvalidFile>* files) {
   }
   content.layers.push_back(MakeLayer(OpCode::kDense, 0, 1));
   SetRuns(content.tensors[0], &content.layers.back());
-  content.parameters.emplace_back(
-      format::MakeParameterLayout(content.layers.back()).bytes);
+  content.parameters.emplace_back(format::MakeParameterLayout(content.layers.back()).bytes);
   Finish(&content, false);
   for (TensorRecord& tensor : content.tensors) tensor.last_layer = 65;
   collector.Add(Status::kTooManyLiveTensors, "sixty_five", format::Write(content));

@@ -169,7 +169,8 @@ void AddIntegers(std::vector<InvalidFile>* files) {
 
 // Means of fewer bits: TinyModel's first layer has one panel of 3 runs of 3 inputs, padded to 4.
 void AddPackedMeans(std::vector<InvalidFile>* files) {
-  const auto add = [&](std::uint32_t bits, Status status, const char* name, auto place, auto value) {
+  const auto add = [&](std::uint32_t bits, Status status, const char* name, auto place,
+                       auto value) {
     const TestModel model = TinyModel(2, true, bits);
     const format::ParameterLayout conv = LayoutOf(model, 0);
     files->push_back(

@@ -95,8 +95,8 @@ Panel MakePanel(std::uint32_t bits, std::uint32_t width, Shape shape, int varian
   return panel;
 }
 
-// Codes of 1 to 7 bits for the panel's means, and what they stand for: FORMAT.md 6.7, written as its
-// planes are described there.
+// Codes of 1 to 7 bits for the panel's means, and what they stand for: FORMAT.md 6.7, written as
+// its planes are described there.
 void PackMeans(std::uint32_t bits, Random* random, Panel* panel) {
   panel->mu_codes.assign(panel->bytes * bits / 8, 0);
   if (bits <= 4) {
@@ -118,8 +118,9 @@ void PackMeans(std::uint32_t bits, Random* random, Panel* panel) {
           static_cast<std::uint8_t>(panel->mu_codes[plane + byte] | part << first);
       plane += 8 * width;
     }
-    panel->mu[i] = bits <= 4 ? panel->mu_table[code]
-                             : static_cast<std::int8_t>(static_cast<std::uint8_t>(code << (8 - bits)));
+    panel->mu[i] = bits <= 4
+                       ? panel->mu_table[code]
+                       : static_cast<std::int8_t>(static_cast<std::uint8_t>(code << (8 - bits)));
   }
 }
 

@@ -68,7 +68,8 @@ void StoreMean(std::uint32_t bits, std::size_t i, std::uint32_t code, std::uint8
   for (const std::uint32_t width : {4U, 2U, 1U}) {
     if ((bits & width) == 0) continue;
     left -= width;
-    StoreCode(width, i % 64, static_cast<std::uint8_t>((code >> left) & ((1U << width) - 1)), plane);
+    StoreCode(width, i % 64, static_cast<std::uint8_t>((code >> left) & ((1U << width) - 1)),
+              plane);
     plane += 8 * width;
   }
 }

@@ -72,8 +72,8 @@ TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_
 // deterministic.
 TestModel EveryOperatorModel(std::size_t first_bayesian = 0);
 
-// EveryOperatorModel, but nothing reads tensor 4 after the convolution that adds it (layer 5), whose
-// output, tensor 6, lies in its place.
+// EveryOperatorModel, but nothing reads tensor 4 after the convolution that adds it (layer 5),
+// whose output, tensor 6, lies in its place.
 TestModel ReplacedResidualModel();
 
 // Deterministic: pixels 1 x 1 x 4 of scale `a`, a look-up of scale `b`, add or multiply of the two

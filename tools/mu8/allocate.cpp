@@ -74,8 +74,8 @@ void PrintAsText(const Options& options, const convert::Allocation& found) {
   fields.Add({"written", Printable(options.output_path)});
   fields.Add({"average", Fixed(found.average_bits, 3) + " bits of " +
                              Fixed(options.allocate.budget.average, 3)});
-  fields.Add({"divergence", Significant(found.divergence, 4) +
-                                " nats from FP32 on the calibration images"});
+  fields.Add({"divergence",
+              Significant(found.divergence, 4) + " nats from FP32 on the calibration images"});
   fields.Add({"judged", std::to_string(found.evaluations) + " plans"});
   std::printf("\n%s", fields.ToString().c_str());
 }
@@ -107,7 +107,8 @@ void Run(Options* options) {
 }  // namespace
 
 Command AddAllocate(CLI::App* parent) {
-  CLI::App* app = parent->add_subcommand("allocate", "Spend few bits where the posterior is unsure");
+  CLI::App* app =
+      parent->add_subcommand("allocate", "Spend few bits where the posterior is unsure");
   const auto options = std::make_shared<Options>();
   convert::AllocateOptions& to = options->allocate;
   app->add_option("--model", to.convert.model_path, "ONNX file of the mean network")

@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "converters/error.h"
+#include "tools/mu8/bit_plan.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
-#include "tools/mu8/bit_plan.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
 #include "tools/mu8/text.h"
@@ -212,9 +212,10 @@ Command AddConvert(CLI::App* parent) {
       ->check(WholeNumber(1, 8))
       ->type_name("BITS")
       ->capture_default_str();
-  app->add_option("--bits", options->plan_path,
-                  "Bits of the means layer by layer, as `mu8 allocate` writes them; --mu-bits holds "
-                  "for layers that it does not name")
+  app->add_option(
+         "--bits", options->plan_path,
+         "Bits of the means layer by layer, as `mu8 allocate` writes them; --mu-bits holds "
+         "for layers that it does not name")
       ->type_name("PLAN.json");
   app->add_option("--sigma-bits", to.sigma_bits, "Bits stored per sigma")
       ->check(CLI::IsMember({8, 4, 2, 1, 0}))

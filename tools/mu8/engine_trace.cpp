@@ -117,9 +117,9 @@ RealWeights EngineTrace::Draw(std::uint32_t layer_index, std::uint32_t pass) {
   real.biases.resize(layer.output_channels);
   std::int32_t bias[kernels::kPanelWidth];
   for (std::uint32_t p = 0; p < panels.panel_count(); ++p) {
-    const Panel panel = DrawPanel(parameters, layer, p,
-                                  {.seed = seed_, .pass = pass, .layer = layer_index}, kernels_,
-                                  reinterpret_cast<std::int8_t*>(panel_.data()), bias);
+    const Panel panel =
+        DrawPanel(parameters, layer, p, {.seed = seed_, .pass = pass, .layer = layer_index},
+                  kernels_, reinterpret_cast<std::int8_t*>(panel_.data()), bias);
     const float* scale = parameters.Slots<float>(parameters.layout.weight_scale, p);
     for (std::uint32_t c = 0; c < panels.channels(p); ++c) {
       const std::uint32_t channel = panels.channel(p) + c;

@@ -85,8 +85,9 @@ void CheckRecordedUsage(const Options& options) {
   if (!options.posterior_path.empty() || options.mean_weights || options.engine_noise ||
       !options.mean.empty() || !options.std.empty() || options.batch ||
       options.sampling.EngineOnly() != nullptr) {
-    throw UsageError("--recorded: nothing is run, of the sampling options only --samples and "
-                     "--seed mean something: what the predictions were made with");
+    throw UsageError(
+        "--recorded: nothing is run, of the sampling options only --samples and "
+        "--seed mean something: what the predictions were made with");
   }
   const std::size_t sets = 1 + options.ood_paths.size();
   if (options.recorded.size() != sets) {
@@ -231,8 +232,7 @@ void RunRecorded(const Options& options) {
     const std::string uncertainty =
         options.recorded_uncertainty.empty() ? "" : options.recorded_uncertainty[set];
     ++set;
-    EnsembleResult result =
-        ReadRecorded(predictions, uncertainty, data.count, network.classes());
+    EnsembleResult result = ReadRecorded(predictions, uncertainty, data.count, network.classes());
     result.samples = options.sampling.samples;
     return result;
   });

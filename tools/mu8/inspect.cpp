@@ -45,10 +45,10 @@ struct Summary {
   format::View view;
   std::vector<LayerSummary> layers;
   std::uint64_t weights = 0, biases = 0;
-  std::uint32_t sigma_bits = 0;  // the largest of the Bayesian layers
-  std::uint32_t mu_bits = 0;     // the largest of all layers with weights
+  std::uint32_t sigma_bits = 0;   // the largest of the Bayesian layers
+  std::uint32_t mu_bits = 0;      // the largest of all layers with weights
   std::uint64_t mu_bits_sum = 0;  // of all weights
-  std::size_t arena_bytes = 0;   // batch 1, no logits kept
+  std::size_t arena_bytes = 0;    // batch 1, no logits kept
 
   double average_mu_bits() const {
     return static_cast<double>(mu_bits_sum) / static_cast<double>(weights);

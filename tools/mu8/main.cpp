@@ -85,8 +85,9 @@ int Main(int argc, char** argv) {
   app.set_version_flag("--version", std::string("mu8 ") + kVersion + ", file format " +
                                         std::to_string(format::kVersionMajor) + "." +
                                         std::to_string(format::kVersionMinor));
-  const std::vector<Command> commands = {AddAllocate(&app), AddConvert(&app), AddInspect(&app), AddPredict(&app),
-                                         AddEval(&app),    AddDiff(&app),    AddBench(&app)};
+  const std::vector<Command> commands = {AddAllocate(&app), AddConvert(&app), AddInspect(&app),
+                                         AddPredict(&app),  AddEval(&app),    AddDiff(&app),
+                                         AddBench(&app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
