@@ -210,7 +210,7 @@ class BadInput(Folder):
         save_atomically(LeNet5().state_dict(), self.folder / "l.pt")
         status, errors = self.run_command("resnet20", "a", *SHORT, "--init", self.folder / "l.pt")
         self.assertEqual(status, 2)
-        self.assertIn("not a plain ResNet20", errors)
+        self.assertIn("not a ResNet20 of such layers", errors)
 
     def test_data_that_is_missing_damaged_or_too_little(self):
         empty = self.folder / "data"
