@@ -12,10 +12,10 @@ namespace {
 // part lowest; for 1 bit the 8 bytes are one little-endian mask. Either way a register's worth
 // unpacks by whole-register shifts.
 std::uint32_t Code(const std::uint8_t* codes, std::uint32_t bits, std::size_t i) {
-  if (bits == 1) return (codes[i / 8] >> (i % 8)) & 1U;
+  if (bits == 1) return (std::uint32_t{codes[i / 8]} >> (i % 8)) & 1U;
   const std::size_t code_bytes = 8 * bits;
   const auto part = static_cast<std::uint32_t>(i / code_bytes);
-  return (codes[i % code_bytes] >> (part * bits)) & ((1U << bits) - 1);
+  return (std::uint32_t{codes[i % code_bytes]} >> (part * bits)) & ((1U << bits) - 1);
 }
 
 std::uint32_t SigmaCode(const SampleArgs& args, std::size_t i) {
