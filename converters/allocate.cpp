@@ -22,8 +22,6 @@ struct Widths {
   std::vector<std::vector<GaussianTensor>> biases;
 };
 
-bool HasWeights(const Node& node) { return node.op == Op::kConv2d || node.op == Op::kDense; }
-
 double Error(const GaussianTensor& produced, const GaussianTensor& posterior) {
   double error = 0;
   for (std::size_t i = 0; i < posterior.mu.size(); ++i) {
@@ -59,7 +57,7 @@ Widths QuantizeWidths(const AllocateOptions& options, Allocation* out) {
   const Prepared& prepared = widths.prepared;
   for (const Step& step : prepared.steps) {
     const Node& node = prepared.network.nodes[static_cast<std::size_t>(step.node)];
-    if (!HasWeights(node)) continue;
+    if (!IsWeighted(node.op)) continue;
     if (node.weights.sigma.empty()) {
       throw convert::Error("layer '" + node.name +
                            "' has no sigmas: bits are allocated by the posterior's uncertainty");

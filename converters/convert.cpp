@@ -74,8 +74,7 @@ std::vector<int> MuBits(const ConvertOptions& options, const Network& network,
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const Node& node = network.nodes[static_cast<std::size_t>(steps[i].node)];
     const auto found = left.find(node.name);
-    const bool weighted = node.op == Op::kConv2d || node.op == Op::kDense;
-    if (found == left.end() || !weighted) continue;
+    if (found == left.end() || !IsWeighted(node.op)) continue;
     bits[i] = found->second;
     left.erase(found);
   }

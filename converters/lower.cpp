@@ -15,7 +15,6 @@ using format::LayerRecord;
 using format::OpCode;
 using format::TensorRecord;
 
-bool IsWeighted(Op op) { return op == Op::kConv2d || op == Op::kDense; }
 bool IsBayesian(const Node& node) {
   return !node.weights.sigma.empty() || !node.bias.sigma.empty();
 }

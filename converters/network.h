@@ -51,6 +51,7 @@ enum class Op {
 };
 
 const char* OpName(Op op);
+inline bool IsWeighted(Op op) { return op == Op::kConv2d || op == Op::kDense; }
 
 // Sliding window of convolutions and pools, ONNX semantics. kSlice uses its strides alone.
 struct Window {

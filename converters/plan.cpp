@@ -7,8 +7,6 @@
 namespace mu8::convert {
 namespace {
 
-bool IsWeighted(Op op) { return op == Op::kConv2d || op == Op::kDense; }
-
 // Operators whose result the engine clamps before it is stored.
 bool ClampsResult(Op op) {
   switch (op) {

@@ -513,8 +513,8 @@ json 'd["accuracy"] >= 0.97'
 run 0 $ALLOCATE --average-bits 3 --method random-bits --evaluations 12 --json
 json '12 <= d["evaluations"] <= 21 and d["average_bits"] <= 3'
 json 'd["divergence"] <= 1.0001 * json.load(open("allocated.json"))["divergence"]'
-for method in uniform snr posterior-variance greedy; do
-  run 0 $ALLOCATE --average-bits 2.7 --method $method
+for method in uniform snr posterior-variance greedy sensitivity random-search; do
+  run 0 $ALLOCATE --average-bits 2.7 --method $method --evaluations 4 --training-images 1e9
   says "of 2.700"
 done
 cp allocated.json kept.json

@@ -279,6 +279,9 @@ class StudyTest(unittest.TestCase):
         done = self.run_study(out, "--network", "lenet5", "--formats", "fp32,sigma1", "--parts",
                               "table,ood", "--clean-images", "40", "--samples", "8")
         self.assertIn("made from other inputs are made again", done.stderr)
+        done = self.run_study(self.world / "torchless", "--fp32", "torch")  # of ResNet-20 no .pt
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("holds no resnet20_cifar10.pt, which --fp32 torch needs", done.stderr)
 
 
 class DivergenceTest(unittest.TestCase):

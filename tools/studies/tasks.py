@@ -246,6 +246,9 @@ def check_inputs(places, settings):
     if items.shift_networks(settings) and not places.corrupt.is_file():
         raise StudyError(f"{places.corrupt}: there is no such program to make shifted images; "
                          "--parts leaves them out")
+    for checkpoint, _ in checkpoints(settings) if places.torch else ():
+        if not (places.models / f"{checkpoint}.pt").is_file():
+            raise StudyError(f"{places.models}: holds no {checkpoint}.pt, which --fp32 torch needs")
     try:
         for network in settings.networks:
             known = NETWORKS[network]
