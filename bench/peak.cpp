@@ -38,7 +38,7 @@ std::string Line(const std::string& path) {
 
 const MultiplyLoop* FindMultiplyLoop([[maybe_unused]] const std::string& table) {
 #if defined(MU8_BENCH_X86)
-  for (const MultiplyLoop* loop : {&kMultiplyAvx2, &kMultiplyAvx512Vnni}) {
+  for (const MultiplyLoop* loop : {&kMultiplyAvx2, &kMultiplyAvxVnni, &kMultiplyAvx512Vnni}) {
     if (table != loop->table) continue;
     return kernels::FindKernels(loop->table, kernels::DetectFeatures()) == nullptr ? nullptr : loop;
   }

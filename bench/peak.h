@@ -21,6 +21,7 @@ struct MultiplyLoop {
 
 // One per instruction set, each in a file with its own flags (peak_<table>.cpp).
 extern const MultiplyLoop kMultiplyAvx2;
+extern const MultiplyLoop kMultiplyAvxVnni;
 extern const MultiplyLoop kMultiplyAvx512Vnni;
 // Reads `bytes`, a multiple of 1,024 from an address that is one of 64, `times` times.
 void ReadAvx2(const std::byte* data, std::size_t bytes, std::uint64_t times);

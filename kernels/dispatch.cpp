@@ -9,6 +9,7 @@
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx512vbmi/kernels.h"
 #include "kernels/avx512vnni/kernels.h"
+#include "kernels/avxvnni/kernels.h"
 #endif
 
 namespace mu8::kernels {
@@ -18,6 +19,7 @@ constexpr const KernelTable* kTables[] = {
     &scalar::kTable,
 #if defined(MU8_HAVE_X86)
     &avx2::kTable,
+    &avxvnni::kTable,
     &avx512vnni::kTable,
     &avx512vbmi::kTable,
 #endif
@@ -45,6 +47,7 @@ std::uint32_t DetectFeatures() {
     features |= kFeatureAvx512Vnni;
   }
   if (__builtin_cpu_supports("avx512vbmi") != 0) features |= kFeatureAvx512Vbmi;
+  if (__builtin_cpu_supports("avxvnni") != 0) features |= kFeatureAvxVnni;
 #endif
   return features;
 }

@@ -129,6 +129,7 @@ enum Feature : std::uint32_t {
   kFeatureAvx2 = 1,        // AVX2
   kFeatureAvx512Vnni = 2,  // AVX-512 F, CD, BW, DQ, VL and VNNI
   kFeatureAvx512Vbmi = 4,  // AVX-512 VBMI
+  kFeatureAvxVnni = 8,     // AVX-VNNI: in 256-bit registers, without AVX-512
 };
 
 struct KernelTable {

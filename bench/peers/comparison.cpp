@@ -73,6 +73,7 @@ KernelSet SetOf(const kernels::KernelTable& table) {
   const std::string name = table.name;
   if (name == "avx512vbmi") return KernelSet::kAvx512Vbmi;
   if (name == "avx512vnni") return KernelSet::kAvx512Vnni;
+  if (name == "avxvnni") return KernelSet::kAvxVnni;
   return name == "avx2" ? KernelSet::kAvx2 : KernelSet::kScalar;
 }
 

@@ -79,6 +79,8 @@ const kernels::KernelTable* Choose(KernelSet set) {
       return kernels::FindKernels("avx512vnni", features);
     case KernelSet::kAvx512Vbmi:
       return kernels::FindKernels("avx512vbmi", features);
+    case KernelSet::kAvxVnni:
+      return kernels::FindKernels("avxvnni", features);
   }
   return nullptr;
 }

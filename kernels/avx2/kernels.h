@@ -8,6 +8,7 @@ namespace mu8::kernels::avx2 {
 void SamplePanel(const SampleArgs& args);
 void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
+void ConvolveDepthwise(const ConvolveArgs& args);
 
 extern const KernelTable kTable;
 

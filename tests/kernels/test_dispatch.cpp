@@ -34,12 +34,17 @@ TEST_CASE("dispatch: the fastest table that the features cover") {
   CHECK(&SelectKernels(all) == &kernels::TableAt(kernels::TableCount() - 1));
   CHECK(&SelectKernels(0xffffffffU) == &SelectKernels(all));
   if (Built("avx2")) CHECK(Name(SelectKernels(kernels::kFeatureAvx2).name) == "avx2");
+  const std::uint32_t narrow = kernels::kFeatureAvx2 | kernels::kFeatureAvxVnni;
+  if (Built("avxvnni")) {
+    CHECK(Name(SelectKernels(narrow).name) == "avxvnni");
+    CHECK(Name(SelectKernels(kernels::kFeatureAvxVnni).name) == "scalar");
+  }
   if (Built("avx512vnni")) CHECK(Name(SelectKernels(no_vbmi).name) == "avx512vnni");
   if (Built("avx512vbmi")) CHECK(Name(SelectKernels(all).name) == "avx512vbmi");
 }
 
 TEST_CASE("dispatch: selection depends on nothing but its argument") {
-  for (std::uint32_t features = 0; features < 8; ++features) {
+  for (std::uint32_t features = 0; features < 16; ++features) {
     const kernels::KernelTable* first = &SelectKernels(features);
     SelectKernels(~features);
     CHECK(&SelectKernels(features) == first);

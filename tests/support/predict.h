@@ -76,7 +76,8 @@ inline std::vector<std::byte> PredictAll(Engine* engine, std::span<const std::ui
 inline std::vector<KernelSet> RunnableKernels(const Model& model) {
   std::vector<KernelSet> sets;
   for (const KernelSet set :
-       {KernelSet::kScalar, KernelSet::kAvx2, KernelSet::kAvx512Vnni, KernelSet::kAvx512Vbmi}) {
+       {KernelSet::kScalar, KernelSet::kAvx2, KernelSet::kAvxVnni, KernelSet::kAvx512Vnni,
+        KernelSet::kAvx512Vbmi}) {
     SessionOptions options;
     options.kernels = set;
     GuardedBuffer arena(ArenaBytes(model, options));
@@ -97,6 +98,8 @@ inline const char* NameOf(KernelSet set) {
       return "scalar";
     case KernelSet::kAvx2:
       return "avx2";
+    case KernelSet::kAvxVnni:
+      return "avxvnni";
     case KernelSet::kAvx512Vnni:
       return "avx512vnni";
     case KernelSet::kAvx512Vbmi:

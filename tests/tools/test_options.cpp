@@ -33,6 +33,7 @@ TEST_CASE("kernels: the four names and nothing else") {
   CHECK(ParseKernels("scalar") == KernelSet::kScalar);
   CHECK(ParseKernels("avx2") == KernelSet::kAvx2);
   CHECK(ParseKernels("avx512vnni") == KernelSet::kAvx512Vnni);
+  CHECK(ParseKernels("avxvnni") == KernelSet::kAvxVnni);
   CHECK(ParseKernels("avx512vbmi") == KernelSet::kAvx512Vbmi);
   CHECK_THROWS_AS(ParseKernels("AVX2"), UsageError);
 }

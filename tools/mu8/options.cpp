@@ -37,7 +37,7 @@ void SamplingOptions::AddTo(CLI::App* app) {
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   app->add_option("--kernels", kernels, "Which kernels run; all give the same bytes")
-      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avx512vnni", "avx512vbmi"}))
+      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi"}))
       ->type_name("SET")
       ->capture_default_str();
   app->add_flag("--antithetic", antithetic,
@@ -114,10 +114,11 @@ KernelSet ParseKernels(const std::string& name) {
   if (name == "auto") return KernelSet::kAuto;
   if (name == "scalar") return KernelSet::kScalar;
   if (name == "avx2") return KernelSet::kAvx2;
+  if (name == "avxvnni") return KernelSet::kAvxVnni;
   if (name == "avx512vnni") return KernelSet::kAvx512Vnni;
   if (name == "avx512vbmi") return KernelSet::kAvx512Vbmi;
   throw UsageError("--kernels: is \"" + name +
-                   "\", expected auto, scalar, avx2, avx512vnni or avx512vbmi");
+                   "\", expected auto, scalar, avx2, avxvnni, avx512vnni or avx512vbmi");
 }
 
 std::vector<float> ParseFloats(const std::string& option, const std::string& text) {

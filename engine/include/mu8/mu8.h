@@ -96,7 +96,7 @@ class Session {
   Prediction Result(std::size_t index) const;
 
   std::size_t input_size() const { return model_.input_size(); }
-  // The kernels that run: "scalar", "avx2", "avx512vnni", "avx512vbmi".
+  // The kernels that run: "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi".
   const char* kernels() const;
   std::size_t arena_bytes() const { return arena_bytes_; }
 

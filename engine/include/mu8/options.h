@@ -13,6 +13,7 @@ enum class KernelSet : std::uint8_t {
   kAvx2 = 2,
   kAvx512Vnni = 3,  // AVX-512 F, CD, BW, DQ, VL and VNNI: Cascade Lake and later
   kAvx512Vbmi = 4,  // and VBMI, which draws weights faster: Ice Lake, Zen 4 and later
+  kAvxVnni = 5,     // AVX2 and AVX-VNNI, without AVX-512: Alder Lake and later
 };
 
 // How the passes of a prediction draw their noise.
