@@ -18,10 +18,7 @@ namespace {
 constexpr const KernelTable* kTables[] = {
     &scalar::kTable,
 #if defined(MU8_HAVE_X86)
-    &avx2::kTable,
-    &avxvnni::kTable,
-    &avx512vnni::kTable,
-    &avx512vbmi::kTable,
+    &avx2::kTable,   &avxvnni::kTable, &avx512vnni::kTable, &avx512vbmi::kTable,
 #endif
 };
 

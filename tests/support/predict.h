@@ -75,9 +75,8 @@ inline std::vector<std::byte> PredictAll(Engine* engine, std::span<const std::ui
 // Kernel sets that this processor runs, scalar first.
 inline std::vector<KernelSet> RunnableKernels(const Model& model) {
   std::vector<KernelSet> sets;
-  for (const KernelSet set :
-       {KernelSet::kScalar, KernelSet::kAvx2, KernelSet::kAvxVnni, KernelSet::kAvx512Vnni,
-        KernelSet::kAvx512Vbmi}) {
+  for (const KernelSet set : {KernelSet::kScalar, KernelSet::kAvx2, KernelSet::kAvxVnni,
+                              KernelSet::kAvx512Vnni, KernelSet::kAvx512Vbmi}) {
     SessionOptions options;
     options.kernels = set;
     GuardedBuffer arena(ArenaBytes(model, options));

@@ -35,7 +35,8 @@ void AddJsonFlag(CLI::App* app, bool* json);
 // values that do not fit and read "010" as eight.
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);
 
-// "auto", "scalar", "avx2", "avxvnni", "avx512vnni" or "avx512vbmi"; throws UsageError for anything else.
+// "auto", "scalar", "avx2", "avxvnni", "avx512vnni" or "avx512vbmi"; throws UsageError for
+// anything else.
 KernelSet ParseKernels(const std::string& name);
 
 // Comma-separated finite numbers, "0.4914,0.4822,0.4465". Throws UsageError naming `option`.
