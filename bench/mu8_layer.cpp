@@ -71,7 +71,7 @@ Mu8Layer::Mu8Layer(const LayerData& data, const kernels::KernelTable& table,
 void Mu8Layer::SamplePanel(std::uint32_t index, std::int8_t* weights, std::int32_t* bias) {
   static constexpr std::uint8_t kCodebook[64] = {};
   static constexpr std::uint16_t kBiasLevel[16] = {};
-  static constexpr std::uint8_t kShift[16] = {5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5, 5};
+  static constexpr std::uint8_t kShift[16] = {9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9, 9};
   const std::uint64_t offset = panels_.panel_offset(index);
   kernels::SampleArgs args{};
   args.stream = {};

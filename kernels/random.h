@@ -20,7 +20,8 @@ struct StreamId {
   std::uint32_t pass = 0;
   std::uint32_t layer = 0;
   std::uint32_t panel = 0;
-  // XORed into every random byte. 0x80 negates every epsilon: the mirror of an antithetic pair.
+  // XORed into every random byte: 0, or 0x80, which negates every epsilon: the mirror of an
+  // antithetic pair.
   std::uint8_t flip = 0;
 };
 

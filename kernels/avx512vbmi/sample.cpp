@@ -10,9 +10,8 @@ namespace {
 struct EpsilonTable {
   __m512i low, high;  // kEpsilonMagnitude
 
-  EpsilonTable()
-      : low(_mm512_loadu_si512(kEpsilonMagnitude.data())),
-        high(_mm512_loadu_si512(kEpsilonMagnitude.data() + 64)) {}
+  explicit EpsilonTable(std::uint8_t flip)
+      : low(LoadMagnitudes(0, flip)), high(LoadMagnitudes(1, flip)) {}
 
   // eps of 64 random bytes. The permutation takes 7 bits of each for its index: the magnitude's.
   __m512i Epsilon(__m512i random) const {

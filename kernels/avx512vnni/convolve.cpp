@@ -202,7 +202,8 @@ struct Pixels {
 };
 
 // A tile: kSegments pieces of rows, kPixels (2, 4 or 8) side by side in each. 16 accumulators hide
-// the dot product's latency (5 cycles, 2 a cycle).
+// the dot product's latency (5 cycles, 2 a cycle); 24 have more products between one epilogue and
+// the next.
 //
 // kSlide: a run is three taps that lie one column step apart, as in a 3 x 3 convolution of stride
 // 1. A group of 4 inputs of one pixel then meets the weights of all three taps, once for each of
@@ -276,6 +277,10 @@ void ConvolveColumns(const Panel& panel, const Epilogue& epilogue, std::uint32_t
                      args.padded_run == 3 * args.input_col_step;
   const auto tile =
       slide ? ConvolveTile<true, kSegments, kPixels> : ConvolveTile<false, kSegments, kPixels>;
+  // The last tile; of three segments one or two may be left.
+  constexpr std::uint32_t kLast = kSegments == 3 ? 2 : kSegments;
+  const auto last =
+      slide ? ConvolveTile<true, kLast, kPixels> : ConvolveTile<false, kLast, kPixels>;
   Segment segments[kSegments] = {};
   std::uint32_t count = 0;
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
@@ -288,8 +293,8 @@ void ConvolveColumns(const Panel& panel, const Epilogue& epilogue, std::uint32_t
   }
   if (count == 0) return;
   // Those that are missing are the first again: computed, not stored.
-  for (std::uint32_t s = count; s < kSegments; ++s) segments[s] = segments[0];
-  tile(panel, epilogue, segments, count);
+  for (std::uint32_t s = count; s < kLast; ++s) segments[s] = segments[0];
+  last(panel, epilogue, segments, count);
 }
 
 // The last column, pixel by pixel.
@@ -313,7 +318,7 @@ void Convolve(const ConvolveArgs& args) {
   const Epilogue epilogue(args);
   const std::uint32_t width = args.output_width;
   const std::uint32_t eights = width / 8 * 8, fours = width / 4 * 4, twos = width / 2 * 2;
-  if (eights > 0) ConvolveColumns<2, 8>(panel, epilogue, 0, eights);
+  if (eights > 0) ConvolveColumns<3, 8>(panel, epilogue, 0, eights);
   if (fours > eights) ConvolveColumns<4, 4>(panel, epilogue, eights, fours);
   if (twos > fours) ConvolveColumns<2, 2>(panel, epilogue, fours, twos);
   if (width > twos) ConvolveColumn(panel, epilogue, twos);

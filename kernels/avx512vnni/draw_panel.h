@@ -68,13 +68,14 @@ Lanes MakeLanes(const StreamId& id) {
   return {c0, c1, c2, c3};
 }
 
+__mmask16 FirstLanes(std::uint32_t width) { return static_cast<__mmask16>((1U << width) - 1); }
+
 // Byte c % width of each channel, four times, in 16 lanes: the pattern of a 64-byte block.
 __m512i PerChannel(const std::uint8_t* values, std::uint32_t width) {
-  alignas(64) std::uint32_t lanes[kLanes];
-  for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
-    lanes[lane] = values[lane % width] * 0x01010101U;
-  }
-  return _mm512_load_si512(lanes);
+  const __m512i lanes = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m512i channel = _mm512_and_si512(lanes, _mm512_set1_epi32(static_cast<int>(width - 1)));
+  const __m512i wide = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(FirstLanes(width), values));
+  return _mm512_mullo_epi32(_mm512_permutexvar_epi32(channel, wide), _mm512_set1_epi32(0x01010101));
 }
 
 // The codes of 64 weights in planes of 4, 2 and 1 bits (FORMAT.md 6.3), one per byte.
@@ -173,19 +174,37 @@ struct Levels {
   }
 };
 
-// Every second byte of 64: of a pair of bytes in a 16-bit lane the even one is the low one.
-constexpr int kEvenBytes = 0x00ff;
+// Hides where a constant comes from: g++ 12 would rather make it anew in every step.
+inline void Opaque(__m512i* value) { __asm__("" : "+v"(*value)); }
 
-// Products and sums need 16 bits. Even and odd bytes take turns: an instruction that multiplies
-// pairs of bytes and adds the two products gives those of the even bytes where the odd ones of one
-// side are 0. Both bytes of a lane belong to one channel, so one multiplier serves them.
+// With this shift or a larger one in every channel the noise of a weight fits a byte:
+// 255 * 93 / 2^8 = 92.6.
+constexpr char kLeastNarrowShift = 8;
+
+bool IsNarrow(const std::uint8_t* shift, std::uint32_t width) {
+  const __mmask16 lanes = FirstLanes(width);
+  return _mm_mask_cmplt_epu8_mask(lanes, _mm_maskz_loadu_epi8(lanes, shift),
+                                  _mm_set1_epi8(kLeastNarrowShift)) == 0;
+}
+
+// Products need 16 bits. Even and odd bytes take turns: an instruction that multiplies pairs of
+// bytes and adds the two products gives those of the even bytes where the odd ones of one side are
+// 0. Both bytes of a lane belong to one channel, so one multiplier serves them.
 struct Weights {
   __m512i multiplier;  // 2^(15 - shift) of the lane's channel
+  __m512i even_bytes;  // every second byte of 64: of a 16-bit lane the low one
+  __m512i least;
+  __m512i turns;
 
-  Weights(const std::uint8_t* shift, std::uint32_t width) {
-    const __m512i low = _mm512_and_si512(PerChannel(shift, width), _mm512_set1_epi16(kEvenBytes));
+  Weights(const std::uint8_t* shift, std::uint32_t width)
+      : even_bytes(_mm512_set1_epi16(0x00ff)),
+        least(_mm512_set1_epi8(-127)),
+        turns(_mm512_broadcast_i32x4(
+            _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15))) {
+    const __m512i low = _mm512_and_si512(PerChannel(shift, width), even_bytes);
     multiplier =
         _mm512_sllv_epi16(_mm512_set1_epi16(1), _mm512_sub_epi16(_mm512_set1_epi16(15), low));
+    for (__m512i* constant : {&even_bytes, &least, &turns}) Opaque(constant);
   }
 
   // n = mulhrs(level * eps, 2^(15 - shift)) of the bytes of eps that are not 0.
@@ -193,18 +212,24 @@ struct Weights {
     return _mm512_mulhrs_epi16(_mm512_maddubs_epi16(level, epsilon), multiplier);
   }
 
-  // w of 64 weights. |mu + n| fits int16; packing saturates to [-128, 127].
+  // w of 64 weights. kNarrow: see kLeastNarrowShift.
+  template <bool kNarrow>
   __m512i Draw(__m512i level, __m512i epsilon, __m512i mu) const {
-    const __m512i even_bytes = _mm512_set1_epi16(kEvenBytes);
-    const __m512i even = _mm512_add_epi16(_mm512_maddubs_epi16(_mm512_set1_epi16(1), mu),
-                                          Noise(level, _mm512_and_si512(epsilon, even_bytes)));
-    const __m512i odd = _mm512_add_epi16(_mm512_srai_epi16(mu, 8),
-                                         Noise(level, _mm512_andnot_si512(even_bytes, epsilon)));
-    // Even ones before odd ones, in each 128-bit part: put them in turn again.
-    const __m512i turns =
-        _mm512_broadcast_i32x4(_mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
-    const __m512i weights = _mm512_shuffle_epi8(_mm512_packs_epi16(even, odd), turns);
-    return _mm512_max_epi8(weights, _mm512_set1_epi8(-127));
+    const __m512i even = Noise(level, _mm512_and_si512(epsilon, even_bytes));
+    const __m512i odd = Noise(level, _mm512_andnot_si512(even_bytes, epsilon));
+    if constexpr (kNarrow) {
+      // (odd << 8) | (even & even_bytes), then mu + n in bytes, which saturates to [-128, 127].
+      constexpr int kSelect = 0xf8;
+      const __m512i noise =
+          _mm512_ternarylogic_epi32(_mm512_slli_epi16(odd, 8), even, even_bytes, kSelect);
+      return _mm512_max_epi8(_mm512_adds_epi8(mu, noise), least);
+    }
+    // |mu + n| fits int16; packing saturates to [-128, 127]. It puts even weights before odd ones,
+    // in each 128-bit part: put them in turn again.
+    const __m512i even_sum = _mm512_add_epi16(_mm512_maddubs_epi16(_mm512_set1_epi16(1), mu), even);
+    const __m512i odd_sum = _mm512_add_epi16(_mm512_srai_epi16(mu, 8), odd);
+    return _mm512_max_epi8(_mm512_shuffle_epi8(_mm512_packs_epi16(even_sum, odd_sum), turns),
+                           least);
   }
 };
 
@@ -214,15 +239,25 @@ __m512i Signed(__m512i magnitude, __m512i random) {
                               magnitude);
 }
 
-void SampleBiases(const SampleArgs& args, __m512i random) {
-  alignas(64) std::uint32_t words[kLanes];
-  _mm512_store_si512(words, random);
-  for (std::uint32_t c = 0; c < args.width; ++c) {
-    const auto byte = static_cast<std::uint8_t>(words[c]);
-    const std::int32_t product = args.bias_level[c] * Epsilon(byte ^ args.stream.flip);
-    const std::int32_t shift = args.bias_shift[c];
-    args.bias[c] = args.bias_mu[c] + ((product + (1 << (shift - 1))) >> shift);
-  }
+// Half of kEpsilonMagnitude; negated for the mirror of an antithetic pair, which saves the flip of
+// every random byte.
+__m512i LoadMagnitudes(std::size_t half, std::uint8_t flip) {
+  const __m512i magnitude = _mm512_loadu_si512(kEpsilonMagnitude.data() + half * 64);
+  return flip == 0 ? magnitude : _mm512_sub_epi8(_mm512_setzero_si512(), magnitude);
+}
+
+// Byte 0 of lane c is channel c's; `epsilon` is eps of all 64.
+void SampleBiases(const SampleArgs& args, __m512i epsilon) {
+  const __mmask16 lanes = FirstLanes(args.width);
+  const __m512i level = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(lanes, args.bias_level));
+  const __m512i shift = _mm512_cvtepu8_epi32(_mm_maskz_loadu_epi8(lanes, args.bias_shift));
+  const __m512i product =
+      _mm512_mullo_epi32(level, _mm512_srai_epi32(_mm512_slli_epi32(epsilon, 24), 24));
+  const __m512i one = _mm512_set1_epi32(1);
+  const __m512i half = _mm512_sllv_epi32(one, _mm512_sub_epi32(shift, one));
+  const __m512i noise = _mm512_srav_epi32(_mm512_add_epi32(product, half), shift);
+  const __m512i mu = _mm512_maskz_loadu_epi32(lanes, args.bias_mu);
+  _mm512_mask_storeu_epi32(args.bias, lanes, _mm512_add_epi32(mu, noise));
 }
 
 std::size_t BlockCount(const SampleArgs& args) {
@@ -230,23 +265,32 @@ std::size_t BlockCount(const SampleArgs& args) {
   return (bytes + kBlockBytes - 1) / kBlockBytes;
 }
 
-// EpsilonTable: has Epsilon(random), eps of 64 random bytes.
-template <typename EpsilonTable>
-void DrawPanel(const SampleArgs& args) {
-  Lanes lanes = MakeLanes(args.stream);
-  const EpsilonTable table;
+template <bool kNarrow, typename EpsilonTable>
+void DrawBlocks(const SampleArgs& args, const EpsilonTable& table, Lanes* lanes) {
   const Means means(args);
   const Levels levels(args);
   const Weights weights(args.shift, args.width);
-  const __m512i flip = _mm512_set1_epi8(static_cast<char>(args.stream.flip));
   const std::size_t blocks = BlockCount(args);
   for (std::size_t block = 0; block < blocks; ++block) {
-    const __m512i epsilon = table.Epsilon(_mm512_xor_si512(lanes.Next(), flip));
-    _mm512_storeu_si512(args.weights + block * kBlockBytes,
-                        weights.Draw(levels.Block(block), epsilon, means.Block(block)));
+    const __m512i epsilon = table.Epsilon(lanes->Next());
+    _mm512_storeu_si512(
+        args.weights + block * kBlockBytes,
+        weights.template Draw<kNarrow>(levels.Block(block), epsilon, means.Block(block)));
+  }
+}
+
+// EpsilonTable: made of a stream's flip, has Epsilon(random), eps of 64 random bytes.
+template <typename EpsilonTable>
+void DrawPanel(const SampleArgs& args) {
+  Lanes lanes = MakeLanes(args.stream);
+  const EpsilonTable table(args.stream.flip);
+  if (IsNarrow(args.shift, args.width)) {
+    DrawBlocks<true>(args, table, &lanes);
+  } else {
+    DrawBlocks<false>(args, table, &lanes);
   }
   scalar::SilencePadding(args);
-  SampleBiases(args, lanes.Next());
+  SampleBiases(args, table.Epsilon(lanes.Next()));
 }
 
 }  // namespace

@@ -9,9 +9,8 @@ namespace {
 struct EpsilonTable {
   __m512i pairs_low, pairs_high;
 
-  EpsilonTable()
-      : pairs_low(_mm512_loadu_si512(kEpsilonMagnitude.data())),
-        pairs_high(_mm512_loadu_si512(kEpsilonMagnitude.data() + 64)) {}
+  explicit EpsilonTable(std::uint8_t flip)
+      : pairs_low(LoadMagnitudes(0, flip)), pairs_high(LoadMagnitudes(1, flip)) {}
 
   // Magnitudes of 32 indices of 7 bits, one per 16-bit lane, in the lane's low byte.
   __m512i Magnitude(__m512i index) const {

@@ -26,8 +26,17 @@ constexpr Shape kShapes[] = {{1, 1},  {1, 2},  {1, 3},  {1, 4},   {1, 5},   {2, 
                              {3, 7},  {5, 6},  {1, 16}, {1, 17},  {25, 1},  {3, 9},  {7, 33},
                              {4, 13}, {2, 64}, {9, 4},  {1, 127}, {1, 128}, {1, 400}};
 
-// What is not random: 1..15 are that shift in all channels.
-enum Variant { kMixedShifts = 0, kLargestShift = 15, kExtremes, kNoNoise, kVariantEnd };
+// What is not random: 1..15 are that shift in all channels. From shift 8 on noise fits a byte, and
+// kernels may take a shorter way where it does in all channels.
+enum Variant {
+  kMixedShifts = 0,
+  kLargestShift = 15,
+  kNarrowNoise,
+  kNarrowButOne,
+  kExtremes,
+  kNoNoise,
+  kVariantEnd
+};
 
 // The arguments of one call; arrays that the width does not use stay empty.
 struct Panel {
@@ -51,6 +60,12 @@ void FillValues(int variant, Random* random, Panel* panel) {
   random->Fill(std::span(panel->bias_mu), -2144000000, 2144000000);
   if (variant >= 1 && variant <= kLargestShift) {
     std::fill(panel->shift.begin(), panel->shift.end(), static_cast<std::uint8_t>(variant));
+  }
+  if (variant == kNarrowNoise || variant == kNarrowButOne) {
+    random->Fill(std::span(panel->shift), 8, 15);
+  }
+  if (variant == kNarrowButOne) {
+    panel->shift[random->Below(static_cast<std::uint32_t>(panel->shift.size()))] = 7;
   }
   if (extremes) {
     for (std::int8_t& mu : panel->mu) mu = random->OneOf<std::int8_t>({-127, 127, 0});
@@ -253,7 +268,8 @@ TEST_CASE("sample: packed means of every width, drawn and unpacked") {
     for (const std::uint32_t sigma_bits : {8U, 4U, 2U, 1U, 0U}) {
       for (const std::uint32_t width : {4U, 8U, 16U}) {
         for (const Shape& shape : kShapes) {
-          Panel panel = MakePanel(sigma_bits, width, shape, kMixedShifts, &random);
+          const int variant = random.OneOf<int>({kMixedShifts, kNarrowNoise});
+          Panel panel = MakePanel(sigma_bits, width, shape, variant, &random);
           panel.args.mu_bits = mu_bits;
           if (mu_bits < 8) PackMeans(mu_bits, &random, &panel);
           const Drawn expected = Expected(panel, epsilon);
