@@ -10,7 +10,18 @@ namespace mu8::convert {
 namespace {
 
 constexpr std::size_t kMostImages = 512;
+constexpr int kBatch = 16;  // activations stay in the caches
 constexpr double kLeastProbability = 1e-9;
+
+// mean += softmax(logits) / passes
+void AddSoftmax(const float* logits, std::size_t classes, std::uint32_t passes, double* mean) {
+  const double top = double{*std::max_element(logits, logits + classes)};
+  double total = 0.0;
+  for (std::size_t c = 0; c < classes; ++c) total += std::exp(double{logits[c]} - top);
+  for (std::size_t c = 0; c < classes; ++c) {
+    mean[c] += std::exp(double{logits[c]} - top) / total / passes;
+  }
+}
 
 }  // namespace
 
@@ -44,19 +55,21 @@ double SigmaJudge::Divergence(const std::vector<GaussianTensor>& weights,
 std::vector<double> SigmaJudge::Predict(const Network& network, std::uint64_t seed) const {
   const std::size_t classes = network.values[static_cast<std::size_t>(network.output)].size();
   std::vector<double> mean(static_cast<std::size_t>(count_) * classes, 0.0);
-  Fp32Executor executor(network, count_, false);
+  const std::size_t input = images_.size() / static_cast<std::size_t>(count_);
+  const int batch = std::min(kBatch, count_);
+  Fp32Executor executor(network, batch, false);
   SampledWeights weights;
   for (std::uint32_t pass = 0; pass < passes_; ++pass) {
     SampleGaussian(network, seed, pass, &weights);
     executor.SetWeights(weights);
-    executor.Run(images_.data());
-    const float* logits = executor.value(network.output);
-    for (std::size_t image = 0; image < mean.size(); image += classes, logits += classes) {
-      const double top = double{*std::max_element(logits, logits + classes)};
-      double total = 0.0;
-      for (std::size_t c = 0; c < classes; ++c) total += std::exp(double{logits[c]} - top);
-      for (std::size_t c = 0; c < classes; ++c) {
-        mean[image + c] += std::exp(double{logits[c]} - top) / total / passes_;
+    for (int first = 0; first < count_; first += batch) {
+      // The last batch reaches back, so that all have one size; only new images count.
+      const int begin = std::min(first, count_ - batch);
+      executor.Run(images_.data() + static_cast<std::size_t>(begin) * input);
+      const float* logits = executor.value(network.output);
+      for (int image = first; image < begin + batch; ++image) {
+        AddSoftmax(logits + static_cast<std::size_t>(image - begin) * classes, classes, passes_,
+                   mean.data() + static_cast<std::size_t>(image) * classes);
       }
     }
   }

@@ -64,7 +64,7 @@ struct ReferenceOptions {
   std::string posterior_path;  // empty: a network without sigmas
   std::uint32_t samples = 50;
   std::uint64_t seed = 1;
-  std::uint32_t batch = 200;
+  std::uint32_t batch = 16;
   bool mean_weights = false;     // one pass with mu itself
   bool engine_noise = false;     // the engine's own random bytes, on the folded network
   std::vector<float> mean, std;  // x = (u8 / 255 - mean) / std; empty: the ONNX file's own, or 0, 1
