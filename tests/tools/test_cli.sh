@@ -462,6 +462,20 @@ json 'd["images"] == 20'
 run 0 eval model.mu8 --data "$DIGITS" --against fp32.f32 --json
 json '0 < d["kl_against"] < 0.05'
 
+# FP32 arithmetic with the file's own draws: what is left is the activations' quantization.
+run 0 eval $MODEL $NORMAL --engine-weights model.mu8 --data "$DIGITS" --predictions simulated.f32
+run 0 eval model.mu8 --data "$DIGITS" --against simulated.f32 --json
+json '0 < d["kl_against"] < 0.001 and d["label_agreement"] >= 0.99'
+run 0 eval $MODEL $NORMAL --engine-weights model.mu8 --data "$DIGITS" --samples 3 \
+  --json
+json 'd["kernels"] == "fp32"'
+fails 2 "expected one of them at most" eval $MODEL $NORMAL --engine-weights model.mu8 \
+  --mean-weights --data "$DIGITS"
+fails 2 "belong to --model" eval model.mu8 --engine-weights model.mu8 --data "$DIGITS"
+fails 1 "missing.mu8" eval $MODEL $NORMAL --engine-weights missing.mu8 --data "$DIGITS"
+fails 1 "layers that are not the" eval --model "$DATA/resnet20_cifar10.onnx" \
+  --engine-weights model.mu8 --data "$DATA/cifar10/test_subset.bin.gz"
+
 # ---- means of fewer bits ----
 CONVERT="convert $MODEL $POSTERIOR $NORMAL --calibration $MNIST/calibration-images-idx3-ubyte.gz \
   --calibration-limit 32 --calibration-passes 2 -o packed.mu8"

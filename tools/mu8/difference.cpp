@@ -11,6 +11,7 @@
 #include "converters/fp32_executor.h"
 #include "converters/plan.h"
 #include "tools/mu8/engine_trace.h"
+#include "tools/mu8/file_network.h"
 #include "tools/mu8/metrics.h"
 #include "tools/mu8/progress.h"
 
@@ -137,7 +138,7 @@ class Comparer {
         with_input_(data.count, classes_),
         with_weights_(steps_.size(), Predictions(data.count, classes_)),
         with_values_(steps_.size(), Predictions(data.count, classes_)) {
-    CheckLayers(file);
+    CheckLayers(file.path, trace_.view(), network_, steps_);
   }
 
   Difference Run() {
@@ -156,26 +157,6 @@ class Comparer {
     return network_.values[static_cast<std::size_t>(value)];
   }
   bool IsLogits(std::size_t step) const { return step + 1 == steps_.size(); }
-
-  void CheckLayers(const ModelFile& file) const {
-    const format::View& view = trace_.view();
-    bool same = view.layer_count() == steps_.size();
-    for (std::uint32_t i = 0; same && i < steps_.size(); ++i) {
-      const convert::Value& value = ValueAt(steps_[i].output);
-      const format::LayerRecord layer = view.layer(i);
-      same = layer.output_channels == static_cast<std::uint32_t>(value.channels);
-      if (!IsLogits(i)) {
-        const format::TensorRecord tensor = view.tensor(i + 1);
-        same = same && tensor.height == static_cast<std::uint32_t>(value.height) &&
-               tensor.width == static_cast<std::uint32_t>(value.width);
-      }
-    }
-    if (!same) {
-      throw convert::Error(file.path + ": has " + std::to_string(view.layer_count()) +
-                           " layers that are not the " + std::to_string(steps_.size()) +
-                           " of the given network, expected the file made from it");
-    }
-  }
 
   // Images [first, first + images_); the executor's batch is filled up with zeros.
   void RunBatch(std::size_t first) {
@@ -290,13 +271,7 @@ class Comparer {
 
 Difference Compare(const ModelFile& file, convert::Network network, const convert::Dataset& data,
                    const DifferenceOptions& options) {
-  convert::PrepareNetwork(&network);
-  // The file corrects biases that the network may not have.
-  for (Node& node : network.nodes) {
-    const auto channels =
-        static_cast<std::size_t>(network.values[static_cast<std::size_t>(node.output)].channels);
-    if (!node.weights.mu.empty() && node.bias.mu.empty()) node.bias.mu.assign(channels, 0.0F);
-  }
+  PrepareLikeFile(&network);
   return Comparer(file, network, data, options).Run();
 }
 

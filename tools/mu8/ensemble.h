@@ -67,6 +67,7 @@ struct ReferenceOptions {
   std::uint32_t batch = 16;
   bool mean_weights = false;     // one pass with mu itself
   bool engine_noise = false;     // the engine's own random bytes, on the folded network
+  std::string engine_weights;    // the weights that the engine draws from this .mu8 file
   std::vector<float> mean, std;  // x = (u8 / 255 - mean) / std; empty: the ONNX file's own, or 0, 1
 };
 

@@ -11,7 +11,10 @@
 #include "converters/fp32_executor.h"
 #include "converters/lower.h"
 #include "converters/onnx_import.h"
+#include "kernels/kernel_table.h"
+#include "tools/mu8/engine_trace.h"
 #include "tools/mu8/ensemble.h"
+#include "tools/mu8/file_network.h"
 #include "tools/mu8/progress.h"
 
 namespace mu8::tool {
@@ -79,7 +82,8 @@ double EntropyOf(std::span<const double> row) {
 struct Reference::Impl {
   ReferenceOptions options;
   convert::Network network;
-  std::vector<convert::Step> steps;  // for the engine's noise
+  std::vector<convert::Step> steps;     // for the engine's noise or weights
+  std::unique_ptr<EngineTrace> engine;  // for the engine's weights
   std::vector<float> input_table;
 
   const convert::Value& input() const {
@@ -90,9 +94,26 @@ struct Reference::Impl {
   }
   void Fill(const convert::Dataset& data, std::size_t first, std::size_t count,
             std::vector<float>* batch) const;
+  void Draw(std::uint32_t pass, convert::SampledWeights* weights) const;
   void RunPass(const convert::Dataset& data, std::uint32_t pass, convert::Fp32Executor* executor,
                std::vector<float>* batch, Sums* sums) const;
 };
+
+void Reference::Impl::Draw(std::uint32_t pass, convert::SampledWeights* weights) const {
+  if (options.mean_weights) return convert::MeanWeights(network, weights);
+  if (options.engine_noise) {
+    return convert::SampleEngineNoise(network, steps, options.seed, pass, weights);
+  }
+  if (engine == nullptr) return convert::SampleGaussian(network, options.seed, pass, weights);
+  convert::MeanWeights(network, weights);
+  for (std::uint32_t i = 0; i < steps.size(); ++i) {
+    const auto node = static_cast<std::size_t>(steps[i].node);
+    if (network.nodes[node].weights.mu.empty()) continue;
+    RealWeights drawn = engine->Draw(i, pass);
+    weights->weights[node] = std::move(drawn.weights);
+    weights->biases[node] = std::move(drawn.biases);
+  }
+}
 
 // Normalized images at the start of `batch`; what is left of an earlier chunk stays behind them.
 void Reference::Impl::Fill(const convert::Dataset& data, std::size_t first, std::size_t count,
@@ -134,6 +155,13 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
     // The file's layers, and with them the random streams, are those of the folded network.
     convert::PrepareNetwork(&impl_->network);
     impl_->steps = convert::PlanSteps(impl_->network);
+  } else if (!options.engine_weights.empty()) {
+    PrepareLikeFile(&impl_->network);
+    impl_->steps = convert::PlanSteps(impl_->network);
+    const ModelFile file = OpenModel(options.engine_weights);
+    impl_->engine = std::make_unique<EngineTrace>(
+        file, 1, options.seed, kernels::SelectKernels(kernels::DetectFeatures()));
+    CheckLayers(file.path, impl_->engine->view(), impl_->network, impl_->steps);
   }
   const convert::Network& network = impl_->network;
   impl_->input_table =
@@ -167,13 +195,7 @@ EnsembleResult Reference::Run(const convert::Dataset& data) const {
   Progress progress;
   const Clock::time_point start = Clock::now();
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
-    if (options.mean_weights) {
-      convert::MeanWeights(impl_->network, &weights);
-    } else if (options.engine_noise) {
-      convert::SampleEngineNoise(impl_->network, impl_->steps, options.seed, pass, &weights);
-    } else {
-      convert::SampleGaussian(impl_->network, options.seed, pass, &weights);
-    }
+    impl_->Draw(pass, &weights);
     executor.SetWeights(weights);
     impl_->RunPass(data, pass, &executor, &batch, &sums);
     progress.Show("FP32 passes", (pass + 1.0) / passes);

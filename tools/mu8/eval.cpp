@@ -24,6 +24,7 @@ struct Options {
   std::string onnx_path, posterior_path;  // the FP32 reference
   bool mean_weights = false;
   bool engine_noise = false;
+  std::string engine_weights;
   std::vector<std::string> recorded, recorded_uncertainty;  // of --data, then of each --ood
   std::string mean, std;
   std::string data_path;
@@ -83,8 +84,8 @@ void CheckRecordedUsage(const Options& options) {
     throw UsageError("--recorded: expected --model M.onnx with it, the network that was run");
   }
   if (!options.posterior_path.empty() || options.mean_weights || options.engine_noise ||
-      !options.mean.empty() || !options.std.empty() || options.batch ||
-      options.sampling.EngineOnly() != nullptr) {
+      !options.engine_weights.empty() || !options.mean.empty() || !options.std.empty() ||
+      options.batch || options.sampling.EngineOnly() != nullptr) {
     throw UsageError(
         "--recorded: nothing is run, of the sampling options only --samples and "
         "--seed mean something: what the predictions were made with");
@@ -110,17 +111,25 @@ void CheckUsage(const Options& options) {
   if (!options.recorded.empty()) {
     CheckRecordedUsage(options);
   } else if (reference) {
-    if (options.posterior_path.empty() && !options.mean_weights) {
-      throw UsageError("--model: expected --posterior P.npz with it, or --mean-weights");
+    const int weights = (options.mean_weights ? 1 : 0) + (options.engine_noise ? 1 : 0) +
+                        (options.engine_weights.empty() ? 0 : 1);
+    if (weights > 1) {
+      throw UsageError(
+          "--mean-weights, --engine-noise, --engine-weights: expected one of them at most");
+    }
+    if (options.posterior_path.empty() && (weights == 0 || options.engine_noise)) {
+      throw UsageError(
+          "--model: expected --posterior P.npz with it, or --mean-weights, or --engine-weights "
+          "FILE.mu8");
     }
     if (const char* name = options.sampling.EngineOnly()) {
       throw UsageError(std::string(name) + ": belongs to a .mu8 file, not to the FP32 reference");
     }
   } else if (!options.posterior_path.empty() || options.mean_weights || options.engine_noise ||
-             !options.mean.empty() || !options.std.empty()) {
+             !options.engine_weights.empty() || !options.mean.empty() || !options.std.empty()) {
     throw UsageError(
-        "--posterior, --mean-weights, --engine-noise, --mean and --std belong to --model M.onnx; a "
-        ".mu8 file has its own");
+        "--posterior, --mean-weights, --engine-noise, --engine-weights, --mean and --std belong to "
+        "--model M.onnx; a .mu8 file has its own");
   }
   if (options.curves && !options.json) throw UsageError("--curves: expected --json with it");
 }
@@ -246,6 +255,7 @@ void RunReference(const Options& options) {
                       .batch = options.batch.value_or(kReferenceBatch),
                       .mean_weights = options.mean_weights,
                       .engine_noise = options.engine_noise,
+                      .engine_weights = options.engine_weights,
                       .mean = {},
                       .std = {}};
   ParseNormalization(options.mean, options.std, &to.mean, &to.std);
@@ -308,6 +318,10 @@ Command AddEval(CLI::App* parent) {
   app->add_flag("--engine-noise", options->engine_noise,
                 "Reference: the random bytes that the engine draws for this seed, so that only "
                 "quantization separates the two");
+  app->add_option("--engine-weights", options->engine_weights,
+                  "Reference: the weights that the engine draws from this file, made of M.onnx, so "
+                  "that only activations are quantized differently; needs no --posterior")
+      ->type_name("FILE.mu8");
   app->add_option("--mean", options->mean, "Reference: input is (u8 / 255 - mean) / std")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
