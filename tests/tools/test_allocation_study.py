@@ -29,11 +29,21 @@ class AllocationStudy(unittest.TestCase):
     def test_a_small_run(self):
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder) / "out"
-            done = self.run_study(out, "--methods", "uniform,greedy", "--bits", "2.5")
+            foreign = DATA / "mnist" / "fashion-images-idx3-ubyte.gz"
+            arguments = ("--methods", "uniform,greedy", "--bits", "2.5,8", "--ood", foreign,
+                         "--simulated")
+            done = self.run_study(out, *arguments)
             self.assertEqual(done.returncode, 0, done.stderr)
             with open(out / "allocation.csv", newline="", encoding="utf-8") as file:
                 rows = {(r["method"], r["bits"]): r for r in csv.DictReader(file)}
-            self.assertEqual(sorted(rows), [("greedy", "2.5"), ("int8", "8.0")])
+            self.assertEqual(sorted(rows), [("greedy", "2.5"), ("greedy", "8.0"), ("int8", "8.0"),
+                                            ("uniform", "8.0")])
+            for key in ("accuracy", "auroc_ood", "kl_simulated", "plan"):  # one plan, judged once
+                self.assertEqual(rows["int8", "8.0"][key], rows["uniform", "8.0"][key])
+            for row in rows.values():  # what is simulated is the engine, but for activations
+                self.assertLess(0, float(row["kl_simulated"]))
+                self.assertLess(float(row["kl_simulated"]), float(row["kl_seeds"]) / 5)
+                self.assertGreater(float(row["auroc_ood"]), 0.9)
             self.assertGreater(float(rows["greedy", "2.5"]["average_bits"]), 2.3)
             self.assertEqual(rows["int8", "8.0"]["plan"], "8 8 8 8 8")
             for (_, bits), row in rows.items():
@@ -41,15 +51,18 @@ class AllocationStudy(unittest.TestCase):
                 self.assertGreater(float(row["accuracy"]), 0.9)
             self.assertLess(int(rows["greedy", "2.5"]["file_bytes"]),
                             int(rows["int8", "8.0"]["file_bytes"]) - 35000)
-            self.assertTrue((out / "allocation.png").is_file())
+            self.assertTrue((out / "allocation.png").is_file() and (out / "bits.png").is_file())
             kept = {p.name: p.stat().st_mtime_ns for p in (out / "runs").glob("*.json")}
             table = (out / "allocation.md").read_text(encoding="utf-8")
             self.assertEqual(table.count("\n"), 2 + len(rows))
-            done = self.run_study(out, "--methods", "uniform,greedy", "--bits", "2.5")
+            done = self.run_study(out, *arguments)
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertEqual(kept, {p.name: p.stat().st_mtime_ns
                                     for p in (out / "runs").glob("*.json")})
             self.assertEqual(table, (out / "allocation.md").read_text(encoding="utf-8"))
+            done = self.run_study(out, *arguments, "--samples", "2")  # other settings: made again
+            self.assertEqual(done.returncode, 0, done.stderr)
+            self.assertNotEqual(table, (out / "allocation.md").read_text(encoding="utf-8"))
 
     def test_bad_input(self):
         with tempfile.TemporaryDirectory() as folder:
