@@ -1,6 +1,7 @@
 #include "converters/noise_moments.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <numeric>
 #include <vector>
@@ -47,12 +48,9 @@ bool IsTieLevel(std::int32_t level, std::int32_t shift) {
   return level % (2 * half) == half;
 }
 
-ClampedMoments WeightMoments(std::int32_t mu, std::int32_t level, std::int32_t shift) {
-  const LevelTable& table = Levels(shift);
-  const auto index = static_cast<std::size_t>(level);
-  if (!IsTieLevel(level, shift) && std::abs(mu) + table.max_noise[index] <= kMaxWeight) {
-    return {static_cast<double>(mu), table.variance[index], 0.0};
-  }
+namespace {
+
+ClampedMoments Enumerate(std::int32_t mu, std::int32_t level, std::int32_t shift) {
   std::int64_t sum = 0;
   std::int64_t squares = 0;
   int clipped = 0;
@@ -65,6 +63,26 @@ ClampedMoments WeightMoments(std::int32_t mu, std::int32_t level, std::int32_t s
   }
   const double mean = static_cast<double>(sum) / 256.0;
   return {mean, static_cast<double>(squares) / 256.0 - mean * mean, clipped / 256.0};
+}
+
+}  // namespace
+
+ClampedMoments WeightMoments(std::int32_t mu, std::int32_t level, std::int32_t shift) {
+  const LevelTable& table = Levels(shift);
+  const auto index = static_cast<std::size_t>(level);
+  if (!IsTieLevel(level, shift) && std::abs(mu) + table.max_noise[index] <= kMaxWeight) {
+    return {static_cast<double>(mu), table.variance[index], 0.0};
+  }
+  if (std::abs(mu) > kMaxWeight) return Enumerate(mu, level, shift);
+  // Each case is enumerated once: searches ask for the same ones millions of times.
+  constexpr double kUnknown = -1.0;
+  constexpr std::size_t kMus = 2 * kMaxWeight + 1;
+  thread_local std::array<std::vector<ClampedMoments>, kMaxShift + 1> known;
+  std::vector<ClampedMoments>& of_shift = known[static_cast<std::size_t>(shift)];
+  if (of_shift.empty()) of_shift.assign(kMus * 256, {0.0, 0.0, kUnknown});
+  ClampedMoments& moments = of_shift[static_cast<std::size_t>(mu + kMaxWeight) * 256 + index];
+  if (moments.clipped == kUnknown) moments = Enumerate(mu, level, shift);
+  return moments;
 }
 
 int LevelTable::Below(double target_variance) const {
