@@ -28,7 +28,7 @@ TEST_CASE("whole numbers: leading zeros are decimal, not octal") {
   CHECK(value == "10");
 }
 
-TEST_CASE("kernels: the four names and nothing else") {
+TEST_CASE("kernels: the names of the sets and nothing else") {
   CHECK(ParseKernels("auto") == KernelSet::kAuto);
   CHECK(ParseKernels("scalar") == KernelSet::kScalar);
   CHECK(ParseKernels("avx2") == KernelSet::kAvx2);
