@@ -1,6 +1,7 @@
 #include "converters/allocate.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 
 #include "converters/error.h"
@@ -17,6 +18,8 @@ constexpr double kLeastSigma = 1e-12;
 // The network quantized with every width, so that any plan is put together layer by layer.
 struct Widths {
   Prepared prepared;
+  std::vector<std::string> notices;
+  std::vector<LayerCosts> layers;
   std::vector<std::size_t> nodes;                    // by layer
   std::vector<std::vector<GaussianTensor>> weights;  // [bits][node], [0] unused
   std::vector<std::vector<GaussianTensor>> biases;
@@ -32,28 +35,33 @@ double Error(const GaussianTensor& produced, const GaussianTensor& posterior) {
   return error;
 }
 
-void CheckOptions(const AllocateOptions& options) {
+void Check(const AllocateOptions& options, const std::vector<Request>& requests) {
   std::vector<std::string> problems;
-  const Budget& budget = options.budget;
   if (options.convert.posterior_path.empty()) {
     problems.push_back("bits are allocated by the posterior's uncertainty: there is no posterior");
   }
-  const auto& methods = AllocationMethods();
-  if (std::find(methods.begin(), methods.end(), options.method) == methods.end()) {
-    problems.push_back("there is no method '" + options.method + "'");
+  const bool is_range =
+      1 <= options.least && options.least <= options.most && options.most <= kMostMuBits;
+  if (!is_range) {
+    problems.push_back("layer bits are " + std::to_string(options.least) + " to " +
+                       std::to_string(options.most) + ", expected a range within 1 to 8");
   }
-  if (budget.least < 1 || budget.most > kMostMuBits || budget.least > budget.most) {
-    problems.push_back("layer bits are " + std::to_string(budget.least) + " to " +
-                       std::to_string(budget.most) + ", expected a range within 1 to 8");
-  } else if (!(budget.average >= budget.least)) {
-    problems.push_back("average bits are " + std::to_string(budget.average) +
-                       ", each layer has at least " + std::to_string(budget.least));
+  const auto& methods = AllocationMethods();
+  for (const Request& request : requests) {
+    if (std::find(methods.begin(), methods.end(), request.method) == methods.end()) {
+      problems.push_back("there is no method '" + request.method + "'");
+    }
+    if (is_range && !(request.average_bits >= options.least)) {
+      problems.push_back("average bits are " + std::to_string(request.average_bits) +
+                         ", each layer has at least " + std::to_string(options.least));
+    }
   }
   if (!problems.empty()) throw convert::Error(problems);
 }
 
-Widths QuantizeWidths(const AllocateOptions& options, Allocation* out) {
-  Widths widths{Prepare(options.convert, &out->notices), {}, {}, {}};
+Widths QuantizeWidths(const AllocateOptions& options) {
+  Widths widths;
+  widths.prepared = Prepare(options.convert, &widths.notices);
   const Prepared& prepared = widths.prepared;
   for (const Step& step : prepared.steps) {
     const Node& node = prepared.network.nodes[static_cast<std::size_t>(step.node)];
@@ -63,11 +71,11 @@ Widths QuantizeWidths(const AllocateOptions& options, Allocation* out) {
                            "' has no sigmas: bits are allocated by the posterior's uncertainty");
     }
     widths.nodes.push_back(static_cast<std::size_t>(step.node));
-    out->layers.push_back({node.name, node.weights.mu.size(), {}});
+    widths.layers.push_back({node.name, node.weights.mu.size(), {}});
   }
   widths.weights.resize(kMostMuBits + 1);
   widths.biases.resize(kMostMuBits + 1);
-  for (int bits = options.budget.least; bits <= options.budget.most; ++bits) {
+  for (int bits = options.least; bits <= options.most; ++bits) {
     if (options.convert.progress) {
       options.convert.progress("quantize with " + std::to_string(bits) + " bits", 0.0);
     }
@@ -78,7 +86,7 @@ Widths QuantizeWidths(const AllocateOptions& options, Allocation* out) {
     const auto index = static_cast<std::size_t>(bits);
     for (std::size_t l = 0; l < widths.nodes.size(); ++l) {
       const std::size_t node = widths.nodes[l];
-      out->layers[l].error[index] =
+      widths.layers[l].error[index] =
           Error(lowered.produced_weights[node], prepared.network.nodes[node].weights);
     }
     widths.weights[index] = std::move(lowered.produced_weights);
@@ -146,23 +154,6 @@ double Score(const std::string& method, const GaussianTensor& weights, double qu
   return std::log2(2 * Range(weights) / std::sqrt(std::max(variance, kLeastSigma)));
 }
 
-// The divergence of one layer at a time with b bits, the others with as many as they may have.
-std::vector<LayerCosts> Sensitivities(const std::vector<LayerCosts>& layers, const Budget& budget,
-                                      Judge* judge) {
-  std::vector<LayerCosts> costs = layers;
-  const Plan most(layers.size(), budget.most);
-  const double floor = judge->Divergence(most);
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    for (int bits = budget.least; bits <= budget.most; ++bits) {
-      Plan plan = most;
-      plan[l] = bits;
-      costs[l].error[static_cast<std::size_t>(bits)] =
-          bits == budget.most ? 0.0 : std::max(judge->Divergence(plan) - floor, 0.0);
-    }
-  }
-  return costs;
-}
-
 }  // namespace
 
 const std::vector<std::string>& AllocationMethods() {
@@ -172,51 +163,109 @@ const std::vector<std::string>& AllocationMethods() {
   return methods;
 }
 
-Allocation Allocate(const AllocateOptions& options) {
-  CheckOptions(options);
-  Allocation out;
-  const Widths widths = QuantizeWidths(options, &out);
-  const Budget& budget = options.budget;
-  Judge judge(widths, options.convert.seed);
-  const auto scores = [&](const std::string& method) {
+class Allocator::Work {
+ public:
+  explicit Work(const AllocateOptions& options)
+      : options_(options),
+        widths_(QuantizeWidths(options)),
+        judge_(widths_, options.convert.seed) {}
+
+  Allocation Find(const Request& request) {
+    const auto start = std::chrono::steady_clock::now();
+    const int evaluations = judge_.evaluations();
+    Allocation out;
+    if (request.method == "sensitivity" && sensitivities_.layers.empty()) MeasureSensitivities();
+    out.plan = FindPlan(request, &out.scores);
+    out.average_bits = AverageBits(layers(), out.plan);
+    out.posterior_error = PosteriorError(layers(), out.plan);
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    out.seconds = taken.count();
+    if (request.method == "sensitivity") {  // every budget shares them, each would need them
+      out.evaluations = sensitivities_.evaluations;
+      out.seconds = sensitivities_.seconds;
+    } else {
+      out.evaluations = judge_.evaluations() - evaluations;
+    }
+    out.divergence = judge_.Divergence(out.plan);
+    ++out.evaluations;
+    return out;
+  }
+
+  const std::vector<LayerCosts>& layers() const { return widths_.layers; }
+  const std::vector<std::string>& notices() const { return widths_.notices; }
+
+ private:
+  Plan FindPlan(const Request& request, std::vector<double>* scores) {
+    const Budget budget{request.average_bits, options_.least, options_.most};
+    const SearchOptions search{.evaluations = options_.evaluations, .seed = request.seed};
+    const Plan least(layers().size(), budget.least);
+    const Loss loss = [this](const Plan& plan) { return LossOf(plan); };
+    if (request.method == "uniform") {
+      return Plan(layers().size(), std::min(static_cast<int>(budget.average), budget.most));
+    }
+    if (request.method == "greedy") return Fill(layers(), budget, least);
+    if (request.method == "sensitivity") return Fill(sensitivities_.layers, budget, least);
+    if (request.method == "random-search") return RandomSearch(layers(), budget, search, loss);
+    const bool is_random = request.method == "random-bits";
+    *scores = Scores(is_random ? "quantile-inform" : request.method);
+    const Plan plan = FromScores(layers(), budget, *scores);
+    return is_random ? RandomBits(layers(), budget, plan, search, loss) : plan;
+  }
+
+  std::vector<double> Scores(const std::string& method) const {
     std::vector<double> found;
-    for (const std::size_t node : widths.nodes) {
-      found.push_back(Score(method, widths.prepared.network.nodes[node].weights, options.quantile));
+    for (const std::size_t node : widths_.nodes) {
+      found.push_back(
+          Score(method, widths_.prepared.network.nodes[node].weights, options_.quantile));
     }
     return found;
-  };
-  const Loss loss = [&](const Plan& plan) {
-    if (options.convert.progress) {
-      options.convert.progress("judge plans", static_cast<double>(judge.evaluations()) /
-                                                  (options.search.evaluations + 1));
-    }
-    const double posterior = options.training_images > 0
-                                 ? PosteriorError(out.layers, plan) / options.training_images
-                                 : 0.0;
-    return judge.Divergence(plan) + posterior;
-  };
-  const Plan least(out.layers.size(), budget.least);
-  if (options.method == "uniform") {
-    out.plan.assign(out.layers.size(), std::min(static_cast<int>(budget.average), budget.most));
-  } else if (options.method == "greedy") {
-    out.plan = Fill(out.layers, budget, least);
-  } else if (options.method == "sensitivity") {
-    out.plan = Fill(Sensitivities(out.layers, budget, &judge), budget, least);
-  } else if (options.method == "random-search") {
-    out.plan = RandomSearch(out.layers, budget, options.search, loss);
-  } else if (options.method == "random-bits") {
-    out.scores = scores("quantile-inform");
-    out.plan = RandomBits(out.layers, budget, FromScores(out.layers, budget, out.scores),
-                          options.search, loss);
-  } else {
-    out.scores = scores(options.method);
-    out.plan = FromScores(out.layers, budget, out.scores);
   }
-  out.average_bits = AverageBits(out.layers, out.plan);
-  out.posterior_error = PosteriorError(out.layers, out.plan);
-  out.divergence = judge.Divergence(out.plan);
-  out.evaluations = judge.evaluations();
-  return out;
+
+  double LossOf(const Plan& plan) {
+    if (options_.convert.progress) options_.convert.progress("judge plans", 0.0);
+    const double posterior = options_.training_images > 0
+                                 ? PosteriorError(layers(), plan) / options_.training_images
+                                 : 0.0;
+    return judge_.Divergence(plan) + posterior;
+  }
+
+  // The divergence of one layer at a time with b bits, the others with as many as they may have.
+  void MeasureSensitivities() {
+    const auto start = std::chrono::steady_clock::now();
+    const int evaluations = judge_.evaluations();
+    std::vector<LayerCosts> costs = layers();
+    const Plan most(costs.size(), options_.most);
+    const double floor = judge_.Divergence(most);
+    for (std::size_t l = 0; l < costs.size(); ++l) {
+      for (int bits = options_.least; bits <= options_.most; ++bits) {
+        Plan plan = most;
+        plan[l] = bits;
+        costs[l].error[static_cast<std::size_t>(bits)] =
+            bits == options_.most ? 0.0 : std::max(judge_.Divergence(plan) - floor, 0.0);
+      }
+    }
+    const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;
+    sensitivities_ = {std::move(costs), judge_.evaluations() - evaluations, taken.count()};
+  }
+
+  AllocateOptions options_;
+  Widths widths_;
+  Judge judge_;
+  struct {
+    std::vector<LayerCosts> layers;  // empty until they are asked for
+    int evaluations = 0;
+    double seconds = 0;
+  } sensitivities_;
+};
+
+Allocator::Allocator(const AllocateOptions& options, const std::vector<Request>& requests) {
+  Check(options, requests);
+  work_ = std::make_unique<Work>(options);
 }
+Allocator::~Allocator() = default;
+
+Allocation Allocator::Find(const Request& request) { return work_->Find(request); }
+const std::vector<LayerCosts>& Allocator::layers() const { return work_->layers(); }
+const std::vector<std::string>& Allocator::notices() const { return work_->notices(); }
 
 }  // namespace mu8::convert

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,29 +14,47 @@ namespace mu8::convert {
 
 struct AllocateOptions {
   ConvertOptions convert;  // files, calibration and sigma bits; its own mu bits do not count
-  std::string method = "quantile-inform";
-  Budget budget;
-  double quantile = 0.1;  // of quantile-inform
+  int least = 1, most = kMostMuBits;  // bits of each layer
+  double quantile = 0.1;              // of quantile-inform
   // The posterior's error counts 1 / training_images beside the divergence; 0 leaves it out.
   double training_images = 0;
-  SearchOptions search;
+  int evaluations = 400;  // plans that the searches may judge
 };
 
 // The methods' names, in the order of their description.
 const std::vector<std::string>& AllocationMethods();
 
+struct Request {
+  std::string method = "quantile-inform";
+  double average_bits = 8;  // most bits per weight on average
+  std::uint64_t seed = 1;   // of the searches
+};
+
 struct Allocation {
-  std::vector<LayerCosts> layers;
   std::vector<double> scores;  // by layer, of the methods that have one; else empty
   Plan plan;
   double average_bits = 0;
   double posterior_error = 0;  // nats
   double divergence = 0;       // KL(FP32, plan) on the calibration images, nats
   int evaluations = 0;         // of the divergence
-  std::vector<std::string> notices;
+  double seconds = 0;          // to find the plan, once the widths are quantized
 };
 
-// Throws Error for bad files, an unknown method or a budget that the bounds do not allow.
-Allocation Allocate(const AllocateOptions& options);
+// Quantizes a network with every width, once, and finds any number of plans from that.
+class Allocator {
+ public:
+  // Throws Error for bad files, for bounds that are no range, and if one of `requests` names an
+  // unknown method or a budget that the bounds do not allow.
+  Allocator(const AllocateOptions& options, const std::vector<Request>& requests);
+  ~Allocator();
+
+  Allocation Find(const Request& request);
+  const std::vector<LayerCosts>& layers() const;
+  const std::vector<std::string>& notices() const;
+
+ private:
+  class Work;
+  std::unique_ptr<Work> work_;
+};
 
 }  // namespace mu8::convert

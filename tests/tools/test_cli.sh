@@ -527,10 +527,22 @@ json 'd["accuracy"] >= 0.97'
 run 0 $ALLOCATE --average-bits 3 --method random-bits --evaluations 12 --json
 json '12 <= d["evaluations"] <= 21 and d["average_bits"] <= 3'
 json 'd["divergence"] <= 1.0001 * json.load(open("allocated.json"))["divergence"]'
-for method in uniform snr posterior-variance greedy sensitivity random-search; do
-  run 0 $ALLOCATE --average-bits 2.7 --method $method --evaluations 4 --training-images 1e9
-  says "of 2.700"
-done
+SEVERAL="$ALLOCATE --average-bits 2.2,2.7 --evaluations 4 --training-images 1e9 \
+  --method uniform,snr,posterior-variance,greedy,sensitivity,random-search --seed 1,2"
+fails 1 "allocated.json: is no folder, expected one for 14 plans" $SEVERAL
+mkdir plans
+run 0 ${SEVERAL/-o allocated.json/-o plans} --json
+silent
+json 'len(d) == 14 and all(p["average_bits"] <= p["average_bits_allowed"] for p in d)'
+json 'all(p == json.load(open("plans/%s.%g.seed%d.json" % (p["method"], p["average_bits_allowed"],
+                                                            p["seed"]))) for p in d)'
+json 'sorted(p["seed"] for p in d if p["method"] == "random-search") == [1, 1, 2, 2]'
+json 'all(p["seed"] == 1 for p in d if p["method"] != "random-search")'
+json '[p["evaluations"] for p in d if p["method"] in ("uniform", "sensitivity")] == [1, 1, 17, 17]'
+run 0 $ALLOCATE --average-bits 2.7 --method sensitivity  # alone: the same plan
+says "of 2.700"
+run 0 $ALLOCATE --average-bits 2.7 --method sensitivity --json
+json 'd["layers"] == json.load(open("plans/sensitivity.2.7.seed1.json"))["layers"]'
 cp allocated.json kept.json
 fails 2 "--average-bits" $ALLOCATE
 fails 2 "--average-bits" $ALLOCATE --average-bits 9

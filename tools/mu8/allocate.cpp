@@ -2,6 +2,7 @@
 #include "converters/allocate.h"
 
 #include <cstdio>
+#include <filesystem>
 #include <limits>
 #include <memory>
 
@@ -17,6 +18,9 @@ namespace {
 
 struct Options {
   convert::AllocateOptions allocate;
+  std::vector<std::string> methods = {"quantile-inform"};
+  std::vector<double> average_bits;
+  std::vector<std::uint64_t> seeds = {1};
   std::string output_path;
   std::string mean, std, layer_bits = "1..8";
   bool json = false;
@@ -34,28 +38,44 @@ sensitivity         where the divergence falls most per weight, one layer at a t
 random-search       the best of as many random plans as random-bits may judge)";
 
 // "2..6": both ends from 1 to 8.
-void ParseLayerBits(const std::string& text, convert::Budget* budget) {
+void ParseLayerBits(const std::string& text, convert::AllocateOptions* options) {
   int used = 0;
-  if (std::sscanf(text.c_str(), "%1d..%1d%n", &budget->least, &budget->most, &used) != 2 ||
+  if (std::sscanf(text.c_str(), "%1d..%1d%n", &options->least, &options->most, &used) != 2 ||
       static_cast<std::size_t>(used) != text.size()) {
     throw UsageError("--layer-bits: is \"" + text + "\", expected LEAST..MOST, such as 1..8");
   }
 }
 
-Json PlanJson(const Options& options, const convert::Allocation& found) {
+// Every method with every budget; only those that search have more than one seed.
+std::vector<convert::Request> Requests(const Options& options) {
+  std::vector<convert::Request> requests;
+  for (const std::string& method : options.methods) {
+    const bool searches = method == "random-bits" || method == "random-search";
+    for (const double bits : options.average_bits) {
+      for (std::size_t i = 0; i < (searches ? options.seeds.size() : 1); ++i) {
+        requests.push_back({method, bits, options.seeds[i]});
+      }
+    }
+  }
+  return requests;
+}
+
+Json PlanJson(const Options& options, const convert::Request& request,
+              const std::vector<convert::LayerCosts>& layers, const convert::Allocation& found) {
   const convert::AllocateOptions& asked = options.allocate;
-  Json json{{"method", asked.method},
-            {"average_bits_allowed", asked.budget.average},
+  Json json{{"method", request.method},
+            {"average_bits_allowed", request.average_bits},
             {"average_bits", found.average_bits},
-            {"layer_bits", {asked.budget.least, asked.budget.most}},
+            {"layer_bits", {asked.least, asked.most}},
             {"sigma_bits", asked.convert.sigma_bits},
-            {"seed", asked.search.seed},
+            {"seed", request.seed},
             {"posterior_error", found.posterior_error},
             {"divergence", found.divergence},
             {"evaluations", found.evaluations},
+            {"seconds", found.seconds},
             {"layers", Json::array()}};
-  for (std::size_t l = 0; l < found.layers.size(); ++l) {
-    const convert::LayerCosts& layer = found.layers[l];
+  for (std::size_t l = 0; l < layers.size(); ++l) {
+    const convert::LayerCosts& layer = layers[l];
     Json row{{"name", layer.name}, {"weights", layer.weights}, {"mu_bits", found.plan[l]}};
     if (!found.scores.empty()) row["score"] = found.scores[l];
     json["layers"].push_back(row);
@@ -63,45 +83,65 @@ Json PlanJson(const Options& options, const convert::Allocation& found) {
   return json;
 }
 
-void PrintAsText(const Options& options, const convert::Allocation& found) {
+void PrintAsText(const std::string& path, const Json& plan) {
   Table table({{"layer", Table::Align::kLeft}, {"weights"}, {"mu bits"}});
-  for (std::size_t l = 0; l < found.layers.size(); ++l) {
-    table.Add({Printable(found.layers[l].name), std::to_string(found.layers[l].weights),
-               std::to_string(found.plan[l])});
+  for (const Json& layer : plan["layers"]) {
+    table.Add({Printable(layer["name"].get<std::string>()), layer["weights"].dump(),
+               layer["mu_bits"].dump()});
   }
   std::fputs(table.ToString().c_str(), stdout);
   Table fields = Fields();
-  fields.Add({"written", Printable(options.output_path)});
-  fields.Add({"average", Fixed(found.average_bits, 3) + " bits of " +
-                             Fixed(options.allocate.budget.average, 3)});
+  fields.Add({"written", Printable(path)});
+  fields.Add({"average", Fixed(plan["average_bits"], 3) + " bits of " +
+                             Fixed(plan["average_bits_allowed"], 3)});
   fields.Add({"divergence",
-              Significant(found.divergence, 4) + " nats from FP32 on the calibration images"});
-  fields.Add({"judged", std::to_string(found.evaluations) + " plans"});
+              Significant(plan["divergence"], 4) + " nats from FP32 on the calibration images"});
+  fields.Add({"judged", plan["evaluations"].dump() + " plans"});
   std::printf("\n%s", fields.ToString().c_str());
+}
+
+// FOLDER/METHOD.BITS.seedN.json
+std::string PlanPath(const std::string& folder, const convert::Request& request) {
+  char bits[32];
+  std::snprintf(bits, sizeof bits, "%g", request.average_bits);
+  const std::filesystem::path name =
+      request.method + "." + bits + ".seed" + std::to_string(request.seed) + ".json";
+  return (std::filesystem::path(folder) / name).string();
 }
 
 void Run(Options* options) {
   convert::AllocateOptions& asked = options->allocate;
-  ParseLayerBits(options->layer_bits, &asked.budget);
+  ParseLayerBits(options->layer_bits, &asked);
   ParseNormalization(options->mean, options->std, &asked.convert.mean, &asked.convert.std);
-  CheckOutputFolder(options->output_path);
+  const std::vector<convert::Request> requests = Requests(*options);
+  std::error_code problem;
+  const bool to_folder = std::filesystem::is_directory(options->output_path, problem);
+  if (!to_folder && requests.size() > 1) {
+    throw convert::Error(options->output_path + ": is no folder, expected one for " +
+                         std::to_string(requests.size()) + " plans");
+  }
+  if (!to_folder) CheckOutputFolder(options->output_path);
   Progress progress;
   asked.convert.progress = [&progress](const std::string& stage, double fraction) {
     progress.Show(stage, fraction);
   };
-  const convert::Allocation found = convert::Allocate(asked);
-  progress.Clear();
-  for (const std::string& notice : found.notices) {
+  convert::Allocator allocator(asked, requests);
+  for (const std::string& notice : allocator.notices()) {
+    progress.Clear();
     std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
   }
-  const Json json = PlanJson(*options, found);
-  const std::string text = json.dump(1) + "\n";
-  convert::WriteFileAtomically(options->output_path, text.data(), text.size());
-  if (options->json) {
-    PrintJson(json);
-  } else {
-    PrintAsText(*options, found);
+  Json plans = Json::array();
+  for (const convert::Request& request : requests) {
+    const std::string path =
+        to_folder ? PlanPath(options->output_path, request) : options->output_path;
+    const Json plan = PlanJson(*options, request, allocator.layers(), allocator.Find(request));
+    const std::string text = plan.dump(1) + "\n";
+    convert::WriteFileAtomically(path, text.data(), text.size());
+    progress.Clear();
+    if (!options->json) PrintAsText(path, plan);
+    plans.push_back(plan);
   }
+  if (options->json) PrintJson(to_folder ? plans : plans[0]);
 }
 
 }  // namespace
@@ -121,13 +161,16 @@ Command AddAllocate(CLI::App* parent) {
                   "Training images: activations and divergences are measured on them")
       ->required()
       ->type_name("DATA");
-  app->add_option("--method", to.method, "See below")
+  app->add_option("--method", options->methods, "One or more, with commas; see below")
+      ->delimiter(',')
       ->check(CLI::IsMember(convert::AllocationMethods()))
       ->capture_default_str();
-  app->add_option("--average-bits", to.budget.average, "Most bits per weight on average")
+  app->add_option("--average-bits", options->average_bits,
+                  "Most bits per weight on average; several with commas")
       ->required()
+      ->delimiter(',')
       ->check(CLI::Range(1.0, 8.0))
-      ->type_name("B");
+      ->type_name("B,..");
   app->add_option("--layer-bits", options->layer_bits, "Least and most bits of a layer")
       ->type_name("LEAST..MOST")
       ->capture_default_str();
@@ -135,7 +178,10 @@ Command AddAllocate(CLI::App* parent) {
       ->check(CLI::IsMember({8, 4, 2, 1, 0}))
       ->type_name("BITS")
       ->capture_default_str();
-  app->add_option("-o,--output", options->output_path, "The plan to write; replaced if it exists")
+  app->add_option(
+         "-o,--output", options->output_path,
+         "The plan to write; replaced if it exists. For several plans a folder, which gets "
+         "METHOD.BITS.seedN.json of each")
       ->required()
       ->type_name("PLAN.json");
   app->add_option("--quantile", to.quantile, "Of quantile-inform")
@@ -147,10 +193,11 @@ Command AddAllocate(CLI::App* parent) {
       ->check(CLI::Range(0.0, 1e12))
       ->type_name("N")
       ->capture_default_str();
-  app->add_option("--evaluations", to.search.evaluations, "Plans that the searches may judge")
+  app->add_option("--evaluations", to.evaluations, "Plans that the searches may judge")
       ->check(WholeNumber(1, 1000000))
       ->capture_default_str();
-  app->add_option("--seed", to.search.seed, "Of the searches")
+  app->add_option("--seed", options->seeds, "Of the searches; several with commas")
+      ->delimiter(',')
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   app->add_option("--calibration-limit", to.convert.calibration_limit,
