@@ -26,11 +26,13 @@ class TrainingImages:
         device, height = self.images.device, self.images.shape[1]
         size, margin, count = size or height, self.max_shift, len(which)
         first = torch.randint(0, height + 2 * margin - size + 1, (2, count, 1))
-        rows, columns = first + torch.arange(size)  # [B,size] each
+        flip = torch.randint(0, 2, (count, 1), dtype=torch.bool) if self.mirror else None
+        # non_blocking: the CPU goes on to the next step while a GPU is still at this one.
+        which = which.to(device, non_blocking=True)
+        rows, columns = first.to(device, non_blocking=True) + torch.arange(size, device=device)
         if self.mirror:
-            flip = torch.randint(0, 2, (count, 1), dtype=torch.bool)
+            flip = flip.to(device, non_blocking=True)
             columns = torch.where(flip, columns.flip(1), columns)
-        which, rows, columns = which.to(device), rows.to(device), columns.to(device)
         padded = self.black.expand(count, height + 2 * margin, height + 2 * margin, -1).clone()
         padded[:, margin : margin + height, margin : margin + height] = self.images[which]
         image = torch.arange(count, device=device)[:, None, None]

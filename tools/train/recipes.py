@@ -26,7 +26,7 @@ class Recipe:
     moped_delta: float = 0.1
 
 
-CIFAR10 = {"data": "cifar10", "det_epochs": 25, "epochs": 27, "det_rate": 0.1, "mu_rate": 0.05,
+CIFAR10 = {"data": "cifar10", "det_epochs": 25, "epochs": 54, "det_rate": 0.1, "mu_rate": 0.05,
            "rho_rate": 0.01, "mu_decay": 5e-4, "beta": 0.005, "prior_sigma": 0.2, "max_shift": 4,
            "mirror": True, "small_size": 24, "samples": 20}
 
@@ -35,7 +35,7 @@ RECIPES = {
                      mu_decay=0, beta=0.1, prior_sigma=0.2, max_shift=2, mirror=False,
                      small_size=0, samples=50),
     "resnet20": Recipe(**CIFAR10),
-    "vgg16": Recipe(**{**CIFAR10, "det_rate": 0.05, "mu_rate": 0.02,
+    "vgg16": Recipe(**{**CIFAR10, "det_epochs": 40, "epochs": 40, "batch": 512,
                        "small_size": 0}),  # its five poolings need all 32 pixels
 }
 SMALL_SHARE = 0.5  # of the deterministic epochs see them: while the learning rate is high

@@ -92,7 +92,8 @@ class Run:
         torch.manual_seed(self.options.seed * 1_000_003 + STAGES.index(stage) * 1009 + epoch)
         order = torch.randperm(len(images))
         steps = len(images) // recipe.batch
-        nll_sum = right = 0.0
+        nll_sum = torch.zeros((), dtype=torch.float64, device=self.device)
+        right = torch.zeros((), dtype=torch.long, device=self.device)
         model.train()
         for step in range(steps):
             factor = one_cycle(epoch * steps + step, epochs * steps)
@@ -109,9 +110,9 @@ class Run:
             loss.backward()
             for optimizer, _ in optimizers:
                 optimizer.step()
-            nll_sum += nll.item()
-            right += (logits.argmax(1) == y).sum().item()
-        return nll_sum / steps, right / (steps * recipe.batch)
+            nll_sum += nll.detach()  # read at the end alone: a GPU need not be waited for
+            right += (logits.argmax(1) == y).sum()
+        return nll_sum.item() / steps, right.item() / (steps * recipe.batch)
 
     def train(self, images, held_out, checkpoint_path):
         """Runs or resumes the stages; returns the last one's network."""
