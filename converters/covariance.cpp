@@ -74,10 +74,11 @@ void CovarianceCollector::Add(const float* x, std::size_t images) {
       throw Error("oneDNN refused the covariance of node '" + node_.name + "'");
     }
     const std::size_t first = static_cast<std::size_t>(group) * inputs_;
-    for (std::size_t i = 0; i < product.size(); ++i) {
-      products_[first * inputs_ + i] += double{product[i]};
+    double* products = products_.data() + first * inputs_;
+    for (std::size_t i = 0; i < product.size(); ++i) products[i] += double{product[i]};
+    for (std::size_t row = 0; row < rows_.size(); row += inputs_) {
+      for (std::size_t i = 0; i < inputs_; ++i) sums_[first + i] += double{rows_[row + i]};
     }
-    for (std::size_t i = 0; i < rows_.size(); ++i) sums_[first + i % inputs_] += double{rows_[i]};
     if (group == 0) count_ += static_cast<double>(rows);
   }
 }
