@@ -84,6 +84,13 @@ Widths QuantizeWidths(const AllocateOptions& options) {
         {options.convert.sigma_bits, options.convert.sigma_quantizer, SigmaImportance::kFisher},
         std::vector<int>(prepared.steps.size(), bits));
     const auto index = static_cast<std::size_t>(bits);
+    std::size_t layer = 0;
+    for (std::size_t i = 0; i < prepared.steps.size(); ++i) {
+      const Node& node = prepared.network.nodes[static_cast<std::size_t>(prepared.steps[i].node)];
+      if (IsWeighted(node.op)) {
+        widths.layers[layer++].stored[index] = lowered.content.layers[i].mu_bits;
+      }
+    }
     for (std::size_t l = 0; l < widths.nodes.size(); ++l) {
       const std::size_t node = widths.nodes[l];
       widths.layers[l].error[index] =
@@ -176,6 +183,9 @@ class Allocator::Work {
     Allocation out;
     if (request.method == "sensitivity" && sensitivities_.layers.empty()) MeasureSensitivities();
     out.plan = FindPlan(request, &out.scores);
+    for (std::size_t l = 0; l < out.plan.size(); ++l) {
+      out.plan[l] = layers()[l].stored[static_cast<std::size_t>(out.plan[l])];
+    }
     out.average_bits = AverageBits(layers(), out.plan);
     out.posterior_error = PosteriorError(layers(), out.plan);
     const std::chrono::duration<double> taken = std::chrono::steady_clock::now() - start;

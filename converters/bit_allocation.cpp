@@ -15,7 +15,8 @@ constexpr int kBisections = 60;
 double TotalBits(const std::vector<LayerCosts>& layers, const Plan& plan) {
   double bits = 0;
   for (std::size_t l = 0; l < layers.size(); ++l) {
-    bits += static_cast<double>(layers[l].weights) * plan[l];
+    bits += static_cast<double>(layers[l].weights) *
+            layers[l].stored[static_cast<std::size_t>(plan[l])];
   }
   return bits;
 }
@@ -26,10 +27,17 @@ double Allowed(const std::vector<LayerCosts>& layers, const Budget& budget) {
   return budget.average * weights * (1 + 1e-12);
 }
 
-// Error that one bit more (or less) takes away (or adds), per weight.
-double Gain(const LayerCosts& layer, int from, int to) {
-  return (layer.error[static_cast<std::size_t>(from)] - layer.error[static_cast<std::size_t>(to)]) /
-         static_cast<double>(layer.weights);
+// What the step from `bits` to one more costs in stored bits, and the error that it takes away per
+// bit. A step that costs nothing has endless gain.
+struct StepUp {
+  double cost, gain;
+};
+StepUp Above(const LayerCosts& layer, int bits) {
+  const auto at = static_cast<std::size_t>(bits);
+  const double cost =
+      static_cast<double>(layer.weights) * (layer.stored[at + 1] - layer.stored[at]);
+  if (!(cost > 0)) return {0.0, std::numeric_limits<double>::infinity()};
+  return {cost, (layer.error[at] - layer.error[at + 1]) / cost};
 }
 
 // Plans and their losses: none is judged twice.
@@ -124,16 +132,17 @@ Plan Fill(const std::vector<LayerCosts>& layers, const Budget& budget, Plan plan
     std::size_t best = layers.size();
     double best_gain = 0;
     for (std::size_t l = 0; l < layers.size(); ++l) {
-      if (plan[l] >= budget.most || static_cast<double>(layers[l].weights) > left) continue;
-      const double gain = Gain(layers[l], plan[l], plan[l] + 1);
-      if (best == layers.size() || gain > best_gain) {
+      if (plan[l] >= budget.most) continue;
+      const StepUp step = Above(layers[l], plan[l]);
+      if (step.cost > left) continue;
+      if (best == layers.size() || step.gain > best_gain) {
         best = l;
-        best_gain = gain;
+        best_gain = step.gain;
       }
     }
     if (best == layers.size()) return plan;
+    left -= Above(layers[best], plan[best]).cost;
     ++plan[best];
-    left -= static_cast<double>(layers[best].weights);
   }
 }
 
@@ -144,7 +153,8 @@ Plan Repair(const std::vector<LayerCosts>& layers, const Budget& budget, Plan pl
     double least = 0;
     for (std::size_t l = 0; l < layers.size(); ++l) {
       if (plan[l] <= budget.least) continue;
-      const double loss = Gain(layers[l], plan[l] - 1, plan[l]);
+      const StepUp step = Above(layers[l], plan[l] - 1);
+      const double loss = step.cost > 0 ? step.gain : -std::numeric_limits<double>::infinity();
       if (best == layers.size() || loss < least) {
         best = l;
         least = loss;

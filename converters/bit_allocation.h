@@ -22,6 +22,8 @@ struct LayerCosts {
   // What the layer's weights lose with b bits, in nats: 1/2 sum (E[w] - mu)^2 / sigma^2, the
   // divergence from the posterior of one that has moved but kept its width. [0] is unused.
   std::array<double, kMostMuBits + 1> error{};
+  // Bits that the converter stores when it may use b: fewer where they serve better.
+  std::array<int, kMostMuBits + 1> stored = {0, 1, 2, 3, 4, 5, 6, 7, 8};
 };
 
 struct Budget {

@@ -116,6 +116,36 @@ void FitTable(LayerWork* work, std::size_t first, std::size_t last) {
   }
 }
 
+// Tables and steps for 1 to 4 bits.
+void FitTables(LayerWork* work) {
+  const std::size_t panels = work->PanelOf(work->channels - 1) + 1;
+  work->out.mu_table.assign(panels * format::kMuTableEntries, 0);
+  for (std::size_t c = 0; c < work->channels; ++c) {
+    const double start = Rms(work->Channel(c).mu) / kStartDeviation;
+    if (start > 0.0) {
+      work->out.weight_scale[c] = static_cast<float>(std::max(start, LeastStep(*work, c)));
+    }
+  }
+  for (std::size_t first = 0; first < work->channels;) {
+    std::size_t last = first + 1;
+    while (last < work->channels && work->PanelOf(last) == work->PanelOf(first)) ++last;
+    for (int round = 0; round < kRounds; ++round) {
+      FitTable(work, first, last);
+      for (std::size_t c = first; c < last; ++c) SearchStep(work, c, kStepRatio);
+    }
+    FitTable(work, first, last);
+    first = last;
+  }
+}
+
+double LayerError(const LayerWork& work) {
+  double error = 0.0;
+  for (std::size_t c = 0; c < work.channels; ++c) {
+    error += ChannelError(work.Channel(c), AllowedMeans(work, c), double{work.out.weight_scale[c]});
+  }
+  return error;
+}
+
 }  // namespace
 
 std::vector<std::int8_t> AllowedMeans(const LayerWork& work, std::size_t c) {
@@ -143,27 +173,14 @@ std::size_t NearestMean(const std::vector<std::int8_t>& allowed, double mu) {
 }
 
 void ChooseCoarseSteps(LayerWork* work) {
-  if (work->mu_bits > static_cast<int>(format::kMostTableBits)) {
-    for (std::size_t c = 0; c < work->channels; ++c) SearchStep(work, c, kStepRatio);
-    return;
-  }
-  const std::size_t panels = work->PanelOf(work->channels - 1) + 1;
-  work->out.mu_table.assign(panels * format::kMuTableEntries, 0);
-  for (std::size_t c = 0; c < work->channels; ++c) {
-    const double start = Rms(work->Channel(c).mu) / kStartDeviation;
-    if (start > 0.0) {
-      work->out.weight_scale[c] = static_cast<float>(std::max(start, LeastStep(*work, c)));
-    }
-  }
-  for (std::size_t first = 0; first < work->channels;) {
-    std::size_t last = first + 1;
-    while (last < work->channels && work->PanelOf(last) == work->PanelOf(first)) ++last;
-    for (int round = 0; round < kRounds; ++round) {
-      FitTable(work, first, last);
-      for (std::size_t c = first; c < last; ++c) SearchStep(work, c, kStepRatio);
-    }
-    FitTable(work, first, last);
-    first = last;
+  if (work->mu_bits <= static_cast<int>(format::kMostTableBits)) return FitTables(work);
+  LayerWork table = *work;
+  table.mu_bits = static_cast<int>(format::kMostTableBits);
+  FitTables(&table);
+  for (std::size_t c = 0; c < work->channels; ++c) SearchStep(work, c, kStepRatio);
+  if (LayerError(table) < LayerError(*work)) {
+    work->mu_bits = table.mu_bits;
+    work->out = std::move(table.out);
   }
 }
 

@@ -209,7 +209,6 @@ LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {
   layer.input = lowering.TensorOf(step.input);
   layer.input2 = step.input2 >= 0 ? lowering.TensorOf(step.input2) : format::kNoTensor;
   layer.output = last ? format::kNoTensor : lowering.TensorOf(step.output);
-  if (IsWeighted(node.op)) layer.mu_bits = static_cast<std::uint8_t>(lowering.MuBits(index));
   if (IsWeighted(node.op) && IsBayesian(node)) {
     layer.sigma_bits = static_cast<std::uint8_t>(lowering.settings.sigma_bits);
   }
@@ -346,7 +345,7 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
   const Node& node = NodeOf(lowering->network, step);
   const Value& in = At(lowering->network, step.input);
   const Value& out = At(lowering->network, step.output);
-  const LayerRecord& layer = lowering->out.content.layers[index];
+  LayerRecord& layer = lowering->out.content.layers[index];
   LayerReport report;
   report.name = node.name;
   report.op = Describe(lowering->network, step);
@@ -359,6 +358,7 @@ void MakeParameters(Lowering* lowering, std::size_t index) {
     const QuantizedWeights weights = QuantizeWeights(
         WithSigmas(node), out.channels, inputs, lowering->QuantizationOf(step.input).scale,
         lowering->MuBits(index), lowering->settings, &report);
+    layer.mu_bits = static_cast<std::uint8_t>(weights.mu_bits);
     parameters = PackParameters(layer, weights);
     lowering->out.produced_weights[static_cast<std::size_t>(step.node)] = weights.produced_weights;
     lowering->out.produced_biases[static_cast<std::size_t>(step.node)] = weights.produced_bias;

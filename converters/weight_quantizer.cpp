@@ -210,6 +210,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   if (settings.sigma_quantizer == SigmaQuantizer::kWeighted && !statistics.covariance.empty()) {
     RoundChannels(&work, statistics.covariance);
   }
+  work.out.mu_bits = work.mu_bits;
   QuantizeBias(&work, statistics, input_scale);
   SetProduced(input_scale, &work);
   Report(work, statistics, report);

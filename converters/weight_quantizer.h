@@ -30,6 +30,7 @@ struct QuantizedWeights {
   std::vector<float> weight_scale;     // s_w
   std::vector<std::uint8_t> shift;     // 1..15
   std::vector<std::int8_t> mu;         // [channel][K]
+  int mu_bits = 8;                     // as asked for, or 4: see coarse_means.h
   std::vector<std::int8_t> mu_table;   // [panel][16], means of 1 to 4 bits; else empty
   std::vector<std::uint8_t> code;      // [channel][K]; the level itself for 8 bits, 0 for 0 bits
   std::vector<std::uint8_t> codebook;  // [channel][2^bits], for 4 bits [panel][16]; 8: empty

@@ -50,6 +50,19 @@ void CheckPlan(const std::vector<LayerCosts>& layers, const Budget& budget, cons
   }
 }
 
+TEST_CASE("bit allocation: bits that are not stored cost nothing") {
+  // The first layer has 4 bits where it may use 5, 6 or 7, and gains much from 8.
+  std::vector<LayerCosts> layers = {{"wide", 100, {0, 90, 80, 70, 60, 60, 60, 60, 0}},
+                                    {"narrow", 100, {0, 60, 50, 40, 30, 20, 10, 5, 1}}};
+  layers[0].stored = {0, 1, 2, 3, 4, 4, 4, 4, 8};
+  CHECK(AverageBits(layers, {7, 4}) == 4.0);
+  CHECK(AverageBits(layers, {8, 4}) == 6.0);
+  const Plan plan = Fill(layers, {6.0, 1, 8}, {7, 1});  // 7 costs 4, so 8 can be paid
+  CHECK(plan == Plan{8, 4});
+  CHECK(Repair(layers, {4.0, 1, 8}, {8, 4}) == Plan{7, 4});
+  CHECK(FromScores(layers, {4.0, 1, 8}, {7.0, 4.0}) == Plan{7, 4});
+}
+
 TEST_CASE("bit allocation: every plan keeps the budget and leaves nothing that would fit") {
   Random random(3);
   int plans = 0;

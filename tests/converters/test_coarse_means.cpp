@@ -14,14 +14,23 @@ double Snr(const Result& result) { return result.report.mean_sqnr_db; }
 
 TEST_CASE("coarse means: each panel uses no more values than its codes can say") {
   int panels = 0;
+  int fewer = 0;
   for (const double spread : {0.0, 0.1, 2.0}) {
-    for (int mu_bits = 1; mu_bits <= 8; ++mu_bits) {
+    for (int may_use = 1; may_use <= 8; ++may_use) {
       const Layer layer = MakeLayer(7, 40, 33, spread);
-      const Result result = Quantize(layer, 4, SigmaQuantizer::kWeighted, mu_bits);
+      const Result result = Quantize(layer, 4, SigmaQuantizer::kWeighted, may_use);
       CheckStored(result);
-      CAPTURE(mu_bits);
+      CAPTURE(may_use);
       CAPTURE(spread);
-      CHECK(result.report.mu_bits == mu_bits);
+      const int mu_bits = result.report.mu_bits;
+      CHECK(result.weights.mu_bits == mu_bits);
+      if (mu_bits != may_use) {  // sigmas of twice the means
+        CHECK(spread == 2.0);
+        CHECK(mu_bits == 4);
+        CHECK(may_use >= 5);
+        CHECK(may_use <= 7);
+        ++fewer;
+      }
       CHECK(result.weights.mu_table.size() == (mu_bits <= 4 ? 3 * 16 : 0));
       for (std::size_t panel = 0; panel < 3; ++panel) {
         std::set<int> used;
@@ -43,6 +52,25 @@ TEST_CASE("coarse means: each panel uses no more values than its codes can say")
     }
   }
   CHECK(panels == 3 * 8 * 3);
+  CHECK(fewer > 0);
+}
+
+TEST_CASE("coarse means: with sigmas far beyond the means, more bits never leave more error") {
+  int fewer = 0;
+  for (const double spread : {1.0, 4.0, 10.0}) {
+    const Layer layer = MakeLayer(19, 32, 120, spread);
+    double four = 0.0;
+    for (int may_use = 1; may_use <= 8; ++may_use) {
+      const Result result = Quantize(layer, 4, SigmaQuantizer::kWeighted, may_use);
+      CAPTURE(spread);
+      CAPTURE(may_use);
+      if (may_use == 4) four = Snr(result);
+      if (may_use > 4 && may_use < 8) CHECK(Snr(result) >= four - 0.1);
+      fewer += result.report.mu_bits < may_use;
+    }
+    CHECK(four > 8.0);
+  }
+  CHECK(fewer >= 3);
 }
 
 // A Gaussian's Lloyd-Max quantizer reaches 4.4, 9.3, 14.6 and 20.2 dB with 1 to 4 bits (Max 1960,
