@@ -1,5 +1,6 @@
 """From the committed ResNet-20 posterior to predictions: `mu8 convert`, `eval`, `inspect` and `diff`
-on 200 CIFAR-10 test images, and the deterministic network of its means.
+on 200 CIFAR-10 test images, the deterministic network of its means, and a converted VGG-16 whose
+means have 3 bits.
 
     /usr/bin/python3 tests/end_to_end/test_cifar10.py build/release/mu8
 
@@ -14,6 +15,7 @@ from mu8_command import Checks, Mu8
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
+VGG16 = DATA / "vgg16_cifar10_mu3.mu8"
 ONNX, NPZ = DATA / "resnet20_cifar10.onnx", DATA / "resnet20_cifar10.npz"
 TRAIN = DATA / "cifar10" / "train_subset.bin.gz"
 TEST = DATA / "cifar10" / "test_subset.bin.gz"
@@ -25,10 +27,9 @@ MOST_KL = 0.01         # to FP32 with the same random bytes; 0.0002 is usual
 ARENA_BYTES = 52736  # README.md states it
 
 
-def check_same_bytes(check, mu8, model, folder):
+def check_same_bytes(check, mu8, model, folder, images, samples):
     """Predictions depend neither on kernels nor on the batch."""
     kernels = mu8.runnable_kernels(model)
-    images, samples = 6, 2
     found = {}
     for name in kernels:
         for batch in (1, 4):
@@ -66,7 +67,17 @@ def check_bayesian(check, mu8, folder):
         check(layer["sqnr_db"] > 15, f"{layer['name']}: {layer['sqnr_db']} dB")
         check(0.7 < layer["variance_kept"] < 1.4,
               f"{layer['name']}: variance kept {layer['variance_kept']}")
-    check_same_bytes(check, mu8, model, folder)
+    check_same_bytes(check, mu8, model, folder, images=6, samples=2)
+
+
+def check_few_bits(check, mu8, folder):
+    shown = mu8.run("inspect", VGG16)
+    bits = [layer["mu_bits"] for layer in shown["layers"] if layer["weights"]]
+    check(bits == [3] * 14, f"bits of the means {bits}, expected 3 in 14 layers")
+    figures = mu8.run("eval", VGG16, "--data", TEST, "--samples", 5)
+    check(figures["accuracy"] >= LEAST_ACCURACY, f"VGG-16: accuracy {figures['accuracy']}")
+    check(figures["mean_mutual_information"] > 0.005, "VGG-16: the passes differ")
+    check_same_bytes(check, mu8, VGG16, folder, images=2, samples=1)
 
 
 def check_deterministic(check, mu8, folder):
@@ -90,6 +101,7 @@ def main():
     mu8 = Mu8(str(pathlib.Path(sys.argv[1]).resolve()))
     with tempfile.TemporaryDirectory() as folder:
         check_bayesian(check, mu8, pathlib.Path(folder))
+        check_few_bits(check, mu8, pathlib.Path(folder))
         check_deterministic(check, mu8, pathlib.Path(folder))
     return check.end()
 
