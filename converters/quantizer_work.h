@@ -22,6 +22,7 @@ struct LayerWork {
   int mu_bits;
   std::vector<double> power;  // [channel][K], importance: see Importance()
   QuantizedWeights out;
+  std::vector<std::int8_t> chosen;  // [channel][K], means that KeepPower has chosen; else empty
 
   bool bayesian() const { return !node.weights.sigma.empty(); }
   ChannelView Channel(std::size_t c) const {

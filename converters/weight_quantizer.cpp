@@ -68,7 +68,33 @@ double MaxSigma(const LayerWork& work, std::size_t c) {
   return largest;
 }
 
-void ChooseSteps(LayerWork* work) {
+// A mean that is replaced by the centre of its neighbourhood loses power: sum Q^2 falls short of
+// sum mu^2 by the error of the quantizer (for Lloyd's, E[Q mu] = E[Q^2]), and thirteen layers of
+// few bits leave logits, and so confidence, far too small. Where no covariance tells how to round
+// together, the nearest values are chosen and their channel's step is stretched until sum power Q^2
+// is what it was.
+void KeepPower(const InputStatistics& statistics, LayerWork* work) {
+  constexpr double kMostStretch = 1.25;
+  work->chosen.resize(work->node.weights.mu.size());
+  for (std::size_t c = 0; c < work->channels; ++c) {
+    const std::vector<std::int8_t> allowed = AllowedMeans(*work, c);
+    const double* power = statistics.power.data() + c / work->group_channels * work->k;
+    double wanted = 0.0;
+    double given = 0.0;
+    for (std::size_t i = 0; i < work->k; ++i) {
+      const double mu = work->Mu(c, i);
+      const std::int8_t q = allowed[NearestMean(allowed, mu)];
+      work->chosen[c * work->k + i] = q;
+      wanted += power[i] * mu * mu;
+      given += power[i] * q * q;
+    }
+    if (!(given > 0.0)) continue;
+    const double stretch = std::clamp(std::sqrt(wanted / given), 1.0, kMostStretch);
+    work->out.weight_scale[c] = static_cast<float>(double{work->out.weight_scale[c]} * stretch);
+  }
+}
+
+void ChooseSteps(const InputStatistics& statistics, LayerWork* work) {
   float largest = 0.0F;
   for (const float mu : work->node.weights.mu) largest = std::max(largest, std::abs(mu));
   const float fallback = largest > 0.0F ? largest / 127.0F : 1e-3F;
@@ -84,7 +110,11 @@ void ChooseSteps(LayerWork* work) {
     }
     work->out.weight_scale[c] = step;
   }
-  if (work->mu_bits < 8) ChooseCoarseSteps(work);
+  if (work->mu_bits < 8) {
+    ChooseCoarseSteps(work);
+    const bool weighted = work->settings.sigma_quantizer == SigmaQuantizer::kWeighted;
+    if (weighted && statistics.covariance.empty()) KeepPower(statistics, work);
+  }
   // Channels next to nothing (pruned ones) take a step of their layer's order: the factors of a
   // residual share one shift (FORMAT.md 6.6).
   const auto& scales = work->out.weight_scale;
@@ -133,6 +163,10 @@ void RoundChannels(LayerWork* work, const std::vector<double>& covariance) {
 
 // Means that are stored with fewer than 8 bits take the nearest value that they may have.
 void CoarsenMeans(LayerWork* work) {
+  if (!work->chosen.empty()) {
+    work->out.mu = work->chosen;
+    return;
+  }
   for (std::size_t c = 0; c < work->channels; ++c) {
     const std::vector<std::int8_t> allowed = AllowedMeans(*work, c);
     for (std::size_t i = c * work->k; i < (c + 1) * work->k; ++i) {
@@ -195,6 +229,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
                  mu_bits,
                  Importance(node, statistics, settings.importance, channels,
                             node.weights.mu.size() / channels),
+                 {},
                  {}};
   work.out.weight_scale.resize(channels);
   work.out.shift.resize(channels);
@@ -203,7 +238,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   work.out.bias_mu.resize(channels);
   work.out.bias_level.resize(channels);
   work.out.bias_shift.resize(channels);
-  ChooseSteps(&work);
+  ChooseSteps(statistics, &work);
   if (work.bayesian()) FitSigmas(&work);
   if (!work.bayesian() || settings.sigma_quantizer == SigmaQuantizer::kAffine) RoundMeans(&work);
   if (mu_bits < 8) CoarsenMeans(&work);
