@@ -63,13 +63,16 @@ Widths QuantizeWidths(const AllocateOptions& options) {
   Widths widths;
   widths.prepared = Prepare(options.convert, &widths.notices);
   const Prepared& prepared = widths.prepared;
-  for (const Step& step : prepared.steps) {
+  std::vector<std::size_t> steps;  // by layer
+  for (std::size_t i = 0; i < prepared.steps.size(); ++i) {
+    const Step& step = prepared.steps[i];
     const Node& node = prepared.network.nodes[static_cast<std::size_t>(step.node)];
     if (!IsWeighted(node.op)) continue;
     if (node.weights.sigma.empty()) {
       throw convert::Error("layer '" + node.name +
                            "' has no sigmas: bits are allocated by the posterior's uncertainty");
     }
+    steps.push_back(i);
     widths.nodes.push_back(static_cast<std::size_t>(step.node));
     widths.layers.push_back({node.name, node.weights.mu.size(), {}});
   }
@@ -84,15 +87,9 @@ Widths QuantizeWidths(const AllocateOptions& options) {
         {options.convert.sigma_bits, options.convert.sigma_quantizer, SigmaImportance::kFisher},
         std::vector<int>(prepared.steps.size(), bits));
     const auto index = static_cast<std::size_t>(bits);
-    std::size_t layer = 0;
-    for (std::size_t i = 0; i < prepared.steps.size(); ++i) {
-      const Node& node = prepared.network.nodes[static_cast<std::size_t>(prepared.steps[i].node)];
-      if (IsWeighted(node.op)) {
-        widths.layers[layer++].stored[index] = lowered.content.layers[i].mu_bits;
-      }
-    }
     for (std::size_t l = 0; l < widths.nodes.size(); ++l) {
       const std::size_t node = widths.nodes[l];
+      widths.layers[l].stored[index] = lowered.content.layers[steps[l]].mu_bits;
       widths.layers[l].error[index] =
           Error(lowered.produced_weights[node], prepared.network.nodes[node].weights);
     }
