@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "converters/noise_moments.h"
 #include "formats/layout.h"
@@ -19,26 +20,70 @@ constexpr int kStepTries = 8;  // up and down
 constexpr int kRounds = 6;
 constexpr int kLloydRounds = 50;
 
-struct WeightedValue {
-  double value, weight;
-};
-
 double Rms(std::span<const float> values) {
   double sum = 0.0;
   for (const float v : values) sum += double{v} * double{v};
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
+// Sums of power, power mu and power mu^2 over some means.
+struct Moments {
+  double power = 0.0, first = 0.0, second = 0.0;
+
+  Moments operator-(const Moments& other) const {
+    return {power - other.power, first - other.first, second - other.second};
+  }
+};
+
+// One channel's means in ascending order with running sums: what any step and table costs takes a
+// few binary searches, not a pass over the weights.
+class SortedChannel {
+ public:
+  explicit SortedChannel(const ChannelView& channel) : running_(channel.mu.size() + 1) {
+    std::vector<std::size_t> order(channel.mu.size());
+    std::iota(order.begin(), order.end(), std::size_t{0});
+    std::sort(order.begin(), order.end(),
+              [&](std::size_t a, std::size_t b) { return channel.mu[a] < channel.mu[b]; });
+    for (std::size_t i = 0; i < order.size(); ++i) {
+      const double mu = double{channel.mu[order[i]]};
+      const double power = channel.power[order[i]];
+      const Moments& before = running_[i];
+      mu_.push_back(mu);
+      running_[i + 1] = {before.power + power, before.first + power * mu,
+                         before.second + power * mu * mu};
+    }
+  }
+
+  // Of the means up to `limit`.
+  const Moments& UpTo(double limit) const {
+    const auto end = std::upper_bound(mu_.begin(), mu_.end(), limit);
+    return running_[static_cast<std::size_t>(end - mu_.begin())];
+  }
+  const Moments& All() const { return running_.back(); }
+  double Largest() const {  // |mu|
+    return mu_.empty() ? 0.0 : std::max(std::abs(mu_.front()), std::abs(mu_.back()));
+  }
+
+ private:
+  std::vector<double> mu_;
+  std::vector<Moments> running_;  // [i]: of the first i means
+};
+
 // sum power (Q(mu) - mu)^2 of one channel, in real units.
-double ChannelError(const ChannelView& channel, const std::vector<std::int8_t>& allowed,
+double ChannelError(const SortedChannel& channel, const std::vector<std::int8_t>& allowed,
                     double step) {
   double error = 0.0;
-  for (std::size_t i = 0; i < channel.mu.size(); ++i) {
-    const double mu = double{channel.mu[i]} / step;
-    const double off = allowed[NearestMean(allowed, mu)] - mu;
-    error += channel.power[i] * off * off;
+  Moments below;
+  for (std::size_t j = 0; j < allowed.size(); ++j) {
+    const bool last = j + 1 == allowed.size();
+    const Moments up_to =
+        last ? channel.All() : channel.UpTo(0.5 * (allowed[j] + allowed[j + 1]) * step);
+    const Moments here = up_to - below;
+    const double q = allowed[j] * step;
+    error += here.second - 2.0 * q * here.first + q * q * here.power;
+    below = up_to;
   }
-  return error * step * step;
+  return std::max(error, 0.0);  // rounding
 }
 
 double LeastStep(const LayerWork& work, std::size_t c) {
@@ -50,15 +95,14 @@ double LeastStep(const LayerWork& work, std::size_t c) {
 }
 
 // The best of the steps around the present one.
-void SearchStep(LayerWork* work, std::size_t c, double ratio) {
+void SearchStep(LayerWork* work, std::size_t c, const SortedChannel& channel) {
   const std::vector<std::int8_t> allowed = AllowedMeans(*work, c);
-  const ChannelView channel = work->Channel(c);
   const double least = LeastStep(*work, c);
   const double start = double{work->out.weight_scale[c]};
   double best = start;
   double best_error = std::numeric_limits<double>::infinity();
   for (int j = -kStepTries; j <= kStepTries; ++j) {
-    const double step = std::max(start * std::pow(ratio, j), least);
+    const double step = std::max(start * std::pow(kStepRatio, j), least);
     const double error = ChannelError(channel, allowed, step);
     if (error < best_error) {
       best = step;
@@ -68,56 +112,74 @@ void SearchStep(LayerWork* work, std::size_t c, double ratio) {
   work->out.weight_scale[c] = static_cast<float>(best);
 }
 
-// The panel's levels: k-means of its means, each in its channel's steps.
-void FitTable(LayerWork* work, std::size_t first, std::size_t last) {
-  std::vector<WeightedValue> values;
-  double total = 0.0;
-  for (std::size_t c = first; c < last; ++c) {
-    const double unit = double{work->out.weight_scale[c]} * double{work->out.weight_scale[c]};
-    for (std::size_t i = 0; i < work->k; ++i) {
-      const double weight = work->power[c * work->k + i] * unit;
-      values.push_back({std::clamp(work->Mu(c, i), -127.0, 127.0), weight});
-      total += weight;
+// A panel's means, each in steps of its channel, so with step^2 times its power.
+struct PanelMeans {
+  std::span<const SortedChannel> channels;
+  std::span<const float> steps;
+
+  // Of the means up to `limit`; .second is not computed.
+  Moments UpTo(double limit) const {
+    Moments sum;
+    for (std::size_t c = 0; c < channels.size(); ++c) {
+      const double step = double{steps[c]};
+      const Moments& here = channels[c].UpTo(limit * step);
+      sum.power += here.power * step * step;
+      sum.first += here.first * step;
     }
+    return sum;
   }
-  std::sort(values.begin(), values.end(),
-            [](const WeightedValue& a, const WeightedValue& b) { return a.value < b.value; });
-  const std::size_t levels = std::size_t{1} << work->mu_bits;
-  // Start in the middle of `levels` shares of equal weight.
+  double Largest() const {
+    double largest = 0.0;
+    for (std::size_t c = 0; c < channels.size(); ++c) {
+      largest = std::max(largest, channels[c].Largest() / double{steps[c]});
+    }
+    return largest;
+  }
+};
+
+// The value in the middle of each of `levels` shares of equal power.
+std::vector<double> EqualShares(const PanelMeans& means, std::size_t levels) {
+  constexpr int kHalvings = 24;
+  const double largest = means.Largest();
+  const double total = means.UpTo(largest).power;
   std::vector<double> centre;
-  double passed = 0.0;
-  for (const WeightedValue& v : values) {
-    passed += v.weight;
-    while (centre.size() < levels && passed >= (static_cast<double>(centre.size()) + 0.5) /
-                                                   static_cast<double>(levels) * total) {
-      centre.push_back(v.value);
+  for (std::size_t j = 0; j < levels; ++j) {
+    const double share = (static_cast<double>(j) + 0.5) / static_cast<double>(levels) * total;
+    double low = -largest;
+    double high = largest;
+    for (int i = 0; i < kHalvings; ++i) {
+      const double middle = 0.5 * (low + high);
+      (means.UpTo(middle).power < share ? low : high) = middle;
     }
+    centre.push_back(high);
   }
-  centre.resize(levels, centre.empty() ? 0.0 : centre.back());
+  return centre;
+}
+
+// The panel's levels: k-means of its means.
+void FitTable(const PanelMeans& means, std::size_t levels, std::int8_t* table) {
+  std::vector<double> centre = EqualShares(means, levels);
   for (int round = 0; round < kLloydRounds; ++round) {
-    std::vector<double> sum(levels, 0.0), weight(levels, 0.0);
-    std::size_t level = 0;
-    for (const WeightedValue& v : values) {
-      while (level + 1 < levels &&
-             std::abs(centre[level + 1] - v.value) < std::abs(centre[level] - v.value)) {
-        ++level;
-      }
-      sum[level] += v.value * v.weight;
-      weight[level] += v.weight;
-    }
+    const std::vector<double> before = centre;
+    Moments below;
     for (std::size_t j = 0; j < levels; ++j) {
-      if (weight[j] > 0.0) centre[j] = sum[j] / weight[j];
+      const bool last = j + 1 == levels;
+      const double limit = last ? HUGE_VAL : 0.5 * (before[j] + before[j + 1]);
+      const Moments up_to = means.UpTo(limit);
+      const Moments here = up_to - below;
+      if (here.power > 0.0) centre[j] = here.first / here.power;
+      below = up_to;
     }
     std::sort(centre.begin(), centre.end());  // centres without values may have been overtaken
+    if (centre == before) break;
   }
-  std::int8_t* table = work->out.mu_table.data() + work->PanelOf(first) * format::kMuTableEntries;
   for (std::size_t j = 0; j < levels; ++j) {
     table[j] = static_cast<std::int8_t>(std::clamp(std::nearbyint(centre[j]), -127.0, 127.0));
   }
 }
 
 // Tables and steps for 1 to 4 bits.
-void FitTables(LayerWork* work) {
+void FitTables(const std::vector<SortedChannel>& sorted, LayerWork* work) {
   const std::size_t panels = work->PanelOf(work->channels - 1) + 1;
   work->out.mu_table.assign(panels * format::kMuTableEntries, 0);
   for (std::size_t c = 0; c < work->channels; ++c) {
@@ -129,19 +191,23 @@ void FitTables(LayerWork* work) {
   for (std::size_t first = 0; first < work->channels;) {
     std::size_t last = first + 1;
     while (last < work->channels && work->PanelOf(last) == work->PanelOf(first)) ++last;
+    const PanelMeans means{std::span(sorted).subspan(first, last - first),
+                           std::span(work->out.weight_scale).subspan(first, last - first)};
+    const std::size_t levels = std::size_t{1} << work->mu_bits;
+    std::int8_t* table = work->out.mu_table.data() + work->PanelOf(first) * format::kMuTableEntries;
     for (int round = 0; round < kRounds; ++round) {
-      FitTable(work, first, last);
-      for (std::size_t c = first; c < last; ++c) SearchStep(work, c, kStepRatio);
+      FitTable(means, levels, table);
+      for (std::size_t c = first; c < last; ++c) SearchStep(work, c, sorted[c]);
     }
-    FitTable(work, first, last);
+    FitTable(means, levels, table);
     first = last;
   }
 }
 
-double LayerError(const LayerWork& work) {
+double LayerError(const std::vector<SortedChannel>& sorted, const LayerWork& work) {
   double error = 0.0;
   for (std::size_t c = 0; c < work.channels; ++c) {
-    error += ChannelError(work.Channel(c), AllowedMeans(work, c), double{work.out.weight_scale[c]});
+    error += ChannelError(sorted[c], AllowedMeans(work, c), double{work.out.weight_scale[c]});
   }
   return error;
 }
@@ -173,12 +239,14 @@ std::size_t NearestMean(const std::vector<std::int8_t>& allowed, double mu) {
 }
 
 void ChooseCoarseSteps(LayerWork* work) {
-  if (work->mu_bits <= static_cast<int>(format::kMostTableBits)) return FitTables(work);
+  std::vector<SortedChannel> sorted;
+  for (std::size_t c = 0; c < work->channels; ++c) sorted.emplace_back(work->Channel(c));
+  if (work->mu_bits <= static_cast<int>(format::kMostTableBits)) return FitTables(sorted, work);
   LayerWork table = *work;
   table.mu_bits = static_cast<int>(format::kMostTableBits);
-  FitTables(&table);
-  for (std::size_t c = 0; c < work->channels; ++c) SearchStep(work, c, kStepRatio);
-  if (LayerError(table) < LayerError(*work)) {
+  FitTables(sorted, &table);
+  for (std::size_t c = 0; c < work->channels; ++c) SearchStep(work, c, sorted[c]);
+  if (LayerError(sorted, table) < LayerError(sorted, *work)) {
     work->mu_bits = table.mu_bits;
     work->out = std::move(table.out);
   }

@@ -19,11 +19,13 @@ std::int32_t NoiseValue(std::int32_t level, std::int32_t shift, std::uint8_t byt
 // every other level n is symmetric and its mean exactly 0.
 bool IsTieLevel(std::int32_t level, std::int32_t shift);
 
-// Mean and variance of w = clamp(mu + n, -127, 127), in weight steps, and how often the clamp acts.
+// Mean and variance of w = clamp(mu + n, -127, 127), in weight steps, how often the clamp acts, and
+// how far w follows the Gaussian that it stands for.
 struct ClampedMoments {
   double mean;
   double variance;
   double clipped;  // fraction of the 256 values
+  double along;    // E[w z], with z the Gaussian table's value at unit variance
 };
 ClampedMoments WeightMoments(std::int32_t mu, std::int32_t level, std::int32_t shift);
 
@@ -31,13 +33,15 @@ ClampedMoments WeightMoments(std::int32_t mu, std::int32_t level, std::int32_t s
 struct LevelTable {
   std::array<double, 256> variance;
   std::array<std::int32_t, 256> max_noise;
+  std::array<double, 256> along;  // E[n z]
   // Level of the nearest produced variance, ties excluded; and its neighbour from the other side of
   // the target (the same level at the ends).
   int Nearest(double target_variance) const;
   int Below(double target_variance) const;  // largest variance <= target; at least level 0
   int Above(double target_variance) const;  // smallest variance >= target; at most the last level
   std::array<std::uint8_t, 256> order;      // admissible levels by rising variance
-  int count;                                // how many of `order` are used
+  std::array<double, 256> rising;           // their variances
+  int count;                                // how many of both are used
 };
 const LevelTable& Levels(std::int32_t shift);
 

@@ -4,24 +4,9 @@
 
 #include "converters/noise_moments.h"
 #include "converters/quantizer_work.h"
-#include "kernels/gaussian_table.h"
 
 namespace mu8::convert {
 namespace {
-
-// E[(w - E[w] - sigma z)^2] over the 256 values, z = eps / 32 scaled to unit variance.
-double NoiseError(std::int32_t mu, std::int32_t level, std::int32_t shift, double sigma) {
-  const double unit = std::sqrt(256.0 / kernels::kEpsilonSumOfSquares);
-  const double mean = WeightMoments(mu, level, shift).mean;
-  double total = 0.0;
-  for (int byte = 0; byte < 256; ++byte) {
-    const auto random = static_cast<std::uint8_t>(byte);
-    const std::int32_t w = std::clamp(mu + NoiseValue(level, shift, random), -127, 127);
-    const double error = w - mean - sigma * unit * kernels::Epsilon(random);
-    total += error * error;
-  }
-  return total / 256.0;
-}
 
 double Decibels(double signal, double noise) {
   return noise > 0.0 ? 10.0 * std::log10(signal / noise) : std::numeric_limits<double>::infinity();
@@ -49,7 +34,9 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
       mean_error += p[i] * error * error * unit;
       clipped += moments.clipped;
       if (work.bayesian()) {
-        noise_error += p[i] * NoiseError(mu, level, work.out.shift[c], sigma) * unit;
+        // E[(w - E[w] - sigma z)^2]
+        const double off = moments.variance - 2.0 * sigma * moments.along + sigma * sigma;
+        noise_error += p[i] * off * unit;
       }
     }
   }

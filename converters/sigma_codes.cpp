@@ -1,6 +1,7 @@
 // Few levels for many sigmas: 8-bit levels, and codebooks of 16, 4, 2 or 1 level whose produced
 // variance is what the layer's output needs.
 #include <algorithm>
+#include <array>
 #include <cmath>
 #include <limits>
 #include <span>
@@ -113,37 +114,41 @@ void FitCodebook(LayerWork* work, const CodebookScope& scope, const std::vector<
   std::vector<double> values(kLevelBins);
   std::vector<double> bin_weight(kLevelBins, 0.0);
   for (std::size_t bin = 0; bin < kLevelBins; ++bin) values[bin] = static_cast<double>(bin);
-  const auto bin_of = [&](std::size_t c, std::size_t i) {
-    const double sigma = work->Sigma(c, i) * std::sqrt(inflate[c]);
-    return static_cast<std::size_t>(
-        std::clamp(std::nearbyint(sigma / LevelUnit(work->out.shift[c])), 0.0, 255.0));
-  };
+  std::vector<std::uint8_t> bins;  // of every weight
+  bins.reserve((scope.last - scope.first) * work->k);
   for (std::size_t c = scope.first; c < scope.last; ++c) {
     const double unit = LevelUnit(work->out.shift[c]);
     const double relative = ChannelWeight(*work, c) * unit * unit;
     const ChannelView channel = work->Channel(c);
+    const double root = std::sqrt(inflate[c]);
     for (std::size_t i = 0; i < work->k; ++i) {
-      bin_weight[bin_of(c, i)] += channel.power[i] * relative;
+      const double bin = std::nearbyint(work->Sigma(c, i) * root / unit);
+      bins.push_back(static_cast<std::uint8_t>(std::clamp(bin, 0.0, 255.0)));
+      bin_weight[bins.back()] += channel.power[i] * relative;
     }
   }
   const std::vector<std::size_t> first = ClusterSigmas(values, bin_weight, scope.size);
+  std::array<std::uint8_t, kLevelBins> code_of{};
   for (std::size_t code = 0; code < scope.size; ++code) {
-    const std::size_t end = code + 1 < scope.size ? first[code + 1] : kLevelBins;
-    std::vector<double> need(scope.last - scope.first, 0.0);
-    std::vector<double> weight(scope.last - scope.first, 0.0);
-    for (std::size_t c = scope.first; c < scope.last; ++c) {
-      const double relative = ChannelWeight(*work, c);
-      const ChannelView channel = work->Channel(c);
-      for (std::size_t i = 0; i < work->k; ++i) {
-        const std::size_t bin = bin_of(c, i);
-        if (bin < first[code] || bin >= end) continue;
-        work->out.code[c * work->k + i] = static_cast<std::uint8_t>(code);
-        weight[c - scope.first] += relative * channel.power[i];
-        need[c - scope.first] +=
-            relative * channel.power[i] * work->Sigma(c, i) * work->Sigma(c, i) * inflate[c];
-      }
+    std::fill(code_of.begin() + static_cast<std::ptrdiff_t>(first[code]), code_of.end(),
+              static_cast<std::uint8_t>(code));
+  }
+  const std::vector<double> zeros(scope.last - scope.first, 0.0);
+  std::vector<std::vector<double>> need(scope.size, zeros), weight(scope.size, zeros);
+  const std::uint8_t* bin = bins.data();
+  for (std::size_t c = scope.first; c < scope.last; ++c) {
+    const double relative = ChannelWeight(*work, c);
+    const ChannelView channel = work->Channel(c);
+    for (std::size_t i = 0; i < work->k; ++i) {
+      const std::uint8_t code = code_of[*bin++];
+      work->out.code[c * work->k + i] = code;
+      weight[code][c - scope.first] += relative * channel.power[i];
+      need[code][c - scope.first] +=
+          relative * channel.power[i] * work->Sigma(c, i) * work->Sigma(c, i) * inflate[c];
     }
-    work->out.codebook[scope.codebook + code] = MatchLevel(*work, scope, need, weight);
+  }
+  for (std::size_t code = 0; code < scope.size; ++code) {
+    work->out.codebook[scope.codebook + code] = MatchLevel(*work, scope, need[code], weight[code]);
   }
 }
 

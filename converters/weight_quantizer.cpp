@@ -7,6 +7,7 @@
 #include "converters/noise_moments.h"
 #include "converters/quantizer_work.h"
 #include "converters/round_means.h"
+#include "formats/layout.h"
 
 namespace mu8::convert {
 namespace {
@@ -106,7 +107,11 @@ void ChooseSteps(const InputStatistics& statistics, LayerWork* work) {
       for (const float mu : channel.mu) step = std::max(step, std::abs(mu) / 127.0F);
       if (!(step > 0.0F)) step = fallback;
     } else {
-      step = ChooseWeightStep(channel, fallback);
+      // Tables of means start from their channel's own spread: see ChooseCoarseSteps.
+      const bool table = work->mu_bits <= static_cast<int>(format::kMostTableBits);
+      const bool zero =
+          std::all_of(channel.mu.begin(), channel.mu.end(), [](float mu) { return mu == 0.0F; });
+      step = table && !zero ? fallback : ChooseWeightStep(channel, fallback);
     }
     work->out.weight_scale[c] = step;
   }

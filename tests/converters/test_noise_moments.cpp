@@ -24,17 +24,28 @@ double ExactNoise(int level, int shift, int byte) {
 }
 
 struct ExactMoments {
-  double mean = 0, variance = 0, clipped = 0, largest = 0;
+  double mean = 0, variance = 0, clipped = 0, largest = 0, along = 0;
 };
+
+// What makes the table's 256 values have unit variance.
+double Unit() {
+  double squares = 0;
+  for (int byte = 0; byte < 256; ++byte) {
+    squares += std::pow(kernels::Epsilon(static_cast<std::uint8_t>(byte)), 2);
+  }
+  return std::sqrt(256 / squares);
+}
 
 ExactMoments Enumerate(int mu, int level, int shift) {
   ExactMoments moments;
   std::vector<double> draws;
+  const double unit = Unit();
   for (int byte = 0; byte < 256; ++byte) {
     const double noise = ExactNoise(level, shift, byte);
     const double w = std::clamp(mu + noise, -127.0, 127.0);
     draws.push_back(w);
     moments.mean += w / 256;
+    moments.along += w * unit * kernels::Epsilon(static_cast<std::uint8_t>(byte)) / 256;
     moments.clipped += w != mu + noise ? 1.0 / 256 : 0.0;
     moments.largest = std::max(moments.largest, std::abs(noise));
   }
@@ -128,6 +139,7 @@ TEST_CASE("noise moments: clamped weights equal the enumeration of all 256 draws
     REQUIRE(found.mean == exact.mean);
     REQUIRE(std::abs(found.variance - exact.variance) <= 1e-9 * (1 + exact.variance));
     REQUIRE(found.clipped == exact.clipped);
+    REQUIRE(std::abs(found.along - exact.along) <= 1e-9 * (1 + std::abs(exact.along)));
     clipped += exact.clipped > 0;
   }
   CHECK(clipped > 1000);  // both branches were met
