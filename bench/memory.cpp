@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
+#include "converters/aligned_buffer.h"
 #include "mu8/mu8.h"
-#include "tools/mu8/aligned_buffer.h"
 
 namespace {
 
-using mu8::tool::AlignedBuffer;
+using mu8::convert::AlignedBuffer;
 
 // Not getrusage: that peak is inherited from whoever started the process.
 long PeakBytes() {

@@ -6,7 +6,7 @@
 namespace mu8::bench {
 namespace {
 
-using tool::AlignedBuffer;
+using convert::AlignedBuffer;
 
 AlignedBuffer Zeros(std::size_t bytes) {
   AlignedBuffer buffer(bytes);

@@ -4,9 +4,11 @@
 #include <chrono>
 #include <cmath>
 
+#include "converters/ensemble_judge.h"
 #include "converters/error.h"
+#include "converters/lower.h"
 #include "converters/prepare.h"
-#include "converters/sigma_importance.h"
+#include "formats/writer.h"
 
 namespace mu8::convert {
 namespace {
@@ -19,21 +21,18 @@ constexpr double kLeastSigma = 1e-12;
 struct Widths {
   Prepared prepared;
   std::vector<std::string> notices;
+  QuantizerSettings settings;
+  StoredLayers stored;
   std::vector<LayerCosts> layers;
-  std::vector<std::size_t> nodes;                    // by layer
-  std::vector<std::vector<GaussianTensor>> weights;  // [bits][node], [0] unused
-  std::vector<std::vector<GaussianTensor>> biases;
-};
+  std::vector<std::size_t> steps;  // by layer
 
-double Error(const GaussianTensor& produced, const GaussianTensor& posterior) {
-  double error = 0;
-  for (std::size_t i = 0; i < posterior.mu.size(); ++i) {
-    const double off = double{produced.mu[i]} - double{posterior.mu[i]};
-    const double sigma = std::max(double{posterior.sigma[i]}, kLeastSigma);
-    error += 0.5 * off * off / (sigma * sigma);
+  Lowered Lower(const Plan& plan) {
+    std::vector<int> bits(prepared.steps.size(), kMostMuBits);
+    for (std::size_t l = 0; l < plan.size(); ++l) bits[steps[l]] = plan[l];
+    return convert::Lower(prepared.network, prepared.steps, prepared.calibration, prepared.input,
+                          settings, bits, &stored);
   }
-  return error;
-}
+};
 
 void Check(const AllocateOptions& options, const std::vector<Request>& requests) {
   std::vector<std::string> problems;
@@ -63,38 +62,29 @@ Widths QuantizeWidths(const AllocateOptions& options) {
   Widths widths;
   widths.prepared = Prepare(options.convert, &widths.notices);
   const Prepared& prepared = widths.prepared;
-  std::vector<std::size_t> steps;  // by layer
   for (std::size_t i = 0; i < prepared.steps.size(); ++i) {
-    const Step& step = prepared.steps[i];
-    const Node& node = prepared.network.nodes[static_cast<std::size_t>(step.node)];
+    const Node& node = prepared.network.nodes[static_cast<std::size_t>(prepared.steps[i].node)];
     if (!IsWeighted(node.op)) continue;
     if (node.weights.sigma.empty()) {
       throw convert::Error("layer '" + node.name +
                            "' has no sigmas: bits are allocated by the posterior's uncertainty");
     }
-    steps.push_back(i);
-    widths.nodes.push_back(static_cast<std::size_t>(step.node));
+    widths.steps.push_back(i);
     widths.layers.push_back({node.name, node.weights.mu.size(), {}});
   }
-  widths.weights.resize(kMostMuBits + 1);
-  widths.biases.resize(kMostMuBits + 1);
+  widths.settings = {options.convert.sigma_bits, options.convert.sigma_quantizer,
+                     SigmaImportance::kFisher};
   for (int bits = options.least; bits <= options.most; ++bits) {
     if (options.convert.progress) {
       options.convert.progress("quantize with " + std::to_string(bits) + " bits", 0.0);
     }
-    Lowered lowered = Lower(
-        prepared.network, prepared.steps, prepared.calibration, prepared.input,
-        {options.convert.sigma_bits, options.convert.sigma_quantizer, SigmaImportance::kFisher},
-        std::vector<int>(prepared.steps.size(), bits));
+    const Lowered lowered = widths.Lower(Plan(widths.layers.size(), bits));
     const auto index = static_cast<std::size_t>(bits);
-    for (std::size_t l = 0; l < widths.nodes.size(); ++l) {
-      const std::size_t node = widths.nodes[l];
-      widths.layers[l].stored[index] = lowered.content.layers[steps[l]].mu_bits;
-      widths.layers[l].error[index] =
-          Error(lowered.produced_weights[node], prepared.network.nodes[node].weights);
+    for (std::size_t l = 0; l < widths.layers.size(); ++l) {
+      const LayerReport& report = lowered.reports[widths.steps[l]];
+      widths.layers[l].stored[index] = report.mu_bits;
+      widths.layers[l].error[index] = report.posterior_error;
     }
-    widths.weights[index] = std::move(lowered.produced_weights);
-    widths.biases[index] = std::move(lowered.produced_biases);
   }
   return widths;
 }
@@ -102,25 +92,18 @@ Widths QuantizeWidths(const AllocateOptions& options) {
 // KL(FP32, plan) on the calibration images.
 class Judge {
  public:
-  Judge(const Widths& widths, std::uint64_t seed)
-      : widths_(widths), judge_(widths.prepared.network, widths.prepared.data, seed, kPasses) {}
+  Judge(Widths* widths, std::uint64_t seed)
+      : widths_(*widths), judge_(widths->prepared.network, widths->prepared.data, seed, kPasses) {}
 
   double Divergence(const Plan& plan) {
     ++evaluations_;
-    const std::size_t nodes = widths_.prepared.network.nodes.size();
-    std::vector<GaussianTensor> weights(nodes), biases(nodes);
-    for (std::size_t l = 0; l < plan.size(); ++l) {
-      const std::size_t node = widths_.nodes[l];
-      weights[node] = widths_.weights[static_cast<std::size_t>(plan[l])][node];
-      biases[node] = widths_.biases[static_cast<std::size_t>(plan[l])][node];
-    }
-    return judge_.Divergence(weights, biases);
+    return judge_.Divergence(format::Write(widths_.Lower(plan).content));
   }
   int evaluations() const { return evaluations_; }
 
  private:
-  const Widths& widths_;
-  SigmaJudge judge_;
+  Widths& widths_;
+  EnsembleJudge judge_;
   int evaluations_ = 0;
 };
 
@@ -172,7 +155,7 @@ class Allocator::Work {
   explicit Work(const AllocateOptions& options)
       : options_(options),
         widths_(QuantizeWidths(options)),
-        judge_(widths_, options.convert.seed) {}
+        judge_(&widths_, options.convert.seed) {}
 
   Allocation Find(const Request& request) {
     const auto start = std::chrono::steady_clock::now();
@@ -221,9 +204,10 @@ class Allocator::Work {
 
   std::vector<double> Scores(const std::string& method) const {
     std::vector<double> found;
-    for (const std::size_t node : widths_.nodes) {
-      found.push_back(
-          Score(method, widths_.prepared.network.nodes[node].weights, options_.quantile));
+    const Prepared& prepared = widths_.prepared;
+    for (const std::size_t step : widths_.steps) {
+      const auto node = static_cast<std::size_t>(prepared.steps[step].node);
+      found.push_back(Score(method, prepared.network.nodes[node].weights, options_.quantile));
     }
     return found;
   }

@@ -5,10 +5,10 @@
 #include <filesystem>
 #include <fstream>
 
+#include "converters/ensemble_judge.h"
 #include "converters/error.h"
 #include "converters/lower.h"
 #include "converters/prepare.h"
-#include "converters/sigma_importance.h"
 #include "formats/crc32c.h"
 #include "formats/reader.h"
 #include "formats/writer.h"
@@ -17,6 +17,7 @@ namespace mu8::convert {
 namespace {
 
 constexpr int kMostMeasuredBits = 2;
+constexpr std::uint32_t kMeasuredPasses = 64;
 
 std::string FloatList(const std::vector<float>& values) {
   std::string text;
@@ -172,9 +173,10 @@ ConvertResult Convert(const ConvertOptions& options) {
   Lowered lowered = lower(result.sigma_importance);
   if (measure) {
     stage("measure importance", 0.0);
-    const SigmaJudge judge(network, data, options.seed);
+    const EnsembleJudge judge(network, data, options.seed, kMeasuredPasses);
     Lowered other = lower(SigmaImportance::kPower);
-    if (judge.Divergence(other) < judge.Divergence(lowered)) {
+    if (judge.Divergence(format::Write(other.content)) <
+        judge.Divergence(format::Write(lowered.content))) {
       lowered = std::move(other);
       result.sigma_importance = SigmaImportance::kPower;
     }

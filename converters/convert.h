@@ -55,6 +55,7 @@ struct LayerReport {
   double saturation = 0;                           // fraction of draws at +-127
   double mean_sqnr_db = 0;       // 10 log10(sum E[x^2] mu^2 / sum E[x^2] (E[w_q] - mu)^2)
   double noise_sqnr_db = 0;      // 10 log10 of noise power over the noise's error, same draws
+  double posterior_error = 0;    // 1/2 sum (E[w_q] - mu)^2 / sigma^2, nats; see ALLOCATION.md
   double output_saturation = 0;  // fraction of calibration outputs above the stored range
 };
 

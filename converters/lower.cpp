@@ -294,15 +294,14 @@ double OutputSaturation(const ValueStatistics& statistics, const Quantization& q
 // The least scale that the output may have: requantization multipliers lie below 1 (FORMAT.md), so
 // a range far narrower than what is accumulated is stored more coarsely than it could be. That
 // is still as fine as the accumulators themselves, or the sum of a pool.
-float LeastOutputScale(const Lowering& lowering, const Step& step,
-                       const std::vector<float>& weight_scale) {
+float LeastOutputScale(const Lowering& lowering, const Step& step, float largest_weight_step) {
   const Node& node = NodeOf(lowering.network, step);
   const float input_scale = lowering.QuantizationOf(step.input).scale;
   constexpr float kMargin = 1.0001F;  // covers the roundings of the quotient
   switch (node.op) {
     case Op::kConv2d:
     case Op::kDense:
-      return kMargin * input_scale * *std::max_element(weight_scale.begin(), weight_scale.end());
+      return kMargin * input_scale * largest_weight_step;
     case Op::kAveragePool:
       return kMargin * input_scale /
              static_cast<float>(node.window.kernel_h * node.window.kernel_w);
@@ -340,34 +339,55 @@ Node WithSigmas(const Node& node) {
   return full;
 }
 
-void MakeParameters(Lowering* lowering, std::size_t index) {
+StoredLayer Quantize(const Lowering& lowering, std::size_t index) {
+  const Step& step = lowering.steps[index];
+  const Node& node = NodeOf(lowering.network, step);
+  InputStatistics inputs = WeightInputs(lowering.network, node, lowering.Statistics(step.input));
+  inputs.covariance = lowering.calibration.covariance[static_cast<std::size_t>(step.node)];
+  StoredLayer stored;
+  const QuantizedWeights weights =
+      QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels, inputs,
+                      lowering.QuantizationOf(step.input).scale, lowering.MuBits(index),
+                      lowering.settings, &stored.report);
+  LayerRecord layer = lowering.out.content.layers[index];
+  layer.mu_bits = static_cast<std::uint8_t>(weights.mu_bits);
+  stored.mu_bits = weights.mu_bits;
+  stored.parameters = PackParameters(layer, weights);
+  stored.largest_step = *std::max_element(weights.weight_scale.begin(), weights.weight_scale.end());
+  return stored;
+}
+
+StoredLayer QuantizeOnce(const Lowering& lowering, std::size_t index, StoredLayers* known) {
+  if (known == nullptr) return Quantize(lowering, index);
+  const float input_scale = lowering.QuantizationOf(lowering.steps[index].input).scale;
+  const auto key = std::tuple(index, lowering.MuBits(index), input_scale);
+  auto found = known->find(key);
+  if (found == known->end()) found = known->emplace(key, Quantize(lowering, index)).first;
+  return found->second;
+}
+
+void MakeParameters(Lowering* lowering, std::size_t index, StoredLayers* known) {
   const Step& step = lowering->steps[index];
   const Node& node = NodeOf(lowering->network, step);
   const Value& in = At(lowering->network, step.input);
   const Value& out = At(lowering->network, step.output);
   LayerRecord& layer = lowering->out.content.layers[index];
   LayerReport report;
-  report.name = node.name;
-  report.op = Describe(lowering->network, step);
   std::vector<std::uint8_t> parameters;
   if (IsWeighted(node.op)) {
+    StoredLayer stored = QuantizeOnce(*lowering, index, known);
+    report = std::move(stored.report);
     report.shape = WeightText(node, in, out);
-    InputStatistics inputs =
-        WeightInputs(lowering->network, node, lowering->Statistics(step.input));
-    inputs.covariance = lowering->calibration.covariance[static_cast<std::size_t>(step.node)];
-    const QuantizedWeights weights = QuantizeWeights(
-        WithSigmas(node), out.channels, inputs, lowering->QuantizationOf(step.input).scale,
-        lowering->MuBits(index), lowering->settings, &report);
-    layer.mu_bits = static_cast<std::uint8_t>(weights.mu_bits);
-    parameters = PackParameters(layer, weights);
-    lowering->out.produced_weights[static_cast<std::size_t>(step.node)] = weights.produced_weights;
-    lowering->out.produced_biases[static_cast<std::size_t>(step.node)] = weights.produced_bias;
-    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, weights.weight_scale));
+    layer.mu_bits = static_cast<std::uint8_t>(stored.mu_bits);
+    parameters = std::move(stored.parameters);
+    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, stored.largest_step));
   } else {
-    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, {}));
+    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, 0.0F));
     report.shape = ShapeText(in) + " -> " + ShapeText(out);
     parameters = MakeTables(*lowering, step);
   }
+  report.name = node.name;
+  report.op = Describe(lowering->network, step);
   SetClamps(lowering, index);
   if (layer.output != format::kNoTensor) {
     report.output_saturation =
@@ -403,16 +423,15 @@ LayerRecord LayerShape(const Network& network, const Step& step) {
 
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
-              const QuantizerSettings& settings, const std::vector<int>& mu_bits) {
+              const QuantizerSettings& settings, const std::vector<int>& mu_bits,
+              StoredLayers* stored) {
   Lowering lowering{network, steps, calibration, settings, mu_bits, {}, {}, {}};
   QuantizeActivations(&lowering, input);
   MakeTensors(&lowering);
-  lowering.out.produced_weights.resize(network.nodes.size());
-  lowering.out.produced_biases.resize(network.nodes.size());
   lowering.out.content.input_table = input.table;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     lowering.out.content.layers.push_back(MakeLayer(lowering, i));
-    MakeParameters(&lowering, i);
+    MakeParameters(&lowering, i, stored);
   }
   return std::move(lowering.out);
 }

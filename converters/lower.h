@@ -2,6 +2,10 @@
 // and memory, quantizes every layer and packs its panels.
 #pragma once
 
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <tuple>
 #include <vector>
 
 #include "converters/calibration.h"
@@ -20,13 +24,25 @@ format::LayerRecord LayerShape(const Network& network, const Step& step);
 struct Lowered {
   format::FileContent content;  // without metadata
   std::vector<LayerReport> reports;
-  // By node: the weights and biases as the engine draws them; empty for nodes without weights.
-  std::vector<GaussianTensor> produced_weights, produced_biases;
 };
 
-// `mu_bits`: by step, 1 to 8; of steps without weights anything. Empty: 8 for all.
+// What a weighted layer's bits and the scale of its input decide.
+struct StoredLayer {
+  int mu_bits = 8;
+  std::vector<std::uint8_t> parameters;
+  float largest_step = 0;
+  LayerReport report;  // of the weights alone
+};
+
+// Layers that Lower has quantized before, by step, mu bits and input scale: of one network with
+// one calibration and one choice of settings.
+using StoredLayers = std::map<std::tuple<std::size_t, int, float>, StoredLayer>;
+
+// `mu_bits`: by step, 1 to 8; of steps without weights anything. Empty: 8 for all. With `stored`,
+// layers found there are taken from it, and others are added to it.
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
-              const QuantizerSettings& settings, const std::vector<int>& mu_bits);
+              const QuantizerSettings& settings, const std::vector<int>& mu_bits,
+              StoredLayers* stored = nullptr);
 
 }  // namespace mu8::convert

@@ -8,6 +8,8 @@
 namespace mu8::convert {
 namespace {
 
+constexpr double kLeastVariance = 1e-20;  // in squared weight steps
+
 double Decibels(double signal, double noise) {
   return noise > 0.0 ? 10.0 * std::log10(signal / noise) : std::numeric_limits<double>::infinity();
 }
@@ -16,7 +18,7 @@ double Decibels(double signal, double noise) {
 
 void Report(const LayerWork& work, const InputStatistics& statistics, LayerReport* report) {
   double variance = 0, true_variance = 0, power = 0, true_power = 0;
-  double mean_power = 0, mean_error = 0, noise_error = 0, clipped = 0;
+  double mean_power = 0, mean_error = 0, noise_error = 0, clipped = 0, posterior_error = 0;
   for (std::size_t c = 0; c < work.channels; ++c) {
     const double unit = double{work.out.weight_scale[c]} * double{work.out.weight_scale[c]};
     const double* p = statistics.power.data() + c / work.group_channels * work.k;
@@ -34,6 +36,7 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
       mean_error += p[i] * error * error * unit;
       clipped += moments.clipped;
       if (work.bayesian()) {
+        posterior_error += 0.5 * error * error / std::max(sigma * sigma, kLeastVariance);
         // E[(w - E[w] - sigma z)^2]
         const double off = moments.variance - 2.0 * sigma * moments.along + sigma * sigma;
         noise_error += p[i] * off * unit;
@@ -52,28 +55,8 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
   report->variance_kept_weighted = true_power > 0.0 ? power / true_power : 1.0;
   report->saturation = clipped / static_cast<double>(work.channels * work.k);
   report->mean_sqnr_db = Decibels(mean_power, mean_error);
+  report->posterior_error = posterior_error;
   report->noise_sqnr_db = Decibels(true_power, noise_error);
-}
-
-// FORMAT.md section 9 in real numbers.
-void SetProduced(float input_scale, LayerWork* work) {
-  GaussianTensor& weights = work->out.produced_weights;
-  GaussianTensor& bias = work->out.produced_bias;
-  for (std::size_t c = 0; c < work->channels; ++c) {
-    const double scale = double{work->out.weight_scale[c]};
-    for (std::size_t i = 0; i < work->k; ++i) {
-      const ClampedMoments moments =
-          WeightMoments(work->out.mu[c * work->k + i], work->Level(c, i), work->out.shift[c]);
-      weights.mu.push_back(static_cast<float>(moments.mean * scale));
-      if (!work->bayesian()) continue;
-      weights.sigma.push_back(static_cast<float>(std::sqrt(moments.variance) * scale));
-    }
-    const double unit = scale * double{input_scale};
-    bias.mu.push_back(static_cast<float>(work->out.bias_mu[c] * unit));
-    if (!work->bayesian()) continue;
-    const double steps = std::ldexp(1.0 * work->out.bias_level[c], 5 - work->out.bias_shift[c]);
-    bias.sigma.push_back(static_cast<float>(steps * unit));
-  }
 }
 
 }  // namespace mu8::convert

@@ -62,6 +62,5 @@ void FitSigmas(LayerWork* work);
 
 // quantizer_report.cpp: what the quantized weights are worth, and how they are distributed.
 void Report(const LayerWork& work, const InputStatistics& statistics, LayerReport* report);
-void SetProduced(float input_scale, LayerWork* work);
 
 }  // namespace mu8::convert

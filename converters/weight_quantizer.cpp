@@ -252,7 +252,6 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   }
   work.out.mu_bits = work.mu_bits;
   QuantizeBias(&work, statistics, input_scale);
-  SetProduced(input_scale, &work);
   Report(work, statistics, report);
   return work.out;
 }

@@ -37,8 +37,6 @@ struct QuantizedWeights {
   std::vector<std::int32_t> bias_mu;   // in units of s_w * input_scale
   std::vector<std::uint16_t> bias_level;
   std::vector<std::uint8_t> bias_shift;
-  // Mean and standard deviation of what the engine draws from all this, in real numbers.
-  GaussianTensor produced_weights, produced_bias;
 };
 
 // Panels, which 4-bit codebooks follow, never straddle the groups of a convolution.

@@ -109,7 +109,7 @@ TEST_CASE("coarse means: without covariance a layer's means keep their power") {
       for (std::size_t i = 0; i < layer.node.weights.mu.size(); ++i) {
         const double power = layer.inputs.power[i % layer.k];
         const double mu = double{layer.node.weights.mu[i]};
-        const double w = double{result.weights.produced_weights.mu[i]};
+        const double w = result.weights.mu[i] * double{result.weights.weight_scale[i / layer.k]};
         wanted += power * mu * mu;
         kept += power * w * w;
       }

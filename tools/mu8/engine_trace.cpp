@@ -11,8 +11,8 @@ namespace {
 
 // The file with every tensor behind the one before it. Only the places change, so the view needs no
 // second validation.
-AlignedBuffer SpreadTensors(const ModelFile& file) {
-  AlignedBuffer bytes(file.bytes.size());
+convert::AlignedBuffer SpreadTensors(const ModelFile& file) {
+  convert::AlignedBuffer bytes(file.bytes.size());
   std::memcpy(bytes.data(), file.bytes.data(), bytes.size());
   const format::View view = format::Reopen(bytes.span());
   std::uint64_t end = 0;
@@ -41,11 +41,11 @@ EngineTrace::EngineTrace(const ModelFile& file, std::uint32_t batch, std::uint64
       bytes_(SpreadTensors(file)),
       view_(format::Reopen(bytes_.span())) {
   view_.model.activation_bytes = ActivationBytes(view_);
-  activations_ = AlignedBuffer(batch * view_.model.activation_bytes);
-  panel_ = AlignedBuffer(view_.model.panel_bytes);
+  activations_ = convert::AlignedBuffer(batch * view_.model.activation_bytes);
+  panel_ = convert::AlignedBuffer(view_.model.panel_bytes);
   const format::LayerRecord last = view_.layer(view_.layer_count() - 1);
   const std::size_t slots = format::MakePanelLayout(last).padded_channels;
-  accumulators_ = AlignedBuffer(batch * slots * sizeof(std::int32_t));
+  accumulators_ = convert::AlignedBuffer(batch * slots * sizeof(std::int32_t));
   logits_.resize(std::size_t{batch} * view_.model.class_count);
 }
 

@@ -5,9 +5,9 @@
 #include <cstdint>
 #include <vector>
 
+#include "converters/aligned_buffer.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
-#include "tools/mu8/aligned_buffer.h"
 #include "tools/mu8/model_file.h"
 
 namespace mu8::tool {
@@ -44,9 +44,9 @@ class EngineTrace {
   const kernels::KernelTable& kernels_;
   std::uint32_t batch_;
   std::uint32_t images_ = 0;
-  AlignedBuffer bytes_;  // the file, its tensors apart from each other
+  convert::AlignedBuffer bytes_;  // the file, its tensors apart from each other
   format::View view_;
-  AlignedBuffer activations_, panel_, accumulators_;
+  convert::AlignedBuffer activations_, panel_, accumulators_;
   std::vector<float> logits_;
 };
 

@@ -13,7 +13,7 @@ constexpr float kLargestEntropyError = 1e-3F;  // nats, between columns that mus
 
 std::vector<float> ReadColumns(const std::string& path, const char* what, std::size_t images,
                                std::size_t columns, const char* column_name) {
-  const AlignedBuffer bytes = ReadBytes(path, what);
+  const convert::AlignedBuffer bytes = ReadBytes(path, what);
   if (bytes.size() != images * columns * sizeof(float)) {
     throw convert::Error(path + ": has " + std::to_string(bytes.size()) + " bytes, expected " +
                          std::to_string(images * columns * sizeof(float)) + " = " +

@@ -48,7 +48,7 @@ ImageInput LoadInput(const std::string& path, const Model& model) {
   const std::size_t width = model.input_width();
   const std::size_t channels = model.input_channels();
   if (path.ends_with(".npy")) {
-    const AlignedBuffer bytes = ReadBytes(path, "a .npy array of floats");
+    const convert::AlignedBuffer bytes = ReadBytes(path, "a .npy array of floats");
     const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
     const convert::NpyArray array = convert::ReadNpy(path + ": ", {data, bytes.size()});
     input.values = HwcFromChwArray(path, array, height, width, channels);

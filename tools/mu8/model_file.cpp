@@ -14,7 +14,7 @@
 
 namespace mu8::tool {
 
-AlignedBuffer ReadBytes(const std::string& path, const std::string& expected) {
+convert::AlignedBuffer ReadBytes(const std::string& path, const std::string& expected) {
   std::error_code problem;
   const std::filesystem::file_status status = std::filesystem::status(path, problem);
   if (!std::filesystem::exists(status)) {
@@ -32,7 +32,7 @@ AlignedBuffer ReadBytes(const std::string& path, const std::string& expected) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rb"),
                                                              &std::fclose);
   if (!file) throw convert::Error(path + ": cannot be opened: " + std::strerror(errno));
-  AlignedBuffer buffer(static_cast<std::size_t>(size));
+  convert::AlignedBuffer buffer(static_cast<std::size_t>(size));
   const std::size_t read = std::fread(buffer.data(), 1, buffer.size(), file.get());
   if (read != buffer.size()) {
     throw convert::Error(path + ": read " + std::to_string(read) + " of " + std::to_string(size) +

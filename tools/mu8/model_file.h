@@ -7,19 +7,19 @@
 #include <span>
 #include <string>
 
+#include "converters/aligned_buffer.h"
 #include "mu8/mu8.h"
 #include "mu8/thread_pool.h"
-#include "tools/mu8/aligned_buffer.h"
 
 namespace mu8::tool {
 
 // A regular file's bytes as they are, never decompressed. `expected` completes the sentence
 // "expected ..." of the messages.
-AlignedBuffer ReadBytes(const std::string& path, const std::string& expected);
+convert::AlignedBuffer ReadBytes(const std::string& path, const std::string& expected);
 
 struct ModelFile {
   std::string path;
-  AlignedBuffer bytes;
+  convert::AlignedBuffer bytes;
   Model model;  // a view over `bytes`
 };
 
@@ -50,7 +50,7 @@ class Runner {
 
  private:
   std::optional<ThreadPool> pool_;
-  AlignedBuffer arena_;
+  convert::AlignedBuffer arena_;
   Session session_;
 };
 

@@ -6,7 +6,7 @@
 #include <new>
 #include <span>
 
-namespace mu8::tool {
+namespace mu8::convert {
 
 class AlignedBuffer {
  public:
@@ -33,4 +33,4 @@ class AlignedBuffer {
   std::size_t size_ = 0;
 };
 
-}  // namespace mu8::tool
+}  // namespace mu8::convert
