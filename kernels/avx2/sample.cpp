@@ -67,30 +67,41 @@ Lanes MakeLanes(const StreamId& id, int first_lane) {
   return {c0, c1, c2, c3};
 }
 
-// Entries 16 table .. 16 table + 15 of the magnitudes, by the low four bits of each byte.
-__m256i LookUp(int table, __m256i nibble) {
-  const __m256i entries = _mm256_broadcastsi128_si256(
-      _mm_load_si128(reinterpret_cast<const __m128i*>(kEpsilonMagnitude.data() + 16 * table)));
-  return _mm256_shuffle_epi8(entries, nibble);
-}
+// Hides where a constant comes from: g++ 12 would rather make it anew in every step.
+void Opaque(__m256i* value) { __asm__("" : "+x"(*value)); }
 
-// eps of 32 random bytes: eight look-ups of 16 entries, from which bits 4, 5 and 6 choose. A blend
-// looks at bit 7 of each byte, so the bits are shifted there; what else moves does not matter.
-__m256i Epsilon(__m256i random) {
-  const __m256i nibble = _mm256_and_si256(random, _mm256_set1_epi8(0x0f));
-  const __m256i bit4 = _mm256_slli_epi16(random, 3);
-  const __m256i bit5 = _mm256_slli_epi16(random, 2);
-  const __m256i bit6 = _mm256_slli_epi16(random, 1);
-  __m256i pairs[4];
-  for (int i = 0; i < 4; ++i) {
-    pairs[i] = _mm256_blendv_epi8(LookUp(2 * i, nibble), LookUp(2 * i + 1, nibble), bit4);
+// eps of random bytes. kEpsilonMagnitude's eight parts of 16 entries are looked up one after the
+// other: a shuffle gives 0 where bit 7 of an index is set, so part i answers for indices from 16 i
+// on, and holds the XOR of entries 16 i + j and 16 (i - 1) + j, which takes back what the parts
+// before it gave.
+struct EpsilonTable {
+  __m256i part[8];
+  __m256i entries;  // of a part
+
+  // The mirror of an antithetic pair has negative magnitudes, which saves the flip of random bytes.
+  explicit EpsilonTable(std::uint8_t flip) : entries(_mm256_set1_epi8(16)) {
+    Opaque(&entries);
+    __m128i before = _mm_setzero_si128();
+    for (int i = 0; i < 8; ++i) {
+      __m128i own =
+          _mm_load_si128(reinterpret_cast<const __m128i*>(kEpsilonMagnitude.data() + 16 * i));
+      if (flip != 0) own = _mm_sub_epi8(_mm_setzero_si128(), own);
+      part[i] = _mm256_broadcastsi128_si256(_mm_xor_si128(own, before));
+      before = own;
+    }
   }
-  const __m256i magnitude = _mm256_blendv_epi8(_mm256_blendv_epi8(pairs[0], pairs[1], bit5),
-                                               _mm256_blendv_epi8(pairs[2], pairs[3], bit5), bit6);
-  // Negative where the random byte's top bit is set: (m ^ -1) + 1.
-  const __m256i negative = _mm256_cmpgt_epi8(_mm256_setzero_si256(), random);
-  return _mm256_sub_epi8(_mm256_xor_si256(magnitude, negative), negative);
-}
+
+  __m256i Epsilon(__m256i random) const {
+    __m256i index = _mm256_and_si256(random, _mm256_set1_epi8(0x7f));
+    __m256i magnitude = _mm256_shuffle_epi8(part[0], index);
+    for (int i = 1; i < 8; ++i) {
+      index = _mm256_sub_epi8(index, entries);
+      magnitude = _mm256_xor_si256(magnitude, _mm256_shuffle_epi8(part[i], index));
+    }
+    // Negated where the random byte's top bit is set; a byte of 0 is positive.
+    return _mm256_sign_epi8(magnitude, _mm256_or_si256(random, _mm256_set1_epi8(1)));
+  }
+};
 
 // Byte of channel lane % width, four times per lane, for the lanes of one half.
 __m256i PerChannel(const std::uint8_t* values, std::uint32_t width, std::uint32_t first_lane) {
@@ -128,8 +139,9 @@ __m256i Set1(const std::uint8_t* plane, std::uint32_t half) {
   return _mm256_cmpeq_epi8(_mm256_and_si256(spread, bits), bits);
 }
 
-// Means of one half of a block.
-__m256i Mu(const SampleArgs& args, std::size_t block, std::uint32_t half) {
+// Means of one half of a block. Always inline: a call would spill every register of the loop.
+[[gnu::always_inline]] inline __m256i Mu(const SampleArgs& args, std::size_t block,
+                                         std::uint32_t half) {
   const std::uint32_t bits = args.mu_bits;
   const std::uint8_t* plane = args.mu + block * 8 * bits;
   if (bits == 8) return Load(plane + half * 32);
@@ -156,15 +168,10 @@ __m256i Mu(const SampleArgs& args, std::size_t block, std::uint32_t half) {
 // Per-half constants and unpacking of sigma. `half` 0 holds weights 0..31 of a block, 1 the rest.
 struct Half {
   std::uint32_t half;
-  Lanes lanes;
-  __m256i flip;
   __m256i table[4];
   __m256i multiplier;  // 2^(15 - shift) of the channel of each 16-bit lane
 
-  Half(const SampleArgs& args, std::uint32_t which)
-      : half(which),
-        lanes(MakeLanes(args.stream, static_cast<int>(which * 8))),
-        flip(_mm256_set1_epi8(static_cast<char>(args.stream.flip))) {
+  Half(const SampleArgs& args, std::uint32_t which) : half(which) {
     if (args.sigma_bits == 4) {
       table[0] = _mm256_broadcastsi128_si256(
           _mm_loadu_si128(reinterpret_cast<const __m128i*>(args.codebook)));
@@ -210,30 +217,61 @@ __m256i Noise(__m256i level, __m256i epsilon, __m256i multiplier) {
   return _mm256_mulhrs_epi16(_mm256_maddubs_epi16(level, epsilon), multiplier);
 }
 
-void SampleHalf(const SampleArgs& args, std::size_t block, Half* half) {
-  const std::size_t at = block * kBlockBytes + half->half * 32;
-  const __m256i epsilon = Epsilon(_mm256_xor_si256(half->lanes.Next(), half->flip));
-  const __m256i level = half->Level(args, block);
-  const __m256i mu = Mu(args, block, half->half);
-  // Even and odd bytes by themselves: sums need 16 bits. |mu + n| fits; packing saturates.
+// With this shift or a larger one in every channel the noise of a weight fits a byte:
+// 255 * 93 / 2^8 = 92.6.
+constexpr std::uint8_t kLeastNarrowShift = 8;
+
+bool IsNarrow(const std::uint8_t* shift, std::uint32_t width) {
+  for (std::uint32_t c = 0; c < width; ++c) {
+    if (shift[c] < kLeastNarrowShift) return false;
+  }
+  return true;
+}
+
+// w of 32 weights.
+template <bool kNarrow>
+__m256i Draw(__m256i level, __m256i epsilon, __m256i mu, __m256i multiplier) {
+  // Even and odd bytes by themselves: products need 16 bits.
   const __m256i even_bytes = _mm256_set1_epi16(0x00ff);
-  const __m256i even =
-      _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_set1_epi16(1), mu),
-                       Noise(_mm256_and_si256(level, even_bytes), epsilon, half->multiplier));
-  const __m256i odd =
-      _mm256_add_epi16(_mm256_srai_epi16(mu, 8),
-                       Noise(_mm256_andnot_si256(even_bytes, level), epsilon, half->multiplier));
-  // Even ones before odd ones, in each 128-bit part: put them in turn again.
-  const __m256i turns = _mm256_broadcastsi128_si256(
-      _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
-  const __m256i weight = _mm256_shuffle_epi8(_mm256_packs_epi16(even, odd), turns);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + at),
-                      _mm256_max_epi8(weight, _mm256_set1_epi8(-127)));
+  const __m256i least = _mm256_set1_epi8(-127);
+  const __m256i even = Noise(_mm256_and_si256(level, even_bytes), epsilon, multiplier);
+  const __m256i odd = Noise(_mm256_andnot_si256(even_bytes, level), epsilon, multiplier);
+  // Packing puts even weights before odd ones, in each 128-bit part: put them in turn again.
+  const auto in_turn = [](__m256i first, __m256i second) {
+    const __m256i turns = _mm256_broadcastsi128_si256(
+        _mm_setr_epi8(0, 8, 1, 9, 2, 10, 3, 11, 4, 12, 5, 13, 6, 14, 7, 15));
+    return _mm256_shuffle_epi8(_mm256_packs_epi16(first, second), turns);
+  };
+  if constexpr (kNarrow) {
+    // Sums of bytes saturate to [-128, 127].
+    return _mm256_max_epi8(_mm256_adds_epi8(mu, in_turn(even, odd)), least);
+  }
+  // |mu + n| fits int16; packing saturates to [-128, 127].
+  const __m256i even_sum = _mm256_add_epi16(_mm256_maddubs_epi16(_mm256_set1_epi16(1), mu), even);
+  const __m256i odd_sum = _mm256_add_epi16(_mm256_srai_epi16(mu, 8), odd);
+  return _mm256_max_epi8(in_turn(even_sum, odd_sum), least);
 }
 
 std::size_t BlockCount(const SampleArgs& args) {
   const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
   return (bytes + kBlockBytes - 1) / kBlockBytes;
+}
+
+// One half of every block: lanes, table and constants of one half fill the registers. Returns the
+// lanes after the weights.
+template <bool kNarrow>
+Lanes DrawHalf(const SampleArgs& args, const EpsilonTable& table, std::uint32_t which) {
+  Lanes lanes = MakeLanes(args.stream, static_cast<int>(which * 8));
+  const Half half(args, which);
+  const std::size_t blocks = BlockCount(args);
+  for (std::size_t block = 0; block < blocks; ++block) {
+    const __m256i epsilon = table.Epsilon(lanes.Next());
+    const __m256i weights =
+        Draw<kNarrow>(half.Level(args, block), epsilon, Mu(args, block, which), half.multiplier);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + block * kBlockBytes + which * 32),
+                        weights);
+  }
+  return lanes;
 }
 
 }  // namespace
@@ -250,21 +288,17 @@ void UnpackPanel(const SampleArgs& args) {
 }
 
 void SamplePanel(const SampleArgs& args) {
-  Half first(args, 0);
-  Half second(args, 1);
-  const std::size_t blocks = BlockCount(args);
-  for (std::size_t block = 0; block < blocks; ++block) {
-    SampleHalf(args, block, &first);
-    SampleHalf(args, block, &second);
+  const EpsilonTable table(args.stream.flip);
+  const bool narrow = IsNarrow(args.shift, args.width);
+  alignas(32) std::uint8_t random[kLanes * 4];
+  for (std::uint32_t half = 0; half < 2; ++half) {
+    Lanes lanes = narrow ? DrawHalf<true>(args, table, half) : DrawHalf<false>(args, table, half);
+    _mm256_store_si256(reinterpret_cast<__m256i*>(random + half * 32), lanes.Next());
   }
   scalar::SilencePadding(args);
-
-  alignas(32) std::uint32_t random[kLanes];
-  _mm256_store_si256(reinterpret_cast<__m256i*>(random), first.lanes.Next());
-  _mm256_store_si256(reinterpret_cast<__m256i*>(random + 8), second.lanes.Next());
   for (std::uint32_t c = 0; c < args.width; ++c) {
     const std::int32_t epsilon =
-        mu8::kernels::Epsilon(static_cast<std::uint8_t>(random[c]) ^ args.stream.flip);
+        Epsilon(static_cast<std::uint8_t>(random[c * 4] ^ args.stream.flip));
     const std::int32_t shift = args.bias_shift[c];
     args.bias[c] = args.bias_mu[c] + ((args.bias_level[c] * epsilon + (1 << (shift - 1))) >> shift);
   }
