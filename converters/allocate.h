@@ -14,8 +14,9 @@ namespace mu8::convert {
 
 struct AllocateOptions {
   ConvertOptions convert;  // files, calibration and sigma bits; its own mu bits do not count
-  int least = 1, most = kMostMuBits;  // bits of each layer
-  double quantile = 0.1;              // of quantile-inform
+  int least = 1, most = kMostMuBits;  // bits of each unit
+  bool by_panel = false;  // units are panels of up to 16 output channels, not whole layers
+  double quantile = 0.1;  // of quantile-inform
   // The posterior's error counts 1 / training_images beside the divergence; 0 leaves it out.
   double training_images = 0;
   int evaluations = 400;  // plans that the searches may judge
@@ -30,9 +31,15 @@ struct Request {
   std::uint64_t seed = 1;   // of the searches
 };
 
+struct PlannedLayer {
+  std::string name;
+  std::size_t weights = 0;
+  MuBits mu_bits;
+  std::vector<double> scores;  // of its units, from the methods that have one; else empty
+};
+
 struct Allocation {
-  std::vector<double> scores;  // by layer, of the methods that have one; else empty
-  Plan plan;
+  std::vector<PlannedLayer> layers;
   double average_bits = 0;
   double posterior_error = 0;  // nats
   double divergence = 0;       // KL(FP32, plan) on the calibration images, nats
@@ -49,7 +56,6 @@ class Allocator {
   ~Allocator();
 
   Allocation Find(const Request& request);
-  const std::vector<LayerCosts>& layers() const;
   const std::vector<std::string>& notices() const;
 
  private:

@@ -12,18 +12,18 @@ namespace {
 constexpr double kRate = 0.5;  // of the logits, for losses of unit deviation
 constexpr int kBisections = 60;
 
-double TotalBits(const std::vector<LayerCosts>& layers, const Plan& plan) {
+double TotalBits(const std::vector<UnitCosts>& units, const Plan& plan) {
   double bits = 0;
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    bits += static_cast<double>(layers[l].weights) *
-            layers[l].stored[static_cast<std::size_t>(plan[l])];
+  for (std::size_t l = 0; l < units.size(); ++l) {
+    bits +=
+        static_cast<double>(units[l].weights) * units[l].stored[static_cast<std::size_t>(plan[l])];
   }
   return bits;
 }
 
-double Allowed(const std::vector<LayerCosts>& layers, const Budget& budget) {
+double Allowed(const std::vector<UnitCosts>& units, const Budget& budget) {
   double weights = 0;
-  for (const LayerCosts& layer : layers) weights += static_cast<double>(layer.weights);
+  for (const UnitCosts& unit : units) weights += static_cast<double>(unit.weights);
   return budget.average * weights * (1 + 1e-12);
 }
 
@@ -32,12 +32,11 @@ double Allowed(const std::vector<LayerCosts>& layers, const Budget& budget) {
 struct StepUp {
   double cost, gain;
 };
-StepUp Above(const LayerCosts& layer, int bits) {
+StepUp Above(const UnitCosts& unit, int bits) {
   const auto at = static_cast<std::size_t>(bits);
-  const double cost =
-      static_cast<double>(layer.weights) * (layer.stored[at + 1] - layer.stored[at]);
+  const double cost = static_cast<double>(unit.weights) * (unit.stored[at + 1] - unit.stored[at]);
   if (!(cost > 0)) return {0.0, std::numeric_limits<double>::infinity()};
-  return {cost, (layer.error[at] - layer.error[at + 1]) / cost};
+  return {cost, (unit.error[at] - unit.error[at + 1]) / cost};
 }
 
 // Plans and their losses: none is judged twice.
@@ -68,7 +67,7 @@ class Search {
   double best_loss_ = std::numeric_limits<double>::infinity();
 };
 
-// A categorical distribution over the bits of one layer.
+// A categorical distribution over the bits of one unit.
 struct Categorical {
   std::vector<double> logits;
 
@@ -112,61 +111,61 @@ std::vector<double> Advantages(const std::vector<double>& losses) {
 
 }  // namespace
 
-double AverageBits(const std::vector<LayerCosts>& layers, const Plan& plan) {
+double AverageBits(const std::vector<UnitCosts>& units, const Plan& plan) {
   double weights = 0;
-  for (const LayerCosts& layer : layers) weights += static_cast<double>(layer.weights);
-  return TotalBits(layers, plan) / weights;
+  for (const UnitCosts& unit : units) weights += static_cast<double>(unit.weights);
+  return TotalBits(units, plan) / weights;
 }
 
-double PosteriorError(const std::vector<LayerCosts>& layers, const Plan& plan) {
+double PosteriorError(const std::vector<UnitCosts>& units, const Plan& plan) {
   double error = 0;
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    error += layers[l].error[static_cast<std::size_t>(plan[l])];
+  for (std::size_t l = 0; l < units.size(); ++l) {
+    error += units[l].error[static_cast<std::size_t>(plan[l])];
   }
   return error;
 }
 
-Plan Fill(const std::vector<LayerCosts>& layers, const Budget& budget, Plan plan) {
-  double left = Allowed(layers, budget) - TotalBits(layers, plan);
+Plan Fill(const std::vector<UnitCosts>& units, const Budget& budget, Plan plan) {
+  double left = Allowed(units, budget) - TotalBits(units, plan);
   while (true) {
-    std::size_t best = layers.size();
+    std::size_t best = units.size();
     double best_gain = 0;
-    for (std::size_t l = 0; l < layers.size(); ++l) {
+    for (std::size_t l = 0; l < units.size(); ++l) {
       if (plan[l] >= budget.most) continue;
-      const StepUp step = Above(layers[l], plan[l]);
+      const StepUp step = Above(units[l], plan[l]);
       if (step.cost > left) continue;
-      if (best == layers.size() || step.gain > best_gain) {
+      if (best == units.size() || step.gain > best_gain) {
         best = l;
         best_gain = step.gain;
       }
     }
-    if (best == layers.size()) return plan;
-    left -= Above(layers[best], plan[best]).cost;
+    if (best == units.size()) return plan;
+    left -= Above(units[best], plan[best]).cost;
     ++plan[best];
   }
 }
 
-Plan Repair(const std::vector<LayerCosts>& layers, const Budget& budget, Plan plan) {
-  const double allowed = Allowed(layers, budget);
-  while (TotalBits(layers, plan) > allowed) {
-    std::size_t best = layers.size();
+Plan Repair(const std::vector<UnitCosts>& units, const Budget& budget, Plan plan) {
+  const double allowed = Allowed(units, budget);
+  while (TotalBits(units, plan) > allowed) {
+    std::size_t best = units.size();
     double least = 0;
-    for (std::size_t l = 0; l < layers.size(); ++l) {
+    for (std::size_t l = 0; l < units.size(); ++l) {
       if (plan[l] <= budget.least) continue;
-      const StepUp step = Above(layers[l], plan[l] - 1);
+      const StepUp step = Above(units[l], plan[l] - 1);
       const double loss = step.cost > 0 ? step.gain : -std::numeric_limits<double>::infinity();
-      if (best == layers.size() || loss < least) {
+      if (best == units.size() || loss < least) {
         best = l;
         least = loss;
       }
     }
-    if (best == layers.size()) break;
+    if (best == units.size()) break;
     --plan[best];
   }
-  return Fill(layers, budget, plan);
+  return Fill(units, budget, plan);
 }
 
-Plan FromScores(const std::vector<LayerCosts>& layers, const Budget& budget,
+Plan FromScores(const std::vector<UnitCosts>& units, const Budget& budget,
                 const std::vector<double>& scores) {
   const auto at = [&](double offset) {
     Plan plan;
@@ -181,24 +180,24 @@ Plan FromScores(const std::vector<LayerCosts>& layers, const Budget& budget,
   double above = budget.most - *lowest + 1;    // all at most
   for (int i = 0; i < kBisections; ++i) {
     const double middle = 0.5 * (below + above);
-    (TotalBits(layers, at(middle)) <= Allowed(layers, budget) ? below : above) = middle;
+    (TotalBits(units, at(middle)) <= Allowed(units, budget) ? below : above) = middle;
   }
-  return Fill(layers, budget, at(below));
+  return Fill(units, budget, at(below));
 }
 
-Plan RandomBits(const std::vector<LayerCosts>& layers, const Budget& budget, const Plan& start,
+Plan RandomBits(const std::vector<UnitCosts>& units, const Budget& budget, const Plan& start,
                 const SearchOptions& options, const Loss& loss) {
   std::mt19937_64 random(options.seed);
-  std::vector<Categorical> bits(layers.size());
-  for (std::size_t l = 0; l < layers.size(); ++l) {
+  std::vector<Categorical> bits(units.size());
+  for (std::size_t l = 0; l < units.size(); ++l) {
     for (int b = budget.least; b <= budget.most; ++b) {
       bits[l].logits.push_back(-std::abs(b - start[l]));
     }
   }
   Search search(loss, options.evaluations);
-  search.Judge(Repair(layers, budget, start));
-  const Plan uniform(layers.size(), std::min(static_cast<int>(budget.average), budget.most));
-  search.Judge(Fill(layers, budget, uniform));
+  search.Judge(Repair(units, budget, start));
+  const Plan uniform(units.size(), std::min(static_cast<int>(budget.average), budget.most));
+  search.Judge(Fill(units, budget, uniform));
   // Once the distribution has settled all plans have been seen: steps are bounded, too.
   for (int step = 0; step < options.evaluations && !search.is_over(); ++step) {
     std::vector<std::vector<std::size_t>> drawn;
@@ -206,15 +205,15 @@ Plan RandomBits(const std::vector<LayerCosts>& layers, const Budget& budget, con
     for (int k = 0; k < options.samples; ++k) {
       std::vector<std::size_t> indices;
       Plan plan;
-      for (const Categorical& layer : bits) {
-        indices.push_back(Draw(layer.Probabilities(), &random));
+      for (const Categorical& unit : bits) {
+        indices.push_back(Draw(unit.Probabilities(), &random));
         plan.push_back(budget.least + static_cast<int>(indices.back()));
       }
-      losses.push_back(search.Judge(Repair(layers, budget, plan)));
+      losses.push_back(search.Judge(Repair(units, budget, plan)));
       drawn.push_back(std::move(indices));
     }
     const std::vector<double> advantages = Advantages(losses);
-    for (std::size_t l = 0; l < layers.size(); ++l) {
+    for (std::size_t l = 0; l < units.size(); ++l) {
       const std::vector<double> p = bits[l].Probabilities();
       for (std::size_t k = 0; k < drawn.size(); ++k) {
         const double rate = kRate * advantages[k] / static_cast<double>(drawn.size());
@@ -227,17 +226,17 @@ Plan RandomBits(const std::vector<LayerCosts>& layers, const Budget& budget, con
   return search.best();
 }
 
-Plan RandomSearch(const std::vector<LayerCosts>& layers, const Budget& budget,
+Plan RandomSearch(const std::vector<UnitCosts>& units, const Budget& budget,
                   const SearchOptions& options, const Loss& loss) {
   std::mt19937_64 random(options.seed);
   Search search(loss, options.evaluations);
   const int widths = budget.most - budget.least + 1;
   for (int step = 0; step < 20 * options.evaluations && !search.is_over(); ++step) {
     Plan plan;
-    for (std::size_t l = 0; l < layers.size(); ++l) {
+    for (std::size_t l = 0; l < units.size(); ++l) {
       plan.push_back(budget.least + static_cast<int>(Unit(&random) * widths));
     }
-    search.Judge(Repair(layers, budget, plan));
+    search.Judge(Repair(units, budget, plan));
   }
   return search.best();
 }

@@ -48,12 +48,14 @@ void CheckOptions(const ConvertOptions& options) {
   if (bits != 8 && bits != 4 && bits != 2 && bits != 1 && bits != 0) {
     problems.push_back("sigma bits are " + std::to_string(bits) + ", expected 8, 4, 2, 1 or 0");
   }
-  std::map<std::string, int> mu_bits = options.layer_mu_bits;
-  mu_bits[""] = options.mu_bits;
-  for (const auto& [name, value] : mu_bits) {
-    if (value >= 1 && value <= 8) continue;
-    problems.push_back("mu bits" + (name.empty() ? "" : " of '" + name + "'") + " are " +
-                       std::to_string(value) + ", expected 1 to 8");
+  std::map<std::string, MuBits> mu_bits = options.layer_mu_bits;
+  mu_bits[""] = {options.mu_bits};
+  for (const auto& [name, values] : mu_bits) {
+    for (const int value : values) {
+      if (value >= 1 && value <= 8) continue;
+      problems.push_back("mu bits" + (name.empty() ? "" : " of '" + name + "'") + " are " +
+                         std::to_string(value) + ", expected 1 to 8");
+    }
   }
   if (bits == 0 && options.sigma_quantizer == SigmaQuantizer::kAffine) {
     problems.push_back("the affine sigma quantizer needs at least 1 bit");
@@ -67,19 +69,25 @@ void CheckOptions(const ConvertOptions& options) {
   if (!problems.empty()) throw Error(problems);
 }
 
-// Bits of the means, by step. Throws Error for layers that the network does not have.
-std::vector<int> MuBits(const ConvertOptions& options, const Network& network,
-                        const std::vector<Step>& steps) {
-  std::vector<int> bits(steps.size(), options.mu_bits);
-  std::map<std::string, int> left = options.layer_mu_bits;
+// Bits of the means, by step. Throws Error for layers that the network does not have, and for
+// widths that are neither one nor one a panel.
+std::vector<MuBits> MuBitsBySteps(const ConvertOptions& options, const Network& network,
+                                  const std::vector<Step>& steps) {
+  std::vector<std::string> problems;
+  std::vector<MuBits> bits(steps.size(), {options.mu_bits});
+  std::map<std::string, MuBits> left = options.layer_mu_bits;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const Node& node = network.nodes[static_cast<std::size_t>(steps[i].node)];
     const auto found = left.find(node.name);
     if (found == left.end() || !IsWeighted(node.op)) continue;
     bits[i] = found->second;
     left.erase(found);
+    const std::size_t panels = format::MakePanelLayout(LayerShape(network, steps[i])).panel_count();
+    if (bits[i].size() == 1 || bits[i].size() == panels) continue;
+    problems.push_back("layer '" + node.name + "' has " + std::to_string(panels) +
+                       " panels of up to 16 output channels, the plan has " +
+                       std::to_string(bits[i].size()) + " widths");
   }
-  std::vector<std::string> problems;
   for (const auto& [name, value] : left) {
     problems.push_back("bits are given for '" + name + "', which is no layer with weights");
   }
@@ -158,7 +166,7 @@ ConvertResult Convert(const ConvertOptions& options) {
   const Network& network = prepared.network;
   const Dataset& data = prepared.data;
   stage("quantize", 0.0);
-  const std::vector<int> mu_bits = MuBits(options, network, prepared.steps);
+  const std::vector<MuBits> mu_bits = MuBitsBySteps(options, network, prepared.steps);
   const auto lower = [&](SigmaImportance importance) {
     return Lower(network, prepared.steps, prepared.calibration, prepared.input,
                  {options.sigma_bits, options.sigma_quantizer, importance}, mu_bits);

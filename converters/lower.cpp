@@ -45,7 +45,7 @@ struct Lowering {
   const std::vector<Step>& steps;
   const Calibration& calibration;
   const QuantizerSettings& settings;
-  const std::vector<int>& mu_bits;         // per step, or empty
+  const std::vector<MuBits>& mu_bits;      // per step, or empty
   std::vector<Quantization> quantization;  // per value
   std::vector<std::uint16_t> tensor_of;    // per value
   Lowered out;
@@ -57,7 +57,10 @@ struct Lowering {
   const Quantization& QuantizationOf(int value) const {
     return quantization[static_cast<std::size_t>(value)];
   }
-  int MuBits(std::size_t step) const { return mu_bits.empty() ? 8 : mu_bits[step]; }
+  const MuBits& MuBitsOf(std::size_t step) const {
+    static const MuBits eight = {8};
+    return mu_bits.empty() ? eight : mu_bits[step];
+  }
 };
 
 // FORMAT.md 5.5 and 5.9: these copy stored values.
@@ -339,34 +342,41 @@ Node WithSigmas(const Node& node) {
   return full;
 }
 
-StoredLayer Quantize(const Lowering& lowering, std::size_t index) {
+QuantizedLayer QuantizeAlike(const Lowering& lowering, std::size_t index, int mu_bits) {
   const Step& step = lowering.steps[index];
   const Node& node = NodeOf(lowering.network, step);
   InputStatistics inputs = WeightInputs(lowering.network, node, lowering.Statistics(step.input));
   inputs.covariance = lowering.calibration.covariance[static_cast<std::size_t>(step.node)];
-  StoredLayer stored;
-  const QuantizedWeights weights =
-      QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels, inputs,
-                      lowering.QuantizationOf(step.input).scale, lowering.MuBits(index),
-                      lowering.settings, &stored.report);
-  LayerRecord layer = lowering.out.content.layers[index];
-  layer.mu_bits = static_cast<std::uint8_t>(weights.mu_bits);
-  stored.mu_bits = weights.mu_bits;
-  stored.parameters = PackParameters(layer, weights);
-  stored.largest_step = *std::max_element(weights.weight_scale.begin(), weights.weight_scale.end());
-  return stored;
+  QuantizedLayer layer;
+  layer.weights = QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels,
+                                  inputs, lowering.QuantizationOf(step.input).scale, mu_bits,
+                                  lowering.settings, &layer.report);
+  return layer;
 }
 
-StoredLayer QuantizeOnce(const Lowering& lowering, std::size_t index, StoredLayers* known) {
-  if (known == nullptr) return Quantize(lowering, index);
-  const float input_scale = lowering.QuantizationOf(lowering.steps[index].input).scale;
-  const auto key = std::tuple(index, lowering.MuBits(index), input_scale);
-  auto found = known->find(key);
-  if (found == known->end()) found = known->emplace(key, Quantize(lowering, index)).first;
-  return found->second;
+QuantizedLayer Quantize(const Lowering& lowering, std::size_t index, QuantizedLayers* known) {
+  const Step& step = lowering.steps[index];
+  const Node& node = NodeOf(lowering.network, step);
+  const auto alike = [&](int mu_bits) -> const QuantizedLayer& {
+    const auto key = std::tuple(index, mu_bits, lowering.QuantizationOf(step.input).scale);
+    auto found = known->find(key);
+    if (found == known->end()) {
+      found = known->emplace(key, QuantizeAlike(lowering, index, mu_bits)).first;
+    }
+    return found->second;
+  };
+  const MuBits& mu_bits = lowering.MuBitsOf(index);
+  if (mu_bits.size() == 1) return alike(mu_bits.front());
+  std::vector<const QuantizedWeights*> by_panel;
+  for (const int bits : mu_bits) by_panel.push_back(&alike(bits).weights);
+  QuantizedLayer joined;
+  joined.weights = JoinPanels(WithSigmas(node), At(lowering.network, step.output).channels,
+                              WeightInputs(lowering.network, node, lowering.Statistics(step.input)),
+                              by_panel, lowering.settings, &joined.report);
+  return joined;
 }
 
-void MakeParameters(Lowering* lowering, std::size_t index, StoredLayers* known) {
+void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* known) {
   const Step& step = lowering->steps[index];
   const Node& node = NodeOf(lowering->network, step);
   const Value& in = At(lowering->network, step.input);
@@ -375,12 +385,15 @@ void MakeParameters(Lowering* lowering, std::size_t index, StoredLayers* known) 
   LayerReport report;
   std::vector<std::uint8_t> parameters;
   if (IsWeighted(node.op)) {
-    StoredLayer stored = QuantizeOnce(*lowering, index, known);
-    report = std::move(stored.report);
+    const QuantizedLayer quantized = Quantize(*lowering, index, known);
+    report = quantized.report;
     report.shape = WeightText(node, in, out);
-    layer.mu_bits = static_cast<std::uint8_t>(stored.mu_bits);
-    parameters = std::move(stored.parameters);
-    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, stored.largest_step));
+    SetMuBits(quantized.weights, &layer);
+    parameters = PackParameters(layer, quantized.weights);
+    const std::vector<float>& steps = quantized.weights.weight_scale;
+    RaiseOutputScale(
+        lowering, index,
+        LeastOutputScale(*lowering, step, *std::max_element(steps.begin(), steps.end())));
   } else {
     RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, 0.0F));
     report.shape = ShapeText(in) + " -> " + ShapeText(out);
@@ -423,15 +436,17 @@ LayerRecord LayerShape(const Network& network, const Step& step) {
 
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
-              const QuantizerSettings& settings, const std::vector<int>& mu_bits,
-              StoredLayers* stored) {
+              const QuantizerSettings& settings, const std::vector<MuBits>& mu_bits,
+              QuantizedLayers* known) {
   Lowering lowering{network, steps, calibration, settings, mu_bits, {}, {}, {}};
   QuantizeActivations(&lowering, input);
   MakeTensors(&lowering);
   lowering.out.content.input_table = input.table;
+  QuantizedLayers own;
+  if (known == nullptr) known = &own;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     lowering.out.content.layers.push_back(MakeLayer(lowering, i));
-    MakeParameters(&lowering, i, stored);
+    MakeParameters(&lowering, i, known);
   }
   return std::move(lowering.out);
 }

@@ -27,22 +27,21 @@ struct Lowered {
 };
 
 // What a weighted layer's bits and the scale of its input decide.
-struct StoredLayer {
-  int mu_bits = 8;
-  std::vector<std::uint8_t> parameters;
-  float largest_step = 0;
+struct QuantizedLayer {
+  QuantizedWeights weights;
   LayerReport report;  // of the weights alone
 };
 
 // Layers that Lower has quantized before, by step, mu bits and input scale: of one network with
 // one calibration and one choice of settings.
-using StoredLayers = std::map<std::tuple<std::size_t, int, float>, StoredLayer>;
+using QuantizedLayers = std::map<std::tuple<std::size_t, int, float>, QuantizedLayer>;
 
-// `mu_bits`: by step, 1 to 8; of steps without weights anything. Empty: 8 for all. With `stored`,
-// layers found there are taken from it, and others are added to it.
+// `mu_bits`: by step; of steps without weights anything. Empty: 8 for all. A layer with a width for
+// each panel is put together from quantizations of the whole layer with each of them. With `known`,
+// those found there are taken from it, and others are added to it.
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
-              const QuantizerSettings& settings, const std::vector<int>& mu_bits,
-              StoredLayers* stored = nullptr);
+              const QuantizerSettings& settings, const std::vector<MuBits>& mu_bits,
+              QuantizedLayers* known = nullptr);
 
 }  // namespace mu8::convert

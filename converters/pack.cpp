@@ -48,8 +48,9 @@ void PutMu(std::uint8_t code, std::uint64_t offset, std::uint32_t bits, std::uin
   }
 }
 
+// `mu` is at the panel of the channel.
 void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const ParameterLayout& layout,
-                 const QuantizedWeights& weights, std::uint32_t channel,
+                 const QuantizedWeights& weights, const format::MuCursor& mu, std::uint32_t channel,
                  std::vector<std::uint8_t>* bytes) {
   const bool bayesian = (layer.flags & format::kLayerBayesian) != 0;
   const std::uint32_t slot = format::SlotOf(panels, channel);
@@ -65,19 +66,19 @@ void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const Para
           layout.codebook + code * panels.padded_channels + slot, bytes);
     }
   }
-  const std::uint32_t panel = channel / panels.group_channels * panels.panels_per_group +
-                              channel % panels.group_channels / format::kPanelChannels;
-  const std::int8_t* table =
-      weights.mu_table.data() + (weights.mu_table.empty() ? 0 : panel * format::kMuTableEntries);
+  const std::int8_t* table = weights.mu_table.data() +
+                             (weights.mu_table.empty() ? 0 : mu.panel() * format::kMuTableEntries);
+  std::uint8_t* panel = bytes->data() + layout.mu + mu.offset();
   const std::uint32_t length = panels.runs * panels.run_length;
   for (std::uint32_t i = 0; i < length; ++i) {
     const std::uint64_t offset =
         format::WeightOffset(panels, channel, i / panels.run_length, i % panels.run_length);
-    const std::int8_t mu = weights.mu[std::size_t{channel} * length + i];
-    if (layer.mu_bits == 8) {
-      Put(mu, layout.mu + offset, bytes);
+    const std::uint64_t in_panel = offset - panels.panel_offset(mu.panel());
+    const std::int8_t mean = weights.mu[std::size_t{channel} * length + i];
+    if (mu.bits() == 8) {
+      panel[in_panel] = static_cast<std::uint8_t>(mean);
     } else {
-      PutMu(MuCode(mu, layer.mu_bits, table), offset, layer.mu_bits, bytes->data() + layout.mu);
+      PutMu(MuCode(mean, mu.bits(), table), in_panel, mu.bits(), panel);
     }
     if (bayesian) {
       PutCode(weights.code[std::size_t{channel} * length + i], offset, layer.sigma_bits,
@@ -88,6 +89,18 @@ void PackChannel(const LayerRecord& layer, const PanelLayout& panels, const Para
 
 }  // namespace
 
+void SetMuBits(const QuantizedWeights& weights, LayerRecord* layer) {
+  if (weights.mu_bits.size() == 1) {
+    layer->mu_bits = static_cast<std::uint8_t>(weights.mu_bits.front());
+    return;
+  }
+  layer->mu_bits = format::kMuBitsByPanel;
+  const std::vector<std::uint8_t> bits(weights.mu_bits.begin(), weights.mu_bits.end());
+  format::MuCursor mu(*layer, format::MakePanelLayout(*layer), bits.data());
+  while (mu.panel() < bits.size()) mu.Next();
+  layer->mu_bytes = static_cast<std::uint32_t>(mu.offset());
+}
+
 std::vector<std::uint8_t> PackParameters(const LayerRecord& layer,
                                          const QuantizedWeights& weights) {
   const PanelLayout panels = format::MakePanelLayout(layer);
@@ -96,13 +109,20 @@ std::vector<std::uint8_t> PackParameters(const LayerRecord& layer,
   std::vector<std::uint8_t> bytes(layout.bytes, 0);
   // Unused slots keep shift 1, the least that the kernels accept.
   for (std::uint64_t at = layout.bias_shift; at < layout.codebook; ++at) bytes[at] = 1;
-  for (std::uint32_t channel = 0; channel < layer.output_channels; ++channel) {
-    PackChannel(layer, panels, layout, weights, channel, &bytes);
+  if (layer.mu_bits == format::kMuBitsByPanel) {
+    std::copy(weights.mu_bits.begin(), weights.mu_bits.end(),
+              bytes.begin() + static_cast<std::ptrdiff_t>(layout.panel_bits));
+  }
+  format::MuCursor mu(layer, panels, bytes.data() + layout.panel_bits);
+  for (; mu.panel() < panels.panel_count(); mu.Next()) {
+    for (std::uint32_t c = 0; c < panels.channels(mu.panel()); ++c) {
+      PackChannel(layer, panels, layout, weights, mu, panels.channel(mu.panel()) + c, &bytes);
+    }
   }
   if (bayesian && layer.sigma_bits == 4) {
     std::memcpy(bytes.data() + layout.codebook, weights.codebook.data(), weights.codebook.size());
   }
-  if (layer.mu_bits <= format::kMostTableBits) {
+  if (!weights.mu_table.empty()) {
     std::memcpy(bytes.data() + layout.mu_table, weights.mu_table.data(), weights.mu_table.size());
   }
   return bytes;

@@ -9,6 +9,9 @@
 
 namespace mu8::convert {
 
+// The record's mu_bits and mu_bytes.
+void SetMuBits(const QuantizedWeights& weights, format::LayerRecord* layer);
+
 std::vector<std::uint8_t> PackParameters(const format::LayerRecord& layer,
                                          const QuantizedWeights& weights);
 

@@ -1,6 +1,8 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <utility>
+#include <vector>
 
 #include "converters/noise_moments.h"
 #include "converters/quantizer_work.h"
@@ -18,7 +20,8 @@ double Decibels(double signal, double noise) {
 
 void Report(const LayerWork& work, const InputStatistics& statistics, LayerReport* report) {
   double variance = 0, true_variance = 0, power = 0, true_power = 0;
-  double mean_power = 0, mean_error = 0, noise_error = 0, clipped = 0, posterior_error = 0;
+  double mean_power = 0, mean_error = 0, noise_error = 0, clipped = 0;
+  std::vector<double> panel_errors(work.PanelOf(work.channels - 1) + 1, 0.0);
   for (std::size_t c = 0; c < work.channels; ++c) {
     const double unit = double{work.out.weight_scale[c]} * double{work.out.weight_scale[c]};
     const double* p = statistics.power.data() + c / work.group_channels * work.k;
@@ -36,7 +39,8 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
       mean_error += p[i] * error * error * unit;
       clipped += moments.clipped;
       if (work.bayesian()) {
-        posterior_error += 0.5 * error * error / std::max(sigma * sigma, kLeastVariance);
+        panel_errors[work.PanelOf(c)] +=
+            0.5 * error * error / std::max(sigma * sigma, kLeastVariance);
         // E[(w - E[w] - sigma z)^2]
         const double off = moments.variance - 2.0 * sigma * moments.along + sigma * sigma;
         noise_error += p[i] * off * unit;
@@ -45,7 +49,12 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
   }
   report->weights = work.channels * work.k;
   report->bayesian = work.bayesian();
-  report->mu_bits = work.mu_bits;
+  report->mu_bits = work.out.mu_bits;
+  report->average_mu_bits = 0.0;
+  for (std::size_t c = 0; c < work.channels; ++c) {
+    const std::size_t at = work.out.mu_bits.size() > 1 ? work.PanelOf(c) : 0;
+    report->average_mu_bits += work.out.mu_bits[at] / static_cast<double>(work.channels);
+  }
   report->sigma_bits = work.bayesian() ? work.settings.sigma_bits : 0;
   const auto [low, high] =
       std::minmax_element(work.out.weight_scale.begin(), work.out.weight_scale.end());
@@ -55,7 +64,7 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
   report->variance_kept_weighted = true_power > 0.0 ? power / true_power : 1.0;
   report->saturation = clipped / static_cast<double>(work.channels * work.k);
   report->mean_sqnr_db = Decibels(mean_power, mean_error);
-  report->posterior_error = posterior_error;
+  report->panel_errors = std::move(panel_errors);
   report->noise_sqnr_db = Decibels(true_power, noise_error);
 }
 

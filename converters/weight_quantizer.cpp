@@ -219,30 +219,61 @@ void QuantizeBias(LayerWork* work, const InputStatistics& statistics, float inpu
   }
 }
 
+LayerWork MakeWork(const Node& node, int output_channels, const QuantizerSettings& settings) {
+  const auto channels = static_cast<std::size_t>(output_channels);
+  return {.node = node,
+          .settings = settings,
+          .channels = channels,
+          .group_channels = channels / static_cast<std::size_t>(node.groups),
+          .panel_channels = PanelChannels(node, channels),
+          .k = node.weights.mu.size() / channels,
+          .mu_bits = 8,
+          .power = {},
+          .out = {},
+          .chosen = {}};
+}
+
+// Elements of each channel, `width` of them, from the quantization that the channel comes from.
+template <typename T>
+void JoinArrays(const std::vector<const QuantizedWeights*>& by_channel,
+                std::vector<T> QuantizedWeights::*array, std::size_t width, QuantizedWeights* out) {
+  std::vector<T>& joined = out->*array;
+  for (std::size_t c = 0; c < by_channel.size(); ++c) {
+    const auto begin = (by_channel[c]->*array).begin() + static_cast<std::ptrdiff_t>(c * width);
+    joined.insert(joined.end(), begin, begin + static_cast<std::ptrdiff_t>(width));
+  }
+}
+
+// Arrays by panel; a quantization without one counts as zeros.
+template <typename T>
+void JoinPanelArrays(const std::vector<const QuantizedWeights*>& by_panel,
+                     std::vector<T> QuantizedWeights::*array, std::size_t width,
+                     QuantizedWeights* out) {
+  std::vector<T>& joined = out->*array;
+  joined.assign(by_panel.size() * width, T{0});
+  for (std::size_t p = 0; p < by_panel.size(); ++p) {
+    const std::vector<T>& own = by_panel[p]->*array;
+    if (own.empty()) continue;
+    std::copy_n(own.begin() + static_cast<std::ptrdiff_t>(p * width), width,
+                joined.begin() + static_cast<std::ptrdiff_t>(p * width));
+  }
+}
+
 }  // namespace
 
 QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
                                  const InputStatistics& statistics, float input_scale, int mu_bits,
                                  const QuantizerSettings& settings, LayerReport* report) {
-  const auto channels = static_cast<std::size_t>(output_channels);
-  LayerWork work{node,
-                 settings,
-                 channels,
-                 channels / static_cast<std::size_t>(node.groups),
-                 PanelChannels(node, channels),
-                 node.weights.mu.size() / channels,
-                 mu_bits,
-                 Importance(node, statistics, settings.importance, channels,
-                            node.weights.mu.size() / channels),
-                 {},
-                 {}};
-  work.out.weight_scale.resize(channels);
-  work.out.shift.resize(channels);
+  LayerWork work = MakeWork(node, output_channels, settings);
+  work.mu_bits = mu_bits;
+  work.power = Importance(node, statistics, settings.importance, work.channels, work.k);
+  work.out.weight_scale.resize(work.channels);
+  work.out.shift.resize(work.channels);
   work.out.mu.resize(node.weights.mu.size());
   work.out.code.assign(node.weights.mu.size(), 0);
-  work.out.bias_mu.resize(channels);
-  work.out.bias_level.resize(channels);
-  work.out.bias_shift.resize(channels);
+  work.out.bias_mu.resize(work.channels);
+  work.out.bias_level.resize(work.channels);
+  work.out.bias_shift.resize(work.channels);
   ChooseSteps(statistics, &work);
   if (work.bayesian()) FitSigmas(&work);
   if (!work.bayesian() || settings.sigma_quantizer == SigmaQuantizer::kAffine) RoundMeans(&work);
@@ -250,10 +281,43 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   if (settings.sigma_quantizer == SigmaQuantizer::kWeighted && !statistics.covariance.empty()) {
     RoundChannels(&work, statistics.covariance);
   }
-  work.out.mu_bits = work.mu_bits;
+  work.out.mu_bits = {work.mu_bits};
   QuantizeBias(&work, statistics, input_scale);
   Report(work, statistics, report);
   return work.out;
+}
+
+QuantizedWeights JoinPanels(const Node& node, int output_channels,
+                            const InputStatistics& statistics,
+                            const std::vector<const QuantizedWeights*>& by_panel,
+                            const QuantizerSettings& settings, LayerReport* report) {
+  LayerWork work = MakeWork(node, output_channels, settings);
+  std::vector<const QuantizedWeights*> by_channel;
+  for (std::size_t c = 0; c < work.channels; ++c) by_channel.push_back(by_panel[work.PanelOf(c)]);
+  QuantizedWeights& out = work.out;
+  JoinArrays(by_channel, &QuantizedWeights::weight_scale, 1, &out);
+  JoinArrays(by_channel, &QuantizedWeights::shift, 1, &out);
+  JoinArrays(by_channel, &QuantizedWeights::mu, work.k, &out);
+  JoinArrays(by_channel, &QuantizedWeights::code, work.k, &out);
+  JoinArrays(by_channel, &QuantizedWeights::bias_mu, 1, &out);
+  JoinArrays(by_channel, &QuantizedWeights::bias_level, 1, &out);
+  JoinArrays(by_channel, &QuantizedWeights::bias_shift, 1, &out);
+  out.mu_bits.clear();
+  for (const QuantizedWeights* from : by_panel) out.mu_bits.push_back(from->mu_bits.front());
+  const int most = *std::max_element(out.mu_bits.begin(), out.mu_bits.end());
+  const int least = *std::min_element(out.mu_bits.begin(), out.mu_bits.end());
+  if (least <= static_cast<int>(format::kMostTableBits)) {
+    JoinPanelArrays(by_panel, &QuantizedWeights::mu_table, format::kMuTableEntries, &out);
+  }
+  if (work.bayesian() && settings.sigma_bits == 4) {
+    JoinPanelArrays(by_panel, &QuantizedWeights::codebook, 16, &out);
+  } else if (work.bayesian() && settings.sigma_bits < 4) {
+    JoinArrays(by_channel, &QuantizedWeights::codebook, std::size_t{1} << settings.sigma_bits,
+               &out);
+  }
+  if (most == least) out.mu_bits = {most};
+  Report(work, statistics, report);
+  return out;
 }
 
 }  // namespace mu8::convert

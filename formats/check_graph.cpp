@@ -217,7 +217,10 @@ bool CheckSlice(const LayerRecord& layer, const Operands& operands, std::uint64_
 bool CheckFields(const LayerRecord& layer, std::uint64_t at, Checker* check) {
   const auto op = static_cast<OpCode>(layer.op);
   for (const std::uint32_t reserved : layer.reserved) {
-    if (reserved != 0) return check->Fail(Status::kReservedNotZero, at + 64, reserved, 0);
+    if (reserved != 0) return check->Fail(Status::kReservedNotZero, at + 68, reserved, 0);
+  }
+  if (layer.mu_bytes != 0 && layer.mu_bits != kMuBitsByPanel) {
+    return check->Fail(Status::kReservedNotZero, at + 64, layer.mu_bytes, 0);
   }
   const bool has_offset = (layer.offset_h | layer.offset_w | layer.offset_c) != 0;
   if (has_offset && op != OpCode::kSlice) {
@@ -234,8 +237,9 @@ bool CheckFields(const LayerRecord& layer, std::uint64_t at, Checker* check) {
   const std::uint32_t sigma = layer.sigma_bits;
   const bool known_sigma =
       sigma == 0 || (bayesian && (sigma == 1 || sigma == 2 || sigma == 4 || sigma == 8));
-  const bool known_mu =
-      IsWeighted(op) ? layer.mu_bits >= 1 && layer.mu_bits <= 8 : layer.mu_bits == 0;
+  const bool some_mu =
+      (layer.mu_bits >= 1 && layer.mu_bits <= 8) || layer.mu_bits == kMuBitsByPanel;
+  const bool known_mu = IsWeighted(op) ? some_mu : layer.mu_bits == 0;
   if (!known_mu || !known_sigma) {
     return check->Fail(Status::kBitWidth, at + 2, layer.mu_bits, 8);
   }

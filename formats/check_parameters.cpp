@@ -29,6 +29,13 @@ struct WeightedLayer {
   float accumulator_scale;  // s_x / s_y; s_x alone for the logits
   bool bayesian;
   std::int32_t residual_shift;  // of a residual; 0: there is none
+
+  MuCursor Mu(const View& view) const {
+    return {record, panels, view.Bytes(at + layout.panel_bits)};
+  }
+  bool has_tables() const {
+    return record.mu_bits == kMuBitsByPanel || record.mu_bits <= kMostTableBits;
+  }
 };
 
 // Multipliers are normal; those of u8 outputs lie below 1, those of logits below 2^64, so that a
@@ -105,23 +112,45 @@ bool CheckShifts(const WeightedLayer& layer, Checker* check) {
   return true;
 }
 
-// No mean is -128.
-bool CheckMeans(const WeightedLayer& layer, std::uint32_t panel, Checker* check) {
-  const std::uint32_t bits = layer.record.mu_bits;
-  const std::uint64_t bytes = layer.panels.panel_bytes(panel);
-  const std::uint64_t at = layer.at + layer.layout.mu + layer.panels.panel_offset(panel) * bits / 8;
-  const std::uint8_t* mu = check->view.Bytes(at);
-  if (bits <= kMostTableBits) {
-    const std::uint64_t table = layer.at + layer.layout.mu_table + kMuTableEntries * panel;
-    for (std::uint32_t i = 0; i < kMuTableEntries; ++i) {
-      const std::uint8_t entry = *check->view.Bytes(table + i);
-      if (entry == 0x80 || (i >> bits != 0 && entry != 0)) {
-        return check->Fail(Status::kMuRange, table + i, entry, 0x81);
-      }
+// Every panel has a width, and mu_bytes is what they need.
+bool CheckPanelBits(const WeightedLayer& layer, Checker* check) {
+  if (layer.record.mu_bits != kMuBitsByPanel) return true;
+  MuCursor mu = layer.Mu(check->view);
+  for (; mu.panel() < layer.panels.panel_count(); mu.Next()) {
+    if (mu.bits() < 1 || mu.bits() > 8) {
+      return check->Fail(Status::kBitWidth, layer.at + layer.layout.panel_bits + mu.panel(),
+                         mu.bits(), 8);
     }
-    return true;
   }
+  if (mu.offset() != layer.record.mu_bytes) {
+    return check->Fail(Status::kParameterLayout, layer.at + layer.layout.panel_bits,
+                       layer.record.mu_bytes, mu.offset());
+  }
+  return true;
+}
+
+// No entry is -128, and those that no code names are 0.
+bool CheckMuTable(const WeightedLayer& layer, const MuCursor& mu, Checker* check) {
+  const std::uint32_t used = mu.bits() <= kMostTableBits ? 1U << mu.bits() : 0;
+  const std::uint64_t table = layer.at + layer.layout.mu_table + kMuTableEntries * mu.panel();
+  for (std::uint32_t i = 0; i < kMuTableEntries; ++i) {
+    const std::uint8_t entry = *check->view.Bytes(table + i);
+    if (entry == 0x80 || (i >= used && entry != 0)) {
+      return check->Fail(Status::kMuRange, table + i, entry, 0x81);
+    }
+  }
+  return true;
+}
+
+// No mean is -128.
+bool CheckMeans(const WeightedLayer& layer, const MuCursor& cursor, Checker* check) {
+  const std::uint32_t bits = cursor.bits();
+  if (layer.has_tables() && !CheckMuTable(layer, cursor, check)) return false;
+  if (bits <= kMostTableBits) return true;
+  const std::uint64_t at = layer.at + layer.layout.mu + cursor.offset();
+  const std::uint8_t* mu = check->view.Bytes(at);
   const std::uint32_t lowest = 1U << (bits - 1);
+  const std::uint64_t bytes = layer.panels.panel_bytes(cursor.panel());
   for (std::uint64_t i = 0; i < bytes; ++i) {
     const std::uint32_t code =
         bits == 8 ? mu[i]
@@ -135,13 +164,13 @@ bool CheckMeans(const WeightedLayer& layer, std::uint32_t panel, Checker* check)
 }
 
 // Padded inputs weigh nothing: they stand against bytes of the next pixel.
-bool CheckPadding(const WeightedLayer& layer, std::uint32_t panel, Checker* check) {
+bool CheckPadding(const WeightedLayer& layer, const MuCursor& cursor, Checker* check) {
   const std::uint32_t padding = layer.panels.padded_run - layer.panels.run_length;
   if (padding == 0) return true;
-  const std::uint32_t bits = layer.record.mu_bits;
-  const std::uint64_t at = layer.at + layer.layout.mu + layer.panels.panel_offset(panel) * bits / 8;
+  const std::uint32_t bits = cursor.bits();
+  const std::uint64_t at = layer.at + layer.layout.mu + cursor.offset();
   const std::uint8_t* mu = check->view.Bytes(at);
-  const std::uint64_t group_bytes = std::uint64_t{layer.panels.width(panel)} * 4;
+  const std::uint64_t group_bytes = std::uint64_t{layer.panels.width(cursor.panel())} * 4;
   const std::uint32_t run_groups = layer.panels.padded_run / 4;
   for (std::uint32_t run = 0; run < layer.panels.runs; ++run) {
     const std::uint64_t group = (std::uint64_t{run} * run_groups + run_groups - 1) * group_bytes;
@@ -169,17 +198,18 @@ bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) 
   layer.bayesian = (record.flags & kLayerBayesian) != 0;
   layer.layout = MakeParameterLayout(record);
   layer.accumulator_scale = AccumulatorScale(check->view, record);
+  if (!CheckPanelBits(layer, check)) return false;
   if (layer.bayesian && !CheckShifts(layer, check)) return false;
   if (!CheckResidual(&layer, check)) return false;
-  for (std::uint32_t panel = 0; panel < layer.panels.panel_count(); ++panel) {
-    for (std::uint32_t c = 0; c < layer.panels.width(panel); ++c) {
-      const std::uint32_t slot = layer.panels.slot(panel) + c;
+  for (MuCursor mu = layer.Mu(check->view); mu.panel() < layer.panels.panel_count(); mu.Next()) {
+    for (std::uint32_t c = 0; c < layer.panels.width(mu.panel()); ++c) {
+      const std::uint32_t slot = layer.panels.slot(mu.panel()) + c;
       // The sampler draws a bias for every slot; only real channels are requantized.
-      const bool real = c < layer.panels.channels(panel);
+      const bool real = c < layer.panels.channels(mu.panel());
       if (real && !CheckScales(layer, slot, check)) return false;
       if (!CheckBias(layer, slot, real, check)) return false;
     }
-    if (!CheckMeans(layer, panel, check) || !CheckPadding(layer, panel, check)) return false;
+    if (!CheckMeans(layer, mu, check) || !CheckPadding(layer, mu, check)) return false;
   }
   return true;
 }

@@ -15,7 +15,8 @@ static_assert(std::endian::native == std::endian::little, ".mu8 files are little
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 1;  // mu of 1 to 7 bits; without any, 0
+inline constexpr std::uint16_t kVersionMinor = 2;  // a width of mu for each panel
+inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without either, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
 inline constexpr std::uint64_t kAlignment = 64;
 
@@ -107,8 +108,8 @@ static_assert(sizeof(TensorRecord) == 48);
 
 struct LayerRecord {
   std::uint8_t op;
-  std::uint8_t flags;  // kLayerBayesian, kLayerCountPadding, kLayerDepthwise
-  std::uint8_t mu_bits;
+  std::uint8_t flags;    // kLayerBayesian, kLayerCountPadding, kLayerDepthwise
+  std::uint8_t mu_bits;  // 1 to 8, kMuBitsByPanel; 0 without weights
   std::uint8_t sigma_bits;
   std::uint16_t input;
   std::uint16_t input2;  // add, multiply, concat; of a conv2d the residual; else kNoTensor
@@ -122,9 +123,11 @@ struct LayerRecord {
   std::uint32_t parameter_offset;  // in the parameter section, multiple of 64
   std::uint32_t parameter_bytes;
   std::int32_t offset_h, offset_w, offset_c;  // slice
-  std::array<std::uint32_t, 16> reserved;
+  std::uint32_t mu_bytes;                     // of mu with kMuBitsByPanel, else 0
+  std::array<std::uint32_t, 15> reserved;
 };
 static_assert(sizeof(LayerRecord) == 128);
+inline constexpr std::uint8_t kMuBitsByPanel = 255;
 inline constexpr std::uint8_t kLayerBayesian = 1;
 inline constexpr std::uint8_t kLayerCountPadding = 2;
 inline constexpr std::uint8_t kLayerDepthwise = 4;  // as many groups as channels, in and out
@@ -245,6 +248,7 @@ struct ParameterLayout {
   std::uint64_t bias_shift;    // u8 [slots]
   std::uint64_t shift;         // u8 [slots]
   std::uint64_t codebook;      // u8: [1|2|4][slots] for 0, 1, 2 bits; [panels][16] for 4 bits
+  std::uint64_t panel_bits;    // u8 [panels]
   std::uint64_t mu_table;      // s8 [panels][16]
   std::uint64_t mu;            // s8 panels, or packed, mu_bytes * mu_bits / 8
   std::uint64_t sigma;         // packed panels, mu_bytes * sigma_bits / 8
@@ -294,15 +298,46 @@ constexpr ParameterLayout MakeParameterLayout(const LayerRecord& layer) {
   layout.shift = layout.bias_shift + (bayesian ? slots : 0);
   layout.codebook = layout.shift + (bayesian ? slots : 0);
   const std::uint64_t codebook_bytes = bayesian ? CodebookBytes(panels, sigma_bits) : 0;
-  layout.mu_table = layout.codebook + codebook_bytes;
+  layout.panel_bits = layout.codebook + codebook_bytes;
+  const bool by_panel = layer.mu_bits == kMuBitsByPanel;
+  layout.mu_table = layout.panel_bits + (by_panel ? panels.panel_count() : 0);
+  const bool tables = by_panel || layer.mu_bits <= kMostTableBits;
   const std::uint64_t table_bytes =
-      layer.mu_bits <= kMostTableBits ? std::uint64_t{kMuTableEntries} * panels.panel_count() : 0;
+      tables ? std::uint64_t{kMuTableEntries} * panels.panel_count() : 0;
   layout.mu = RoundUp(layout.mu_table + table_bytes, kAlignment);
-  layout.sigma = RoundUp(layout.mu + panels.mu_bytes() * layer.mu_bits / 8, kAlignment);
+  const std::uint64_t mu_bytes = by_panel ? layer.mu_bytes : panels.mu_bytes() * layer.mu_bits / 8;
+  layout.sigma = RoundUp(layout.mu + mu_bytes, kAlignment);
   const std::uint64_t sigma_bytes = bayesian ? panels.mu_bytes() * sigma_bits / 8 : 0;
   layout.bytes = RoundUp(layout.sigma + sigma_bytes, kAlignment);
   return layout;
 }
+
+// Walks over the panels of a layer's mu, which may each have a width of their own (FORMAT.md 6.8).
+class MuCursor {
+ public:
+  // `panel_bits`: the layer's array of that name; read with kMuBitsByPanel only.
+  constexpr MuCursor(const LayerRecord& layer, const PanelLayout& panels,
+                     const std::uint8_t* panel_bits)
+      : panels_(panels), panel_bits_(panel_bits), mu_bits_(layer.mu_bits) {}
+
+  constexpr std::uint32_t panel() const { return panel_; }
+  constexpr std::uint32_t bits() const {
+    return mu_bits_ == kMuBitsByPanel ? panel_bits_[panel_] : mu_bits_;
+  }
+  // Bytes from the first panel's mu to this one's.
+  constexpr std::uint64_t offset() const { return offset_; }
+  constexpr void Next() {
+    offset_ += panels_.panel_bytes(panel_) * bits() / 8;
+    ++panel_;
+  }
+
+ private:
+  PanelLayout panels_;
+  const std::uint8_t* panel_bits_;
+  std::uint32_t mu_bits_;
+  std::uint32_t panel_ = 0;
+  std::uint64_t offset_ = 0;
+};
 
 inline constexpr std::uint64_t kLookupBytes = 256;
 

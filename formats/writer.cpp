@@ -86,15 +86,20 @@ std::vector<std::byte> Write(FileContent content) {
   }
   std::vector<std::byte> model;
   AppendValue(Totals(content), &model);
-  const bool packed = std::any_of(content.layers.begin(), content.layers.end(),
-                                  [](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
+  const auto any_layer = [&](auto has) {
+    return std::any_of(content.layers.begin(), content.layers.end(), has);
+  };
+  const bool packed = any_layer([](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
+  const bool by_panel = any_layer([](const auto& l) { return l.mu_bits == kMuBitsByPanel; });
   return Assemble({MakeSection(SectionId::kModel, std::move(model)),
                    MakeSection(SectionId::kTensors, content.tensors),
                    MakeSection(SectionId::kLayers, content.layers),
                    MakeSection(SectionId::kInputTable, content.input_table),
                    MakeSection(SectionId::kParameters, parameters),
                    MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))},
-                  packed ? kVersionMinor : std::uint16_t{0});
+                  by_panel ? kVersionMinor
+                  : packed ? kPackedMinor
+                           : std::uint16_t{0});
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {

@@ -3,23 +3,23 @@
 namespace mu8 {
 
 Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
-                std::uint32_t index, kernels::StreamId stream, const kernels::KernelTable& kernels,
-                std::int8_t* weights, std::int32_t* bias) {
+                const format::MuCursor& mu, kernels::StreamId stream,
+                const kernels::KernelTable& kernels, std::int8_t* weights, std::int32_t* bias) {
   const format::PanelLayout& panels = parameters.panels;
   const format::ParameterLayout& layout = parameters.layout;
-  const std::uint64_t offset = panels.panel_offset(index);
-  const std::uint8_t* mu = parameters.base + layout.mu + offset * record.mu_bits / 8;
+  const std::uint32_t index = mu.panel();
+  const std::uint8_t* codes = parameters.base + layout.mu + mu.offset();
   const auto* bias_mu = parameters.Slots<std::int32_t>(layout.bias_mu, index);
   if (!parameters.bayesian && record.mu_bits == 8) {
-    return {reinterpret_cast<const std::int8_t*>(mu), bias_mu};
+    return {reinterpret_cast<const std::int8_t*>(codes), bias_mu};
   }
   kernels::SampleArgs sample{};
   sample.width = panels.width(index);
   sample.runs = panels.runs;
   sample.run_length = panels.run_length;
   sample.padded_run = panels.padded_run;
-  sample.mu_bits = record.mu_bits;
-  sample.mu = mu;
+  sample.mu_bits = mu.bits();
+  sample.mu = codes;
   sample.mu_table = reinterpret_cast<const std::int8_t*>(parameters.base + layout.mu_table) +
                     std::size_t{format::kMuTableEntries} * index;
   sample.weights = weights;
@@ -32,7 +32,7 @@ Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
   sample.stream = stream;
   sample.stream.panel = index;
   sample.sigma_bits = sigma_bits;
-  sample.sigma = parameters.base + layout.sigma + offset * sigma_bits / 8;
+  sample.sigma = parameters.base + layout.sigma + panels.panel_offset(index) * sigma_bits / 8;
   sample.codebook = codebook + (sigma_bits == 4 ? std::size_t{16} * index : panels.slot(index));
   sample.codebook_stride = panels.padded_channels;
   sample.shift = parameters.Slots<std::uint8_t>(layout.shift, index);

@@ -22,6 +22,9 @@ struct Parameters {
         bayesian((record.flags & format::kLayerBayesian) != 0) {
     layout = format::MakeParameterLayout(record);
   }
+  format::MuCursor FirstMu(const format::LayerRecord& record) const {
+    return {record, panels, base + layout.panel_bits};
+  }
   // The panel's elements of an array [slots]. Sections start at multiples of 64 in 64-byte aligned
   // memory, so typed access is aligned.
   template <typename T>
@@ -36,10 +39,10 @@ struct Panel {
   const std::int32_t* bias;
 };
 
-// Draws panel `index` of the pass and layer in `stream` into `weights` [panel_bytes] and `bias`
+// Draws the panel at `mu` of the pass and layer in `stream` into `weights` [panel_bytes] and `bias`
 // [16]. Of a deterministic layer it unpacks the weights, or returns the file's own.
 Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
-                std::uint32_t index, kernels::StreamId stream, const kernels::KernelTable& kernels,
-                std::int8_t* weights, std::int32_t* bias);
+                const format::MuCursor& mu, kernels::StreamId stream,
+                const kernels::KernelTable& kernels, std::int8_t* weights, std::int32_t* bias);
 
 }  // namespace mu8

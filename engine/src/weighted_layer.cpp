@@ -75,9 +75,11 @@ void RunWeighted(const Layer& layer, PassContext* context) {
   std::int32_t bias[kernels::kPanelWidth];
   float multiplier[kernels::kPanelWidth];
   args.multiplier = multiplier;
-  for (std::uint32_t index = 0; index < panels.panel_count(); ++index) {
+  format::MuCursor mu = parameters.FirstMu(layer.record);
+  for (; mu.panel() < panels.panel_count(); mu.Next()) {
+    const std::uint32_t index = mu.panel();
     const Panel panel =
-        DrawPanel(parameters, layer.record, index, stream, context->kernels, context->panel, bias);
+        DrawPanel(parameters, layer.record, mu, stream, context->kernels, context->panel, bias);
     args.weights = panel.weights;
     args.bias = panel.bias;
     args.width = panels.width(index);

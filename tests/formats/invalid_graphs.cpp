@@ -113,7 +113,9 @@ void AddGraphs(std::vector<InvalidFile>* files) {
 
 void AddLayers(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
-  tiny.Layer(Status::kReservedNotZero, "layer", 0, [](LayerRecord* l) { l->reserved[15] = 1; });
+  tiny.Layer(Status::kReservedNotZero, "layer", 0, [](LayerRecord* l) { l->reserved[14] = 1; });
+  tiny.Layer(Status::kReservedNotZero, "mu_bytes_of_one_width", 0,
+             [](LayerRecord* l) { l->mu_bytes = 64; });
   tiny.Layer(Status::kReservedNotZero, "layer_flags", 0, [](LayerRecord* l) { l->flags |= 2; });
   tiny.Layer(Status::kReservedNotZero, "second_input", 1, [](LayerRecord* l) { l->input2 = 0; });
   tiny.Layer(Status::kUnknownOperator, "zero", 0, [](LayerRecord* l) { l->op = 0; });

@@ -203,6 +203,38 @@ void AddPackedMeans(std::vector<InvalidFile>* files) {
                         .Repaired()});
 }
 
+// A width for each panel: layer 2 of EveryOperatorModel has 2 groups of 9 channels, a
+// panel each.
+void AddPanelWidths(std::vector<InvalidFile>* files) {
+  constexpr std::size_t kLayer = 2;
+  const TestModel model = EveryOperatorModel(0, format::kMuBitsByPanel);
+  const format::PanelLayout panels = format::MakePanelLayout(model.content.layers[kLayer]);
+  const LayerWeights& weights = model.weights[kLayer];
+  const format::ParameterLayout layout = LayoutOf(model, kLayer);
+  const std::vector<std::byte> valid = format::Write(model.content);
+  const auto add = [&](Status status, const std::string& name, std::uint64_t offset, auto value) {
+    files->push_back({status, name, Editor(valid).Parameter(kLayer, offset, value).Repaired()});
+  };
+  add(Status::kBitWidth, "panel_0", layout.panel_bits, std::uint8_t{0});
+  add(Status::kBitWidth, "panel_9", layout.panel_bits + panels.panel_count() - 1, std::uint8_t{9});
+  const auto other =
+      static_cast<std::uint8_t>(weights.mu_bits[1] == 1 ? 2 : weights.mu_bits[1] - 1);
+  add(Status::kParameterLayout, "widths_need_other_bytes", layout.panel_bits + 1, other);
+  for (std::uint32_t p = 0; p < panels.panel_count(); ++p) {
+    const std::uint64_t table = layout.mu_table + 16 * p;
+    if (weights.mu_bits[p] > 4) {
+      add(Status::kMuRange, "table_of_wide_panel_" + std::to_string(p), table, std::uint8_t{1});
+    } else if (weights.mu_bits[p] < 4) {
+      add(Status::kMuRange, "table_beyond_panel_" + std::to_string(p), table + 15, std::uint8_t{1});
+    }
+  }
+  const TestModel tiny = TinyModel(2, true, format::kMuBitsByPanel);
+  const std::uint64_t mu = LayoutOf(tiny, 0).mu;  // three inputs per kernel row, one of padding
+  files->push_back(
+      {Status::kPaddingWeight, "panel_of_its_own_width",
+       Editor(format::Write(tiny.content)).Parameter(0, mu + 3, std::uint8_t{0xff}).Repaired()});
+}
+
 void AddTotals(std::vector<InvalidFile>* files) {
   const std::vector<std::byte> tiny = format::Write(TinyModel(2).content);
   const auto add = [&](Status status, const char* name, auto change) {
@@ -267,6 +299,7 @@ std::vector<InvalidFile> InvalidParameters() {
   AddScales(&files);
   AddIntegers(&files);
   AddPackedMeans(&files);
+  AddPanelWidths(&files);
   AddSums(&files);
   AddTotals(&files);
   AddMetadata(&files);

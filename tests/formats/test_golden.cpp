@@ -35,6 +35,7 @@ std::map<std::string, TestModel> GoldenModels() {
           {"tiny_mu7", TinyModel(8, true, 7)},
           {"every_operator", EveryOperatorModel()},
           {"deterministic_prefix", EveryOperatorModel(5)},
+          {"every_operator_mu_by_panel", EveryOperatorModel(5, format::kMuBitsByPanel)},
           {"deterministic", EveryOperatorModel(12)}};
 }
 

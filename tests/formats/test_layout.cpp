@@ -137,6 +137,33 @@ TEST_CASE("layout: a layer's arrays follow each other; mu and sigma start at mul
   CHECK(layouts == 100 * 8 * 5);
 }
 
+TEST_CASE(
+    "layout: with a width for each panel, widths and tables lie before mu, panels side by side") {
+  format::LayerRecord layer = Layer(70, 2, 5, 13);  // per group 3 panels, the last of 4 slots
+  layer.flags = format::kLayerBayesian;
+  layer.sigma_bits = 4;
+  layer.mu_bits = format::kMuBitsByPanel;
+  const PanelLayout panels = MakePanelLayout(layer);
+  const std::vector<std::uint8_t> bits = {8, 1, 3, 5, 2, 7};
+  REQUIRE(panels.panel_count() == bits.size());
+  std::uint64_t bytes = 0;
+  format::MuCursor mu(layer, panels, bits.data());
+  for (; mu.panel() < panels.panel_count(); mu.Next()) {
+    CHECK(mu.bits() == bits[mu.panel()]);
+    CHECK(mu.offset() == bytes);
+    // Runs of 13 inputs are stored as 16.
+    const std::uint64_t blocks = (5 * 16 * (mu.panel() % 3 == 2 ? 4 : 16) + 63) / 64;
+    bytes += blocks * 8 * bits[mu.panel()];
+  }
+  layer.mu_bytes = static_cast<std::uint32_t>(bytes);
+  const auto layout = format::MakeParameterLayout(layer);
+  CHECK(layout.panel_bits == layout.codebook + 16 * 6);
+  CHECK(layout.mu_table == layout.panel_bits + 6);
+  CHECK(layout.mu == (layout.mu_table + 16 * 6 + 63) / 64 * 64);
+  CHECK(layout.sigma == (layout.mu + bytes + 63) / 64 * 64);
+  CHECK(layout.bytes == (layout.sigma + panels.mu_bytes() / 2 + 63) / 64 * 64);
+}
+
 TEST_CASE("layout: a tensor has its padded rows and a readable tail of 64 bytes") {
   format::TensorRecord tensor{};
   tensor.height = 3;

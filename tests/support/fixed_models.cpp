@@ -11,10 +11,11 @@ using format::OpCode;
 
 void AddWeights(std::size_t layer, Random* random, TestModel* model) {
   format::FileContent& content = model->content;
-  const LayerRecord& record = content.layers[layer];
+  LayerRecord& record = content.layers[layer];
   const bool last = layer + 1 == content.layers.size();
   model->weights[layer] = RandomWeights(record, content.tensors[record.input].scale,
                                         last ? 0.0F : content.tensors[layer + 1].scale, random);
+  SetMuBytes(model->weights[layer], &record);
   content.parameters[layer] = Pack(record, model->weights[layer]);
 }
 
@@ -101,7 +102,7 @@ std::vector<LayerRecord> EveryOperator() {
 
 }  // namespace
 
-TestModel EveryOperatorModel(std::size_t first_bayesian) {
+TestModel EveryOperatorModel(std::size_t first_bayesian, std::uint32_t mu_bits) {
   Random random(7);
   TestModel model;
   format::FileContent& content = model.content;
@@ -118,6 +119,7 @@ TestModel EveryOperatorModel(std::size_t first_bayesian) {
   for (std::size_t i = 0; i < content.layers.size(); ++i) {
     LayerRecord& layer = content.layers[i];
     if (layer.mu_bits == 0) continue;
+    layer.mu_bits = static_cast<std::uint8_t>(mu_bits);
     SetRuns(content.tensors[layer.input], &layer);
     if (i < first_bayesian) continue;
     layer.flags |= format::kLayerBayesian;

@@ -49,11 +49,26 @@ void FillGarbage(const format::PanelLayout& panels, const format::ParameterLayou
   }
 }
 
+std::uint32_t PanelOf(const format::PanelLayout& panels, std::uint32_t channel) {
+  return channel / panels.group_channels * panels.panels_per_group +
+         channel % panels.group_channels / 16;
+}
+
+// Bytes from the start of mu to a panel's.
+std::size_t MuOffset(const format::PanelLayout& panels, const std::vector<std::uint8_t>& bits,
+                     std::uint32_t panel) {
+  std::size_t offset = 0;
+  for (std::uint32_t p = 0; p < panel; ++p) offset += panels.panel_bytes(p) / 8 * bits[p];
+  return offset;
+}
+
 // Any means, -128 excepted; of codes those of 0, with which no rule finds fault.
 void FillMeans(const LayerRecord& record, const format::PanelLayout& panels,
-               const format::ParameterLayout& layout, std::span<std::uint8_t> bytes) {
+               const format::ParameterLayout& layout, const LayerWeights& weights,
+               std::span<std::uint8_t> bytes) {
   const auto begin = bytes.begin() + static_cast<std::ptrdiff_t>(layout.mu);
-  const auto end = begin + static_cast<std::ptrdiff_t>(panels.mu_bytes() * record.mu_bits / 8);
+  const auto end =
+      begin + static_cast<std::ptrdiff_t>(MuOffset(panels, weights.mu_bits, panels.panel_count()));
   if (record.mu_bits == 8) {
     std::replace(begin, end, std::uint8_t{0x80}, std::uint8_t{0x7f});
   } else {
@@ -107,14 +122,17 @@ void PackChannel(const LayerRecord& record, const LayerWeights& weights, std::ui
           weights.codebook[channel * codes + code];
     }
   }
+  const std::uint32_t panel = PanelOf(panels, channel);
+  std::uint8_t* mu = bytes + layout.mu + MuOffset(panels, weights.mu_bits, panel);
   std::size_t logical = std::size_t{channel} * panels.runs * panels.run_length;
   for (std::uint32_t run = 0; run < panels.runs; ++run) {
     for (std::uint32_t input = 0; input < panels.run_length; ++input, ++logical) {
       const std::uint64_t at = format::WeightOffset(panels, channel, run, input);
-      if (record.mu_bits == 8) {
-        bytes[layout.mu + at] = static_cast<std::uint8_t>(weights.mu[logical]);
+      const std::uint64_t in_panel = at - panels.panel_offset(panel);
+      if (weights.mu_bits[panel] == 8) {
+        mu[in_panel] = static_cast<std::uint8_t>(weights.mu[logical]);
       } else {
-        StoreMean(record.mu_bits, at, weights.mu_code[logical], bytes + layout.mu);
+        StoreMean(weights.mu_bits[panel], in_panel, weights.mu_code[logical], mu);
       }
       if (bayesian && record.sigma_bits != 0) {
         StoreCode(record.sigma_bits, at, weights.sigma[logical], bytes + layout.sigma);
@@ -248,22 +266,23 @@ namespace {
 void PackMeans(const LayerRecord& layer, Random* random, LayerWeights* weights) {
   const format::PanelLayout panels = format::MakePanelLayout(layer);
   const std::size_t inputs = std::size_t{layer.runs} * layer.run_length;
-  const std::uint32_t bits = layer.mu_bits;
-  const std::int32_t half = 1 << (bits - 1);
-  if (bits <= 4) {
+  if (layer.mu_bits <= 4 || layer.mu_bits == format::kMuBitsByPanel) {
     weights->mu_table.assign(std::size_t{16} * panels.panel_count(), 0);
     for (std::size_t i = 0; i < weights->mu_table.size(); ++i) {
-      if (i % 16 < (std::size_t{1} << bits)) {
+      const std::uint32_t bits = weights->mu_bits[i / 16];
+      if (bits <= 4 && i % 16 < (std::size_t{1} << bits)) {
         weights->mu_table[i] = static_cast<std::int8_t>(random->Between(-127, 127));
       }
     }
   }
   for (std::size_t i = 0; i < weights->mu.size(); ++i) {
-    const auto channel = static_cast<std::uint32_t>(i / inputs);
-    const std::uint32_t panel = channel / panels.group_channels * panels.panels_per_group +
-                                channel % panels.group_channels / 16;
+    const std::uint32_t panel = PanelOf(panels, static_cast<std::uint32_t>(i / inputs));
+    const std::uint32_t bits = weights->mu_bits[panel];
+    const std::int32_t half = 1 << (bits - 1);
     std::int32_t code = random->Between(0, 2 * half - 1);
-    if (bits > 4) {
+    if (bits == 8) {
+      code = 0;  // stored as it is
+    } else if (bits > 4) {
       if (code == half) code = 0;
       const std::int32_t value = code < half ? code : code - 2 * half;
       weights->mu[i] = static_cast<std::int8_t>(value * (1 << (8 - bits)));
@@ -283,7 +302,9 @@ LayerWeights RandomWeights(const LayerRecord& layer, float input_scale, float ou
   LayerWeights weights;
   weights.mu.resize(channels * inputs);
   random->Fill(std::span(weights.mu), -127, 127);
-  if (layer.mu_bits < 8) PackMeans(layer, random, &weights);
+  weights.mu_bits.assign(format::MakePanelLayout(layer).panel_count(), layer.mu_bits);
+  if (layer.mu_bits == format::kMuBitsByPanel) random->Fill(std::span(weights.mu_bits), 1, 8);
+  if (layer.mu_bits != 8) PackMeans(layer, random, &weights);
   weights.bias_mu.resize(channels);
   random->Fill(std::span(weights.bias_mu), -20000, 20000);
   // A sum of n products of u8 and s8 values is about 5000 sqrt(n).
@@ -313,6 +334,13 @@ LayerWeights RandomWeights(const LayerRecord& layer, float input_scale, float ou
   return weights;
 }
 
+void SetMuBytes(const LayerWeights& weights, LayerRecord* record) {
+  if (record->mu_bits != format::kMuBitsByPanel) return;
+  const format::PanelLayout panels = format::MakePanelLayout(*record);
+  record->mu_bytes =
+      static_cast<std::uint32_t>(MuOffset(panels, weights.mu_bits, panels.panel_count()));
+}
+
 std::vector<std::uint8_t> Pack(const LayerRecord& record, const LayerWeights& weights,
                                Random* garbage) {
   const format::PanelLayout panels = format::MakePanelLayout(record);
@@ -324,10 +352,13 @@ std::vector<std::uint8_t> Pack(const LayerRecord& record, const LayerWeights& we
               bytes.begin() + static_cast<std::ptrdiff_t>(layout.codebook), std::uint8_t{1});
   }
   if (garbage != nullptr) FillGarbage(panels, layout, bayesian, garbage, bytes);
-  FillMeans(record, panels, layout, bytes);
+  FillMeans(record, panels, layout, weights, bytes);
   if (record.mu_bits == 8) SilencePadding(panels, bytes.data() + layout.mu);
-  if (record.mu_bits <= 4) {
+  if (!weights.mu_table.empty()) {
     std::memcpy(bytes.data() + layout.mu_table, weights.mu_table.data(), weights.mu_table.size());
+  }
+  if (record.mu_bits == format::kMuBitsByPanel) {
+    std::memcpy(bytes.data() + layout.panel_bits, weights.mu_bits.data(), weights.mu_bits.size());
   }
   if (bayesian && record.sigma_bits == 4) {
     std::copy(weights.codebook.begin(), weights.codebook.end(),

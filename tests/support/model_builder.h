@@ -20,7 +20,8 @@ namespace mu8::testing {
 struct LayerWeights {
   std::vector<std::int8_t> mu;         // [output channel][run][input of the run]
   std::vector<std::uint8_t> mu_code;   // the same shape; 1 to 7 bits
-  std::vector<std::int8_t> mu_table;   // [panel][16]; 1 to 4 bits
+  std::vector<std::int8_t> mu_table;   // [panel][16]; 1 to 4 bits, or a width for each panel
+  std::vector<std::uint8_t> mu_bits;   // [panel]
   std::vector<std::uint8_t> sigma;     // codes, the same shape; levels for 8 bits
   std::vector<std::uint8_t> codebook;  // 4 bits: [panel][16]; 2, 1, 0 bits: [channel][code]
   std::vector<std::uint8_t> shift;     // [output channel], like all that follow
@@ -52,6 +53,9 @@ void SetRuns(const format::TensorRecord& input, format::LayerRecord* layer);
 LayerWeights RandomWeights(const format::LayerRecord& layer, float input_scale, float output_scale,
                            Random* random);
 
+// The record's mu_bytes, of kMuBitsByPanel.
+void SetMuBytes(const LayerWeights& weights, format::LayerRecord* layer);
+
 // The parameters as the file stores them. With `garbage` all that may not matter is random: unused
 // channel slots, the sigma of padded inputs, the last bytes of a panel.
 std::vector<std::uint8_t> Pack(const format::LayerRecord& layer, const LayerWeights& weights,
@@ -70,7 +74,7 @@ TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_
 // 5 convolution with a residual, 6 slice of tensor 2, 7 sum, 8 average pool to one pixel, 9 product
 // with that pixel, 10 concatenation with tensor 4, 11 dense. Layers before `first_bayesian` are
 // deterministic.
-TestModel EveryOperatorModel(std::size_t first_bayesian = 0);
+TestModel EveryOperatorModel(std::size_t first_bayesian = 0, std::uint32_t mu_bits = 8);
 
 // EveryOperatorModel, but nothing reads tensor 4 after the convolution that adds it (layer 5),
 // whose output, tensor 6, lies in its place.

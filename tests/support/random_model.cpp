@@ -108,7 +108,8 @@ class Graph {
 
   void SetNoise(LayerRecord* layer) {
     const auto index = static_cast<int>(content().layers.size());
-    if (random_.OneIn(3)) layer->mu_bits = static_cast<std::uint8_t>(random_.Between(1, 7));
+    if (random_.OneIn(3)) layer->mu_bits = static_cast<std::uint8_t>(random_.Between(1, 8));
+    if (random_.OneIn(8)) layer->mu_bits = format::kMuBitsByPanel;
     if (index < deterministic_layers_ || random_.OneIn(6)) return;
     layer->flags |= format::kLayerBayesian;
     layer->sigma_bits = random_.OneOf<std::uint8_t>({8, 4, 2, 1, 0});
@@ -327,11 +328,12 @@ class Graph {
     model_.weights.resize(layers);
     content().parameters.resize(layers);
     for (std::size_t i = 0; i < layers; ++i) {
-      const LayerRecord& layer = content().layers[i];
+      LayerRecord& layer = content().layers[i];
       if (layer.mu_bits != 0) {
         const float output_scale = i + 1 == layers ? 0.0F : tensors()[i + 1].scale;
         model_.weights[i] =
             RandomWeights(layer, tensors()[layer.input].scale, output_scale, &random_);
+        SetMuBytes(model_.weights[i], &layer);
         content().parameters[i] = Pack(layer, model_.weights[i], &random_);
       } else if (const std::size_t tables = TableCount(static_cast<OpCode>(layer.op));
                  tables != 0) {

@@ -22,7 +22,7 @@ struct Options {
   std::vector<double> average_bits;
   std::vector<std::uint64_t> seeds = {1};
   std::string output_path;
-  std::string mean, std, layer_bits = "1..8";
+  std::string mean, std, layer_bits = "1..8", unit = "layer";
   bool json = false;
 };
 
@@ -61,11 +61,12 @@ std::vector<convert::Request> Requests(const Options& options) {
 }
 
 Json PlanJson(const Options& options, const convert::Request& request,
-              const std::vector<convert::LayerCosts>& layers, const convert::Allocation& found) {
+              const convert::Allocation& found) {
   const convert::AllocateOptions& asked = options.allocate;
   Json json{{"method", request.method},
             {"average_bits_allowed", request.average_bits},
             {"average_bits", found.average_bits},
+            {"unit", options.unit},
             {"layer_bits", {asked.least, asked.most}},
             {"sigma_bits", asked.convert.sigma_bits},
             {"seed", request.seed},
@@ -74,10 +75,11 @@ Json PlanJson(const Options& options, const convert::Request& request,
             {"evaluations", found.evaluations},
             {"seconds", found.seconds},
             {"layers", Json::array()}};
-  for (std::size_t l = 0; l < layers.size(); ++l) {
-    const convert::LayerCosts& layer = layers[l];
-    Json row{{"name", layer.name}, {"weights", layer.weights}, {"mu_bits", found.plan[l]}};
-    if (!found.scores.empty()) row["score"] = found.scores[l];
+  for (const convert::PlannedLayer& layer : found.layers) {
+    Json row{
+        {"name", layer.name}, {"weights", layer.weights}, {"mu_bits", BitsJson(layer.mu_bits)}};
+    if (layer.scores.size() == 1) row["score"] = layer.scores.front();
+    if (layer.scores.size() > 1) row["score"] = layer.scores;
     json["layers"].push_back(row);
   }
   return json;
@@ -112,6 +114,7 @@ std::string PlanPath(const std::string& folder, const convert::Request& request)
 void Run(Options* options) {
   convert::AllocateOptions& asked = options->allocate;
   ParseLayerBits(options->layer_bits, &asked);
+  asked.by_panel = options->unit == "panel";
   ParseNormalization(options->mean, options->std, &asked.convert.mean, &asked.convert.std);
   const std::vector<convert::Request> requests = Requests(*options);
   std::error_code problem;
@@ -134,7 +137,7 @@ void Run(Options* options) {
   for (const convert::Request& request : requests) {
     const std::string path =
         to_folder ? PlanPath(options->output_path, request) : options->output_path;
-    const Json plan = PlanJson(*options, request, allocator.layers(), allocator.Find(request));
+    const Json plan = PlanJson(*options, request, allocator.Find(request));
     const std::string text = plan.dump(1) + "\n";
     convert::WriteFileAtomically(path, text.data(), text.size());
     progress.Clear();
@@ -171,7 +174,11 @@ Command AddAllocate(CLI::App* parent) {
       ->delimiter(',')
       ->check(CLI::Range(1.0, 8.0))
       ->type_name("B,..");
-  app->add_option("--layer-bits", options->layer_bits, "Least and most bits of a layer")
+  app->add_option("--unit", options->unit,
+                  "What gets a width of its own: layer, or panel (up to 16 output channels)")
+      ->check(CLI::IsMember({"layer", "panel"}))
+      ->capture_default_str();
+  app->add_option("--layer-bits", options->layer_bits, "Least and most bits of a unit")
       ->type_name("LEAST..MOST")
       ->capture_default_str();
   app->add_option("--sigma-bits", to.convert.sigma_bits, "Bits stored per sigma")

@@ -1,13 +1,16 @@
 // A bit plan: how many bits the means of each layer get. JSON, {"layers": [{"name": "conv1",
-// "mu_bits": 3}, ...]}; other keys say where it comes from and are not read.
+// "mu_bits": 3}, {"name": "conv2", "mu_bits": [3, 2]}, ...]}; a list has a width for each panel;
+// other keys say where it comes from and are not read.
 #pragma once
 
 #include <map>
 #include <string>
 
+#include "converters/convert.h"
+
 namespace mu8::tool {
 
 // Bits by layer name. Throws convert::Error for a file that is no such plan.
-std::map<std::string, int> ReadPlan(const std::string& path);
+std::map<std::string, convert::MuBits> ReadPlan(const std::string& path);
 
 }  // namespace mu8::tool

@@ -60,7 +60,7 @@ std::vector<std::string> ReadLabels(const std::string& path) {
 double AverageBits(const std::vector<convert::LayerReport>& layers) {
   double bits = 0, weights = 0;
   for (const convert::LayerReport& layer : layers) {
-    bits += static_cast<double>(layer.weights) * layer.mu_bits;
+    bits += static_cast<double>(layer.weights) * layer.average_mu_bits;
     weights += static_cast<double>(layer.weights);
   }
   return weights > 0 ? bits / weights : 0;
@@ -71,7 +71,7 @@ Json LayerJson(const convert::LayerReport& layer) {
   json["weights"] = layer.weights;
   if (layer.weights > 0) {
     json["bayesian"] = layer.bayesian;
-    json["mu_bits"] = layer.mu_bits;
+    json["mu_bits"] = BitsJson(layer.mu_bits);
     json["sigma_bits"] = layer.sigma_bits;
     json["weight_step_min"] = ShortestDouble(layer.weight_step_min);
     json["weight_step_max"] = ShortestDouble(layer.weight_step_max);
@@ -114,7 +114,8 @@ std::vector<std::string> LayerCells(const convert::LayerReport& layer) {
   } else {
     const std::string low = Significant(static_cast<double>(layer.weight_step_min), 3);
     const std::string high = Significant(static_cast<double>(layer.weight_step_max), 3);
-    cells.push_back(std::to_string(layer.mu_bits));
+    cells.push_back(layer.mu_bits.size() == 1 ? std::to_string(layer.mu_bits.front())
+                                              : Fixed(layer.average_mu_bits, 2));
     cells.push_back(layer.bayesian ? std::to_string(layer.sigma_bits) : "-");
     cells.push_back(low == high ? low : low + " .. " + high);
     cells.push_back(layer.bayesian ? Fixed(layer.variance_kept, 4) : "-");

@@ -33,6 +33,9 @@ struct LayerSummary {
   std::uint64_t biases = 0;
   format::PanelLayout panels{};  // conv2d and dense only
 
+  std::vector<int> mu_bits;       // one, or one for each panel
+  std::uint64_t mu_bits_sum = 0;  // of all weights
+
   bool has_weights() const { return weights > 0; }
   bool has_input2() const { return record.input2 != format::kNoTensor; }
   bool residual() const {
@@ -46,7 +49,7 @@ struct Summary {
   std::vector<LayerSummary> layers;
   std::uint64_t weights = 0, biases = 0;
   std::uint32_t sigma_bits = 0;   // the largest of the Bayesian layers
-  std::uint32_t mu_bits = 0;      // the largest of all layers with weights
+  int mu_bits = 0;                // the largest of all layers with weights
   std::uint64_t mu_bits_sum = 0;  // of all weights
   std::size_t arena_bytes = 0;    // batch 1, no logits kept
 
@@ -79,6 +82,19 @@ const char* OpName(std::uint8_t op) {
   return "unknown";
 }
 
+void SetMuBits(const format::View& view, LayerSummary* layer) {
+  const format::LayerRecord& record = layer->record;
+  const std::uint8_t* parameters = view.layer_parameters(record);
+  const std::uint64_t k = std::uint64_t{record.runs} * record.run_length;
+  format::MuCursor mu(record, layer->panels,
+                      parameters + format::MakeParameterLayout(record).panel_bits);
+  for (; mu.panel() < layer->panels.panel_count(); mu.Next()) {
+    layer->mu_bits.push_back(static_cast<int>(mu.bits()));
+    layer->mu_bits_sum += layer->panels.channels(mu.panel()) * k * mu.bits();
+  }
+  if (record.mu_bits != format::kMuBitsByPanel) layer->mu_bits.resize(1);
+}
+
 LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::string_view names) {
   LayerSummary layer;
   layer.index = index;
@@ -94,6 +110,7 @@ LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::
     layer.weights =
         std::uint64_t{layer.record.output_channels} * layer.record.runs * layer.record.run_length;
     layer.biases = layer.record.output_channels;
+    SetMuBits(view, &layer);
   }
   return layer;
 }
@@ -111,8 +128,9 @@ Summary Summarize(const ModelFile& file) {
     summary.weights += layer.weights;
     summary.biases += layer.biases;
     if (layer.has_weights()) {
-      summary.mu_bits = std::max<std::uint32_t>(summary.mu_bits, layer.record.mu_bits);
-      summary.mu_bits_sum += layer.weights * layer.record.mu_bits;
+      summary.mu_bits =
+          std::max(summary.mu_bits, *std::max_element(layer.mu_bits.begin(), layer.mu_bits.end()));
+      summary.mu_bits_sum += layer.mu_bits_sum;
       if (layer.bayesian()) {
         summary.sigma_bits = std::max<std::uint32_t>(summary.sigma_bits, layer.record.sigma_bits);
       }
@@ -121,6 +139,12 @@ Summary Summarize(const ModelFile& file) {
   }
   summary.arena_bytes = ArenaBytes(file.model, {.batch = 1});
   return summary;
+}
+
+// A panel's own width counts by its weights.
+std::string BitsText(const LayerSummary& layer) {
+  if (layer.mu_bits.size() == 1) return std::to_string(layer.mu_bits.front());
+  return Fixed(static_cast<double>(layer.mu_bits_sum) / static_cast<double>(layer.weights), 2);
 }
 
 std::string Version() {
@@ -160,7 +184,7 @@ Json LayerJson(const LayerSummary& layer, std::uint32_t class_count) {
   if (layer.has_weights()) {
     json["groups"] = record.groups;
     json["bayesian"] = layer.bayesian();
-    json["mu_bits"] = record.mu_bits;
+    json["mu_bits"] = BitsJson(layer.mu_bits);
     json["sigma_bits"] = layer.bayesian() ? Json(record.sigma_bits) : Json(nullptr);
     json["panels"] = {{"count", layer.panels.panel_count()},
                       {"width", format::kPanelChannels},
@@ -283,7 +307,7 @@ std::vector<std::string> LayerCells(const LayerSummary& layer, std::uint32_t cla
           WindowCell(record),
           layer.has_weights() ? std::to_string(record.groups) : "",
           layer.has_weights() ? std::to_string(layer.weights + layer.biases) : "",
-          layer.has_weights() ? std::to_string(record.mu_bits) : "",
+          layer.has_weights() ? BitsText(layer) : "",
           layer.bayesian() ? std::to_string(record.sigma_bits) : "",
           layer.has_weights() ? PanelText(layer.panels) : "",
           layer.is_output ? "float" : Significant(static_cast<double>(layer.output.scale), 4),

@@ -22,6 +22,13 @@ Json FloatArray(std::span<const float> values) {
   return array;
 }
 
+Json BitsJson(std::span<const int> bits) {
+  if (bits.size() == 1) return bits.front();
+  Json list = Json::array();
+  for (const int b : bits) list.push_back(b);
+  return list;
+}
+
 void PrintJson(const Json& object) {
   const std::string text = object.dump(2, ' ', false, Json::error_handler_t::replace);
   std::fwrite(text.data(), 1, text.size(), stdout);

@@ -15,6 +15,9 @@ double ShortestDouble(float value);
 // An array of such numbers.
 Json FloatArray(std::span<const float> values);
 
+// Bits of a layer's means: a number, or a list of one for each panel.
+Json BitsJson(std::span<const int> bits);
+
 // Prints `object`, indented by two, and a newline. Text that is no UTF-8 (a model's metadata is
 // untrusted) gets replacement characters.
 void PrintJson(const Json& object);
