@@ -13,6 +13,7 @@ import numpy as np
 MAGIC = bytes.fromhex("936d75380d0a1a0a")
 LFS_TEXT = b"version https://git-lfs"
 NO_TENSOR = 0xFFFF
+MU_BITS_BY_PANEL = 255  # every panel has a width of its own, section 6.8
 CONV2D, DENSE, MAX_POOL, AVERAGE_POOL, LOOKUP, ADD, MULTIPLY, SLICE, CONCAT = range(1, 10)
 OPERATOR_NAMES = {CONV2D: "conv2d", DENSE: "dense", MAX_POOL: "max-pool",
                   AVERAGE_POOL: "average-pool", LOOKUP: "lookup", ADD: "add",
@@ -94,6 +95,7 @@ class Layer:
     offset_h: int
     offset_w: int
     offset_c: int
+    mu_bytes: int
     reserved: bytes
     at: int = 0
     parameters: object = None
@@ -251,7 +253,7 @@ def read_records(data, model):
     model.layers = []
     for i in range(counts[3]):
         at = by_id[3].offset + 128 * i
-        model.layers.append(Layer(*struct.unpack_from("<4B11H2B6I3i64s", data, at), at))
+        model.layers.append(Layer(*struct.unpack_from("<4B11H2B6I3iI60s", data, at), at))
     first = model.tensors[0]
     require(first.first_layer == NO_TENSOR and first.last_layer < counts[3], 26,
             "lifetime of the input", first.at + 36)

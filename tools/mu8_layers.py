@@ -8,8 +8,9 @@ import dataclasses
 
 import numpy as np
 
-from mu8_format import (ADD, AVERAGE_POOL, CONCAT, CONV2D, DENSE, LOOKUP, MAX_POOL, MULTIPLY,
-                        NO_TENSOR, SLICE, is_normal, require, round_up)
+from mu8_format import (ADD, AVERAGE_POOL, CONCAT, CONV2D, DENSE, LOOKUP, MAX_POOL,
+                        MU_BITS_BY_PANEL, MULTIPLY, NO_TENSOR, SLICE, is_normal, require,
+                        round_up)
 
 
 class PanelLayout:
@@ -33,6 +34,10 @@ class PanelLayout:
         self.panel_bytes = np.tile(group_bytes, groups)
         self.panel_start = np.cumsum(self.panel_bytes) - self.panel_bytes
         self.first_slot = np.cumsum(self.width) - self.width
+
+    def stored_bytes(self, panel_bits):
+        """The bytes of each panel in the array mu (6.7, 6.8), int [P]."""
+        return self.panel_bytes // 8 * panel_bits
 
     def panel_of_byte(self):
         """int [M]"""
@@ -62,13 +67,15 @@ class Parameters:
     """The arrays of section 6.1, by their shapes there; the last five are None if not Bayesian.
 
     mu is what the codes stand for; where an input does not exist it means nothing (6.7).
+    panel_bits and mu_table are filled in where the layer does not store them.
     """
     layout: PanelLayout
     weight_scale: np.ndarray        # f32 [S]
     bias_mu: np.ndarray             # s32 [S]
-    mu_codes: np.ndarray            # u8 [M], below 2^mu_bits
+    panel_bits: np.ndarray          # u8 [P], mu_bits where that is the width of all panels
+    mu_table: np.ndarray            # s8 [P][16], 0 for panels of 5 bits and more
+    mu_codes: np.ndarray            # u8 [M], below 2^panel_bits
     mu: np.ndarray                  # s8 [M]
-    mu_table: np.ndarray = None     # s8 [P * 16], None for 5 bits and more
     bias_level: np.ndarray = None   # u16 [S]
     bias_shift: np.ndarray = None   # u8 [S]
     shift: np.ndarray = None        # u8 [S]
@@ -147,12 +154,14 @@ def check_operands(model, i, alive):
 
 def check_record(layer):
     """The rules of 5.2 that concern one field."""
-    require(not any(layer.reserved), 9, "reserved bytes of a layer", layer.at + 64)
+    require(not any(layer.reserved), 9, "reserved bytes of a layer", layer.at + 68)
+    by_panel = layer.mu_bits == MU_BITS_BY_PANEL
+    require(by_panel or layer.mu_bytes == 0, 9, "mu_bytes", layer.at + 64)
     offsets = layer.offset_h, layer.offset_w, layer.offset_c
     require(layer.op == SLICE or not any(offsets), 38, f"offsets {offsets}", layer.at + 52)
     allowed = {CONV2D: 1 | 4, DENSE: 1, AVERAGE_POOL: 2}.get(layer.op, 0)
     require(layer.flags & ~allowed == 0, 9, f"flags {layer.flags}", layer.at + 1)
-    mu_widths = range(1, 9) if layer.weighted else (0,)
+    mu_widths = (*range(1, 9), MU_BITS_BY_PANEL) if layer.weighted else (0,)
     require(layer.mu_bits in mu_widths, 34, "mu_bits", layer.at + 2)
     widths = (8, 4, 2, 1, 0) if layer.bayesian else (0,)
     require(layer.sigma_bits in widths, 34, "sigma_bits", layer.at + 3)
@@ -270,7 +279,7 @@ def unpack_plane(blocks, bits):
 
 
 def unpack_mu_codes(stored, bits):
-    """Section 6.7: u8 [M * bits / 8] -> codes, u8 [M]. Of 8 bits there is one plane, the bytes."""
+    """Section 6.7: u8 [n * bits / 8] -> codes, u8 [n]. Of 8 bits there is one plane, the bytes."""
     blocks, at = stored.reshape(-1, 8 * bits), 0
     codes = np.zeros((len(blocks), 64), np.uint8)
     for plane in (8, 4, 2, 1):
@@ -280,64 +289,96 @@ def unpack_mu_codes(stored, bits):
     return codes.ravel()
 
 
-def mu_of_codes(codes, bits, table, layout):
-    """Section 6.7: u8 [M] -> mu, s8 [M]."""
+def mu_of_codes(codes, bits, table):
+    """Section 6.7: codes of one panel, u8 [n], and its table, s8 [16] -> mu, s8 [n]."""
     if bits <= 4:
-        return table.reshape(-1, 16)[layout.panel_of_byte(), codes]
+        return table[codes]
     return (codes << (8 - bits)).view(np.int8)
+
+
+def read_mu(stored, panel_bits, mu_table, layout):
+    """Sections 6.7 and 6.8: the array mu, u8 -> codes, u8 [M], and mu, s8 [M]."""
+    codes, mu = [], []
+    ends = np.cumsum(layout.stored_bytes(panel_bits))
+    for part, bits, table in zip(np.split(stored, ends[:-1]), panel_bits.tolist(), mu_table):
+        codes.append(unpack_mu_codes(part, bits))
+        mu.append(mu_of_codes(codes[-1], bits, table))
+    return np.concatenate(codes), np.concatenate(mu)
+
+
+def array_list(layer, layout):
+    """Section 6.1: [(name, type, elements)]."""
+    slots, panels = layout.slots, layout.panels
+    arrays = [("weight_scale", "<f4", slots), ("bias_mu", "<i4", slots)]
+    if layer.bayesian:
+        arrays += [("bias_level", "<u2", slots), ("bias_shift", "u1", slots),
+                   ("shift", "u1", slots)]
+        if layer.sigma_bits <= 2:
+            arrays += [("codebook", "u1", slots << layer.sigma_bits)]
+        elif layer.sigma_bits == 4:
+            arrays += [("codebook", "u1", 16 * panels)]
+    by_panel = layer.mu_bits == MU_BITS_BY_PANEL
+    if by_panel:
+        arrays += [("panel_bits", "u1", panels)]
+    if by_panel or layer.mu_bits <= 4:
+        arrays += [("mu_table", "i1", 16 * panels)]
+    arrays += [("mu", "u1", layer.mu_bytes if by_panel else layout.mu_bytes * layer.mu_bits // 8)]
+    if layer.bayesian:
+        arrays += [("sigma", "u1", layout.mu_bytes * layer.sigma_bits // 8)]
+    return arrays
+
+
+def place_arrays(layer, layout):
+    """Section 6.1: {name: (offset from the layer's start, type, elements)}, parameter_bytes."""
+    places, at = {}, 0
+    for name, element, count in array_list(layer, layout):
+        if name in ("mu", "sigma"):
+            at = round_up(at, 64)
+        places[name] = at, element, count
+        at += np.dtype(element).itemsize * count
+    return places, round_up(at, 64)
 
 
 def read_parameters(data, model, index, section, start):
     """Sets the layer's parameters; `start` is its place in section 5. Returns where it ends."""
     layer = model.layers[index]
-    layout = PanelLayout(layer) if layer.weighted else None
     tables = {LOOKUP: 1, CONCAT: 2}.get(layer.op, 0)
     size = 256 * tables
-    arrays = array_list(layer, layout) if layer.weighted else []
-    if arrays:
-        head = round_up(sum(element * count for _, element, count in arrays), 64)
-        mu_bytes = layout.mu_bytes * layer.mu_bits // 8
-        sigma_at = round_up(head + mu_bytes, 64)
-        sigma_bytes = layout.mu_bytes * layer.sigma_bits // 8 if layer.bayesian else 0
-        size = round_up(sigma_at + sigma_bytes, 64)
+    if layer.weighted:
+        layout = PanelLayout(layer)
+        places, size = place_arrays(layer, layout)
     require(layer.parameter_offset == start, 40, "parameter_offset", layer.at + 44)
     require(layer.parameter_bytes == size, 40, "parameter_bytes", layer.at + 48)
     require(start + size <= section.bytes, 40, "parameters exceed section 5", layer.at + 48)
 
-    at = base = section.offset + start
+    base = section.offset + start
     if tables:
         layer.parameters = np.frombuffer(data, np.uint8, size, base).reshape(tables, 256)
     elif not layer.weighted:
         check_scales(model, index)
     else:
-        found = {}
-        types = dict(weight_scale="<f4", bias_mu="<i4", bias_level="<u2", mu_table="i1")
-        for name, element, count in arrays:
-            found[name] = np.frombuffer(data, types.get(name, "u1"), count, at)
-            at += element * count
-        stored = np.frombuffer(data, np.uint8, mu_bytes, base + head)
-        codes = found["mu_codes"] = unpack_mu_codes(stored, layer.mu_bits)
-        found["mu"] = mu_of_codes(codes, layer.mu_bits, found.get("mu_table"), layout)
-        if layer.bayesian:
-            found["sigma"] = np.frombuffer(data, np.uint8, sigma_bytes, base + sigma_at)
-        layer.parameters = Parameters(layout, **found)
-        check_parameters(model, index, base, base + head)
+        arrays = {name: np.frombuffer(data, element, count, base + at)
+                  for name, (at, element, count) in places.items()}
+        if layer.mu_bits == MU_BITS_BY_PANEL:
+            check_panel_bits(layer, layout, arrays["panel_bits"], base + places["panel_bits"][0])
+        layer.parameters = make_parameters(layer, layout, arrays)
+        check_parameters(model, index, base, base + places["mu"][0])
     return start + size
 
 
-def array_list(layer, layout):
-    """The arrays before the first padding: [(name, bytes of an element, elements)]."""
-    slots = layout.slots
-    arrays = [("weight_scale", 4, slots), ("bias_mu", 4, slots)]
-    if layer.bayesian:
-        arrays += [("bias_level", 2, slots), ("bias_shift", 1, slots), ("shift", 1, slots)]
-        if layer.sigma_bits <= 2:
-            arrays += [("codebook", 1, slots << layer.sigma_bits)]
-        elif layer.sigma_bits == 4:
-            arrays += [("codebook", 1, 16 * layout.panels)]
-    if layer.mu_bits <= 4:
-        arrays += [("mu_table", 1, 16 * layout.panels)]
-    return arrays
+def check_panel_bits(layer, layout, panel_bits, at):
+    """Section 6.8: every panel has a width, and mu_bytes is what they need."""
+    bad = (panel_bits < 1) | (panel_bits > 8)
+    require(not bad.any(), 34, "panel_bits", at + int(bad.argmax()))
+    require(layout.stored_bytes(panel_bits).sum() == layer.mu_bytes, 40, "mu_bytes", at)
+
+
+def make_parameters(layer, layout, arrays):
+    """Parameters from the arrays as they are stored, {name: array}."""
+    bits = arrays.pop("panel_bits", np.full(layout.panels, layer.mu_bits, np.uint8))
+    table = arrays.pop("mu_table", np.zeros(16 * layout.panels, np.int8)).reshape(-1, 16)
+    codes, mu = read_mu(arrays.pop("mu"), bits, table, layout)
+    return Parameters(layout, panel_bits=bits, mu_table=table, mu_codes=codes, mu=mu, **arrays)
 
 
 def multipliers(model, index):
@@ -448,19 +489,22 @@ def check_parameters(model, index, base, mu_at):
     bad_scale = layout.slots_with_channel() & ~good
     most = np.abs(p.bias_mu.astype(np.int64)) + noise + residual + 255 * 127 * layout.inputs
     bad_sum = most > 2 ** 31 - 1
-    low, bits = p.mu == -128, layer.mu_bits
-    bad_table = np.zeros((layout.panels, 16), bool)
-    if bits <= 4:
-        table = p.mu_table.reshape(-1, 16)
-        bad_table = (table == -128) | (np.arange(16) >= 1 << bits) & (table != 0)
+    low = p.mu == -128
+    entries = np.where(p.panel_bits <= 4, 1 << p.panel_bits, 0)
+    unused = np.arange(16) >= entries[:, None]
+    bad_table = (p.mu_table == -128) | unused & (p.mu_table != 0)
     missing = np.arange(layer.run_length, layout.padded_run)
     missing = (np.arange(layer.runs)[:, None] * layout.padded_run + missing).ravel()
     if not (bad_scale.any() or bad_sum.any() or low.any() or bad_table.any() or missing.size):
         return
 
-    def stored_at(i):
-        """Where the block of byte i of mu is stored, or the byte itself if it is."""
-        return mu_at + (i if bits == 8 else i // 64 * 8 * bits)
+    stored = layout.stored_bytes(p.panel_bits)
+    stored_start = mu_at + np.cumsum(stored) - stored
+
+    def stored_at(panel, i):
+        """Where the block of byte i of a panel is stored, or the byte itself if it is."""
+        bits = int(p.panel_bits[panel])
+        return int(stored_start[panel]) + (i if bits == 8 else i // 64 * 8 * bits)
 
     for panel, width in enumerate(layout.width.tolist()):
         first = int(layout.first_slot[panel])
@@ -471,11 +515,11 @@ def check_parameters(model, index, base, mu_at):
         start = int(layout.panel_start[panel])
         found = low[start:start + int(layout.panel_bytes[panel])]
         require(not bad_table[panel].any(), 44, f"mu_table of panel {panel}", base)
-        require(not found.any(), 44, "a mu is -128", stored_at(start + int(np.argmax(found))))
-        index = start + (missing // 4 * width + np.arange(width)[:, None]) * 4 + missing % 4
-        found = p.mu_codes[index].ravel() != 0
+        require(not found.any(), 44, "a mu is -128", stored_at(panel, int(np.argmax(found))))
+        index = (missing // 4 * width + np.arange(width)[:, None]) * 4 + missing % 4
+        found = p.mu_codes[start + index].ravel() != 0
         require(not found.any(), 45, "weight of an input that does not exist",
-                stored_at(int(index.ravel()[found.argmax()])) if missing.size else mu_at)
+                stored_at(panel, int(index.ravel()[found.argmax()])) if missing.size else mu_at)
 
 
 def check_totals(model, at):
@@ -484,7 +528,7 @@ def check_totals(model, at):
     classes = last.output_channels
     require(model.class_count == classes, 46, f"{model.class_count} classes", at)
     panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers
-              if layer.bayesian or 1 <= layer.mu_bits <= 7]
+              if layer.bayesian or layer.weighted and layer.mu_bits != 8]
     require(model.panel_bytes == max(panels, default=0), 48, "panel_bytes", at + 4)
     parts = (model.activation_bytes, model.panel_bytes, 4 * last.parameters.layout.slots,
              8 * classes, 8 * classes, 8, 4 * classes, 4 * classes)

@@ -72,6 +72,14 @@ def read_image(name):
     return images[index]
 
 
+def mu_bits_text(layer):
+    """`8`, or of panels with a width of their own the range of these, `2-8`."""
+    if layer.mu_bits != mu8_format.MU_BITS_BY_PANEL:
+        return f"{layer.mu_bits}"
+    bits = layer.parameters.panel_bits
+    return f"{bits.min()}-{bits.max()}"
+
+
 def print_summary(model):
     print(f"mu8 {model.version[0]}.{model.version[1]}, {model.file_bytes} bytes, "
           f"{model.class_count} classes; activations {model.activation_bytes}, "
@@ -95,7 +103,7 @@ def print_summary(model):
         kernel = f"{layer.kernel_h}x{layer.kernel_w}"
         stride = f"{layer.stride_h}x{layer.stride_w}"
         runs = f"{layer.runs} x {layer.run_length}"
-        bits = f"{layer.mu_bits}/{layer.sigma_bits if layer.bayesian else '-'}"
+        bits = f"{mu_bits_text(layer)}/{layer.sigma_bits if layer.bayesian else '-'}"
         inputs = f"{layer.input}"
         if layer.input2 != mu8_format.NO_TENSOR:
             inputs += f" + {layer.input2}" if layer.weighted else f", {layer.input2}"

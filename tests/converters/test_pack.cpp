@@ -34,9 +34,12 @@ struct Packed {
     const std::uint32_t per_group = layer.output_channels / layer.groups;
     return channel / per_group * ((per_group + 15) / 16) + channel % per_group / 16;
   }
+  int MuBitsOf(std::uint32_t panel) const {
+    return weights.mu_bits.size() == 1 ? weights.mu_bits.front() : weights.mu_bits[panel];
+  }
   // One of the values that the channel's means may take.
   std::int8_t AnyMean(Random* random, std::uint32_t channel) const {
-    const std::uint32_t bits = layer.mu_bits;
+    const auto bits = static_cast<std::uint32_t>(MuBitsOf(PanelOf(channel)));
     if (bits <= 4) {
       return weights.mu_table[std::size_t{16} * PanelOf(channel) + random->Below(1U << bits)];
     }
@@ -74,12 +77,22 @@ Packed Pack(Random* random, std::uint32_t channels, std::uint32_t groups, std::u
   layer.runs = runs;
   layer.run_length = run_length;
   packed.panels = format::MakePanelLayout(layer);
-  packed.layout = format::MakeParameterLayout(layer);
   QuantizedWeights& w = packed.weights;
-  if (mu_bits <= 4) {
+  w.mu_bits = {mu_bits};
+  if (mu_bits == format::kMuBitsByPanel) {
+    w.mu_bits.clear();
+    for (std::uint32_t p = 0; p < packed.panels.panel_count(); ++p) {
+      w.mu_bits.push_back(random->Between(1, 8));
+    }
+    if (w.mu_bits.size() == 1) layer.mu_bits = static_cast<std::uint8_t>(w.mu_bits.front());
+  }
+  SetMuBits(w, &layer);
+  packed.layout = format::MakeParameterLayout(layer);
+  if (*std::min_element(w.mu_bits.begin(), w.mu_bits.end()) <= 4) {
     w.mu_table.resize(std::size_t{16} * packed.panels.panel_count());
     for (std::size_t i = 0; i < w.mu_table.size(); ++i) {
-      if (i % 16 < std::size_t{1} << mu_bits) {
+      const int bits = packed.MuBitsOf(static_cast<std::uint32_t>(i / 16));
+      if (bits <= 4 && i % 16 < std::size_t{1} << bits) {
         w.mu_table[i] = static_cast<std::int8_t>(random->Between(-127, 127));
       }
     }
@@ -116,7 +129,7 @@ void CheckLayout(const Packed& packed) {
     for (std::uint32_t i = 0; i < packed.length(); ++i) {
       const std::uint64_t at = format::WeightOffset(packed.panels, c, i / packed.panels.run_length,
                                                     i % packed.panels.run_length);
-      if (packed.layer.mu_bits < 8) continue;  // CheckSampled unpacks them
+      if (packed.layer.mu_bits != 8) continue;  // CheckSampled unpacks them
       REQUIRE(Get<std::int8_t>(packed.bytes, packed.layout.mu + at) ==
               packed.weights.mu[c * packed.length() + i]);
     }
@@ -130,6 +143,7 @@ std::size_t CheckSampled(const Packed& packed) {
   const ParameterLayout& layout = packed.layout;
   const std::uint8_t* bytes = packed.bytes.data();
   std::size_t compared = 0;
+  std::uint64_t mu_at = layout.mu;
   for (std::uint32_t panel = 0; panel < panels.panel_count(); ++panel) {
     const std::uint32_t slot = panels.slot(panel);
     const std::uint32_t width = panels.width(panel);
@@ -147,8 +161,9 @@ std::size_t CheckSampled(const Packed& packed) {
     args.run_length = panels.run_length;
     args.padded_run = panels.padded_run;
     args.sigma_bits = bits;
-    args.mu_bits = packed.layer.mu_bits;
-    args.mu = bytes + layout.mu + offset * args.mu_bits / 8;
+    args.mu_bits = static_cast<std::uint32_t>(packed.MuBitsOf(panel));
+    args.mu = bytes + mu_at;
+    mu_at += panels.panel_bytes(panel) * args.mu_bits / 8;
     args.mu_table = reinterpret_cast<const std::int8_t*>(bytes + layout.mu_table) + 16 * panel;
     args.sigma = bytes + layout.sigma + offset * bits / 8;
     args.codebook = bytes + layout.codebook + (bits == 4 ? panel * 16 : slot);
@@ -226,6 +241,27 @@ TEST_CASE("pack: every width of a group's last panel") {
       CHECK(CheckSampled(packed) == packed.weights.mu.size());
     }
   }
+}
+
+TEST_CASE("pack: means of every width, and of a width for each panel") {
+  Random random(5);
+  int widths = 0;
+  for (int width = 1; width <= 9; ++width) {
+    const std::uint8_t mu_bits =
+        width <= 8 ? static_cast<std::uint8_t>(width) : format::kMuBitsByPanel;
+    for (int round = 0; round < 8; ++round) {
+      const std::uint32_t groups = random.OneOf({1U, 1U, 2U, 3U});
+      const Packed packed =
+          Pack(&random, groups * (1 + random.Below(50)), groups, 1 + random.Below(5),
+               1 + random.Below(13), true, kBits[random.Below(5)], mu_bits);
+      CAPTURE(int{mu_bits});
+      CAPTURE(round);
+      CheckLayout(packed);
+      CHECK(CheckSampled(packed) == packed.weights.mu.size());
+      widths += packed.layer.mu_bits == mu_bits;
+    }
+  }
+  CHECK(widths > 8 * 8);  // a layer of one panel has but one width
 }
 
 TEST_CASE("pack: unused slots and padded inputs hold zeros, and a shift that kernels accept") {

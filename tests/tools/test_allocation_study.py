@@ -64,6 +64,18 @@ class AllocationStudy(unittest.TestCase):
             self.assertEqual(done.returncode, 0, done.stderr)
             self.assertNotEqual(table, (out / "allocation.md").read_text(encoding="utf-8"))
 
+    def test_panels(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "out"
+            done = self.run_study(out, "--methods", "greedy", "--bits", "2", "--unit", "panel")
+            self.assertEqual(done.returncode, 0, done.stderr)
+            with open(out / "allocation.csv", newline="", encoding="utf-8") as file:
+                row = next(r for r in csv.DictReader(file) if r["method"] == "greedy")
+            self.assertRegex(row["plan"], r"^\d \d (\d,){7}\d (\d,){5}\d \d$")
+            self.assertLessEqual(float(row["average_bits"]), 2)
+            self.assertGreater(float(row["accuracy"]), 0.9)
+            self.assertTrue((out / "bits.png").is_file())
+
     def test_bad_input(self):
         with tempfile.TemporaryDirectory() as folder:
             out = pathlib.Path(folder) / "out"

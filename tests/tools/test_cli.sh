@@ -543,6 +543,29 @@ run 0 $ALLOCATE --average-bits 2.7 --method sensitivity  # alone: the same plan
 says "of 2.700"
 run 0 $ALLOCATE --average-bits 2.7 --method sensitivity --json
 json 'd["layers"] == json.load(open("plans/sensitivity.2.7.seed1.json"))["layers"]'
+run 0 ${ALLOCATE/allocated.json/panels.json} --average-bits 2.3 --unit panel --json
+json 'd["unit"] == "panel" and 2.25 < d["average_bits"] <= 2.3'
+json '[len(l["mu_bits"]) for l in d["layers"] if isinstance(l["mu_bits"], list)] == [8, 6]'
+json '{len(set(l["mu_bits"])) > 1 for l in d["layers"] if isinstance(l["mu_bits"], list)} == {True}'
+run 0 $CONVERT --bits panels.json --sigma-bits 4 --json
+json 'near(d["average_mu_bits"], json.load(open("panels.json"))["average_bits"])'
+json '[l["mu_bits"] for l in d["layers"] if l["weights"]] == [
+  l["mu_bits"] for l in json.load(open("panels.json"))["layers"]]'
+run 0 inspect packed.mu8 --json
+json 'd["format"] == "1.2" and near(d["average_mu_bits"], json.load(open("panels.json"))["average_bits"])'
+json '[l["mu_bits"] for l in d["layers"] if "mu_bits" in l] == [
+  l["mu_bits"] for l in json.load(open("panels.json"))["layers"]]'
+run 0 inspect packed.mu8
+run 0 eval packed.mu8 --data "$DIGITS" --json
+json 'd["accuracy"] >= 0.97'
+echo '{"layers": [{"name": "/fc1/Gemm", "mu_bits": [3, 2, 2]}]}' >bad.json
+fails 1 "layer '/fc1/Gemm' has 8 panels of up to 16 output channels, the plan has 3 widths" \
+  $CONVERT --bits bad.json
+echo '{"layers": [{"name": "/fc1/Gemm", "mu_bits": [3, 2.5]}]}' >bad.json
+fails 1 "bad.json: layer 0 has 2.5 bits" $CONVERT --bits bad.json
+echo '{"layers": [{"name": "/fc1/Gemm", "mu_bits": []}]}' >bad.json
+fails 1 "bad.json: layer 0 has \[\] bits" $CONVERT --bits bad.json
+fails 2 "--unit" $ALLOCATE --average-bits 3 --unit channel
 cp allocated.json kept.json
 fails 2 "--average-bits" $ALLOCATE
 fails 2 "--average-bits" $ALLOCATE --average-bits 9

@@ -106,7 +106,7 @@ def pack_codes(codes, bits):
     packed = b""
     for n in range(0, len(codes), 64):
         rest = bits
-        for plane in (4, 2, 1):
+        for plane in (8, 4, 2, 1):
             if not bits & plane:
                 continue
             rest -= plane
@@ -132,42 +132,55 @@ def panel_and_missing(layer):
     return np.array(panels), np.array(missing)
 
 
+def other_weights(layer, bits, seed):
+    """Of a layer of 8 bits, for panels of `bits` [P]: codes u8 [M], mu_table s8 [P][16], mu."""
+    panel, missing = panel_and_missing(layer)
+    table = split_mix_bytes(seed, 16 * len(bits)) | 1  # odd: neither 0 nor -128
+    table = table.view(np.int8).reshape(-1, 16)
+    table[np.arange(16) >= np.where(bits <= 4, 1 << bits, 0)[:, None]] = 0
+    b, codes = bits[panel], layer.parameters.mu.view(np.uint8).astype(int)
+    codes = np.where(b <= 4, codes & (1 << b) - 1, codes >> 8 - b)
+    codes[(b > 4) & (b < 8) & (codes == 1 << b - 1)] += 1
+    looked_up = np.where(missing, 0, table[panel, codes & 15])
+    mu = np.where(b <= 4, looked_up, (codes << 8 - b).astype(np.uint8).view(np.int8))
+    return codes.astype(np.uint8), table, mu.astype(np.int8)
+
+
 def with_mu_bits(data, bits_of_layer, change=lambda index, codes, table: None):
     """A file of 8 bits -> (a packed one of other weights, one of 8 bits with those weights).
 
-    change(index, codes u8 [M], table s8 [P][16] or None) may spoil what is packed.
+    bits_of_layer(index) is a width, or a list for the panels in turn (6.8). change(index, codes
+    u8 [M], table s8 [P][16]) may spoil what is packed.
     """
     model, sections = mu8_reader.read_model(data), sections_of(data)
+    minor = 1
     files, largest, parameters = [dict(sections), dict(sections)], 0, [b"", b""]
     records = [bytearray(sections[3]), bytearray(sections[3])]
     for index, layer in enumerate(model.layers):
         at, p = layer.at - model.layers[0].at, layer.parameters
         blocks = [b"" if p is None else p.tobytes()] * 2 if not layer.weighted else []
         if layer.weighted:
-            bits = bits_of_layer(index)
+            mu_bits = bits_of_layer(index)
+            by_panel = isinstance(mu_bits, list)
+            bits = np.resize(mu_bits, p.layout.panels)
             arrays = p.weight_scale, p.bias_mu, p.bias_level, p.bias_shift, p.shift, p.codebook
             head = b"".join(a.tobytes() for a in arrays if a is not None)
             sigma = padded(b"" if p.sigma is None else p.sigma)
-            panel, missing = panel_and_missing(layer)
-            codes, table, mu = p.mu.view(np.uint8).copy(), None, p.mu
-            if bits <= 4:
-                codes &= (1 << bits) - 1
-                table = (split_mix_bytes(index, 16 * (panel[-1] + 1)) | 1).view(np.int8)
-                table = table.reshape(-1, 16)  # odd: neither 0 nor -128
-                table[:, 1 << bits:] = 0
-                mu = np.where(missing, np.int8(0), table[panel, codes])
-            elif bits <= 7:
-                codes >>= 8 - bits
-                codes[codes == 1 << (bits - 1)] += 1
-                mu = (codes.astype(int) << (8 - bits)).astype(np.uint8).view(np.int8)
+            codes, table, mu = other_weights(layer, bits, index)
             change(index, codes, table)
-            stored = codes.tobytes() if bits == 8 else pack_codes(codes, bits)
-            packed_head = head if table is None else head + table.tobytes()
+            parts = np.split(codes, p.layout.panel_start[1:])
+            stored = b"".join(pack_codes(part, b) for part, b in zip(parts, bits.tolist()))
+            packed_head = head + (bytes(bits.tolist()) if by_panel else b"")
+            if by_panel or mu_bits <= 4:
+                packed_head += table.tobytes()
             blocks = [padded(packed_head) + padded(stored) + sigma,
                       padded(head) + mu.tobytes() + sigma]
-            if layer.bayesian or bits < 8:
+            if layer.bayesian or mu_bits != 8:
                 largest = max(largest, int(p.layout.panel_bytes.max()))
-            records[0][at + 2] = bits
+            records[0][at + 2] = 255 if by_panel else mu_bits
+            if by_panel:
+                minor = 2
+                struct.pack_into("<I", records[0], at + 64, len(stored))
         for k in range(2):
             struct.pack_into("<II", records[k], at + 44, len(parameters[k]), len(blocks[k]))
             parameters[k] += blocks[k]
@@ -177,7 +190,7 @@ def with_mu_bits(data, bits_of_layer, change=lambda index, codes, table: None):
     struct.pack_into("<I", files[0][1], 4, largest)
     struct.pack_into("<Q", files[0][1], 16, model.arena_bytes + mu8_format.round_up(largest, 64)
                      - mu8_format.round_up(model.panel_bytes, 64))
-    return file_of(files[0], 1), file_of(files[1], 0)
+    return file_of(files[0], minor), file_of(files[1], 0)
 
 
 class PageTest(unittest.TestCase):
@@ -278,7 +291,7 @@ class FileTest(unittest.TestCase):
 
 
 class PackedMuTest(unittest.TestCase):
-    """mu of 1 to 7 bits (6.7), packed here code by code."""
+    """mu of 1 to 7 bits (6.7) and of a width for each panel (6.8), packed here code by code."""
 
     def golden(self, name):
         return (DATA / "golden" / f"{name}.mu8").read_bytes()
@@ -289,7 +302,7 @@ class PackedMuTest(unittest.TestCase):
         codes = mu8_layers.unpack_mu_codes(stored, 7)
         found = {i: int(codes[i]) for i in np.flatnonzero(codes)}
         self.assertEqual(found, {1: 8 * 5 + 2 * 2 + 1, 33: 8 * 10, 48: 2 * 1, 63: 1})
-        self.assertEqual(mu8_layers.mu_of_codes(codes, 7, None, None)[33], 2 * (80 - 128))
+        self.assertEqual(mu8_layers.mu_of_codes(codes, 7, None)[33], 2 * (80 - 128))
 
     def test_eight_bits_give_the_file_itself(self):
         for name in ("every_operator", "tiny_sigma4", "deterministic"):
@@ -302,14 +315,16 @@ class PackedMuTest(unittest.TestCase):
     def test_packed_weights_are_those_of_the_8_bit_twin(self):
         names = ["every_operator", "deterministic", "deterministic_prefix",
                  *(f"tiny_sigma{bits}" for bits in (0, 1, 2, 4, 8))]
-        choices = [lambda index, b=b: b for b in range(1, 8)] + [lambda index: 1 + index % 8]
+        choices = [lambda index, b=b: b for b in (*range(1, 8), [8], [3], [8, 1], [2, 7], [5, 4])]
+        choices += [lambda index: 1 + index % 8, lambda index: 6 if index else [4, 6]]
         compared = 0
         for name in names:
             for number, choice in enumerate(choices):
                 with self.subTest(name, choice=number):
                     packed, twin = map(mu8_reader.read_model,
                                        with_mu_bits(self.golden(name), choice))
-                    self.assertEqual(packed.version, (1, 1))
+                    by_panel = any(layer.mu_bits == 255 for layer in packed.layers)
+                    self.assertEqual(packed.version, (1, 2 if by_panel else 1))
                     for index, layer in enumerate(packed.layers):
                         if layer.weighted:
                             found, wanted = (mu8_arithmetic.WeightSource(m, index).sample(3, 1)
@@ -354,6 +369,38 @@ class PackedMuTest(unittest.TestCase):
         def zeros(index, codes, table):
             table[:], codes[3 if index == 0 else 0] = 0, 1
         self.check(45, with_mu_bits(self.golden("tiny_sigma2"), lambda index: 4, zeros)[0])
+
+    def test_ranges_by_panel(self):
+        """Layer 2 of deterministic has two panels, layer 0 of tiny_sigma2 an input of padding."""
+        first = mu8_reader.read_model(self.golden("deterministic")).layers[2].parameters.layout
+        start = int(first.panel_start[1])
+        for widths in ([3, 6], [8, 5], [1, 7]):
+            lowest = 1 << (widths[1] - 1)
+            self.check(44, self.spoiled("deterministic", widths, 2, "code", start, lowest))
+        self.check(44, self.spoiled("deterministic", [1, 8], 2, "code", start, 128))
+        for widths, at in (([5, 2], 0), ([8, 2], 15), ([2, 8], 16), ([2, 5], 31), ([4, 2], 20)):
+            self.check(44, self.spoiled("deterministic", widths, 2, "table", at, 1))
+        self.check(44, self.spoiled("deterministic", [8, 4], 2, "table", 31, -128))
+        for b in range(1, 9):
+            self.check(45, self.spoiled("tiny_sigma2", [b], 0, "code", 3, 1))
+
+    def test_other_rules_by_panel(self):
+        packed = with_mu_bits(self.golden("deterministic"), lambda index: [3, 6])[0]
+        model, sections = mu8_reader.read_model(packed), sections_of(packed)
+        layer, record = model.layers[2], 2 * 128
+        size, layout = layer.mu_bytes, layer.parameters.layout
+        panel_bits = layer.parameter_offset + 8 * layout.slots
+        self.assertEqual(sections[5][panel_bits:panel_bits + 2], b"\x03\x06")
+        cases = [(34, 5, panel_bits, "<B", 0), (34, 5, panel_bits + 1, "<B", 9),
+                 (40, 5, panel_bits, "<B", 2), (40, 5, panel_bits + 1, "<B", 7),
+                 (9, 3, record + 2, "<B", 8), (9, 3, record + 68, "<I", 1),
+                 (48, 1, 4, "<I", 0)]
+        for value in (0, size - 8, size - 4, size + 4, size + 8, layout.mu_bytes + 64, 2 ** 32 - 1):
+            cases.append((40, 3, record + 64, "<I", value))
+        for code, section, at, form, value in cases:
+            changed = bytearray(sections[section])
+            struct.pack_into(form, changed, at, value)
+            self.check(code, file_of({**sections, section: changed}, 2))
 
     def test_other_rules(self):
         packed = with_mu_bits(self.golden("tiny_deterministic"), lambda index: 3)[0]
