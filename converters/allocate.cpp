@@ -67,7 +67,7 @@ void Check(const AllocateOptions& options, const std::vector<Request>& requests)
     }
     if (is_range && !(request.average_bits >= options.least)) {
       problems.push_back("average bits are " + std::to_string(request.average_bits) +
-                         ", each layer has at least " + std::to_string(options.least));
+                         ", each unit has at least " + std::to_string(options.least));
     }
   }
   if (!problems.empty()) throw convert::Error(problems);

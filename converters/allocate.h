@@ -1,4 +1,4 @@
-// How many bits the means of each layer get, from the posterior's uncertainty:
+// How many bits the means of each layer, or panel, get, from the posterior's uncertainty:
 // converters/ALLOCATION.md describes the methods, and which of it is reconstruction.
 #pragma once
 

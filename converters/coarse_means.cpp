@@ -42,8 +42,8 @@ class SortedChannel {
   explicit SortedChannel(const ChannelView& channel) : running_(channel.mu.size() + 1) {
     std::vector<std::size_t> order(channel.mu.size());
     std::iota(order.begin(), order.end(), std::size_t{0});
-    std::sort(order.begin(), order.end(),
-              [&](std::size_t a, std::size_t b) { return channel.mu[a] < channel.mu[b]; });
+    std::stable_sort(order.begin(), order.end(),
+                     [&](std::size_t a, std::size_t b) { return channel.mu[a] < channel.mu[b]; });
     for (std::size_t i = 0; i < order.size(); ++i) {
       const double mu = double{channel.mu[order[i]]};
       const double power = channel.power[order[i]];

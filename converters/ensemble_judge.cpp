@@ -77,7 +77,9 @@ double EnsembleJudge::Divergence(const std::vector<std::byte>& file) const {
   std::memcpy(bytes.data(), file.data(), file.size());
   Model model;
   Diagnostic diagnostic;
-  MustBeOk(Model::Open(bytes.span(), &model, &diagnostic), diagnostic);
+  if (Model::Open(bytes.span(), &model, &diagnostic) != Status::kOk) {
+    return -std::log(kLeastProbability);
+  }
   const SessionOptions options{.mc_samples = passes_,
                                .seed = seed_,
                                .batch = static_cast<std::uint32_t>(std::min(kBatch, count_))};

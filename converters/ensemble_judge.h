@@ -19,8 +19,8 @@ class EnsembleJudge {
                 std::uint32_t passes);
 
   // Mean KL(reference || ensemble of the same size from the .mu8 file `file`), nats. All candidates
-  // are drawn with the same random numbers, so that their differences are not Monte-Carlo noise.
-  // Throws Error if the engine refuses the file.
+  // are drawn with the same random numbers, so that their differences are not Monte-Carlo noise. A
+  // file that the reader refuses has the largest divergence that there can be.
   double Divergence(const std::vector<std::byte>& file) const;
 
  private:

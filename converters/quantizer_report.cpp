@@ -50,11 +50,11 @@ void Report(const LayerWork& work, const InputStatistics& statistics, LayerRepor
   report->weights = work.channels * work.k;
   report->bayesian = work.bayesian();
   report->mu_bits = work.out.mu_bits;
-  report->average_mu_bits = 0.0;
+  int bits = 0;
   for (std::size_t c = 0; c < work.channels; ++c) {
-    const std::size_t at = work.out.mu_bits.size() > 1 ? work.PanelOf(c) : 0;
-    report->average_mu_bits += work.out.mu_bits[at] / static_cast<double>(work.channels);
+    bits += work.out.mu_bits[work.out.mu_bits.size() > 1 ? work.PanelOf(c) : 0];
   }
+  report->average_mu_bits = bits / static_cast<double>(work.channels);
   report->sigma_bits = work.bayesian() ? work.settings.sigma_bits : 0;
   const auto [low, high] =
       std::minmax_element(work.out.weight_scale.begin(), work.out.weight_scale.end());

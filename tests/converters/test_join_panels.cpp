@@ -27,8 +27,10 @@ bool SameSlice(const std::vector<T>& a, const std::vector<T>& b, std::size_t fir
 TEST_CASE("join panels: every panel is that of its quantization, in arrays and in the report") {
   Random random(3);
   int panels = 0;
+  int fallbacks = 0;  // to 4 bits
   for (const int sigma_bits : {8, 4, 2, 1, 0}) {
-    const Layer layer = MakeLayer(31, 40, 27, 0.1);  // panels of 16, 16 and 8 channels
+    // Panels of 16, 16 and 8 channels; sigmas of twice the means make 5 to 7 bits store 4.
+    const Layer layer = MakeLayer(31, 40, 27, sigma_bits % 4 == 0 ? 2.0 : 0.1);
     std::vector<Result> by_width;
     for (int bits = 1; bits <= 8; ++bits) {
       by_width.push_back(Quantize(layer, sigma_bits, SigmaQuantizer::kWeighted, bits));
@@ -65,6 +67,7 @@ TEST_CASE("join panels: every panel is that of its quantization, in arrays and i
       CHECK(report.mu_bits == joined.mu_bits);
       for (std::size_t p = 0; p < 3; ++p) {
         const int bits = weights[p]->mu_bits.front();
+        fallbacks += from[p] - by_width.data() + 1 > bits;
         CHECK((joined.mu_bits.size() == 1 ? joined.mu_bits.front() : joined.mu_bits[p]) == bits);
         if (bits <= 4) CHECK(SameSlice(joined.mu_table, weights[p]->mu_table, p * 16, 16));
         const bool empty = joined.mu_table.empty() || bits <= 4;
@@ -78,6 +81,45 @@ TEST_CASE("join panels: every panel is that of its quantization, in arrays and i
     }
   }
   CHECK(panels == 5 * 6 * 3);
+  CHECK(fallbacks > 5);
+}
+
+TEST_CASE("join panels: groups, depthwise layers and layers without sigma") {
+  Random random(4);
+  for (const int groups : {1, 4, 40}) {
+    for (const double spread : {0.0, 0.1}) {
+      Layer layer = MakeLayer(32, 40, 27, spread);
+      layer.node.groups = groups;
+      while (layer.inputs.power.size() < static_cast<std::size_t>(groups) * layer.k) {
+        const std::size_t at = layer.inputs.power.size() % layer.k;
+        layer.inputs.power.push_back(layer.inputs.power[at]);
+        layer.inputs.mean.push_back(layer.inputs.mean[at]);
+      }
+      layer.node.window.kernel_h = groups == 40 ? 27 : 1;  // one input a channel: depthwise
+      const Result narrow = Quantize(layer, 4, SigmaQuantizer::kWeighted, 2);
+      const Result wide = Quantize(layer, 4, SigmaQuantizer::kWeighted, 8);
+      // Groups have panels of their own; those of a depthwise layer hold 16 channels.
+      const std::size_t per_group = groups == 4 ? 10 : 40;
+      std::vector<const QuantizedWeights*> from;
+      for (std::size_t c = 0; c < 40; ++c) {
+        if (c % per_group % 16 != 0) continue;
+        from.push_back(from.size() % 2 == 0 ? &narrow.weights : &wide.weights);
+      }
+      LayerReport report;
+      const QuantizerSettings settings{4, SigmaQuantizer::kWeighted};
+      const QuantizedWeights joined =
+          JoinPanels(layer.node, layer.channels, layer.inputs, from, settings, &report);
+      CAPTURE(groups);
+      CAPTURE(spread);
+      REQUIRE(joined.mu_bits.size() == from.size());
+      std::size_t panel = 0;
+      for (std::size_t c = 0; c < 40; ++c) {
+        if (c > 0 && c % per_group % 16 == 0) ++panel;
+        CHECK(SameSlice(joined.mu, from[panel]->mu, c * 27, 27));
+        CHECK(joined.weight_scale[c] == from[panel]->weight_scale[c]);
+      }
+    }
+  }
 }
 
 }  // namespace

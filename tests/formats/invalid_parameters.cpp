@@ -203,36 +203,53 @@ void AddPackedMeans(std::vector<InvalidFile>* files) {
                         .Repaired()});
 }
 
-// A width for each panel: layer 2 of EveryOperatorModel has 2 groups of 9 channels, a
-// panel each.
+// TinyModel with a width for each panel, and 40 outputs: panels of 16, 16 and 8 channels in the
+// dense layer.
+TestModel ByPanel(std::vector<std::uint8_t> widths) {
+  TestModel model = TinyModel(2, true, 4);
+  format::FileContent& content = model.content;
+  LayerRecord& dense = content.layers[1];
+  dense.output_channels = 40;
+  dense.mu_bits = format::kMuBitsByPanel;
+  Finish(&content, false);
+  Random random(9);
+  model.weights[1] = RandomWeights(dense, content.tensors[1].scale, 0.0F, &random, widths);
+  SetMuBytes(model.weights[1], &dense);
+  content.parameters[1] = Pack(dense, model.weights[1]);
+  content.metadata = {{"name", "by panel"}};
+  return model;
+}
+
 void AddPanelWidths(std::vector<InvalidFile>* files) {
-  constexpr std::size_t kLayer = 2;
-  const TestModel model = EveryOperatorModel(0, format::kMuBitsByPanel);
-  const format::PanelLayout panels = format::MakePanelLayout(model.content.layers[kLayer]);
-  const LayerWeights& weights = model.weights[kLayer];
-  const format::ParameterLayout layout = LayoutOf(model, kLayer);
+  const TestModel model = ByPanel({8, 3, 6});
   const std::vector<std::byte> valid = format::Write(model.content);
-  const auto add = [&](Status status, const std::string& name, std::uint64_t offset, auto value) {
-    files->push_back({status, name, Editor(valid).Parameter(kLayer, offset, value).Repaired()});
+  const format::ParameterLayout layout = LayoutOf(model, 1);
+  const format::PanelLayout panels = format::MakePanelLayout(model.content.layers[1]);
+  const auto add = [&](Status status, const char* name, std::uint64_t offset, auto value) {
+    files->push_back({status, name, Editor(valid).Parameter(1, offset, value).Repaired()});
   };
   add(Status::kBitWidth, "panel_0", layout.panel_bits, std::uint8_t{0});
-  add(Status::kBitWidth, "panel_9", layout.panel_bits + panels.panel_count() - 1, std::uint8_t{9});
-  const auto other =
-      static_cast<std::uint8_t>(weights.mu_bits[1] == 1 ? 2 : weights.mu_bits[1] - 1);
-  add(Status::kParameterLayout, "widths_need_other_bytes", layout.panel_bits + 1, other);
-  for (std::uint32_t p = 0; p < panels.panel_count(); ++p) {
-    const std::uint64_t table = layout.mu_table + 16 * p;
-    if (weights.mu_bits[p] > 4) {
-      add(Status::kMuRange, "table_of_wide_panel_" + std::to_string(p), table, std::uint8_t{1});
-    } else if (weights.mu_bits[p] < 4) {
-      add(Status::kMuRange, "table_beyond_panel_" + std::to_string(p), table + 15, std::uint8_t{1});
-    }
+  add(Status::kBitWidth, "panel_9", layout.panel_bits + 2, std::uint8_t{9});
+  add(Status::kParameterLayout, "widths_need_other_bytes", layout.panel_bits + 1, std::uint8_t{2});
+  for (const std::uint32_t bytes : {0U, 8U, 0xffffffffU}) {
+    files->push_back(
+        {Status::kParameterLayout, "mu_bytes_" + std::to_string(bytes),
+         Editor(valid).Layer(1, [&](LayerRecord* l) { l->mu_bytes = bytes; }).Repaired()});
   }
-  const TestModel tiny = TinyModel(2, true, format::kMuBitsByPanel);
-  const std::uint64_t mu = LayoutOf(tiny, 0).mu;  // three inputs per kernel row, one of padding
-  files->push_back(
-      {Status::kPaddingWeight, "panel_of_its_own_width",
-       Editor(format::Write(tiny.content)).Parameter(0, mu + 3, std::uint8_t{0xff}).Repaired()});
+  add(Status::kMuRange, "table_of_8_bits", layout.mu_table, std::uint8_t{1});
+  add(Status::kMuRange, "table_beyond_3_bits", layout.mu_table + 16 + 8, std::uint8_t{1});
+  add(Status::kMuRange, "table_of_6_bits", layout.mu_table + 32 + 15, std::uint8_t{1});
+  add(Status::kMuRange, "minus_128_of_8_bits", layout.mu + 5, std::uint8_t{0x80});
+  // Code 32 of 6 bits: 8 in the plane of 4 bits, 0 in that of 2.
+  const std::uint64_t third = layout.mu + panels.panel_bytes(0) + panels.panel_bytes(1) / 8 * 3;
+  files->push_back({Status::kMuRange, "minus_128_of_6_bits",
+                    Editor(valid)
+                        .Parameter(1, third, std::uint8_t{0x88})
+                        .Parameter(1, third + 32, std::uint8_t{0})
+                        .Repaired()});
+  // The dense layer has runs of 45 inputs, stored as 48: the last byte of every four is padding.
+  const std::uint64_t group = layout.mu + panels.panel_bytes(0) - 64;
+  add(Status::kPaddingWeight, "of_8_bits", group + 3, std::uint8_t{1});
 }
 
 void AddTotals(std::vector<InvalidFile>* files) {

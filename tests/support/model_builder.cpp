@@ -296,14 +296,17 @@ void PackMeans(const LayerRecord& layer, Random* random, LayerWeights* weights) 
 }  // namespace
 
 LayerWeights RandomWeights(const LayerRecord& layer, float input_scale, float output_scale,
-                           Random* random) {
+                           Random* random, std::vector<std::uint8_t> mu_bits) {
   const std::size_t channels = layer.output_channels;
   const std::size_t inputs = std::size_t{layer.runs} * layer.run_length;
   LayerWeights weights;
   weights.mu.resize(channels * inputs);
   random->Fill(std::span(weights.mu), -127, 127);
-  weights.mu_bits.assign(format::MakePanelLayout(layer).panel_count(), layer.mu_bits);
-  if (layer.mu_bits == format::kMuBitsByPanel) random->Fill(std::span(weights.mu_bits), 1, 8);
+  weights.mu_bits = std::move(mu_bits);
+  if (weights.mu_bits.empty()) {
+    weights.mu_bits.assign(format::MakePanelLayout(layer).panel_count(), layer.mu_bits);
+    if (layer.mu_bits == format::kMuBitsByPanel) random->Fill(std::span(weights.mu_bits), 1, 8);
+  }
   if (layer.mu_bits != 8) PackMeans(layer, random, &weights);
   weights.bias_mu.resize(channels);
   random->Fill(std::span(weights.bias_mu), -20000, 20000);

@@ -50,8 +50,9 @@ void SetRuns(const format::TensorRecord& input, format::LayerRecord* layer);
 
 // Random parameters whose outputs use their range: multipliers below 1, logits of a few units.
 // `output_scale` is 0 for the logits.
+// `mu_bits`: of each panel, with kMuBitsByPanel; empty: random ones.
 LayerWeights RandomWeights(const format::LayerRecord& layer, float input_scale, float output_scale,
-                           Random* random);
+                           Random* random, std::vector<std::uint8_t> mu_bits = {});
 
 // The record's mu_bytes, of kMuBitsByPanel.
 void SetMuBytes(const LayerWeights& weights, format::LayerRecord* layer);
