@@ -152,7 +152,8 @@ TEST_CASE(
     CHECK(mu.bits() == bits[mu.panel()]);
     CHECK(mu.offset() == bytes);
     // Runs of 13 inputs are stored as 16.
-    const std::uint64_t blocks = (5 * 16 * (mu.panel() % 3 == 2 ? 4 : 16) + 63) / 64;
+    const std::uint64_t width = mu.panel() % 3 == 2 ? 4 : 16;
+    const std::uint64_t blocks = (5 * 16 * width + 63) / 64;
     bytes += blocks * 8 * bits[mu.panel()];
   }
   layer.mu_bytes = static_cast<std::uint32_t>(bytes);
