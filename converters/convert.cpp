@@ -5,6 +5,7 @@
 #include <filesystem>
 #include <fstream>
 
+#include "converters/aligned_buffer.h"
 #include "converters/ensemble_judge.h"
 #include "converters/error.h"
 #include "converters/lower.h"
@@ -134,15 +135,12 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
 // The reader must accept what the writer made: a refusal is a limit of the format that the network
 // runs into, or a bug.
 void Reopen(const std::vector<std::byte>& file, ConvertResult* result) {
-  void* aligned = std::aligned_alloc(64, file.size());
-  if (aligned == nullptr) throw std::bad_alloc();
-  std::memcpy(aligned, file.data(), file.size());
+  AlignedBuffer bytes(file.size());
+  std::memcpy(bytes.data(), file.data(), file.size());
   format::View view;
   Diagnostic diagnostic;
-  const Status status =
-      format::Open({static_cast<const std::byte*>(aligned), file.size()}, &view, &diagnostic);
+  const Status status = format::Open(bytes.span(), &view, &diagnostic);
   result->arena_bytes = status == Status::kOk ? view.model.arena_bytes : 0;
-  std::free(aligned);
   if (status == Status::kOk) return;
   char message[256];
   Explain(diagnostic, message);

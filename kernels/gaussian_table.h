@@ -25,6 +25,10 @@ alignas(64) inline constexpr std::array<std::int8_t, 128> kEpsilonMagnitude = {
     49, 51, 51, 53, 55, 55, 57, 59, 61, 63, 65, 67, 71, 75, 81, 93,
 };
 
+// With this shift or a larger one in every channel the noise of a weight fits a byte:
+// 255 * 93 / 2^8 = 92.6.
+inline constexpr std::int8_t kLeastNarrowShift = 8;
+
 constexpr std::int32_t Epsilon(std::uint8_t byte) {
   const std::int32_t magnitude = kEpsilonMagnitude[byte & 127];
   return (byte & 128) != 0 ? -magnitude : magnitude;

@@ -217,10 +217,6 @@ __m256i Noise(__m256i level, __m256i epsilon, __m256i multiplier) {
   return _mm256_mulhrs_epi16(_mm256_maddubs_epi16(level, epsilon), multiplier);
 }
 
-// With this shift or a larger one in every channel the noise of a weight fits a byte:
-// 255 * 93 / 2^8 = 92.6.
-constexpr std::uint8_t kLeastNarrowShift = 8;
-
 bool IsNarrow(const std::uint8_t* shift, std::uint32_t width) {
   for (std::uint32_t c = 0; c < width; ++c) {
     if (shift[c] < kLeastNarrowShift) return false;

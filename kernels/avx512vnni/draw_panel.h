@@ -177,10 +177,6 @@ struct Levels {
 // Hides where a constant comes from: g++ 12 would rather make it anew in every step.
 inline void Opaque(__m512i* value) { __asm__("" : "+v"(*value)); }
 
-// With this shift or a larger one in every channel the noise of a weight fits a byte:
-// 255 * 93 / 2^8 = 92.6.
-constexpr char kLeastNarrowShift = 8;
-
 bool IsNarrow(const std::uint8_t* shift, std::uint32_t width) {
   const __mmask16 lanes = FirstLanes(width);
   return _mm_mask_cmplt_epu8_mask(lanes, _mm_maskz_loadu_epi8(lanes, shift),
