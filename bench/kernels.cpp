@@ -32,7 +32,7 @@ void Peak(benchmark::State& state, const MultiplyLoop& loop) {
 }
 
 void ReadLevel(benchmark::State& state, const MemoryLevel& level) {
-  const convert::AlignedBuffer buffer(level.bytes);
+  const host::AlignedBuffer buffer(level.bytes);
   std::memset(const_cast<std::byte*>(buffer.data()), 1, level.bytes);
   // Small buffers many times, so that the loop's own cost is not seen.
   const std::uint64_t times = std::max<std::uint64_t>(1, (std::uint64_t{1} << 20) / level.bytes);

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "converters/aligned_buffer.h"
+#include "converters/host/aligned_buffer.h"
 #include "mu8/mu8.h"
 
 namespace {
 
-using mu8::convert::AlignedBuffer;
+using mu8::host::AlignedBuffer;
 
 // Not getrusage: that peak is inherited from whoever started the process.
 long PeakBytes() {

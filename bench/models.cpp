@@ -15,7 +15,7 @@
 #include <vector>
 
 #include "bench/turns.h"
-#include "tools/mu8/model_file.h"
+#include "converters/host/model_file.h"
 
 namespace mu8::bench {
 namespace {
@@ -25,7 +25,7 @@ constexpr double kMicro = 1e6;
 
 // A session and random pixels for it.
 struct Work {
-  Work(const tool::ModelFile& model, std::uint32_t passes, std::uint32_t batch)
+  Work(const host::ModelFile& model, std::uint32_t passes, std::uint32_t batch)
       : file(model),
         images(model.model.input_size() * batch),
         predictions(batch),
@@ -35,16 +35,16 @@ struct Work {
   }
   void Run() { runner.Predict(file.path, images, predictions); }
 
-  const tool::ModelFile& file;
+  const host::ModelFile& file;
   std::vector<std::uint8_t> images;
   std::vector<Prediction> predictions;
-  tool::Runner runner;
+  host::Runner runner;
 };
 
 std::string Stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
 // Percentiles are over calls; a percentile that the number of calls cannot show is left out.
-void Predict(benchmark::State& state, const tool::ModelFile& file, std::uint32_t batch) {
+void Predict(benchmark::State& state, const host::ModelFile& file, std::uint32_t batch) {
   Work work(file, kPasses, batch);
   work.Run();
   std::vector<double> seconds;
@@ -71,8 +71,8 @@ void Predict(benchmark::State& state, const tool::ModelFile& file, std::uint32_t
 }
 
 // A round is one Bayesian prediction and as many deterministic ones of one pass each.
-void PassOverPass(benchmark::State& state, const tool::ModelFile& bayesian,
-                  const tool::ModelFile& deterministic) {
+void PassOverPass(benchmark::State& state, const host::ModelFile& bayesian,
+                  const host::ModelFile& deterministic) {
   Work fifty(bayesian, kPasses, 1);
   Work one(deterministic, 1, 1);
   const std::vector<std::function<void()>> sides = {[&] { fifty.Run(); },
@@ -98,18 +98,18 @@ void PassOverPass(benchmark::State& state, const tool::ModelFile& bayesian,
 }
 
 // The kernels in use against the scalar ones, which define the results: not one bit may differ.
-bool Check(const tool::ModelFile& file) {
+bool Check(const host::ModelFile& file) {
   Work work(file, 2, 1);
   work.Run();
-  tool::Runner scalar(file, {.mc_samples = 2, .kernels = KernelSet::kScalar});
+  host::Runner scalar(file, {.mc_samples = 2, .kernels = KernelSet::kScalar});
   Prediction expected;
   scalar.Predict(file.path, work.images, {&expected, 1});
   return std::ranges::equal(work.predictions[0].mean, expected.mean) &&
          std::ranges::equal(work.predictions[0].variance, expected.variance);
 }
 
-void Register(const tool::ModelFile& file, const tool::ModelFile* deterministic) {
-  const std::string kernels = tool::Runner(file, {}).kernels();
+void Register(const host::ModelFile& file, const host::ModelFile* deterministic) {
+  const std::string kernels = host::Runner(file, {}).kernels();
   for (const std::uint32_t batch : {1U, 64U}) {
     benchmark::RegisterBenchmark(
         ("model/" + Stem(file.path) + "/" + kernels + "/batch" + std::to_string(batch)).c_str(),
@@ -127,16 +127,16 @@ void Register(const tool::ModelFile& file, const tool::ModelFile* deterministic)
 
 int Main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  std::vector<std::unique_ptr<tool::ModelFile>> files;  // benchmarks keep their addresses
+  std::vector<std::unique_ptr<host::ModelFile>> files;  // benchmarks keep their addresses
   const auto open = [&files](const std::string& path) {
-    files.push_back(std::make_unique<tool::ModelFile>(tool::OpenModel(path)));
+    files.push_back(std::make_unique<host::ModelFile>(host::OpenModel(path)));
     if (!Check(*files.back())) throw std::runtime_error(path + ": differs from scalar kernels");
     return files.back().get();
   };
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
     const std::size_t split = argument.find('=');
-    const tool::ModelFile* file = open(argument.substr(0, split));
+    const host::ModelFile* file = open(argument.substr(0, split));
     Register(*file, split == std::string::npos ? nullptr : open(argument.substr(split + 1)));
   }
   if (files.empty()) throw std::runtime_error("no .mu8 file given");

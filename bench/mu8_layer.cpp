@@ -6,7 +6,7 @@
 namespace mu8::bench {
 namespace {
 
-using convert::AlignedBuffer;
+using host::AlignedBuffer;
 
 AlignedBuffer Zeros(std::size_t bytes) {
   AlignedBuffer buffer(bytes);

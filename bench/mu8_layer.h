@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "bench/layer_data.h"
-#include "converters/aligned_buffer.h"
+#include "converters/host/aligned_buffer.h"
 #include "formats/layout.h"
 #include "kernels/kernel_table.h"
 
@@ -35,7 +35,7 @@ class Mu8Layer {
   std::uint32_t sigma_bits_;
   std::uint32_t pass_ = 0;
   format::PanelLayout panels_;
-  convert::AlignedBuffer input_, output_, mu_, sigma_, drawn_, panel_;
+  host::AlignedBuffer input_, output_, mu_, sigma_, drawn_, panel_;
   std::vector<std::int32_t> bias_mu_, drawn_bias_;
   std::vector<float> multiplier_;
 };

@@ -5,10 +5,11 @@
 #include <filesystem>
 #include <fstream>
 
-#include "converters/aligned_buffer.h"
-#include "converters/ensemble_judge.h"
-#include "converters/error.h"
-#include "converters/lower.h"
+#include "converters/host/aligned_buffer.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "converters/judge/ensemble_judge.h"
+#include "converters/lower/lower.h"
 #include "converters/prepare.h"
 #include "formats/crc32c.h"
 #include "formats/reader.h"
@@ -37,7 +38,7 @@ std::string Lines(const std::vector<std::string>& lines) {
 }
 
 std::string FileCrc(const std::string& path) {
-  const std::vector<std::uint8_t> bytes = ReadFile(path);
+  const std::vector<std::uint8_t> bytes = host::ReadUnpackedFile(path);
   char digits[16];
   std::snprintf(digits, sizeof(digits), "%08x", format::Crc32c(bytes.data(), bytes.size()));
   return digits;
@@ -67,7 +68,7 @@ void CheckOptions(const ConvertOptions& options) {
     problems.push_back("calibration passes are " + std::to_string(options.calibration_passes) +
                        ", expected 1 or more");
   }
-  if (!problems.empty()) throw Error(problems);
+  if (!problems.empty()) throw host::Error(problems);
 }
 
 // Bits of the means, by step. Throws Error for layers that the network does not have, and for
@@ -92,12 +93,12 @@ std::vector<MuBits> MuBitsBySteps(const ConvertOptions& options, const Network& 
   for (const auto& [name, value] : left) {
     problems.push_back("bits are given for '" + name + "', which is no layer with weights");
   }
-  if (!problems.empty()) throw Error(problems);
+  if (!problems.empty()) throw host::Error(problems);
   return bits;
 }
 
 std::map<std::string, std::string> Metadata(const ConvertOptions& options, const Network& network,
-                                            const Dataset& data,
+                                            const host::Dataset& data,
                                             const std::vector<LayerReport>& layers) {
   std::vector<std::string> names;
   for (const LayerReport& layer : layers) names.push_back(layer.name);
@@ -124,8 +125,8 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
     const auto classes =
         static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
     if (labels.size() != classes) {
-      throw Error("there are " + std::to_string(labels.size()) + " labels for " +
-                  std::to_string(classes) + " classes");
+      throw host::Error("there are " + std::to_string(labels.size()) + " labels for " +
+                        std::to_string(classes) + " classes");
     }
     metadata["labels"] = Lines(labels);
   }
@@ -134,8 +135,8 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
 
 // The reader must accept what the writer made: a refusal is a limit of the format that the network
 // runs into, or a bug.
-void Reopen(const std::vector<std::byte>& file, ConvertResult* result) {
-  AlignedBuffer bytes(file.size());
+void MustOpen(const std::vector<std::byte>& file, ConvertResult* result) {
+  host::AlignedBuffer bytes(file.size());
   std::memcpy(bytes.data(), file.data(), file.size());
   format::View view;
   Diagnostic diagnostic;
@@ -148,7 +149,7 @@ void Reopen(const std::vector<std::byte>& file, ConvertResult* result) {
   if (diagnostic.layer >= 0) {
     where = " (layer '" + result->layers[static_cast<std::size_t>(diagnostic.layer)].name + "')";
   }
-  throw Error("the converted model does not fit the file format" + where + ": " + message);
+  throw host::Error("the converted model does not fit the file format" + where + ": " + message);
 }
 
 }  // namespace
@@ -162,7 +163,7 @@ ConvertResult Convert(const ConvertOptions& options) {
   const bool bayesian = !options.posterior_path.empty();
   const Prepared prepared = Prepare(options, &result.notices);
   const Network& network = prepared.network;
-  const Dataset& data = prepared.data;
+  const host::Dataset& data = prepared.data;
   stage("quantize", 0.0);
   const std::vector<MuBits> mu_bits = MuBitsBySteps(options, network, prepared.steps);
   const auto lower = [&](SigmaImportance importance) {
@@ -195,27 +196,9 @@ ConvertResult Convert(const ConvertOptions& options) {
   result.layers = std::move(lowered.reports);
   result.calibration_images = data.count;
   result.file = format::Write(std::move(lowered.content));
-  Reopen(result.file, &result);
+  MustOpen(result.file, &result);
   stage("quantize", 1.0);
   return result;
-}
-
-void WriteFileAtomically(const std::string& path, const void* data, std::size_t bytes) {
-  const std::string temporary = path + ".partial";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
-  out.close();
-  std::error_code error;
-  if (!out) {
-    std::filesystem::remove(temporary, error);
-    throw Error(path + ": cannot write " + std::to_string(bytes) + " bytes there");
-  }
-  std::filesystem::rename(temporary, path, error);
-  if (error) {
-    const std::string reason = error.message();
-    std::filesystem::remove(temporary, error);
-    throw Error(path + ": cannot rename the finished file to it: " + reason);
-  }
 }
 
 }  // namespace mu8::convert

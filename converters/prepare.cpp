@@ -1,7 +1,9 @@
 #include "converters/prepare.h"
 
-#include "converters/error.h"
-#include "converters/onnx_import.h"
+#include "converters/host/error.h"
+#include "converters/host/shape_text.h"
+#include "converters/network/rewrites.h"
+#include "converters/onnx/import.h"
 
 namespace mu8::convert {
 namespace {
@@ -31,20 +33,17 @@ void ResolveInput(const ConvertOptions& options, Network* network,
   for (const float std : network->std) {
     if (!(std > 0.0F)) problems.push_back("std must be positive");
   }
-  if (!problems.empty()) throw Error(problems);
+  if (!problems.empty()) throw host::Error(problems);
 }
 
-Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
-  Dataset data = LoadDataset(options.calibration_path, options.calibration_limit);
+host::Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
+  host::Dataset data = host::LoadDataset(options.calibration_path, options.calibration_limit);
   const Value& input = network.values[static_cast<std::size_t>(network.input)];
-  if (data.count == 0) throw Error(options.calibration_path + ": holds no images");
+  if (data.count == 0) throw host::Error(options.calibration_path + ": holds no images");
   if (data.height != input.height || data.width != input.width || data.channels != input.channels) {
-    const auto shape = [](int h, int w, int c) {
-      return std::to_string(h) + "x" + std::to_string(w) + "x" + std::to_string(c);
-    };
-    throw Error(options.calibration_path + ": images are " +
-                shape(data.height, data.width, data.channels) + ", the model expects " +
-                shape(input.height, input.width, input.channels));
+    throw host::Error(options.calibration_path + ": images are " +
+                      host::ShapeText(data.height, data.width, data.channels) +
+                      ", the model expects " + ShapeText(input));
   }
   return data;
 }
@@ -62,7 +61,7 @@ Prepared Prepare(const ConvertOptions& options, std::vector<std::string>* notice
                                 bayesian ? ReadPosterior(options.posterior_path) : Posterior{});
   CheckParameters(prepared.network);
   PrepareNetwork(&prepared.network);
-  prepared.steps = PlanSteps(prepared.network);
+  prepared.steps = MakeSteps(prepared.network);
   ResolveInput(options, &prepared.network, notices);
   prepared.data = LoadCalibration(options, prepared.network);
   // Without sigmas all passes are the same.

@@ -4,18 +4,19 @@
 #include <string>
 #include <vector>
 
-#include "converters/calibration.h"
-#include "converters/convert.h"
-#include "converters/dataset.h"
-#include "converters/network.h"
-#include "converters/plan.h"
+#include "converters/calibrate/calibration.h"
+#include "converters/calibrate/input_quantization.h"
+#include "converters/host/datasets.h"
+#include "converters/network/network.h"
+#include "converters/network/steps.h"
+#include "converters/settings.h"
 
 namespace mu8::convert {
 
 struct Prepared {
   Network network;
   std::vector<Step> steps;
-  Dataset data;  // the calibration images
+  host::Dataset data;  // the calibration images
   Calibration calibration;
   InputQuantization input;
 };

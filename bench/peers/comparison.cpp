@@ -8,7 +8,7 @@
 
 #include "bench/mu8_layer.h"
 #include "bench/peers/peer.h"
-#include "tools/mu8/model_file.h"
+#include "converters/host/model_file.h"
 
 namespace mu8::bench {
 namespace {
@@ -80,7 +80,7 @@ KernelSet SetOf(const kernels::KernelTable& table) {
 // A model, an image for it and a session.
 struct Network {
   Network(const std::string& path, std::uint32_t passes, KernelSet kernels)
-      : file(tool::OpenModel(path)),
+      : file(host::OpenModel(path)),
         image(file.model.input_size()),
         runner(file, {.mc_samples = passes, .kernels = kernels}) {
     std::mt19937 random(1);
@@ -88,9 +88,9 @@ struct Network {
   }
   void Run() { runner.Predict(file.path, image, {&prediction, 1}); }
 
-  tool::ModelFile file;
+  host::ModelFile file;
   std::vector<std::uint8_t> image;
-  tool::Runner runner;
+  host::Runner runner;
   Prediction prediction;
 };
 

@@ -7,17 +7,20 @@
 #include <utility>
 #include <vector>
 
-#include "converters/calibration.h"
+#include "converters/calibrate/calibration.h"
 #include "converters/convert.h"
-#include "converters/fp32_executor.h"
-#include "converters/plan.h"
-#include "tests/converters/onnx_builder.h"
+#include "converters/fp32/executor.h"
+#include "converters/network/rewrites.h"
+#include "converters/network/steps.h"
+#include "tests/converters/onnx/onnx_builder.h"
 #include "tests/converters/temp_folder.h"
 #include "tests/support/aligned_bytes.h"
 #include "tests/support/predict.h"
 
 namespace mu8::convert::testing {
 
+using mu8::testing::Bytes;
+using mu8::testing::Folder;
 using mu8::testing::Random;
 
 // Writes `count` images of uniform noise over a random brightness as an IDX file (magic 0x804,
@@ -272,7 +275,7 @@ inline Logits Averaged(Logits logits, int passes) {
 }
 
 // The FP32 network with mean weights (passes 0), or sampled.
-inline Logits ReferenceLogits(const Network& network, const Dataset& data, int passes) {
+inline Logits ReferenceLogits(const Network& network, const host::Dataset& data, int passes) {
   const Value& output = network.values[static_cast<std::size_t>(network.output)];
   Logits logits{output.size(), {}, {}};
   logits.mean.resize(data.count * output.size());
@@ -290,7 +293,8 @@ inline Logits ReferenceLogits(const Network& network, const Dataset& data, int p
   return Averaged(std::move(logits), std::max(passes, 1));
 }
 
-inline Logits EngineLogits(const std::vector<std::byte>& file, const Dataset& data, int passes) {
+inline Logits EngineLogits(const std::vector<std::byte>& file, const host::Dataset& data,
+                           int passes) {
   const mu8::testing::AlignedBytes bytes{std::span<const std::byte>(file)};
   SessionOptions options;
   options.mc_samples = static_cast<std::uint32_t>(passes);

@@ -11,10 +11,10 @@
 #include <string_view>
 #include <vector>
 
-#include "converters/dataset.h"
-#include "converters/error.h"
+#include "converters/host/datasets.h"
+#include "converters/host/error.h"
 
-namespace mu8::convert {
+namespace mu8::testing {
 
 using Bytes = std::vector<std::uint8_t>;
 
@@ -47,8 +47,8 @@ class Folder {
 // The message LoadDataset fails with; empty when it does not fail.
 inline std::string Failure(const std::string& path) {
   try {
-    LoadDataset(path);
-  } catch (const Error& error) {
+    host::LoadDataset(path);
+  } catch (const host::Error& error) {
     return error.what();
   }
   return "";
@@ -58,4 +58,4 @@ inline bool Contains(const std::string& text, std::string_view part) {
   return text.find(part) != std::string::npos;
 }
 
-}  // namespace mu8::convert
+}  // namespace mu8::testing

@@ -6,6 +6,7 @@
 #include <functional>
 
 #include "converters/convert.h"
+#include "converters/host/files.h"
 #include "formats/reader.h"
 #include "tests/converters/convert_fixture.h"
 
@@ -78,8 +79,8 @@ TEST_CASE("convert: the result opens, and its report and metadata say what was d
   CHECK(conv.weights == 90);
   CHECK(conv.bayesian);
   CHECK(conv.sigma_bits == 4);
-  CHECK(conv.weight_step_min > 0.0F);
-  CHECK(conv.weight_step_min <= conv.weight_step_max);
+  CHECK(conv.weight_scale_min > 0.0F);
+  CHECK(conv.weight_scale_min <= conv.weight_scale_max);
   CHECK(conv.variance_kept_weighted > 0.9);
   CHECK(conv.variance_kept_weighted < 1.1);
   CHECK(conv.mean_sqnr_db > 30.0);
@@ -259,7 +260,7 @@ TEST_CASE("convert: outputs far smaller than the accumulators fit the format and
   net.Conv(6, {}).Relu().Pool("MaxPool", {2, 2}, {1, 1}).Flatten().Gemm(3);
   ConvertOptions options = net.Write(folder);
   // Biases just above what the products take away: only the rarest outputs are positive, and small.
-  const Dataset data = LoadDataset(options.calibration_path);
+  const host::Dataset data = host::LoadDataset(options.calibration_path);
   const Calibration calibration = Calibrate(ReferenceNetwork(options), data, 1, 1, {});
   const float greatest = calibration.values[1].greatest;
   for (onnx::TensorProto& tensor : *net.builder.graph().mutable_initializer()) {
@@ -288,8 +289,8 @@ TEST_CASE("convert: a layer whose outputs are always zero converts") {
 TEST_CASE("convert: writing replaces the old file whole and leaves nothing beside it") {
   const Folder folder;
   const std::string path = folder.Write("model.mu8", {1, 2, 3, 4, 5});
-  WriteFileAtomically(path, "new", 3);
-  CHECK(ReadFile(path) == Bytes{'n', 'e', 'w'});
+  host::WriteFileAtomically(path, "new", 3);
+  CHECK(host::ReadUnpackedFile(path) == Bytes{'n', 'e', 'w'});
   std::size_t files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) {
     ++files;
@@ -300,11 +301,11 @@ TEST_CASE("convert: writing replaces the old file whole and leaves nothing besid
 TEST_CASE("convert: a failed write says so and leaves nothing behind") {
   const Folder folder;
   CheckOneProblem(
-      ProblemsOf([&] { WriteFileAtomically(folder.path("no/such/model.mu8"), "x", 1); }),
+      ProblemsOf([&] { host::WriteFileAtomically(folder.path("no/such/model.mu8"), "x", 1); }),
       {"no/such/model.mu8", "cannot write 1 bytes"});
   // The target is a folder that holds something: the rename fails.
   folder.Write("busy/file", {1});
-  CheckOneProblem(ProblemsOf([&] { WriteFileAtomically(folder.path("busy"), "x", 1); }),
+  CheckOneProblem(ProblemsOf([&] { host::WriteFileAtomically(folder.path("busy"), "x", 1); }),
                   {"busy", "cannot rename"});
   std::size_t files = 0;
   for ([[maybe_unused]] const auto& entry : std::filesystem::directory_iterator(folder.path())) {

@@ -5,23 +5,27 @@
 #include <string>
 #include <vector>
 
-#include "converters/error.h"
-#include "converters/fp32_executor.h"
-#include "converters/onnx_import.h"
-#include "converters/raw_file.h"
+#include "converters/fp32/executor.h"
+#include "converters/host/bytes.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "converters/network/fold_affine.h"
+#include "converters/network/merge_slices.h"
+#include "converters/onnx/import.h"
 
 int main(int argc, char** argv) try {
+  using namespace mu8;
   using namespace mu8::convert;
   if (argc != 4) return std::fputs("usage: run_onnx MODEL.onnx INPUT OUTPUT\n", stderr), 2;
   Network network = ImportOnnx(argv[1], {});
   FoldAffine(&network);
   MergeSlices(&network);
   CheckParameters(network);
-  const std::vector<std::uint8_t> bytes = ReadRawFile(argv[2], "an array", 1 << 28);
-  const std::vector<float> input = LoadFloats(bytes, 4);
+  const std::vector<std::uint8_t> bytes = host::ReadRawFile(argv[2], "an array", 1 << 28);
+  const std::vector<float> input = host::LoadFloats(bytes, 4);
   const std::size_t size = network.values[static_cast<std::size_t>(network.input)].size();
   const std::size_t batch = input.size() / size;
-  if (batch * size != input.size()) throw Error("input does not hold whole images");
+  if (batch * size != input.size()) throw host::Error("input does not hold whole images");
   Fp32Executor executor(network, static_cast<int>(batch), false);
   SampledWeights weights;
   MeanWeights(network, &weights);
@@ -32,7 +36,7 @@ int main(int argc, char** argv) try {
   if (file == nullptr ||
       std::fwrite(executor.value(network.output), sizeof(float), count, file) != count ||
       std::fclose(file) != 0) {
-    throw Error(std::string(argv[3]) + ": cannot be written");
+    throw host::Error(std::string(argv[3]) + ": cannot be written");
   }
   for (const Node& node : network.nodes) std::printf("%s ", OpName(node.op));
   std::printf("\n");

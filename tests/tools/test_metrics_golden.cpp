@@ -28,17 +28,17 @@ std::vector<T> ReadArray(const std::string& name) {
   return values;
 }
 
-EnsembleResult ReadResult(const std::string& name) {
-  EnsembleResult result;
+convert::EnsembleResult ReadResult(const std::string& name) {
+  convert::EnsembleResult result;
   result.probabilities = ReadArray<float>(name + ".f32");
-  result.uncertainty = ReadArray<Uncertainty>(name + "_uncertainty.f32");
+  result.uncertainty = ReadArray<convert::Uncertainty>(name + "_uncertainty.f32");
   result.classes = result.probabilities.size() / result.uncertainty.size();
   result.seconds = 1;
   return result;
 }
 
 // The same predictions, each image with those of the image before it: "another run".
-std::vector<float> Rolled(const EnsembleResult& result) {
+std::vector<float> Rolled(const convert::EnsembleResult& result) {
   const auto row = static_cast<std::ptrdiff_t>(result.classes);
   std::vector<float> rolled(result.probabilities.end() - row, result.probabilities.end());
   rolled.insert(rolled.end(), result.probabilities.begin(), result.probabilities.end() - row);

@@ -1,12 +1,13 @@
 // mu8 allocate: a bit plan for `mu8 convert --bits`.
-#include "converters/allocate.h"
+#include "converters/allocate/allocate.h"
 
 #include <cstdio>
 #include <filesystem>
 #include <limits>
 #include <memory>
 
-#include "converters/error.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -120,14 +121,12 @@ void Run(Options* options) {
   std::error_code problem;
   const bool to_folder = std::filesystem::is_directory(options->output_path, problem);
   if (!to_folder && requests.size() > 1) {
-    throw convert::Error(options->output_path + ": is no folder, expected one for " +
-                         std::to_string(requests.size()) + " plans");
+    throw host::Error(options->output_path + ": is no folder, expected one for " +
+                      std::to_string(requests.size()) + " plans");
   }
   if (!to_folder) CheckOutputFolder(options->output_path);
-  Progress progress;
-  asked.convert.progress = [&progress](const std::string& stage, double fraction) {
-    progress.Show(stage, fraction);
-  };
+  ProgressBar progress;
+  asked.convert.progress = progress.Function();
   convert::Allocator allocator(asked, requests);
   for (const std::string& notice : allocator.notices()) {
     progress.Clear();
@@ -139,7 +138,7 @@ void Run(Options* options) {
         to_folder ? PlanPath(options->output_path, request) : options->output_path;
     const Json plan = PlanJson(*options, request, allocator.Find(request));
     const std::string text = plan.dump(1) + "\n";
-    convert::WriteFileAtomically(path, text.data(), text.size());
+    host::WriteFileAtomically(path, text.data(), text.size());
     progress.Clear();
     if (!options->json) PrintAsText(path, plan);
     plans.push_back(plan);

@@ -7,9 +7,9 @@
 #include <random>
 #include <vector>
 
+#include "converters/host/model_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
-#include "tools/mu8/model_file.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
 #include "tools/mu8/text.h"
@@ -36,14 +36,15 @@ calls. A prediction is one image's: a call's time over the batch. A pass is one 
 of it: the same over the samples. p50 and p99 are nearest-rank percentiles over the calls.)";
 
 // Seconds per call of Predict, sorted.
-std::vector<double> Measure(const ModelFile& file, Runner* runner, std::uint32_t batch) {
+std::vector<double> Measure(const host::ModelFile& file, host::Runner* runner,
+                            std::uint32_t batch) {
   std::mt19937 random(1);  // the same sequence everywhere, unlike the standard's distributions
   std::vector<std::uint8_t> images(file.model.input_size() * batch);
   for (std::uint8_t& pixel : images) pixel = static_cast<std::uint8_t>(random() >> 24);
   std::vector<Prediction> predictions(batch);
   for (int i = 0; i < kWarmUpCalls; ++i) runner->Predict(file.path, images, predictions);
 
-  Progress progress;
+  ProgressBar progress;
   std::vector<double> seconds;
   double total = 0;
   while (total < kLeastSeconds || seconds.size() < kLeastCalls) {
@@ -68,8 +69,8 @@ void Run(const Options& options) {
   if (options.sampling.stop_error) {
     throw UsageError("--stop-error: mu8 bench times a fixed number of passes");
   }
-  const ModelFile file = OpenModel(options.model_path);
-  Runner runner(file, options.sampling.ForSession(options.batch));
+  const host::ModelFile file = host::OpenModel(options.model_path);
+  host::Runner runner(file, options.sampling.ForSession(file.model, options.batch));
   const std::vector<double> seconds = Measure(file, &runner, options.batch);
   const double scale = 1e6 / options.batch;
   const double p50 = Percentile(seconds, 0.50) * scale;

@@ -6,8 +6,9 @@
 #include <limits>
 #include <memory>
 
-#include "converters/error.h"
-#include "tools/mu8/bit_plan.h"
+#include "converters/allocate/bit_plan.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -42,17 +43,17 @@ saturated, calibration outputs above the stored range.)";
 // One class name per line; a final newline is no extra line.
 std::vector<std::string> ReadLabels(const std::string& path) {
   std::ifstream stream(path);
-  if (!stream) throw convert::Error(path + ": cannot be read, expected one class name per line");
+  if (!stream) throw host::Error(path + ": cannot be read, expected one class name per line");
   std::vector<std::string> labels;
   for (std::string line; std::getline(stream, line);) {
     if (!line.empty() && line.back() == '\r') line.pop_back();
     if (line.empty()) {
-      throw convert::Error(path + ": line " + std::to_string(labels.size() + 1) +
-                           " is empty, expected a class name");
+      throw host::Error(path + ": line " + std::to_string(labels.size() + 1) +
+                        " is empty, expected a class name");
     }
     labels.push_back(line);
   }
-  if (labels.empty()) throw convert::Error(path + ": is empty, expected one class name per line");
+  if (labels.empty()) throw host::Error(path + ": is empty, expected one class name per line");
   return labels;
 }
 
@@ -73,8 +74,8 @@ Json LayerJson(const convert::LayerReport& layer) {
     json["bayesian"] = layer.bayesian;
     json["mu_bits"] = BitsJson(layer.mu_bits);
     json["sigma_bits"] = layer.sigma_bits;
-    json["weight_step_min"] = ShortestDouble(layer.weight_step_min);
-    json["weight_step_max"] = ShortestDouble(layer.weight_step_max);
+    json["weight_step_min"] = ShortestDouble(layer.weight_scale_min);
+    json["weight_step_max"] = ShortestDouble(layer.weight_scale_max);
     json["mean_sqnr_db"] = layer.mean_sqnr_db;
     json["saturation"] = layer.saturation;
     if (layer.bayesian) {
@@ -112,8 +113,8 @@ std::vector<std::string> LayerCells(const convert::LayerReport& layer) {
   if (layer.weights == 0) {
     cells.insert(cells.end(), 8, "-");
   } else {
-    const std::string low = Significant(static_cast<double>(layer.weight_step_min), 3);
-    const std::string high = Significant(static_cast<double>(layer.weight_step_max), 3);
+    const std::string low = Significant(static_cast<double>(layer.weight_scale_min), 3);
+    const std::string high = Significant(static_cast<double>(layer.weight_scale_max), 3);
     cells.push_back(layer.mu_bits.size() == 1 ? std::to_string(layer.mu_bits.front())
                                               : Fixed(layer.average_mu_bits, 2));
     cells.push_back(layer.bayesian ? std::to_string(layer.sigma_bits) : "-");
@@ -161,7 +162,8 @@ void Run(Options* options) {
     throw UsageError("expected either --posterior P.npz or --deterministic");
   }
   ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
-  if (!options->plan_path.empty()) convert_options.layer_mu_bits = ReadPlan(options->plan_path);
+  if (!options->plan_path.empty())
+    convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
   if (!options->labels_path.empty()) convert_options.labels = ReadLabels(options->labels_path);
   convert_options.sigma_quantizer = options->quantizer == "affine"
                                         ? convert::SigmaQuantizer::kAffine
@@ -172,16 +174,14 @@ void Run(Options* options) {
                                         : convert::SigmaImportance::kMeasured;
   CheckOutputFolder(options->output_path);
 
-  Progress progress;
-  convert_options.progress = [&progress](const std::string& stage, double fraction) {
-    progress.Show(stage, fraction);
-  };
+  ProgressBar progress;
+  convert_options.progress = progress.Function();
   const convert::ConvertResult result = convert::Convert(convert_options);
   progress.Clear();
   for (const std::string& notice : result.notices) {
     std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
   }
-  convert::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
+  host::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
   if (options->json) {
     PrintAsJson(*options, result);
   } else {

@@ -4,13 +4,14 @@
 #include <limits>
 #include <memory>
 
-#include "converters/error.h"
-#include "converters/onnx_import.h"
+#include "converters/host/error.h"
+#include "converters/judge/difference.h"
+#include "converters/onnx/import.h"
 #include "tools/mu8/command.h"
-#include "tools/mu8/difference.h"
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
+#include "tools/mu8/progress.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
@@ -52,13 +53,13 @@ convert::Network LoadNetwork(const Options& options) {
   if (network.mean.empty()) network.mean.assign(channels, 0.0F);
   if (network.std.empty()) network.std.assign(channels, 1.0F);
   if (network.mean.size() != channels || network.std.size() != channels) {
-    throw convert::Error("--mean, --std: expected one number for each of the " +
-                         std::to_string(channels) + " input channels");
+    throw host::Error("--mean, --std: expected one number for each of the " +
+                      std::to_string(channels) + " input channels");
   }
   return network;
 }
 
-Json LayerJson(const LayerDifference& layer) {
+Json LayerJson(const convert::LayerDifference& layer) {
   return {{"name", layer.name},
           {"operator", layer.op},
           {"sqnr_db", layer.sqnr},
@@ -70,9 +71,10 @@ Json LayerJson(const LayerDifference& layer) {
           {"kl_of_activations", layer.kl_of_activations}};
 }
 
-Json DifferenceJson(const Options& options, const Difference& difference) {
+Json DifferenceJson(const Options& options, const convert::Difference& difference) {
   Json layers = Json::array();
-  for (const LayerDifference& layer : difference.layers) layers.push_back(LayerJson(layer));
+  for (const convert::LayerDifference& layer : difference.layers)
+    layers.push_back(LayerJson(layer));
   return {{"model", options.model_path},
           {"reference", options.onnx_path},
           {"data", options.data_path},
@@ -86,15 +88,15 @@ Json DifferenceJson(const Options& options, const Difference& difference) {
 }
 
 // The layer whose quantization alone changes the predictions most.
-const LayerDifference& Costliest(const Difference& difference) {
-  return *std::max_element(difference.layers.begin(), difference.layers.end(),
-                           [](const LayerDifference& a, const LayerDifference& b) {
-                             return a.kl_of_weights + a.kl_of_activations <
-                                    b.kl_of_weights + b.kl_of_activations;
-                           });
+const convert::LayerDifference& Costliest(const convert::Difference& difference) {
+  return *std::max_element(
+      difference.layers.begin(), difference.layers.end(),
+      [](const convert::LayerDifference& a, const convert::LayerDifference& b) {
+        return a.kl_of_weights + a.kl_of_activations < b.kl_of_weights + b.kl_of_activations;
+      });
 }
 
-void PrintAsText(const Options& options, const Difference& difference) {
+void PrintAsText(const Options& options, const convert::Difference& difference) {
   using Align = Table::Align;
   Table table({{"layer", Align::kLeft},
                {"operator", Align::kLeft},
@@ -105,14 +107,14 @@ void PrintAsText(const Options& options, const Difference& difference) {
                {"saturated"},
                {"KL weights"},
                {"KL values"}});
-  for (const LayerDifference& layer : difference.layers) {
+  for (const convert::LayerDifference& layer : difference.layers) {
     table.Add({Printable(layer.name), Printable(layer.op), Fixed(layer.sqnr, 1),
                Fixed(layer.sqnr_of_mean, 1), Fixed(layer.sqnr_of_variance, 1),
                Fixed(layer.variance_kept, 3), Percent(layer.saturation, 3),
                Significant(layer.kl_of_weights, 3), Significant(layer.kl_of_activations, 3)});
   }
   std::fputs(table.ToString().c_str(), stdout);
-  const LayerDifference& costliest = Costliest(difference);
+  const convert::LayerDifference& costliest = Costliest(difference);
   Table fields = Fields();
   fields.Add({"images, samples", std::to_string(difference.images) + ", " +
                                      std::to_string(options.samples) + " of seed " +
@@ -127,13 +129,16 @@ void PrintAsText(const Options& options, const Difference& difference) {
 }
 
 void Run(const Options& options) {
-  const ModelFile file = OpenModel(options.model_path);
+  const host::ModelFile file = host::OpenModel(options.model_path);
   convert::Network network = LoadNetwork(options);
   const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];
-  const convert::Dataset data =
+  const host::Dataset data =
       LoadImages(options.data_path, options.limit, input.height, input.width, input.channels);
-  const Difference difference =
-      Compare(file, std::move(network), data, {.samples = options.samples, .seed = options.seed});
+  ProgressBar progress;
+  const convert::Difference difference =
+      convert::Compare(file, std::move(network), data,
+                       {.samples = options.samples, .seed = options.seed}, progress.Function());
+  progress.Clear();
   if (options.json) {
     PrintJson(DifferenceJson(options, difference));
   } else {

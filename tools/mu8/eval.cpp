@@ -8,12 +8,17 @@
 #include <optional>
 
 #include "converters/convert.h"
-#include "converters/error.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "converters/judge/ensemble_quantized.h"
+#include "converters/judge/ensemble_recorded.h"
+#include "converters/judge/ensemble_reference.h"
 #include "tools/mu8/command.h"
-#include "tools/mu8/ensemble.h"
 #include "tools/mu8/eval_report.h"
+#include "tools/mu8/eval_text.h"
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/options.h"
+#include "tools/mu8/progress.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
@@ -135,7 +140,7 @@ void CheckUsage(const Options& options) {
 }
 
 // Labels by class folder name where all names are the model's, else by sorted position.
-void MatchLabelNames(const Shape& shape, convert::Dataset* data) {
+void MatchLabelNames(const Shape& shape, host::Dataset* data) {
   std::vector<int> class_of;
   for (const std::string& name : data->label_names) {
     const auto found = std::find(shape.labels.begin(), shape.labels.end(), name);
@@ -152,44 +157,44 @@ void MatchLabelNames(const Shape& shape, convert::Dataset* data) {
 }
 
 // Images with the model's labels, or without any.
-convert::Dataset LoadData(const Options& options, const Shape& shape) {
-  convert::Dataset data =
+host::Dataset LoadData(const Options& options, const Shape& shape) {
+  host::Dataset data =
       LoadImages(options.data_path, options.limit, shape.height, shape.width, shape.channels);
   if (!data.label_names.empty()) MatchLabelNames(shape, &data);
   for (std::size_t i = 0; i < data.labels.size(); ++i) {
     if (data.labels[i] < 0 || static_cast<std::size_t>(data.labels[i]) >= shape.classes) {
-      throw convert::Error(options.data_path + ": label of image " + std::to_string(i) + " is " +
-                           std::to_string(data.labels[i]) + ", the model has classes 0 to " +
-                           std::to_string(shape.classes - 1));
+      throw host::Error(options.data_path + ": label of image " + std::to_string(i) + " is " +
+                        std::to_string(data.labels[i]) + ", the model has classes 0 to " +
+                        std::to_string(shape.classes - 1));
     }
   }
   return data;
 }
 
-void WriteOutputs(const Options& options, const EnsembleResult& result) {
+void WriteOutputs(const Options& options, const convert::EnsembleResult& result) {
   if (!options.predictions_path.empty()) {
-    convert::WriteFileAtomically(options.predictions_path, result.probabilities.data(),
-                                 result.probabilities.size() * sizeof(float));
+    host::WriteFileAtomically(options.predictions_path, result.probabilities.data(),
+                              result.probabilities.size() * sizeof(float));
   }
-  static_assert(sizeof(Uncertainty) == 3 * sizeof(float));
+  static_assert(sizeof(convert::Uncertainty) == 3 * sizeof(float));
   if (!options.uncertainty_path.empty()) {
-    convert::WriteFileAtomically(options.uncertainty_path, result.uncertainty.data(),
-                                 result.uncertainty.size() * sizeof(Uncertainty));
+    host::WriteFileAtomically(options.uncertainty_path, result.uncertainty.data(),
+                              result.uncertainty.size() * sizeof(convert::Uncertainty));
   }
 }
 
 // Everything after loading the network: `run` predicts. All that can be wrong with the options and
 // the files is found before that.
 void Evaluate(const Options& options, const Shape& shape,
-              const std::function<EnsembleResult(const convert::Dataset&)>& run) {
-  convert::Dataset data = LoadData(options, shape);
-  std::vector<convert::Dataset> ood;
+              const std::function<convert::EnsembleResult(const host::Dataset&)>& run) {
+  host::Dataset data = LoadData(options, shape);
+  std::vector<host::Dataset> ood;
   for (const std::string& path : options.ood_paths) {
     ood.push_back(LoadImages(path, options.ood_limit, shape.height, shape.width, shape.channels));
   }
   std::vector<float> other;
   if (!options.against_path.empty()) {
-    other = ReadPredictions(options.against_path, data.count, shape.classes);
+    other = convert::ReadPredictions(options.against_path, data.count, shape.classes);
   }
   for (const std::string& path : {options.predictions_path, options.uncertainty_path}) {
     if (!path.empty()) CheckOutputFolder(path);
@@ -206,9 +211,9 @@ void Evaluate(const Options& options, const Shape& shape,
                 .ood = {},
                 .curves = options.curves};
   if (!other.empty()) {
-    const Probabilities there{other, shape.classes};
-    report.kl_against = MeanKl(there, report.result.view());
-    report.label_agreement = LabelAgreement(there, report.result.view());
+    const host::Probabilities there{other, shape.classes};
+    report.kl_against = host::MeanKl(there, report.result.view());
+    report.label_agreement = host::LabelAgreement(there, report.result.view());
   }
   WriteOutputs(options, report.result);
   for (std::size_t i = 0; i < ood.size(); ++i) {
@@ -223,7 +228,7 @@ void Evaluate(const Options& options, const Shape& shape,
 }
 
 // What the network's predictions are judged by: its input, classes and labels.
-Shape ShapeOf(const Reference& reference) {
+Shape ShapeOf(const convert::Reference& reference) {
   return {.height = reference.height(),
           .width = reference.width(),
           .channels = reference.channels(),
@@ -232,44 +237,47 @@ Shape ShapeOf(const Reference& reference) {
 }
 
 void RunRecorded(const Options& options) {
-  ReferenceOptions of;
+  convert::ReferenceOptions of;
   of.onnx_path = options.onnx_path;
-  const Reference network(of);
+  const convert::Reference network(of);
   std::size_t set = 0;  // Evaluate asks for --data first, then for each --ood in order
-  Evaluate(options, ShapeOf(network), [&](const convert::Dataset& data) {
+  Evaluate(options, ShapeOf(network), [&](const host::Dataset& data) {
     const std::string& predictions = options.recorded[set];
     const std::string uncertainty =
         options.recorded_uncertainty.empty() ? "" : options.recorded_uncertainty[set];
     ++set;
-    EnsembleResult result = ReadRecorded(predictions, uncertainty, data.count, network.classes());
+    convert::EnsembleResult result =
+        convert::ReadRecorded(predictions, uncertainty, data.count, network.classes());
     result.samples = options.sampling.samples;
     return result;
   });
 }
 
 void RunReference(const Options& options) {
-  ReferenceOptions to{.onnx_path = options.onnx_path,
-                      .posterior_path = options.posterior_path,
-                      .samples = options.sampling.samples,
-                      .seed = options.sampling.seed,
-                      .batch = options.batch.value_or(kReferenceBatch),
-                      .mean_weights = options.mean_weights,
-                      .engine_noise = options.engine_noise,
-                      .engine_weights = options.engine_weights,
-                      .mean = {},
-                      .std = {}};
+  convert::ReferenceOptions to{.onnx_path = options.onnx_path,
+                               .posterior_path = options.posterior_path,
+                               .samples = options.sampling.samples,
+                               .seed = options.sampling.seed,
+                               .batch = options.batch.value_or(kReferenceBatch),
+                               .mean_weights = options.mean_weights,
+                               .engine_noise = options.engine_noise,
+                               .engine_weights = options.engine_weights,
+                               .mean = {},
+                               .std = {}};
   ParseNormalization(options.mean, options.std, &to.mean, &to.std);
-  const Reference reference(to);
+  const convert::Reference reference(to);
   if (!reference.has_normalization()) {
     std::fputs("mu8: note: no --mean and --std, and none in the ONNX file: inputs are u8 / 255\n",
                stderr);
   }
-  Evaluate(options, ShapeOf(reference),
-           [&reference](const convert::Dataset& data) { return reference.Run(data); });
+  Evaluate(options, ShapeOf(reference), [&reference](const host::Dataset& data) {
+    ProgressBar progress;
+    return reference.Run(data, progress.Function());
+  });
 }
 
 void RunModel(const Options& options) {
-  const ModelFile file = OpenModel(options.model_path);
+  const host::ModelFile file = host::OpenModel(options.model_path);
   const Model& model = file.model;
   Shape shape{.height = static_cast<int>(model.input_height()),
               .width = static_cast<int>(model.input_width()),
@@ -286,9 +294,11 @@ void RunModel(const Options& options) {
         stderr);
   }
   const SessionOptions session =
-      options.sampling.ForSession(options.batch.value_or(kQuantizedBatch));
-  Evaluate(options, shape,
-           [&](const convert::Dataset& data) { return RunQuantized(file, session, data); });
+      options.sampling.ForSession(model, options.batch.value_or(kQuantizedBatch));
+  Evaluate(options, shape, [&](const host::Dataset& data) {
+    ProgressBar progress;
+    return convert::RunQuantized(file, session, data, progress.Function());
+  });
 }
 
 void Run(const Options& options) {

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <utility>
 
-#include "tools/mu8/metrics_calibration.h"
-#include "tools/mu8/metrics_conformal.h"
-#include "tools/mu8/metrics_ranking.h"
+#include "converters/host/metrics_calibration.h"
+#include "converters/host/metrics_conformal.h"
+#include "converters/host/metrics_ranking.h"
 
 namespace mu8::tool {
 namespace {
@@ -24,20 +24,20 @@ struct Score {
   std::vector<double> values;  // one per image
 };
 
-std::vector<Score> Scores(const EnsembleResult& result) {
+std::vector<Score> Scores(const convert::EnsembleResult& result) {
   std::vector<double> doubt;
   for (std::size_t i = 0; i < result.images(); ++i) {
     const std::span<const float> row = result.view().row(i);
-    doubt.push_back(1.0 - static_cast<double>(row[TopClass(row)]));
+    doubt.push_back(1.0 - static_cast<double>(row[host::TopClass(row)]));
   }
-  return {{"by_entropy", result.Column(&Uncertainty::entropy)},
-          {"by_mutual_information", result.Column(&Uncertainty::mutual_information)},
+  return {{"by_entropy", result.Column(&convert::Uncertainty::entropy)},
+          {"by_mutual_information", result.Column(&convert::Uncertainty::mutual_information)},
           {"by_confidence", std::move(doubt)}};
 }
 
 Json DetectionJson(std::span<const double> negatives, std::span<const double> positives,
                    const char* positive_key, const char* negative_key) {
-  const std::optional<Detection> found = Detect(negatives, positives);
+  const std::optional<host::Detection> found = host::Detect(negatives, positives);
   if (!found) return nullptr;
   return Json{{"auroc", found->auroc},
               {positive_key, found->aupr_positive},
@@ -46,7 +46,7 @@ Json DetectionJson(std::span<const double> negatives, std::span<const double> po
 }
 
 // Errors against correct answers.
-Json MisclassificationJson(const EnsembleResult& result, std::span<const double> correct) {
+Json MisclassificationJson(const convert::EnsembleResult& result, std::span<const double> correct) {
   Json json{{"errors", std::count(correct.begin(), correct.end(), 0.0)}};
   for (const Score& score : Scores(result)) {
     std::vector<double> right, wrong;
@@ -58,10 +58,11 @@ Json MisclassificationJson(const EnsembleResult& result, std::span<const double>
   return json;
 }
 
-Json MeansJson(const EnsembleResult& result) {
-  return {{"mean_entropy", MeanEntropy(result.view())},
-          {"mean_aleatoric_entropy", Mean(result.Column(&Uncertainty::aleatoric))},
-          {"mean_mutual_information", Mean(result.Column(&Uncertainty::mutual_information))}};
+Json MeansJson(const convert::EnsembleResult& result) {
+  return {{"mean_entropy", host::MeanEntropy(result.view())},
+          {"mean_aleatoric_entropy", host::Mean(result.Column(&convert::Uncertainty::aleatoric))},
+          {"mean_mutual_information",
+           host::Mean(result.Column(&convert::Uncertainty::mutual_information))}};
 }
 
 // Images of another kind against those of the data.
@@ -85,15 +86,15 @@ Json OodJson(const Report& report) {
 Json SelectiveJson(std::span<const double> risk) {
   Json json{{"coverage", kCoverages}, {"accuracy", Json::array()}};
   for (const double coverage : kCoverages) {
-    json["accuracy"].push_back(1.0 - RiskAtCoverage(risk, coverage));
+    json["accuracy"].push_back(1.0 - host::RiskAtCoverage(risk, coverage));
   }
   return json;
 }
 
-Json AtConfidenceJson(const TopPredictions& top, std::span<const double> thresholds) {
+Json AtConfidenceJson(const host::TopPredictions& top, std::span<const double> thresholds) {
   Json json{{"confidence", thresholds}, {"images", Json::array()}, {"accuracy", Json::array()}};
   for (const double threshold : thresholds) {
-    const Answered answered = AtConfidence(top.confidence, top.correct, threshold);
+    const host::Answered answered = host::AtConfidence(top.confidence, top.correct, threshold);
     json["images"].push_back(answered.images);
     json["accuracy"].push_back(answered.images == 0
                                    ? Json(nullptr)
@@ -102,10 +103,10 @@ Json AtConfidenceJson(const TopPredictions& top, std::span<const double> thresho
   return json;
 }
 
-Json ConformalJson(const Probabilities& probabilities, std::span<const int> labels) {
+Json ConformalJson(const host::Probabilities& probabilities, std::span<const int> labels) {
   Json array = Json::array();
   for (const double alpha : kAlphas) {
-    const ConformalSets sets = SplitConformal(probabilities, labels, alpha);
+    const host::ConformalSets sets = host::SplitConformal(probabilities, labels, alpha);
     array.push_back({{"alpha", alpha},
                      {"calibration_images", sets.calibration_images},
                      {"test_images", sets.test_images},
@@ -117,20 +118,20 @@ Json ConformalJson(const Probabilities& probabilities, std::span<const int> labe
 }
 
 Json LabelledJson(const Report& report) {
-  const Probabilities p = report.result.view();
+  const host::Probabilities p = report.result.view();
   const std::vector<int>& labels = report.labels;
-  const TopPredictions top = FindTopPredictions(p, labels);
-  const std::vector<double> risk = RiskCoverage(top.confidence, top.correct);
-  Json json{{"accuracy", Accuracy(p, labels)},
-            {"top5_accuracy", TopKAccuracy(p, labels, 5)},
-            {"nll", NegativeLogLikelihood(p, labels)},
-            {"brier", BrierScore(p, labels)},
-            {"ece", ExpectedCalibrationError(p, labels)},
-            {"ece_10", ExpectedCalibrationError(p, labels, kCoarseBins)},
-            {"mce", MaximumCalibrationError(p, labels)},
-            {"adaptive_ece", AdaptiveCalibrationError(p, labels)},
-            {"uce", UncertaintyCalibrationError(p, labels)},
-            {"aurc", Aurc(risk)},
+  const host::TopPredictions top = host::FindTopPredictions(p, labels);
+  const std::vector<double> risk = host::RiskCoverage(top.confidence, top.correct);
+  Json json{{"accuracy", host::Accuracy(p, labels)},
+            {"top5_accuracy", host::TopKAccuracy(p, labels, 5)},
+            {"nll", host::NegativeLogLikelihood(p, labels)},
+            {"brier", host::BrierScore(p, labels)},
+            {"ece", host::ExpectedCalibrationError(p, labels)},
+            {"ece_10", host::ExpectedCalibrationError(p, labels, kCoarseBins)},
+            {"mce", host::MaximumCalibrationError(p, labels)},
+            {"adaptive_ece", host::AdaptiveCalibrationError(p, labels)},
+            {"uce", host::UncertaintyCalibrationError(p, labels)},
+            {"aurc", host::Aurc(risk)},
             {"selective_accuracy", SelectiveJson(risk)},
             {"accuracy_at_confidence", AtConfidenceJson(top, kConfidences)},
             {"misclassification", MisclassificationJson(report.result, top.correct)}};
@@ -139,10 +140,11 @@ Json LabelledJson(const Report& report) {
 }
 
 // Columns; null where a bin is empty.
-Json BinsJson(std::span<const Bin> bins, const char* predicted_key, const char* observed_key) {
+Json BinsJson(std::span<const host::Bin> bins, const char* predicted_key,
+              const char* observed_key) {
   Json json{
       {"count", Json::array()}, {predicted_key, Json::array()}, {observed_key, Json::array()}};
-  for (const Bin& bin : bins) {
+  for (const host::Bin& bin : bins) {
     const bool empty = bin.count == 0;
     json["count"].push_back(bin.count);
     json[predicted_key].push_back(empty ? Json(nullptr) : Json(bin.mean_predicted()));
@@ -152,40 +154,41 @@ Json BinsJson(std::span<const Bin> bins, const char* predicted_key, const char* 
 }
 
 // Counts in equal-width bins of [0, ln C], closed as those of the calibration errors.
-Json HistogramsJson(const EnsembleResult& result) {
+Json HistogramsJson(const convert::EnsembleResult& result) {
   const double highest = std::log(static_cast<double>(result.classes));
-  const auto counts = [&](float Uncertainty::*field) {
+  const auto counts = [&](float convert::Uncertainty::*field) {
     std::vector<std::size_t> bins(kHistogramBins, 0);
     for (const double value : result.Column(field)) {
-      ++bins[highest > 0 ? BinOf(value / highest, kHistogramBins) : 0];
+      ++bins[highest > 0 ? host::BinOf(value / highest, kHistogramBins) : 0];
     }
     return bins;
   };
-  return {{"entropy", counts(&Uncertainty::entropy)},
-          {"mutual_information", counts(&Uncertainty::mutual_information)}};
+  return {{"entropy", counts(&convert::Uncertainty::entropy)},
+          {"mutual_information", counts(&convert::Uncertainty::mutual_information)}};
 }
 
 Json LabelledCurvesJson(const Report& report) {
-  const Probabilities p = report.result.view();
-  const TopPredictions top = FindTopPredictions(p, report.labels);
-  const std::vector<double> risk = RiskCoverage(top.confidence, top.correct);
+  const host::Probabilities p = report.result.view();
+  const host::TopPredictions top = host::FindTopPredictions(p, report.labels);
+  const std::vector<double> risk = host::RiskCoverage(top.confidence, top.correct);
   std::vector<double> thresholds, coverages, risks;
   for (int i = 0; i <= kCurvePoints; ++i) {
     thresholds.push_back(static_cast<double>(i) / kCurvePoints);
     if (i == 0) continue;
     coverages.push_back(thresholds.back());
-    risks.push_back(RiskAtCoverage(risk, thresholds.back()));
+    risks.push_back(host::RiskAtCoverage(risk, thresholds.back()));
   }
-  return {{"reliability", BinsJson(ReliabilityBins(p, report.labels), "confidence", "accuracy")},
-          {"uncertainty_calibration",
-           BinsJson(UncertaintyBins(p, report.labels), "uncertainty", "error")},
-          {"accuracy_at_confidence", AtConfidenceJson(top, thresholds)},
-          {"risk_coverage", {{"coverage", coverages}, {"risk", risks}}}};
+  return {
+      {"reliability", BinsJson(host::ReliabilityBins(p, report.labels), "confidence", "accuracy")},
+      {"uncertainty_calibration",
+       BinsJson(host::UncertaintyBins(p, report.labels), "uncertainty", "error")},
+      {"accuracy_at_confidence", AtConfidenceJson(top, thresholds)},
+      {"risk_coverage", {{"coverage", coverages}, {"risk", risks}}}};
 }
 
 // How many passes early endings took: mean, nearest-rank percentiles, and how many images stayed
 // undecided.
-Json SamplesUsedJson(const EnsembleResult& result) {
+Json SamplesUsedJson(const convert::EnsembleResult& result) {
   std::vector<std::uint32_t> sorted = result.used;
   std::sort(sorted.begin(), sorted.end());
   const double count = static_cast<double>(sorted.size());
@@ -218,7 +221,7 @@ Json CurvesJson(const Report& report) {
 }  // namespace
 
 Json ReportJson(const Report& report) {
-  const EnsembleResult& result = report.result;
+  const convert::EnsembleResult& result = report.result;
   Json json{{"model", report.model},     {"data", report.data},       {"images", result.images()},
             {"classes", result.classes}, {"samples", result.samples}, {"seed", report.seed},
             {"kernels", result.kernels}};

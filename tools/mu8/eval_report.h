@@ -1,4 +1,4 @@
-// What `mu8 eval` says about predictions: every metric as JSON, and the same figures for people.
+// What `mu8 eval` says about predictions: every metric as JSON.
 #pragma once
 
 #include <cstdint>
@@ -6,20 +6,20 @@
 #include <string>
 #include <vector>
 
-#include "tools/mu8/ensemble.h"
+#include "converters/judge/ensemble.h"
 #include "tools/mu8/json_output.h"
 
 namespace mu8::tool {
 
 struct OodSet {
   std::string data;
-  EnsembleResult result;
+  convert::EnsembleResult result;
 };
 
 struct Report {
   std::string model, data;
   std::uint64_t seed = 0;
-  EnsembleResult result;
+  convert::EnsembleResult result;
   std::vector<int> labels;  // one per image, or empty
   std::string against;
   std::optional<double> kl_against, label_agreement;
@@ -29,8 +29,5 @@ struct Report {
 
 // README.md documents the keys.
 Json ReportJson(const Report& report);
-
-// Grouped text on stdout; `json` is the report's.
-void PrintReport(const Report& report, const Json& json);
 
 }  // namespace mu8::tool

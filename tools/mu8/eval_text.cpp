@@ -1,7 +1,7 @@
-// The figures of `mu8 eval` for people: the same as the JSON, in groups.
+#include "tools/mu8/eval_text.h"
+
 #include <cstdio>
 
-#include "tools/mu8/eval_report.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {

@@ -2,15 +2,18 @@
 
 #include <algorithm>
 
-#include "converters/dataset.h"
-#include "converters/error.h"
-#include "tools/mu8/model_file.h"
+#include "converters/host/datasets.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "converters/host/model_file.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
 namespace {
 
-std::string ShapeText(std::span<const std::size_t> shape) {
+constexpr std::size_t kMostArrayBytes = std::size_t{1} << 30;
+
+std::string TupleText(std::span<const std::size_t> shape) {
   std::string text;
   for (const std::size_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
   return "(" + text + ")";
@@ -18,7 +21,7 @@ std::string ShapeText(std::span<const std::size_t> shape) {
 
 }  // namespace
 
-std::vector<float> HwcFromChwArray(const std::string& where, const convert::NpyArray& array,
+std::vector<float> HwcFromChwArray(const std::string& where, const host::NpyArray& array,
                                    std::size_t height, std::size_t width, std::size_t channels) {
   std::span<const std::size_t> shape = array.shape;
   const std::size_t wanted[] = {channels, height, width};
@@ -28,9 +31,9 @@ std::vector<float> HwcFromChwArray(const std::string& where, const convert::NpyA
   const bool fits = (shape.size() == 3 && std::equal(shape.begin(), shape.end(), wanted)) ||
                     (is_flat && shape.size() == 1 && shape.front() == channels);
   if (!fits) {
-    throw convert::Error(where + ": the array's shape is " + ShapeText(array.shape) +
-                         ", the model expects " + ShapeText(wanted) +
-                         " (channels, height, width), with or without a leading 1");
+    throw host::Error(where + ": the array's shape is " + TupleText(array.shape) +
+                      ", the model expects " + TupleText(wanted) +
+                      " (channels, height, width), with or without a leading 1");
   }
   std::vector<float> values;
   values.reserve(array.values.size());
@@ -48,40 +51,40 @@ ImageInput LoadInput(const std::string& path, const Model& model) {
   const std::size_t width = model.input_width();
   const std::size_t channels = model.input_channels();
   if (path.ends_with(".npy")) {
-    const convert::AlignedBuffer bytes = ReadBytes(path, "a .npy array of floats");
-    const auto* data = reinterpret_cast<const std::uint8_t*>(bytes.data());
-    const convert::NpyArray array = convert::ReadNpy(path + ": ", {data, bytes.size()});
+    const std::vector<std::uint8_t> bytes =
+        host::ReadRawFile(path, "a .npy array of floats", kMostArrayBytes);
+    const host::NpyArray array = host::ReadNpy(path + ": ", bytes);
     input.values = HwcFromChwArray(path, array, height, width, channels);
     return input;
   }
   if (channels != 1 && channels != 3) {
-    throw convert::Error(path + ": the model takes " + Dimensions(height, width, channels) +
-                         " (height x width x channels), which is no picture; expected a .npy file");
+    throw host::Error(path + ": the model takes " + Dimensions(height, width, channels) +
+                      " (height x width x channels), which is no picture; expected a .npy file");
   }
-  convert::Dataset image = convert::LoadImage(path, static_cast<int>(channels));
+  host::Dataset image = host::LoadImage(path, static_cast<int>(channels));
   const auto image_height = static_cast<std::size_t>(image.height);
   const auto image_width = static_cast<std::size_t>(image.width);
   if (image_height != height || image_width != width) {
-    throw convert::Error(path + ": the image is " + std::to_string(image_height) + " x " +
-                         std::to_string(image_width) + ", the model expects " +
-                         std::to_string(height) + " x " + std::to_string(width) +
-                         " (height x width); images are not resized");
+    throw host::Error(path + ": the image is " + std::to_string(image_height) + " x " +
+                      std::to_string(image_width) + ", the model expects " +
+                      std::to_string(height) + " x " + std::to_string(width) +
+                      " (height x width); images are not resized");
   }
   input.pixels = std::move(image.pixels);
   return input;
 }
 
-convert::Dataset LoadImages(const std::string& path, std::size_t limit, int height, int width,
-                            int channels) {
-  convert::Dataset data = convert::LoadDataset(path, limit);
+host::Dataset LoadImages(const std::string& path, std::size_t limit, int height, int width,
+                         int channels) {
+  host::Dataset data = host::LoadDataset(path, limit);
   if (data.height == height && data.width == width && data.channels == channels) return data;
   const auto text = [](int h, int w, int c) {
     return Dimensions(static_cast<std::size_t>(h), static_cast<std::size_t>(w),
                       static_cast<std::size_t>(c));
   };
-  throw convert::Error(path + ": images are " + text(data.height, data.width, data.channels) +
-                       ", the model expects " + text(height, width, channels) +
-                       " (height x width x channels)");
+  throw host::Error(path + ": images are " + text(data.height, data.width, data.channels) +
+                    ", the model expects " + text(height, width, channels) +
+                    " (height x width x channels)");
 }
 
 }  // namespace mu8::tool

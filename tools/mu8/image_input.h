@@ -7,8 +7,8 @@
 #include <string>
 #include <vector>
 
-#include "converters/dataset.h"
-#include "converters/npz.h"
+#include "converters/host/datasets.h"
+#include "converters/host/npz.h"
 #include "mu8/mu8.h"
 
 namespace mu8::tool {
@@ -25,12 +25,12 @@ struct ImageInput {
 ImageInput LoadInput(const std::string& path, const Model& model);
 
 // The first `limit` images of a data set. Throws convert::Error unless they have the given size.
-convert::Dataset LoadImages(const std::string& path, std::size_t limit, int height, int width,
-                            int channels);
+host::Dataset LoadImages(const std::string& path, std::size_t limit, int height, int width,
+                         int channels);
 
 // The elements of `array` in HWC order. It holds them as the ONNX network takes them: (C, H, W) or
 // (1, C, H, W), and a flat vector (1 x 1 pixels) also as (C) or (1, C). Throws convert::Error.
-std::vector<float> HwcFromChwArray(const std::string& where, const convert::NpyArray& array,
+std::vector<float> HwcFromChwArray(const std::string& where, const host::NpyArray& array,
                                    std::size_t height, std::size_t width, std::size_t channels);
 
 }  // namespace mu8::tool

@@ -5,11 +5,11 @@
 #include <string>
 #include <vector>
 
-#include "converters/error.h"
+#include "converters/host/error.h"
+#include "converters/host/model_file.h"
 #include "formats/reader.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
-#include "tools/mu8/model_file.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/text.h"
 
@@ -115,11 +115,11 @@ LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::
   return layer;
 }
 
-Summary Summarize(const ModelFile& file) {
+Summary Summarize(const host::ModelFile& file) {
   Summary summary;
   Diagnostic diagnostic;
   if (format::Open(file.bytes.span(), &summary.view, &diagnostic) != Status::kOk) {
-    throw convert::Error(file.path + ": " + Explained(diagnostic));
+    throw host::Error(file.path + ": " + host::Explained(diagnostic));
   }
   std::string_view names;
   format::FindMetadata(summary.view, "layers", &names);
@@ -203,7 +203,7 @@ Json LayerJson(const LayerSummary& layer, std::uint32_t class_count) {
   return json;
 }
 
-void PrintAsJson(const ModelFile& file, const Summary& summary) {
+void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   const format::TensorRecord input = summary.view.tensor(0);
   Json json{{"file", file.path},
             {"format", FileVersion(summary.view)},
@@ -211,7 +211,7 @@ void PrintAsJson(const ModelFile& file, const Summary& summary) {
   json["classes"] = file.model.class_count();
   json["labels"] = Json::array();
   for (std::uint32_t i = 0; i < file.model.class_count(); ++i) {
-    json["labels"].push_back(ClassName(file.model, i));
+    json["labels"].push_back(host::ClassName(file.model, i));
   }
   json["input_shape"] = ShapeJson(input);
   json["input_scale"] = ShortestDouble(input.scale);
@@ -269,7 +269,7 @@ std::string PanelText(const format::PanelLayout& panels) {
 
 // What the layer reads and writes: "8 x 8 x 4 + residual 8 x 8 x 4 of #3 -> 8 x 8 x 4". The other
 // operand comes from layer #3, or is the model's input.
-std::string ShapeText(const LayerSummary& layer, std::uint32_t class_count) {
+std::string ShapesColumn(const LayerSummary& layer, std::uint32_t class_count) {
   const auto shape = [](const format::TensorRecord& tensor) {
     return Dimensions(tensor.height, tensor.width, tensor.channels);
   };
@@ -303,7 +303,7 @@ std::vector<std::string> LayerCells(const LayerSummary& layer, std::uint32_t cla
   return {std::to_string(layer.index),
           Printable(layer.name),
           OpName(record.op),
-          ShapeText(layer, class_count),
+          ShapesColumn(layer, class_count),
           WindowCell(record),
           layer.has_weights() ? std::to_string(record.groups) : "",
           layer.has_weights() ? std::to_string(layer.weights + layer.biases) : "",
@@ -334,11 +334,11 @@ std::string LayerTable(const Summary& summary, std::uint32_t class_count) {
   return table.ToString();
 }
 
-void PrintAsText(const ModelFile& file, const Summary& summary) {
+void PrintAsText(const host::ModelFile& file, const Summary& summary) {
   const Model& model = file.model;
   std::string labels;
   for (std::uint32_t i = 0; i < model.class_count(); ++i) {
-    labels += (i > 0 ? ", " : "") + ClassName(model, i);
+    labels += (i > 0 ? ", " : "") + host::ClassName(model, i);
   }
   const format::TensorRecord input = summary.view.tensor(0);
   Table fields = Fields();
@@ -370,7 +370,7 @@ void PrintAsText(const ModelFile& file, const Summary& summary) {
 }
 
 void Run(const Options& options) {
-  const ModelFile file = OpenModel(options.model_path);
+  const host::ModelFile file = host::OpenModel(options.model_path);
   const Summary summary = Summarize(file);
   if (options.json) {
     PrintAsJson(file, summary);

@@ -8,7 +8,7 @@
 #include <string_view>
 #include <vector>
 
-#include "converters/error.h"
+#include "converters/host/error.h"
 #include "formats/layout.h"
 #include "tools/mu8/command.h"
 

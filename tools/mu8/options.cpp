@@ -7,7 +7,7 @@
 #include <limits>
 #include <system_error>
 
-#include "converters/error.h"
+#include "converters/host/error.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/text.h"
 
@@ -60,11 +60,15 @@ void SamplingOptions::AddTo(CLI::App* app) {
       ->capture_default_str();
 }
 
-SessionOptions SamplingOptions::ForSession(std::uint32_t batch) const {
+SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t batch) const {
   if (stop_class.has_value() != stop_threshold.has_value()) {
     throw UsageError("--stop-class and --stop-threshold: expected both or neither");
   }
   if (stop_class && !stop_error) throw UsageError("--stop-class: expected --stop-error with it");
+  if (stop_class && *stop_class >= model.class_count()) {
+    throw UsageError("--stop-class: is " + std::to_string(*stop_class) +
+                     ", the model has classes 0 to " + std::to_string(model.class_count() - 1));
+  }
   Stop stop;
   if (stop_error) {
     stop = {.rule = stop_class ? StopRule::kThreshold : StopRule::kLabel,
@@ -153,10 +157,10 @@ void CheckOutputFolder(const std::string& path) {
   const std::filesystem::path folder = std::filesystem::path(path).parent_path();
   std::error_code problem;
   if (!folder.empty() && !std::filesystem::is_directory(folder, problem)) {
-    throw convert::Error(path + ": cannot be written: there is no folder " + folder.string());
+    throw host::Error(path + ": cannot be written: there is no folder " + folder.string());
   }
   if (std::filesystem::is_directory(path, problem)) {
-    throw convert::Error(path + ": cannot be written: is a folder, expected a file name");
+    throw host::Error(path + ": cannot be written: is a folder, expected a file name");
   }
 }
 

@@ -24,8 +24,8 @@ struct SamplingOptions {
 
   void AddTo(CLI::App* app);
   // What the engine is asked for, without the threads. Throws UsageError for a stop rule that is
-  // not whole.
-  SessionOptions ForSession(std::uint32_t batch) const;
+  // not whole, or that names a class which `model` does not have.
+  SessionOptions ForSession(const Model& model, std::uint32_t batch) const;
   // The options that only the engine has, if any is set: a name for a message.
   const char* EngineOnly() const;
 };

@@ -9,11 +9,11 @@
 #include <string>
 #include <vector>
 
-#include "converters/error.h"
+#include "converters/host/error.h"
+#include "converters/host/model_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
-#include "tools/mu8/model_file.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/text.h"
 #include "tools/mu8/verdict.h"
@@ -79,11 +79,11 @@ std::vector<ImageInput> LoadInputs(const Options& options, const Model& model) {
   for (const std::string& path : options.images) {
     try {
       inputs.push_back(LoadInput(path, model));
-    } catch (const convert::Error& error) {
+    } catch (const host::Error& error) {
       problems.insert(problems.end(), error.problems().begin(), error.problems().end());
     }
   }
-  if (!problems.empty()) throw convert::Error(problems);
+  if (!problems.empty()) throw host::Error(problems);
   return inputs;
 }
 
@@ -113,7 +113,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
   const Verdict verdict = VerdictOf(prediction);
   Json json{{"image", path},
             {"label", prediction.label},
-            {"label_name", ClassName(model, prediction.label)},
+            {"label_name", host::ClassName(model, prediction.label)},
             {"probability", ShortestDouble(prediction.mean[prediction.label])},
             {"predictive_entropy", ShortestDouble(prediction.predictive_entropy)},
             {"expected_entropy", ShortestDouble(prediction.expected_entropy)},
@@ -125,7 +125,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
   json["top"] = Json::array();
   for (const std::uint32_t c : Ranking(prediction, top)) {
     json["top"].push_back({{"label", c},
-                           {"label_name", ClassName(model, c)},
+                           {"label_name", host::ClassName(model, c)},
                            {"probability", ShortestDouble(prediction.mean[c])},
                            {"standard_deviation", ShortestDouble(Deviation(prediction, c))}});
   }
@@ -141,12 +141,13 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
 void PrintPrediction(const std::string& path, const Prediction& prediction, const Model& model,
                      std::size_t top, const Stop& stop) {
   std::printf("%s: %s (%s)\n", Printable(path).c_str(),
-              Printable(ClassName(model, prediction.label)).c_str(),
+              Printable(host::ClassName(model, prediction.label)).c_str(),
               Percent(static_cast<double>(prediction.mean[prediction.label]), 2).c_str());
   std::printf("  %s\n", VerdictSentence(VerdictOf(prediction)));
   Table table({{"class", Table::Align::kLeft}, {"probability"}, {"sd over passes"}});
   for (const std::uint32_t c : Ranking(prediction, top)) {
-    table.Add({Printable(ClassName(model, c)), Percent(static_cast<double>(prediction.mean[c]), 2),
+    table.Add({Printable(host::ClassName(model, c)),
+               Percent(static_cast<double>(prediction.mean[c]), 2),
                Percent(static_cast<double>(Deviation(prediction, c)), 2)});
   }
   std::fputs(table.ToString("  ").c_str(), stdout);
@@ -160,15 +161,15 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, cons
 }
 
 void Run(const Options& options) {
-  const ModelFile file = OpenModel(options.model_path);
+  const host::ModelFile file = host::OpenModel(options.model_path);
   const std::vector<ImageInput> inputs = LoadInputs(options, file.model);
-  SessionOptions session = options.sampling.ForSession(1);
+  SessionOptions session = options.sampling.ForSession(file.model, 1);
   Deadline deadline;
   if (options.deadline_ms) {
     session.keep_going = Deadline::IsAhead;
     session.keep_going_context = &deadline;
   }
-  Runner runner(file, session);
+  host::Runner runner(file, session);
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {

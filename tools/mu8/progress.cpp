@@ -7,9 +7,9 @@
 
 namespace mu8::tool {
 
-Progress::Progress() : on_terminal_(isatty(STDERR_FILENO) != 0) {}
+ProgressBar::ProgressBar() : on_terminal_(isatty(STDERR_FILENO) != 0) {}
 
-void Progress::Show(const std::string& stage, double fraction) {
+void ProgressBar::Show(const std::string& stage, double fraction) {
   if (!on_terminal_) return;
   constexpr int kBarWidth = 30;
   const double done = std::clamp(fraction, 0.0, 1.0);
@@ -24,7 +24,7 @@ void Progress::Show(const std::string& stage, double fraction) {
   std::fflush(stderr);
 }
 
-void Progress::Clear() {
+void ProgressBar::Clear() {
   if (shown_.empty()) return;
   std::fputs("\r\x1b[K", stderr);
   std::fflush(stderr);

@@ -3,17 +3,24 @@
 
 #include <string>
 
+#include "converters/host/progress.h"
+
 namespace mu8::tool {
 
-class Progress {
+class ProgressBar {
  public:
-  Progress();
-  ~Progress() { Clear(); }
-  Progress(const Progress&) = delete;
-  Progress& operator=(const Progress&) = delete;
+  ProgressBar();
+  ~ProgressBar() { Clear(); }
+  ProgressBar(const ProgressBar&) = delete;
+  ProgressBar& operator=(const ProgressBar&) = delete;
 
   // `fraction` of `stage` is done, 0 to 1. Cheap when nothing visible has changed.
   void Show(const std::string& stage, double fraction);
+
+  // Show, for work that reports its progress; the bar must outlive it.
+  host::Progress Function() {
+    return [this](const std::string& stage, double fraction) { Show(stage, fraction); };
+  }
 
   // Wipes the line, so that other output starts on a clean one.
   void Clear();

@@ -1,0 +1,47 @@
+#include "converters/allocate/bit_plan.h"
+
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "converters/host/error.h"
+
+namespace mu8::convert {
+
+using Json = nlohmann::ordered_json;
+
+std::map<std::string, MuBits> ReadPlan(const std::string& path) {
+  std::ifstream stream(path);
+  if (!stream) throw host::Error(path + ": cannot be read, expected a bit plan (JSON)");
+  const Json plan = Json::parse(stream, nullptr, false);
+  const auto fail = [&](const std::string& what) -> host::Error {
+    return host::Error(path + ": " + what +
+                       ", expected {\"layers\": [{\"name\": ..., \"mu_bits\": 1 to 8, or a list of "
+                       "these by panel}, ...]}");
+  };
+  if (plan.is_discarded()) throw fail("is no JSON");
+  if (!plan.is_object() || !plan.contains("layers") || !plan["layers"].is_array()) {
+    throw fail("has no list of layers");
+  }
+  std::map<std::string, MuBits> bits;
+  for (std::size_t i = 0; i < plan["layers"].size(); ++i) {
+    const Json& layer = plan["layers"][i];
+    const std::string where = "layer " + std::to_string(i);
+    if (!layer.is_object() || !layer.contains("name") || !layer["name"].is_string() ||
+        !layer.contains("mu_bits")) {
+      throw fail(where + " lacks name or mu_bits");
+    }
+    const bool is_list = layer["mu_bits"].is_array() && !layer["mu_bits"].empty();
+    MuBits widths;
+    for (const Json& value : is_list ? layer["mu_bits"] : Json::array({layer["mu_bits"]})) {
+      const auto width = value.is_number_integer() ? value.get<std::int64_t>() : 0;
+      if (width < 1 || width > 8) throw fail(where + " has " + value.dump() + " bits");
+      widths.push_back(static_cast<int>(width));
+    }
+    if (!bits.emplace(layer["name"].get<std::string>(), std::move(widths)).second) {
+      throw fail(where + " names '" + layer["name"].get<std::string>() + "' again");
+    }
+  }
+  return bits;
+}
+
+}  // namespace mu8::convert

@@ -1,0 +1,149 @@
+#include "converters/calibrate/calibration.h"
+
+#include <algorithm>
+#include <cmath>
+#include <memory>
+
+#include "converters/calibrate/covariance.h"
+#include "converters/fp32/executor.h"
+#include "converters/host/error.h"
+
+namespace mu8::convert {
+namespace {
+
+constexpr std::size_t kBatch = 64;
+
+// Calls visit(value index, pointer to `images` x size floats, images) for every value of every
+// batch and pass.
+template <typename Visit>
+void RunAll(const Network& network, const host::Dataset& data, int passes, std::uint64_t seed,
+            const std::function<void(double)>& progress, const Visit& visit) {
+  const std::size_t batch = std::min(kBatch, data.count);
+  Fp32Executor executor(network, static_cast<int>(batch));
+  SampledWeights weights;
+  for (int pass = 0; pass < passes; ++pass) {
+    SampleGaussian(network, seed, static_cast<std::uint32_t>(pass), &weights);
+    executor.SetWeights(weights);
+    for (std::size_t first = 0; first < data.count; first += batch) {
+      // The last batch reaches back, so that all have one size; only new images are visited.
+      const std::size_t begin = std::min(first, data.count - batch);
+      executor.Run(Normalize(network, data, begin, batch).data());
+      const std::size_t skip = first - begin;
+      for (std::size_t v = 0; v < network.values.size(); ++v) {
+        const std::size_t size = network.values[v].size();
+        visit(v, executor.value(static_cast<int>(v)) + skip * size, batch - skip);
+      }
+    }
+    if (progress) progress(static_cast<double>(pass + 1) / passes);
+  }
+}
+
+void AddMoments(const float* x, std::size_t images, std::size_t size, ValueStatistics* statistics) {
+  double* mean = statistics->mean.data();
+  double* power = statistics->power.data();
+  float least = statistics->least;
+  float greatest = statistics->greatest;
+  for (std::size_t image = 0; image < images; ++image, x += size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      const double value = double{x[i]};
+      mean[i] += value;
+      power[i] += value * value;
+    }
+    for (std::size_t i = 0; i < size; ++i) {
+      least = std::min(least, x[i]);
+      greatest = std::max(greatest, x[i]);
+    }
+  }
+  statistics->least = least;
+  statistics->greatest = greatest;
+}
+
+void AddHistogram(const float* x, std::size_t count, ValueStatistics* statistics) {
+  const float least = statistics->least;
+  const float width = statistics->greatest - least;
+  if (!(width > 0.0F)) return;
+  const float scale = static_cast<float>(kHistogramBins) / width;
+  // Neighbours often fall into one bin; with tables in turn no count waits for the one before it.
+  constexpr std::size_t kTables = 4;
+  std::vector<std::uint32_t> counts(kTables * (kHistogramBins + 1));  // zeros come last
+  for (std::size_t i = 0; i < count; ++i) {
+    std::size_t bin =
+        std::min(static_cast<std::size_t>((x[i] - least) * scale), kHistogramBins - 1);
+    if (x[i] == 0.0F) bin = kHistogramBins;
+    ++counts[bin * kTables + i % kTables];
+  }
+  for (std::size_t i = 0; i < counts.size(); ++i) {
+    const std::size_t bin = i / kTables;
+    (bin < kHistogramBins ? statistics->histogram[bin] : statistics->zeros) +=
+        static_cast<double>(counts[i]);
+  }
+}
+
+}  // namespace
+
+std::vector<float> Normalize(const Network& network, const host::Dataset& data, std::size_t first,
+                             std::size_t count) {
+  const std::size_t bytes = data.image_bytes();
+  const auto channels = static_cast<std::size_t>(data.channels);
+  std::vector<float> out(count * bytes);
+  const std::uint8_t* pixels = data.image(first);
+  for (std::size_t i = 0; i < out.size(); ++i) {
+    const std::size_t c = i % channels;
+    out[i] = (static_cast<float>(pixels[i]) / 255.0F - network.mean[c]) / network.std[c];
+  }
+  return out;
+}
+
+Calibration Calibrate(const Network& network, const host::Dataset& data, int passes,
+                      std::uint64_t seed, const std::function<void(double)>& progress) {
+  Calibration calibration;
+  calibration.images = data.count;
+  calibration.values.resize(network.values.size());
+  for (std::size_t v = 0; v < network.values.size(); ++v) {
+    calibration.values[v].mean.assign(network.values[v].size(), 0.0);
+    calibration.values[v].power.assign(network.values[v].size(), 0.0);
+    calibration.values[v].histogram.assign(kHistogramBins, 0.0);
+  }
+  const auto half = [&](double offset) {
+    return [&progress, offset](double f) {
+      if (progress) progress(offset + f / 2);
+    };
+  };
+  RunAll(network, data, passes, seed, half(0.0),
+         [&](std::size_t v, const float* x, std::size_t images) {
+           AddMoments(x, images, network.values[v].size(), &calibration.values[v]);
+         });
+  const double draws = static_cast<double>(data.count) * passes;
+  std::vector<std::string> problems;
+  for (std::size_t v = 0; v < network.values.size(); ++v) {
+    ValueStatistics& statistics = calibration.values[v];
+    double total = 0.0;
+    for (double& mean : statistics.mean) mean /= draws;
+    for (double& power : statistics.power) total += power /= draws;
+    if (!std::isfinite(total)) {
+      problems.push_back("activation '" + network.values[v].name +
+                         "' is not finite on the calibration images");
+    }
+  }
+  if (!problems.empty()) throw host::Error(problems);
+  std::vector<std::unique_ptr<CovarianceCollector>> collectors;
+  for (const Node& node : network.nodes) {
+    const bool weighted = node.op == Op::kConv2d || node.op == Op::kDense;
+    collectors.push_back(weighted ? std::make_unique<CovarianceCollector>(network, node) : nullptr);
+  }
+  RunAll(network, data, passes, seed, half(0.5),
+         [&](std::size_t v, const float* x, std::size_t images) {
+           AddHistogram(x, images * network.values[v].size(), &calibration.values[v]);
+           for (const int consumer : network.Consumers(static_cast<int>(v))) {
+             const auto& collector = collectors[static_cast<std::size_t>(consumer)];
+             if (collector != nullptr) collector->Add(x, images);
+           }
+         });
+  for (const auto& collector : collectors) {
+    calibration.covariance.push_back(collector == nullptr ? std::vector<double>{}
+                                                          : collector->Covariance());
+  }
+  return calibration;
+}
+
+}  // namespace mu8::convert

@@ -1,0 +1,197 @@
+// PNG and JPEG images, alone or in folders. Headers are read first, so that every image that does
+// not fit is listed before anything is decoded; pixels are appended only after their image decoded.
+#include "converters/host/images.h"
+
+#include <stb/stb_image.h>
+
+#include <algorithm>
+#include <cctype>
+#include <filesystem>
+#include <limits>
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+
+namespace mu8::host {
+namespace {
+
+namespace fs = std::filesystem;
+
+constexpr std::size_t kMaxPixelBytes = std::size_t{4} << 30;  // of a whole folder, as a file's
+constexpr std::size_t kMaxProblems = 10;                      // listed; the rest is counted
+
+struct ImageShape {
+  int width = 0, height = 0, channels = 0;
+};
+
+int StbLength(const std::vector<std::uint8_t>& bytes) {
+  return static_cast<int>(std::min<std::size_t>(
+      bytes.size(), static_cast<std::size_t>(std::numeric_limits<int>::max())));
+}
+
+std::optional<ImageShape> ImageShapeOf(const std::vector<std::uint8_t>& bytes) {
+  ImageShape shape;
+  if (stbi_info_from_memory(bytes.data(), StbLength(bytes), &shape.width, &shape.height,
+                            &shape.channels) == 0) {
+    return std::nullopt;
+  }
+  return shape;
+}
+
+// Appends the decoded image to `out`.
+void DecodeImage(const std::string& path, const std::vector<std::uint8_t>& bytes,
+                 const ImageShape& expected, int channels, std::vector<std::uint8_t>* out) {
+  ImageShape found;
+  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
+      stbi_load_from_memory(bytes.data(), StbLength(bytes), &found.width, &found.height,
+                            &found.channels, channels),
+      &stbi_image_free);
+  if (!pixels) throw Error(path + ": cannot decode image: " + stbi_failure_reason());
+  if (found.width != expected.width || found.height != expected.height) {
+    throw Error(path + ": changed while it was read");
+  }
+  out->insert(out->end(), pixels.get(),
+              pixels.get() + static_cast<std::size_t>(found.width) *
+                                 static_cast<std::size_t>(found.height) *
+                                 static_cast<std::size_t>(channels));
+}
+
+struct LabelledFile {
+  fs::path path;
+  int label = -1;  // the class's position, -1 in a flat folder
+};
+
+bool HasImageName(const fs::path& path) {
+  std::string extension = path.extension().string();
+  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
+}
+
+struct FolderEntries {
+  std::vector<fs::path> folders, images;  // sorted by name; hidden entries left out
+};
+
+FolderEntries ListFolder(const fs::path& folder) {
+  FolderEntries entries;
+  for (const fs::directory_entry& entry : fs::directory_iterator(folder)) {
+    if (entry.path().filename().string().starts_with('.')) continue;
+    if (entry.is_directory()) {
+      entries.folders.push_back(entry.path());
+    } else if (HasImageName(entry.path())) {
+      entries.images.push_back(entry.path());
+    }
+  }
+  std::sort(entries.folders.begin(), entries.folders.end());
+  std::sort(entries.images.begin(), entries.images.end());
+  return entries;
+}
+
+// The images in the order of dataset.h: the classes take turns.
+std::vector<LabelledFile> ListImages(const std::string& path, std::vector<std::string>* names) {
+  const FolderEntries top = ListFolder(path);
+  std::vector<LabelledFile> files;
+  if (top.folders.empty()) {
+    for (const fs::path& image : top.images) files.push_back({image, -1});
+    return files;
+  }
+  if (!top.images.empty()) {
+    throw Error(top.images.front().string() +
+                ": image beside class folders, expected either images or class folders in " + path);
+  }
+  std::vector<std::vector<fs::path>> classes;
+  std::size_t longest = 0;
+  for (const fs::path& folder : top.folders) {
+    names->push_back(folder.filename().string());
+    classes.push_back(ListFolder(folder).images);
+    longest = std::max(longest, classes.back().size());
+  }
+  for (std::size_t turn = 0; turn < longest; ++turn) {
+    for (std::size_t label = 0; label < classes.size(); ++label) {
+      if (turn >= classes[label].size()) continue;
+      files.push_back({classes[label][turn], static_cast<int>(label)});
+    }
+  }
+  return files;
+}
+
+// The one shape of all images, three channels if any has colour. Reads headers only to list every
+// image that does not fit before anything is decoded.
+ImageShape CommonShape(const std::vector<LabelledFile>& files) {
+  constexpr std::size_t kHeaderBytes = std::size_t{1} << 20;  // JPEG sizes may follow a preview
+  ImageShape common;
+  std::vector<std::string> problems;
+  std::size_t problem_count = 0;
+  const auto report = [&](const LabelledFile& file, const std::string& what) {
+    if (++problem_count <= kMaxProblems) problems.push_back(file.path.string() + ": " + what);
+  };
+  for (const LabelledFile& file : files) {
+    const auto shape = ImageShapeOf(ReadUnpackedFile(file.path.string(), kHeaderBytes));
+    if (!shape) {
+      report(file, "not a PNG or JPEG image");
+      continue;
+    }
+    if (common.width == 0) common = {shape->width, shape->height, 1};
+    if (shape->channels >= 3) common.channels = 3;  // 2 is grey with alpha
+    if (shape->width != common.width || shape->height != common.height) {
+      report(file, "image is " + std::to_string(shape->width) + " x " +
+                       std::to_string(shape->height) + " (width x height), expected " +
+                       std::to_string(common.width) + " x " + std::to_string(common.height) +
+                       " as the first image");
+    }
+  }
+  if (problem_count > kMaxProblems) {
+    problems.push_back("... and " + std::to_string(problem_count - kMaxProblems) + " more");
+  }
+  if (!problems.empty()) throw Error(std::move(problems));
+  return common;
+}
+
+}  // namespace
+
+Dataset LoadImageFolder(const std::string& path, std::size_t limit) {
+  Dataset set;
+  std::vector<LabelledFile> files;
+  try {
+    files = ListImages(path, &set.label_names);
+  } catch (const fs::filesystem_error& error) {
+    throw Error(path + ": cannot list: " + error.code().message());
+  }
+  if (files.empty()) throw Error(path + ": holds no images, expected .png, .jpg or .jpeg files");
+  if (files.size() > limit) files.resize(limit);
+  const ImageShape shape = CommonShape(files);
+  set.height = shape.height;
+  set.width = shape.width;
+  set.channels = shape.channels;
+  set.count = files.size();
+  if (set.count > kMaxPixelBytes / set.image_bytes()) {
+    throw Error(path + ": " + std::to_string(set.count) + " images of " +
+                std::to_string(set.image_bytes()) + " bytes are more than the limit of 4 GiB");
+  }
+  for (const LabelledFile& file : files) {
+    const std::string name = file.path.string();
+    DecodeImage(name, ReadUnpackedFile(name), shape, shape.channels, &set.pixels);
+    if (file.label >= 0) set.labels.push_back(file.label);
+  }
+  return set;
+}
+
+Dataset LoadImageFile(const std::string& path, int channels) {
+  const std::vector<std::uint8_t> bytes = ReadUnpackedFile(path);
+  const std::optional<ImageShape> shape = ImageShapeOf(bytes);
+  if (!shape) {
+    throw Error(path + ": not a PNG or JPEG image (name an entry of an IDX or CIFAR-10 file by " +
+                path + "#0)");
+  }
+  Dataset set;
+  set.height = shape->height;
+  set.width = shape->width;
+  set.channels = channels;
+  set.count = 1;
+  DecodeImage(path, bytes, *shape, channels, &set.pixels);
+  return set;
+}
+
+}  // namespace mu8::host

@@ -1,0 +1,17 @@
+// PNG and JPEG images for LoadDataset and LoadImage (dataset.h says what they accept).
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+#include "converters/host/datasets.h"
+
+namespace mu8::host {
+
+// A folder of class folders or of images, at most `limit` images.
+Dataset LoadImageFolder(const std::string& path, std::size_t limit);
+
+// One image file, converted to 1 or 3 channels.
+Dataset LoadImageFile(const std::string& path, int channels);
+
+}  // namespace mu8::host

@@ -1,0 +1,68 @@
+#include "converters/host/model_file.h"
+
+#include <array>
+#include <system_error>
+
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "formats/layout.h"
+
+namespace mu8::host {
+
+std::string Explained(const Diagnostic& diagnostic) {
+  std::array<char, 512> text{};
+  return {text.data(), Explain(diagnostic, text)};
+}
+
+ModelFile OpenModel(const std::string& path) {
+  ModelFile file{.path = path,
+                 .bytes = ReadAlignedFile(path, "a .mu8 model", format::kMaxFileBytes),
+                 .model = {}};
+  Diagnostic diagnostic;
+  if (Model::Open(file.bytes.span(), &file.model, &diagnostic) != Status::kOk) {
+    throw Error(path + ": " + Explained(diagnostic));
+  }
+  return file;
+}
+
+std::string ClassName(const Model& model, std::uint32_t class_index) {
+  const std::string_view label = model.label(class_index);
+  return label.empty() ? std::to_string(class_index) : std::string(label);
+}
+
+Runner::Runner(const ModelFile& file, const SessionOptions& options)
+    : arena_(ArenaBytes(file.model, options)) {
+  SessionOptions threaded = options;
+  if (options.workers > 1) {
+    try {
+      pool_.emplace(options.workers);
+    } catch (const std::system_error& error) {
+      throw Error("--threads: " + std::to_string(options.workers) +
+                  " threads cannot be started: " + error.what());
+    }
+    threaded.parallel_for = ThreadPool::For;
+    threaded.parallel_context = &*pool_;
+  }
+  Diagnostic diagnostic;
+  if (Session::Create(file.model, threaded, arena_.span(), &session_, &diagnostic) != Status::kOk) {
+    throw Error(file.path + ": " + Explained(diagnostic));
+  }
+}
+
+void Runner::Predict(const std::string& where, std::span<const std::uint8_t> images,
+                     std::span<Prediction> predictions) {
+  Diagnostic diagnostic;
+  if (session_.Predict(images, predictions, &diagnostic) != Status::kOk) {
+    throw Error(where + ": " + Explained(diagnostic));
+  }
+}
+
+void Runner::Predict(const std::string& where, std::span<const float> images,
+                     std::span<Prediction> predictions) {
+  Diagnostic diagnostic;
+  if (session_.Predict(images, predictions, &diagnostic) != Status::kOk) {
+    throw Error(where + ": " + Explained(diagnostic));
+  }
+}
+
+}  // namespace mu8::host

@@ -1,0 +1,53 @@
+// A .mu8 file in memory and a session over it: what predict, eval and bench start from. All
+// failures throw convert::Error with the path and the engine's own explanation.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "converters/host/aligned_buffer.h"
+#include "mu8/mu8.h"
+#include "mu8/thread_pool.h"
+
+namespace mu8::host {
+
+struct ModelFile {
+  std::string path;
+  AlignedBuffer bytes;
+  Model model;  // a view over `bytes`
+};
+
+ModelFile OpenModel(const std::string& path);
+
+// What went wrong, in words; ends with the place in the file where there is one.
+std::string Explained(const Diagnostic& diagnostic);
+
+// The class's name, or its index as text when the file has none.
+std::string ClassName(const Model& model, std::uint32_t class_index);
+
+// A session with the arena it lives in, and a pool where options.workers is above 1. `file` must
+// outlive it.
+class Runner {
+ public:
+  Runner(const ModelFile& file, const SessionOptions& options);
+  Runner(const Runner&) = delete;
+  Runner& operator=(const Runner&) = delete;
+
+  // `where` names the images in messages.
+  void Predict(const std::string& where, std::span<const std::uint8_t> images,
+               std::span<Prediction> predictions);
+  void Predict(const std::string& where, std::span<const float> images,
+               std::span<Prediction> predictions);
+
+  const char* kernels() const { return session_.kernels(); }
+  std::size_t arena_bytes() const { return session_.arena_bytes(); }
+
+ private:
+  std::optional<ThreadPool> pool_;
+  AlignedBuffer arena_;
+  Session session_;
+};
+
+}  // namespace mu8::host

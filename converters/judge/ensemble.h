@@ -1,0 +1,44 @@
+// A data set through T sampled networks, as `mu8 eval` judges it: by the engine from a .mu8 file,
+// by the FP32 reference from the posterior itself, or as something else wrote it down. All give the
+// same figures for the same meaning.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "converters/host/metrics.h"
+
+namespace mu8::convert {
+
+// How unsure a prediction is, in nats, and why: entropy is aleatoric + mutual_information, as
+// precisely as float32 says it (Depeweg et al. 2018; Smith and Gal 2018). A row of
+// `mu8 eval --uncertainty`.
+struct Uncertainty {
+  float entropy = 0;             // H(p) of the mean prediction: total
+  float aleatoric = 0;           // mean over the passes of H(p_t)
+  float mutual_information = 0;  // epistemic: what the passes disagree about; at least 0
+};
+
+struct EnsembleResult {
+  std::size_t classes = 0;
+  std::vector<float> probabilities;      // images x classes, means over the passes
+  std::vector<Uncertainty> uncertainty;  // images
+  std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
+  std::size_t undecided = 0;             // of these images: without a decision after all samples
+  std::string kernels;                   // what ran: "scalar", ..., "fp32", or "recorded"
+  std::uint32_t samples = 0;
+  double seconds = 0;  // prediction alone, sampling included; not loading. 0: not known
+
+  host::Probabilities view() const { return {probabilities, classes}; }
+  std::size_t images() const { return uncertainty.size(); }
+  std::vector<double> Column(float Uncertainty::*field) const {  // one value per image
+    std::vector<double> values;
+    for (const Uncertainty& image : uncertainty) {
+      values.push_back(static_cast<double>(image.*field));
+    }
+    return values;
+  }
+};
+
+}  // namespace mu8::convert

@@ -1,0 +1,99 @@
+#include "converters/judge/ensemble_judge.h"
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <span>
+
+#include "converters/calibrate/calibration.h"
+#include "converters/fp32/executor.h"
+#include "converters/host/aligned_buffer.h"
+#include "converters/host/error.h"
+#include "converters/host/probabilities.h"
+#include "mu8/mu8.h"
+
+namespace mu8::convert {
+namespace {
+
+constexpr std::size_t kMostImages = 512;
+constexpr std::size_t kBatch = 16;  // activations stay in the caches
+
+// mean += softmax(logits) / passes
+void AddSoftmax(std::span<const float> logits, std::uint32_t passes, double* mean) {
+  for (const double p : host::Softmax(logits)) *mean++ += p / passes;
+}
+
+// Mean softmax over FP32 passes, images x classes.
+std::vector<double> PredictFp32(const Network& network, const host::Dataset& data,
+                                std::size_t count, std::uint64_t seed, std::uint32_t passes) {
+  const std::size_t classes = network.values[static_cast<std::size_t>(network.output)].size();
+  const std::vector<float> images = Normalize(network, data, 0, count);
+  const std::size_t input = images.size() / count;
+  std::vector<double> mean(count * classes, 0.0);
+  const std::size_t batch = std::min(kBatch, count);
+  Fp32Executor executor(network, static_cast<int>(batch), false);
+  SampledWeights weights;
+  for (std::uint32_t pass = 0; pass < passes; ++pass) {
+    SampleGaussian(network, seed, pass, &weights);
+    executor.SetWeights(weights);
+    for (std::size_t first = 0; first < count; first += batch) {
+      // The last batch reaches back, so that all have one size; only new images count.
+      const std::size_t begin = std::min(first, count - batch);
+      executor.Run(images.data() + begin * input);
+      const float* logits = executor.value(network.output);
+      for (std::size_t image = first; image < begin + batch; ++image) {
+        AddSoftmax({logits + (image - begin) * classes, classes}, passes,
+                   mean.data() + image * classes);
+      }
+    }
+  }
+  return mean;
+}
+
+void MustBeOk(Status status, const Diagnostic& diagnostic) {
+  if (status == Status::kOk) return;
+  char message[256];
+  Explain(diagnostic, message);
+  throw host::Error(std::string("the engine refuses the converted model: ") + message);
+}
+
+}  // namespace
+
+EnsembleJudge::EnsembleJudge(const Network& network, const host::Dataset& data, std::uint64_t seed,
+                             std::uint32_t passes)
+    : data_(data),
+      count_(std::min(data.count, kMostImages)),
+      seed_(seed),
+      passes_(passes),
+      reference_(PredictFp32(network, data, count_, seed, passes)) {}
+
+double EnsembleJudge::Divergence(const std::vector<std::byte>& file) const {
+  host::AlignedBuffer bytes(file.size());
+  std::memcpy(bytes.data(), file.data(), file.size());
+  Model model;
+  Diagnostic diagnostic;
+  if (Model::Open(bytes.span(), &model, &diagnostic) != Status::kOk) {
+    return -std::log(host::kKlFloor);
+  }
+  const SessionOptions options{.mc_samples = passes_,
+                               .seed = seed_,
+                               .batch = static_cast<std::uint32_t>(std::min(kBatch, count_))};
+  host::AlignedBuffer arena(ArenaBytes(model, options));
+  Session session;
+  MustBeOk(Session::Create(model, options, arena.span(), &session, &diagnostic), diagnostic);
+  const std::size_t classes = model.class_count();
+  double sum = 0.0;
+  for (std::size_t first = 0; first < count_; first += kBatch) {
+    const std::size_t count = std::min(kBatch, count_ - first);
+    const std::span images(data_.image(first), count * data_.image_bytes());
+    MustBeOk(session.Run(images, count, &diagnostic), diagnostic);
+    for (std::size_t image = 0; image < count; ++image) {
+      const Prediction prediction = session.Result(image);
+      const std::span reference = std::span(reference_).subspan((first + image) * classes, classes);
+      host::AddDivergence(reference, prediction.mean, &sum);
+    }
+  }
+  return sum / static_cast<double>(count_);
+}
+
+}  // namespace mu8::convert

@@ -1,0 +1,34 @@
+// What quantization does to predictions: ensembles that the engine draws from a file are compared
+// with FP32 networks drawn from the posterior, on calibration images. Choices that no formula makes
+// well (which importance suits a posterior, how many bits a layer needs) are made by it.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include "converters/host/datasets.h"
+#include "converters/network/network.h"
+
+namespace mu8::convert {
+
+class EnsembleJudge {
+ public:
+  // Draws the reference ensemble of `passes` networks. At most 512 images are used.
+  EnsembleJudge(const Network& network, const host::Dataset& data, std::uint64_t seed,
+                std::uint32_t passes);
+
+  // Mean KL(reference || ensemble of the same size from the .mu8 file `file`), nats. All candidates
+  // are drawn with the same random numbers, so that their differences are not Monte-Carlo noise. A
+  // file that the reader refuses has the largest divergence that there can be.
+  double Divergence(const std::vector<std::byte>& file) const;
+
+ private:
+  const host::Dataset& data_;
+  std::size_t count_;  // images
+  std::uint64_t seed_;
+  std::uint32_t passes_;
+  std::vector<double> reference_;  // images x classes
+};
+
+}  // namespace mu8::convert

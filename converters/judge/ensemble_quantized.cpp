@@ -1,0 +1,48 @@
+#include "converters/judge/ensemble_quantized.h"
+
+#include <algorithm>
+#include <chrono>
+
+namespace mu8::convert {
+
+EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& options,
+                            const host::Dataset& data, const host::Progress& progress) {
+  using Clock = std::chrono::steady_clock;
+  SessionOptions session_options = options;
+  session_options.batch =
+      static_cast<std::uint32_t>(std::min<std::size_t>(options.batch, data.count));
+  host::Runner runner(file, session_options);
+
+  EnsembleResult result;
+  result.classes = file.model.class_count();
+  result.kernels = runner.kernels();
+  result.samples = options.mc_samples;
+  result.probabilities.reserve(data.count * result.classes);
+  result.uncertainty.reserve(data.count);
+  std::vector<Prediction> predictions(session_options.batch);
+  Clock::duration time{};
+  for (std::size_t first = 0; first < data.count; first += session_options.batch) {
+    const std::size_t count = std::min<std::size_t>(session_options.batch, data.count - first);
+    const std::span<Prediction> chunk = std::span(predictions).first(count);
+    const Clock::time_point start = Clock::now();
+    runner.Predict(file.path, std::span(data.image(first), count * data.image_bytes()), chunk);
+    time += Clock::now() - start;
+    for (const Prediction& prediction : chunk) {
+      result.probabilities.insert(result.probabilities.end(), prediction.mean.begin(),
+                                  prediction.mean.end());
+      result.uncertainty.push_back({.entropy = static_cast<float>(host::Entropy(prediction.mean)),
+                                    .aleatoric = prediction.expected_entropy,
+                                    .mutual_information = prediction.mutual_information});
+      if (options.stop.rule == StopRule::kNone) continue;
+      result.used.push_back(prediction.samples_used);
+      if (prediction.ended == Ended::kAllSamples) ++result.undecided;
+    }
+    if (progress) {
+      progress("predicting", static_cast<double>(first + count) / static_cast<double>(data.count));
+    }
+  }
+  result.seconds = std::chrono::duration<double>(time).count();
+  return result;
+}
+
+}  // namespace mu8::convert

@@ -1,0 +1,21 @@
+// What ties a .mu8 file to the network that it was made from.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "converters/network/network.h"
+#include "converters/network/steps.h"
+#include "formats/reader.h"
+
+namespace mu8::convert {
+
+// The network as a file has it: BatchNorm folded, and a bias in every layer with weights, which the
+// file corrects.
+void PrepareLikeFile(Network* network);
+
+// Throws convert::Error unless the file's layers have the outputs of the prepared network's.
+void CheckLayers(const std::string& path, const format::View& view, const Network& network,
+                 const std::vector<Step>& steps);
+
+}  // namespace mu8::convert

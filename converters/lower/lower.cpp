@@ -1,0 +1,449 @@
+#include "converters/lower/lower.h"
+
+#include <algorithm>
+#include <cmath>
+#include <functional>
+
+#include "converters/host/error.h"
+#include "converters/lower/pack.h"
+#include "converters/lower/placement.h"
+
+namespace mu8::convert {
+namespace {
+
+using format::LayerRecord;
+using format::OpCode;
+using format::TensorRecord;
+
+bool IsBayesian(const Node& node) {
+  return !node.weights.sigma.empty() || !node.bias.sigma.empty();
+}
+
+const Value& At(const Network& network, int value) {
+  return network.values[static_cast<std::size_t>(value)];
+}
+const Node& NodeOf(const Network& network, const Step& step) {
+  return network.nodes[static_cast<std::size_t>(step.node)];
+}
+
+// The physical padding of a value: what its hungriest convolution reads.
+Window PaddingOf(const Network& network, int value) {
+  Window padding;
+  for (const int consumer : network.Consumers(value)) {
+    const Window read = ReadPadding(network, network.nodes[static_cast<std::size_t>(consumer)]);
+    padding.pad_top = std::max(padding.pad_top, read.pad_top);
+    padding.pad_left = std::max(padding.pad_left, read.pad_left);
+    padding.pad_bottom = std::max(padding.pad_bottom, read.pad_bottom);
+    padding.pad_right = std::max(padding.pad_right, read.pad_right);
+  }
+  return padding;
+}
+
+// Everything that is known while the records are made.
+struct Lowering {
+  const Network& network;
+  const std::vector<Step>& steps;
+  const Calibration& calibration;
+  const QuantizerSettings& settings;
+  const std::vector<MuBits>& mu_bits;      // per step, or empty
+  std::vector<Quantization> quantization;  // per value
+  std::vector<std::uint16_t> tensor_of;    // per value
+  Lowered out;
+
+  const ValueStatistics& Statistics(int value) const {
+    return calibration.values[static_cast<std::size_t>(value)];
+  }
+  std::uint16_t TensorOf(int value) const { return tensor_of[static_cast<std::size_t>(value)]; }
+  const Quantization& QuantizationOf(int value) const {
+    return quantization[static_cast<std::size_t>(value)];
+  }
+  const MuBits& MuBitsOf(std::size_t step) const {
+    static const MuBits eight = {8};
+    return mu_bits.empty() ? eight : mu_bits[step];
+  }
+};
+
+// FORMAT.md 5.5 and 5.9: these copy stored values.
+bool KeepsQuantization(Op op) { return op == Op::kMaxPool || op == Op::kSlice; }
+
+void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
+  const Network& network = lowering->network;
+  lowering->quantization.resize(network.values.size());
+  lowering->quantization[static_cast<std::size_t>(network.input)] = input.quantization;
+  for (const Step& step : lowering->steps) {
+    auto& quantization = lowering->quantization[static_cast<std::size_t>(step.output)];
+    if (KeepsQuantization(NodeOf(network, step).op)) {
+      quantization = lowering->QuantizationOf(step.input);
+    } else {
+      const ValueStatistics& statistics = lowering->Statistics(step.output);
+      quantization = ChooseRange(statistics, statistics.least >= 0.0F);
+    }
+  }
+}
+
+// The layers before it are computed once for an image (FORMAT.md 4).
+std::size_t FirstPassLayer(const Network& network, const std::vector<Step>& steps) {
+  std::size_t index = 0;
+  while (index + 1 < steps.size() && !IsBayesian(NodeOf(network, steps[index]))) ++index;
+  return index;
+}
+
+TensorRecord MakeTensor(const Lowering& lowering, int value) {
+  const Value& shape = At(lowering.network, value);
+  const Window padding = PaddingOf(lowering.network, value);
+  TensorRecord tensor{};
+  tensor.height = static_cast<std::uint32_t>(shape.height);
+  tensor.width = static_cast<std::uint32_t>(shape.width);
+  tensor.channels = static_cast<std::uint32_t>(shape.channels);
+  tensor.pad_top = static_cast<std::uint16_t>(padding.pad_top);
+  tensor.pad_bottom = static_cast<std::uint16_t>(padding.pad_bottom);
+  tensor.pad_left = static_cast<std::uint16_t>(padding.pad_left);
+  tensor.pad_right = static_cast<std::uint16_t>(padding.pad_right);
+  tensor.row_stride = (tensor.pad_left + tensor.width + tensor.pad_right) * tensor.channels;
+  tensor.bytes = static_cast<std::uint32_t>(format::TensorBytes(tensor));
+  tensor.scale = lowering.QuantizationOf(value).scale;
+  tensor.zero_point = lowering.QuantizationOf(value).zero_point;
+  return tensor;
+}
+
+OpCode CodeOf(const Step& step, const Node& node) {
+  switch (node.op) {
+    case Op::kConv2d:
+      return OpCode::kConv2d;
+    case Op::kDense:
+      return step.spatial ? OpCode::kConv2d : OpCode::kDense;
+    case Op::kMaxPool:
+      return OpCode::kMaxPool;
+    case Op::kAveragePool:
+      return OpCode::kAveragePool;
+    case Op::kAdd:
+      return OpCode::kAdd;
+    case Op::kMultiply:
+      return OpCode::kMultiply;
+    case Op::kConcat:
+      return OpCode::kConcat;
+    case Op::kSlice:
+      return OpCode::kSlice;
+    case Op::kClip:
+    case Op::kLookup:
+      return OpCode::kLookup;
+    case Op::kAffine:
+      break;
+  }
+  throw host::Error("node '" + node.name + "' (Affine): not folded, the network was not prepared");
+}
+
+void MakeTensors(Lowering* lowering) {
+  auto& tensors = lowering->out.content.tensors;
+  tensors.push_back(MakeTensor(*lowering, lowering->network.input));
+  tensors[0].first_layer = format::kNoTensor;
+  lowering->tensor_of.assign(lowering->network.values.size(), format::kNoTensor);
+  lowering->tensor_of[static_cast<std::size_t>(lowering->network.input)] = 0;
+  std::vector<ResidualUse> residuals;
+  for (std::size_t i = 0; i < lowering->steps.size(); ++i) {
+    const Step& step = lowering->steps[i];
+    const auto layer = static_cast<std::uint16_t>(i);
+    const std::uint16_t input = lowering->TensorOf(step.input);
+    tensors[input].last_layer = layer;
+    if (step.input2 >= 0) {
+      const std::uint16_t input2 = lowering->TensorOf(step.input2);
+      tensors[input2].last_layer = layer;
+      if (CodeOf(step, NodeOf(lowering->network, step)) == OpCode::kConv2d) {
+        residuals.push_back({i, input, input2});
+      }
+    }
+    if (i + 1 == lowering->steps.size()) break;
+    lowering->tensor_of[static_cast<std::size_t>(step.output)] =
+        static_cast<std::uint16_t>(tensors.size());
+    tensors.push_back(MakeTensor(*lowering, step.output));
+    tensors.back().first_layer = layer;
+  }
+  std::vector<bool> is_vector(tensors.size());
+  for (const Step& step : lowering->steps) {
+    if (CodeOf(step, NodeOf(lowering->network, step)) != OpCode::kDense) continue;
+    is_vector[lowering->TensorOf(step.input)] = true;
+  }
+  const std::size_t first_pass_layer = FirstPassLayer(lowering->network, lowering->steps);
+  AlignResiduals(first_pass_layer, residuals, is_vector, &tensors);
+  PlaceTensors(first_pass_layer, residuals, &tensors);
+}
+
+void SetWindow(const Node& node, const Step& step, const Value& in, LayerRecord* layer) {
+  Window window = node.window;
+  if (step.spatial) {
+    window = {};
+    window.kernel_h = in.height;
+    window.kernel_w = in.width;
+  }
+  layer->kernel_h = static_cast<std::uint16_t>(window.kernel_h);
+  layer->kernel_w = static_cast<std::uint16_t>(window.kernel_w);
+  layer->stride_h = static_cast<std::uint16_t>(window.stride_h);
+  layer->stride_w = static_cast<std::uint16_t>(window.stride_w);
+  layer->dilation_h = static_cast<std::uint16_t>(window.dilation_h);
+  layer->dilation_w = static_cast<std::uint16_t>(window.dilation_w);
+  layer->pad_top = static_cast<std::uint16_t>(window.pad_top);
+  layer->pad_left = static_cast<std::uint16_t>(window.pad_left);
+}
+
+void SetRuns(const Value& in, LayerRecord* layer) {
+  const auto channels = static_cast<std::uint32_t>(in.channels);
+  if (static_cast<OpCode>(layer->op) == OpCode::kDense) {
+    layer->runs = 1;
+    layer->run_length = static_cast<std::uint32_t>(in.size());
+  } else if (layer->groups > 1 && layer->groups == channels &&
+             layer->groups == layer->output_channels) {
+    layer->flags |= format::kLayerDepthwise;
+    layer->runs = 1;
+    layer->run_length = std::uint32_t{layer->kernel_h} * layer->kernel_w;
+  } else if (layer->groups == 1 && layer->dilation_w == 1) {
+    layer->runs = layer->kernel_h;
+    layer->run_length = layer->kernel_w * channels;
+  } else {
+    layer->runs = std::uint32_t{layer->kernel_h} * layer->kernel_w;
+    layer->run_length = channels / layer->groups;
+  }
+}
+
+LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {
+  const Step& step = lowering.steps[index];
+  const Node& node = NodeOf(lowering.network, step);
+  const bool last = index + 1 == lowering.steps.size();
+  LayerRecord layer = LayerShape(lowering.network, step);
+  layer.input = lowering.TensorOf(step.input);
+  layer.input2 = step.input2 >= 0 ? lowering.TensorOf(step.input2) : format::kNoTensor;
+  layer.output = last ? format::kNoTensor : lowering.TensorOf(step.output);
+  if (IsWeighted(node.op) && IsBayesian(node)) {
+    layer.sigma_bits = static_cast<std::uint8_t>(lowering.settings.sigma_bits);
+  }
+  layer.clamp_max = 255;
+  return layer;
+}
+
+// The stored value of a real number, NaN as 0.0.
+std::uint8_t Stored(double x, const Quantization& quantization) {
+  if (std::isnan(x)) return quantization.zero_point;
+  const double q = std::nearbyint(x / double{quantization.scale}) + quantization.zero_point;
+  return static_cast<std::uint8_t>(std::clamp(q, 0.0, 255.0));
+}
+
+// After the output's scale is final.
+void SetClamps(Lowering* lowering, std::size_t index) {
+  const Step& step = lowering->steps[index];
+  if (step.clip < 0) return;
+  const Node& clip = lowering->network.nodes[static_cast<std::size_t>(step.clip)];
+  const Quantization& quantization = lowering->QuantizationOf(step.output);
+  LayerRecord& layer = lowering->out.content.layers[index];
+  layer.clamp_min = Stored(double{clip.low}, quantization);
+  layer.clamp_max = Stored(double{clip.high}, quantization);
+}
+
+// The u8 -> u8 table of a function between two quantizations.
+std::vector<std::uint8_t> Tabulate(const std::function<double(double)>& function,
+                                   const Quantization& in, const Quantization& out) {
+  std::vector<std::uint8_t> table(format::kLookupBytes);
+  for (std::size_t q = 0; q < table.size(); ++q) {
+    const double x = (static_cast<double>(q) - in.zero_point) * double{in.scale};
+    table[q] = Stored(function(x), out);
+  }
+  return table;
+}
+
+// The parameters of layers without weights: tables of look-ups and concatenations.
+std::vector<std::uint8_t> MakeTables(const Lowering& lowering, const Step& step) {
+  const Node& node = NodeOf(lowering.network, step);
+  const Quantization& in = lowering.QuantizationOf(step.input);
+  const Quantization& out = lowering.QuantizationOf(step.output);
+  const auto identity = [](double x) { return x; };
+  if (node.op == Op::kLookup) return Tabulate(node.function, in, out);
+  if (node.op == Op::kClip) {
+    return Tabulate(
+        [&node](double x) { return std::min(std::max(x, double{node.low}), double{node.high}); },
+        in, out);
+  }
+  if (node.op != Op::kConcat) return {};
+  std::vector<std::uint8_t> tables = Tabulate(identity, in, out);
+  const auto second = Tabulate(identity, lowering.QuantizationOf(step.input2), out);
+  tables.insert(tables.end(), second.begin(), second.end());
+  return tables;
+}
+
+std::string WeightText(const Node& node, const Value& in, const Value& out) {
+  if (node.op == Op::kDense) {
+    return std::to_string(out.channels) + "x" + std::to_string(in.size());
+  }
+  return std::to_string(out.channels) + "x" + std::to_string(node.window.kernel_h) + "x" +
+         std::to_string(node.window.kernel_w) + "x" + std::to_string(in.channels / node.groups);
+}
+
+// Fraction of calibration outputs above the stored range.
+double OutputSaturation(const ValueStatistics& statistics, const Quantization& quantization) {
+  const double high = (255.0 - quantization.zero_point) * double{quantization.scale};
+  const double width = (double{statistics.greatest} - double{statistics.least}) / kHistogramBins;
+  double above = 0.0;
+  double total = statistics.zeros;
+  for (std::size_t bin = 0; bin < kHistogramBins; ++bin) {
+    total += statistics.histogram[bin];
+    const double x = double{statistics.least} + (static_cast<double>(bin) + 0.5) * width;
+    if (x > high) above += statistics.histogram[bin];
+  }
+  return total > 0.0 ? above / total : 0.0;
+}
+
+// The least scale that the output may have: requantization multipliers lie below 1 (FORMAT.md), so
+// a range far narrower than what is accumulated is stored more coarsely than it could be. That
+// is still as fine as the accumulators themselves, or the sum of a pool.
+float LeastOutputScale(const Lowering& lowering, const Step& step, float largest_weight_step) {
+  const Node& node = NodeOf(lowering.network, step);
+  const float input_scale = lowering.QuantizationOf(step.input).scale;
+  constexpr float kMargin = 1.0001F;  // covers the roundings of the quotient
+  switch (node.op) {
+    case Op::kConv2d:
+    case Op::kDense:
+      return kMargin * input_scale * largest_weight_step;
+    case Op::kAveragePool:
+      return kMargin * input_scale /
+             static_cast<float>(node.window.kernel_h * node.window.kernel_w);
+    case Op::kMultiply:
+      return kMargin * input_scale * lowering.QuantizationOf(step.input2).scale;
+    case Op::kMaxPool:
+    case Op::kSlice:
+      return input_scale;
+    case Op::kAdd:
+    case Op::kAffine:
+    case Op::kClip:
+    case Op::kLookup:
+    case Op::kConcat:
+      break;
+  }
+  return 0.0F;
+}
+
+void RaiseOutputScale(Lowering* lowering, std::size_t index, float least) {
+  const LayerRecord& layer = lowering->out.content.layers[index];
+  if (layer.output == format::kNoTensor) return;
+  float& scale =
+      lowering->quantization[static_cast<std::size_t>(lowering->steps[index].output)].scale;
+  scale = std::max(scale, least);
+  lowering->out.content.tensors[layer.output].scale = scale;
+}
+
+// A layer with Bayesian weights and plain biases (or the reverse) is stored as Bayesian with the
+// missing sigmas 0.
+Node WithSigmas(const Node& node) {
+  Node full = node;
+  if (full.weights.sigma.empty() && !full.bias.sigma.empty()) {
+    full.weights.sigma.assign(full.weights.mu.size(), 0.0F);
+  }
+  return full;
+}
+
+QuantizedLayer QuantizeAlike(const Lowering& lowering, std::size_t index, int mu_bits) {
+  const Step& step = lowering.steps[index];
+  const Node& node = NodeOf(lowering.network, step);
+  InputStatistics inputs = WeightInputs(lowering.network, node, lowering.Statistics(step.input));
+  inputs.covariance = lowering.calibration.covariance[static_cast<std::size_t>(step.node)];
+  QuantizedLayer layer;
+  layer.weights = QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels,
+                                  inputs, lowering.QuantizationOf(step.input).scale, mu_bits,
+                                  lowering.settings, &layer.report);
+  return layer;
+}
+
+QuantizedLayer Quantize(const Lowering& lowering, std::size_t index, QuantizedLayers* known) {
+  const Step& step = lowering.steps[index];
+  const Node& node = NodeOf(lowering.network, step);
+  const auto alike = [&](int mu_bits) -> const QuantizedLayer& {
+    const auto key = std::tuple(index, mu_bits, lowering.QuantizationOf(step.input).scale);
+    auto found = known->find(key);
+    if (found == known->end()) {
+      found = known->emplace(key, QuantizeAlike(lowering, index, mu_bits)).first;
+    }
+    return found->second;
+  };
+  const MuBits& mu_bits = lowering.MuBitsOf(index);
+  if (mu_bits.size() == 1) return alike(mu_bits.front());
+  std::vector<const QuantizedWeights*> by_panel;
+  for (const int bits : mu_bits) by_panel.push_back(&alike(bits).weights);
+  QuantizedLayer joined;
+  joined.weights = JoinPanels(WithSigmas(node), At(lowering.network, step.output).channels,
+                              WeightInputs(lowering.network, node, lowering.Statistics(step.input)),
+                              by_panel, lowering.settings, &joined.report);
+  return joined;
+}
+
+void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* known) {
+  const Step& step = lowering->steps[index];
+  const Node& node = NodeOf(lowering->network, step);
+  const Value& in = At(lowering->network, step.input);
+  const Value& out = At(lowering->network, step.output);
+  LayerRecord& layer = lowering->out.content.layers[index];
+  LayerReport report;
+  std::vector<std::uint8_t> parameters;
+  if (IsWeighted(node.op)) {
+    const QuantizedLayer quantized = Quantize(*lowering, index, known);
+    report = quantized.report;
+    report.shape = WeightText(node, in, out);
+    SetMuBits(quantized.weights, &layer);
+    parameters = PackParameters(layer, quantized.weights);
+    const std::vector<float>& steps = quantized.weights.weight_scale;
+    RaiseOutputScale(
+        lowering, index,
+        LeastOutputScale(*lowering, step, *std::max_element(steps.begin(), steps.end())));
+  } else {
+    RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, 0.0F));
+    report.shape = ShapeText(in) + " -> " + ShapeText(out);
+    parameters = MakeTables(*lowering, step);
+  }
+  report.name = node.name;
+  report.op = Describe(lowering->network, step);
+  SetClamps(lowering, index);
+  if (layer.output != format::kNoTensor) {
+    report.output_saturation =
+        OutputSaturation(lowering->Statistics(step.output), lowering->QuantizationOf(step.output));
+  }
+  lowering->out.content.parameters.push_back(std::move(parameters));
+  lowering->out.reports.push_back(std::move(report));
+}
+
+}  // namespace
+
+LayerRecord LayerShape(const Network& network, const Step& step) {
+  const Node& node = NodeOf(network, step);
+  const Value& in = At(network, step.input);
+  LayerRecord layer{};
+  layer.op = static_cast<std::uint8_t>(CodeOf(step, node));
+  layer.groups = static_cast<std::uint32_t>(node.groups);
+  layer.output_channels = static_cast<std::uint32_t>(At(network, step.output).channels);
+  SetWindow(node, step, in, &layer);
+  if (IsWeighted(node.op)) {
+    layer.mu_bits = 8;
+    SetRuns(in, &layer);
+    if (IsBayesian(node)) layer.flags |= format::kLayerBayesian;
+  }
+  if (node.op == Op::kAveragePool && node.count_include_pad) {
+    layer.flags = format::kLayerCountPadding;
+  }
+  layer.offset_h = node.offset_h;
+  layer.offset_w = node.offset_w;
+  layer.offset_c = node.offset_c;
+  return layer;
+}
+
+Lowered Lower(const Network& network, const std::vector<Step>& steps,
+              const Calibration& calibration, const InputQuantization& input,
+              const QuantizerSettings& settings, const std::vector<MuBits>& mu_bits,
+              QuantizedLayers* known) {
+  Lowering lowering{network, steps, calibration, settings, mu_bits, {}, {}, {}};
+  QuantizeActivations(&lowering, input);
+  MakeTensors(&lowering);
+  lowering.out.content.input_table = input.table;
+  QuantizedLayers own;
+  if (known == nullptr) known = &own;
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    lowering.out.content.layers.push_back(MakeLayer(lowering, i));
+    MakeParameters(&lowering, i, known);
+  }
+  return std::move(lowering.out);
+}
+
+}  // namespace mu8::convert

@@ -1,0 +1,345 @@
+// Reads and checks the container: protobuf, operator sets, initializers, the order of nodes.
+// Format: onnx.proto 1.12 (IR version 8); docs/IR.md of the ONNX project.
+#include "converters/onnx/graph.h"
+
+#include <algorithm>
+#include <limits>
+#include <set>
+
+#include "converters/host/bytes.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+
+namespace mu8::convert {
+namespace {
+
+using Problems = std::vector<std::string>;
+using Bytes = std::span<const std::uint8_t>;
+
+constexpr std::int64_t kMinOpset = 7;
+constexpr std::int64_t kMaxOpset = 20;
+// Of a single tensor. Protobuf itself stops at 2 GiB a file.
+constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 31;
+
+bool IsDefaultDomain(const std::string& domain) { return domain.empty() || domain == "ai.onnx"; }
+
+// Base-128 varint (protobuf encoding guide); false at the end of `bytes`.
+bool ReadVarint(Bytes bytes, std::size_t* at, std::uint64_t* value) {
+  *value = 0;
+  for (unsigned shift = 0; shift < 64; shift += 7) {
+    if (*at == bytes.size()) return false;
+    const std::uint8_t byte = bytes[(*at)++];
+    *value |= std::uint64_t{byte & 0x7fU} << shift;
+    if ((byte & 0x80) == 0) return true;
+  }
+  return false;
+}
+
+// Why protobuf could not parse `bytes`: walks the fields of ModelProto and says where they stop.
+std::string WhyNotModel(Bytes bytes) {
+  std::size_t at = 0;
+  while (at < bytes.size()) {
+    const std::size_t start = at;
+    const std::string where = "at offset " + std::to_string(start) + " ";
+    std::uint64_t tag = 0, length = 0;
+    if (!ReadVarint(bytes, &at, &tag)) return where + "a field tag is cut off: truncated";
+    const std::uint64_t field = tag >> 3;
+    const std::uint64_t wire_type = tag & 7;
+    if (field == 0 || field > 100 || wire_type > 5 || wire_type == 3 || wire_type == 4) {
+      return where + "there is no field of an ONNX model; the file starts with " +
+             host::DescribeStart(bytes);
+    }
+    if (wire_type == 0) {
+      if (!ReadVarint(bytes, &at, &length)) return where + "a number is cut off: truncated";
+      continue;
+    }
+    if (wire_type == 1) length = 8;
+    if (wire_type == 5) length = 4;
+    if (wire_type == 2 && !ReadVarint(bytes, &at, &length)) {
+      return where + "a field length is cut off: truncated";
+    }
+    if (length > bytes.size() - at) {
+      return where + "field " + std::to_string(field) + (field == 7 ? " (graph)" : "") + " needs " +
+             std::to_string(length) + " bytes, " + std::to_string(bytes.size() - at) +
+             " are left: truncated";
+    }
+    at += static_cast<std::size_t>(length);
+  }
+  return "a field inside the model is damaged";
+}
+
+void ParseModel(const std::string& path, OnnxGraph* graph) {
+  const std::vector<std::uint8_t> bytes =
+      host::ReadRawFile(path, "an ONNX model", std::numeric_limits<std::int32_t>::max());
+  if (!graph->model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    throw host::Error(path + ": not a complete ONNX model (" + std::to_string(bytes.size()) +
+                      " bytes): " + WhyNotModel(bytes));
+  }
+  if (!graph->model.has_graph()) {
+    throw host::Error(path + ": the ONNX model (" + std::to_string(bytes.size()) +
+                      " bytes) has no graph; the file may be truncated; it starts with " +
+                      host::DescribeStart(bytes));
+  }
+}
+
+void CheckOpset(OnnxGraph* graph, Problems* problems) {
+  for (const onnx::OperatorSetIdProto& import : graph->model.opset_import()) {
+    if (IsDefaultDomain(import.domain())) graph->opset = import.version();
+  }
+  if (graph->opset < kMinOpset || graph->opset > kMaxOpset) {
+    problems->push_back(graph->path + ": operator set " + std::to_string(graph->opset) +
+                        " of ai.onnx is not supported (7 to 20 are)");
+  }
+}
+
+std::size_t TypedCount(const onnx::TensorProto& tensor) {
+  switch (tensor.data_type()) {
+    case onnx::TensorProto::FLOAT:
+      return static_cast<std::size_t>(tensor.float_data_size());
+    case onnx::TensorProto::DOUBLE:
+      return static_cast<std::size_t>(tensor.double_data_size());
+    case onnx::TensorProto::INT64:
+      return static_cast<std::size_t>(tensor.int64_data_size());
+    default:
+      return static_cast<std::size_t>(tensor.int32_data_size());  // INT32, BOOL
+  }
+}
+
+// Checks type and sizes, so that FloatValues and IntegerValues can copy without looking.
+std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant) {
+  constant->tensor = &tensor;
+  constant->dims.assign(tensor.dims().begin(), tensor.dims().end());
+  std::vector<std::uint64_t> dims;
+  for (const std::int64_t dim : constant->dims) {
+    if (dim < 0) return "negative dimension in " + DimsText(constant->dims);
+    dims.push_back(static_cast<std::uint64_t>(dim));
+  }
+  if (!host::CheckedProduct(dims, kMaxElements, &constant->count)) {
+    return "shape " + DimsText(constant->dims) + " is too large";
+  }
+  if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {
+    return "its data is in another file (external data), which is not supported; save the model "
+           "as one file (onnx.save_model with save_as_external_data=False)";
+  }
+  const std::size_t width = BytesPerElement(tensor.data_type());
+  if (width == 0) {
+    return "data type " +
+           (onnx::TensorProto::DataType_IsValid(tensor.data_type())
+                ? onnx::TensorProto::DataType_Name(tensor.data_type())
+                : std::to_string(tensor.data_type())) +
+           " is not supported (FLOAT, DOUBLE, INT64, INT32 and BOOL are)";
+  }
+  const bool raw = tensor.has_raw_data();
+  const std::size_t found = raw ? tensor.raw_data().size() : TypedCount(tensor);
+  const std::size_t expected = raw ? constant->count * width : constant->count;
+  if (found != expected) {
+    return "holds " + std::to_string(found) + (raw ? " bytes" : " values") + ", its shape " +
+           DimsText(constant->dims) + " needs " + std::to_string(expected);
+  }
+  return {};
+}
+
+// A damaged tensor stays known by name as a constant without values; it is a problem only if read.
+void AddConstant(const std::string& name, const onnx::TensorProto& tensor, bool read,
+                 OnnxGraph* graph, Problems* problems) {
+  OnnxConstant constant;
+  const std::string problem = CheckTensor(tensor, &constant);
+  if (!problem.empty()) {
+    if (read) problems->push_back(graph->path + ": tensor \"" + name + "\": " + problem);
+    constant.tensor = nullptr;
+  }
+  graph->constants.emplace(name, std::move(constant));
+}
+
+// The tensor of a Constant node, whichever attribute gives it; nullptr for strings and sparse ones.
+const onnx::TensorProto* ConstantTensor(const onnx::NodeProto& node, OnnxGraph* graph) {
+  if (node.attribute_size() != 1) return nullptr;
+  const onnx::AttributeProto& attribute = node.attribute(0);
+  if (attribute.name() == "value" && attribute.has_t()) return &attribute.t();
+  onnx::TensorProto tensor;
+  if (attribute.name() == "value_float" || attribute.name() == "value_floats") {
+    tensor.set_data_type(onnx::TensorProto::FLOAT);
+    if (attribute.name() == "value_float") {
+      tensor.add_float_data(attribute.f());
+    } else {
+      tensor.add_dims(attribute.floats_size());
+      *tensor.mutable_float_data() = attribute.floats();
+    }
+  } else if (attribute.name() == "value_int" || attribute.name() == "value_ints") {
+    tensor.set_data_type(onnx::TensorProto::INT64);
+    if (attribute.name() == "value_int") {
+      tensor.add_int64_data(attribute.i());
+    } else {
+      tensor.add_dims(attribute.ints_size());
+      *tensor.mutable_int64_data() = attribute.ints();
+    }
+  } else {
+    return nullptr;
+  }
+  graph->made.push_back(std::move(tensor));
+  return &graph->made.back();
+}
+
+OnnxNode MakeNode(const onnx::NodeProto& proto, int index) {
+  OnnxNode node;
+  node.proto = &proto;
+  node.op =
+      IsDefaultDomain(proto.domain()) ? proto.op_type() : proto.domain() + "::" + proto.op_type();
+  node.name = proto.name().empty() ? proto.op_type() + "#" + std::to_string(index) : proto.name();
+  return node;
+}
+
+// Marks the nodes that the first output depends on. What nothing reads (exporters leave such nodes
+// behind) is neither converted nor reported.
+std::vector<char> NeededNodes(const onnx::GraphProto& graph) {
+  std::map<std::string, int> producer;
+  for (int i = 0; i < graph.node_size(); ++i) {
+    for (const std::string& output : graph.node(i).output()) producer.emplace(output, i);
+  }
+  std::vector<char> needed(static_cast<std::size_t>(graph.node_size()), 0);
+  std::vector<std::string> pending;
+  if (graph.output_size() > 0) pending.push_back(graph.output(0).name());
+  while (!pending.empty()) {
+    const auto found = producer.find(pending.back());
+    pending.pop_back();
+    if (found == producer.end() || needed[static_cast<std::size_t>(found->second)] != 0) continue;
+    needed[static_cast<std::size_t>(found->second)] = 1;
+    for (const std::string& input : graph.node(found->second).input()) {
+      if (!input.empty()) pending.push_back(input);
+    }
+  }
+  return needed;
+}
+
+void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Problems* problems) {
+  const onnx::GraphProto& proto = graph->model.graph();
+  std::set<std::string> read;
+  for (int i = 0; i < proto.node_size(); ++i) {
+    if (needed[static_cast<std::size_t>(i)] == 0) continue;
+    read.insert(proto.node(i).input().begin(), proto.node(i).input().end());
+  }
+  for (const onnx::TensorProto& tensor : proto.initializer()) {
+    if (graph->constants.contains(tensor.name())) {
+      problems->push_back(graph->path + ": initializer \"" + tensor.name() + "\" is defined twice");
+      continue;
+    }
+    AddConstant(tensor.name(), tensor, read.contains(tensor.name()), graph, problems);
+  }
+  for (const onnx::SparseTensorProto& tensor : proto.sparse_initializer()) {
+    problems->push_back(graph->path + ": tensor \"" + tensor.values().name() +
+                        "\": sparse initializers are not supported");
+  }
+}
+
+// Unsqueeze of a constant: ones among its dimensions. False when its axes are none.
+bool AddOnes(const OnnxNode& node, const OnnxGraph& graph, std::vector<std::int64_t>* dims) {
+  std::vector<std::int64_t> axes;
+  if (node.proto->input_size() == 2) {
+    const auto list = graph.constants.find(node.proto->input(1));
+    if (list == graph.constants.end() || list->second.tensor == nullptr) return false;
+    axes = IntegerValues(list->second).value_or(axes);
+  } else if (const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "axes")) {
+    axes.assign(attribute->ints().begin(), attribute->ints().end());
+  }
+  const auto rank = static_cast<std::int64_t>(dims->size() + axes.size());
+  for (std::int64_t& axis : axes) axis += axis < 0 ? rank : 0;
+  std::sort(axes.begin(), axes.end());
+  for (const std::int64_t axis : axes) {
+    if (axis < 0 || axis > static_cast<std::int64_t>(dims->size())) return false;
+    dims->insert(dims->begin() + axis, 1);
+  }
+  return !axes.empty();
+}
+
+// Identity and Unsqueeze of a constant, and Cast to the kind of number that it is or from integers
+// to floats.
+bool AddCopy(const OnnxNode& node, OnnxGraph* graph) {
+  if (node.op != "Identity" && node.op != "Cast" && node.op != "Unsqueeze") return false;
+  if (node.proto->input_size() < 1 || node.proto->output_size() != 1) return false;
+  const auto source = graph->constants.find(node.proto->input(0));
+  if (source == graph->constants.end()) return false;
+  // PyTorch stores equal parameters once and restores their names by Identity.
+  OnnxConstant copy = source->second;
+  copy.copy_of = source->first;
+  if (node.op == "Unsqueeze" && !AddOnes(node, *graph, &copy.dims)) return false;
+  if (node.op == "Cast" && copy.tensor != nullptr) {
+    const onnx::AttributeProto* to = FindAttribute(*node.proto, "to");
+    const std::optional<std::vector<std::int64_t>> integers = IntegerValues(copy);
+    const bool to_float = to != nullptr && (to->i() == onnx::TensorProto::FLOAT ||
+                                            to->i() == onnx::TensorProto::DOUBLE);
+    const bool to_integer = to != nullptr && (to->i() == onnx::TensorProto::INT64 ||
+                                              to->i() == onnx::TensorProto::INT32);
+    if (!(integers ? to_float || to_integer : to_float)) return false;
+    if (integers && to_float) {
+      onnx::TensorProto floats;
+      floats.set_data_type(onnx::TensorProto::FLOAT);
+      for (const std::int64_t value : *integers) floats.add_float_data(static_cast<float>(value));
+      graph->made.push_back(std::move(floats));
+      copy.tensor = &graph->made.back();
+    }
+  }
+  graph->constants.emplace(node.proto->output(0), std::move(copy));
+  return true;
+}
+
+// Splits the nodes into constants and those the importer has to convert.
+void CollectNodes(const std::vector<char>& needed, OnnxGraph* graph, Problems* problems) {
+  const onnx::GraphProto& proto = graph->model.graph();
+  std::set<std::string> written;
+  if (graph->input != nullptr) written.insert(graph->input->name());
+  for (const auto& [name, constant] : graph->constants) written.insert(name);
+  for (int i = 0; i < proto.node_size(); ++i) {
+    if (needed[static_cast<std::size_t>(i)] == 0) continue;
+    const onnx::NodeProto& node_proto = proto.node(i);
+    OnnxNode node = MakeNode(node_proto, i);
+    for (const std::string& output : node_proto.output()) {
+      if (!output.empty() && !written.insert(output).second) {
+        problems->push_back(graph->path + ": tensor \"" + output +
+                            "\" is written twice, again by \"" + node.name + "\"");
+      }
+    }
+    if (node.op == "Constant" && node_proto.output_size() == 1) {
+      const onnx::TensorProto* tensor = ConstantTensor(node_proto, graph);
+      if (tensor != nullptr) {
+        AddConstant(node_proto.output(0), *tensor, true, graph, problems);
+        continue;
+      }
+    }
+    if (AddCopy(node, graph)) continue;
+    graph->nodes.push_back(std::move(node));
+  }
+}
+
+void CollectInputsAndOutputs(OnnxGraph* graph, Problems* problems) {
+  const onnx::GraphProto& proto = graph->model.graph();
+  std::string names;
+  int count = 0;
+  for (const onnx::ValueInfoProto& input : proto.input()) {
+    if (graph->constants.contains(input.name())) continue;  // IR version 3 lists initializers, too
+    if (count++ == 0) graph->input = &input;
+    names += (names.empty() ? "\"" : ", \"") + input.name() + "\"";
+  }
+  if (count != 1) {
+    problems->push_back(graph->path + ": the graph has " + std::to_string(count) + " inputs" +
+                        (names.empty() ? "" : " (" + names + ")") + ", expected one");
+  }
+  if (proto.output_size() != 1) {
+    problems->push_back(graph->path + ": the graph has " + std::to_string(proto.output_size()) +
+                        " outputs, expected one");
+  }
+  if (proto.output_size() > 0) graph->output = &proto.output(0);
+}
+
+}  // namespace
+
+void LoadOnnx(const std::string& path, OnnxGraph* graph, std::vector<std::string>* problems) {
+  graph->path = path;
+  ParseModel(path, graph);
+  CheckOpset(graph, problems);
+  const std::vector<char> needed = NeededNodes(graph->model.graph());
+  CollectInitializers(needed, graph, problems);
+  CollectInputsAndOutputs(graph, problems);
+  CollectNodes(needed, graph, problems);
+}
+
+}  // namespace mu8::convert

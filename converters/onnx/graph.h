@@ -1,0 +1,38 @@
+// An ONNX file as the importer sees it: the protobuf message, which of its nodes the output depends
+// on, and the tensors whose values the file fixes. Meaning is given to nodes in import.cpp.
+#pragma once
+
+#include <onnx/onnx_pb.h>
+
+#include <cstdint>
+#include <deque>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "converters/onnx/tensors.h"
+
+namespace mu8::convert {
+
+struct OnnxNode {
+  const onnx::NodeProto* proto = nullptr;
+  std::string name;  // the file's, or "<OpType>#<index>"
+  std::string op;    // op_type; "<domain>::<op_type>" outside ai.onnx
+};
+
+struct OnnxGraph {
+  std::string path;
+  onnx::ModelProto model;
+  std::int64_t opset = 0;
+  std::vector<OnnxNode> nodes;  // those that the first output depends on, in file order
+  std::map<std::string, OnnxConstant> constants;
+  const onnx::ValueInfoProto* input = nullptr;   // the first input that is not an initializer
+  const onnx::ValueInfoProto* output = nullptr;  // the first output
+  std::deque<onnx::TensorProto> made;            // tensors of Constant nodes given as attributes
+};
+
+// Reads `path` and fills `graph` as far as the file allows; adds every problem found. Throws Error
+// when there is no graph to go on with (not an ONNX file, truncated, a Git LFS pointer).
+void LoadOnnx(const std::string& path, OnnxGraph* graph, std::vector<std::string>* problems);
+
+}  // namespace mu8::convert

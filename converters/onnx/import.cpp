@@ -1,0 +1,290 @@
+// ImportOnnx: walks the graph once and collects every problem. graph.cpp reads the file, the
+// other files of this folder convert the nodes (importer.h); here are dispatch and the graph's two
+// ends.
+#include "converters/onnx/import.h"
+
+#include <algorithm>
+#include <filesystem>
+
+#include "converters/host/error.h"
+#include "converters/onnx/dense.h"
+#include "converters/onnx/elementwise.h"
+#include "converters/onnx/importer.h"
+#include "converters/onnx/integers.h"
+#include "converters/onnx/metadata.h"
+#include "converters/onnx/parameters.h"
+#include "converters/onnx/shapes.h"
+#include "converters/onnx/slices.h"
+#include "converters/onnx/windows.h"
+
+namespace mu8::convert {
+namespace {
+
+using Problems = std::vector<std::string>;
+
+// Dropout is the identity at inference. One exported as active is an error rather than a silent
+// change of the model: its randomness is not part of the Gaussian posterior.
+void ImportDropout(OnnxImporter* importer, const OnnxNode& node) {
+  const std::string training = InputName(node, 2);
+  if (!training.empty()) {
+    std::optional<std::vector<std::int64_t>> mode;
+    if (importer->graph.constants.contains(training)) {
+      mode = IntegerValues(ReadConstant(*importer, node, 2));
+    }
+    if (!mode || mode->size() != 1) {
+      Report(importer, node, "training_mode is not a constant truth value");
+    } else if (mode->front() != 0) {
+      Report(importer, node,
+             "training_mode is true; dropout at inference is not supported, export the model in "
+             "evaluation mode");
+    }
+  }
+  ImportAlias(importer, node);
+}
+
+// Numbers of one kind only run through the engine.
+void ImportCast(OnnxImporter* importer, const OnnxNode& node) {
+  const std::int64_t to = IntAttribute(node, "to", 0);
+  if (to != onnx::TensorProto::FLOAT && to != onnx::TensorProto::DOUBLE) {
+    throw NodeProblem{"activations can only be cast to FLOAT or DOUBLE"};
+  }
+  ImportAlias(importer, node);
+}
+
+// Dropped: the engine's output is probabilities. LogSoftmax has the same argument.
+void ImportSoftmax(OnnxImporter* importer, const OnnxNode& node) {
+  Activation logits = ReadActivation(importer, node, 0, 0);
+  const std::int64_t axis = IntAttribute(node, "axis", importer->graph.opset < 13 ? 1 : -1);
+  const std::int64_t dim = (axis < 0 ? axis + logits.rank() : axis) - 1;
+  if (dim < 0 || dim >= logits.rank() - 1 ||
+      DimSize(logits, static_cast<std::size_t>(dim)) !=
+          static_cast<std::int64_t>(logits.flat_size())) {
+    Report(importer, node, "axis " + std::to_string(axis) + " does not run along the classes");
+  }
+  logits.probabilities = true;
+  importer->activations[OutputName(node, 0)] = logits;
+}
+
+// Why the engine has no counterpart of `op`; empty when it is merely unknown here.
+std::string WhyUnsupported(const std::string& op) {
+  static const std::map<std::string, std::string> reasons = {
+      {"ConvTranspose", "the engine has no transposed convolution"},
+      {"GRU", "the engine has no recurrent layers"},
+      {"LSTM", "the engine has no recurrent layers"},
+      {"RNN", "the engine has no recurrent layers"},
+      {"Resize", "the engine has no interpolation"},
+      {"Upsample", "the engine has no interpolation"},
+      {"InstanceNormalization",
+       "its statistics depend on the input; only BatchNormalization folds"},
+      {"LayerNormalization", "its statistics depend on the input; only BatchNormalization folds"},
+      {"GroupNormalization", "its statistics depend on the input; only BatchNormalization folds"},
+      {"LRN", "it divides by the norm of neighbouring channels"},
+      {"If", "the engine has no control flow"},
+      {"Loop", "the engine has no control flow"},
+      {"Scan", "the engine has no control flow"},
+      {"Gather", "only Slice selects elements of an activation"},
+      {"DepthToSpace", "it splits the channel axis"},
+      {"SpaceToDepth", "it splits height and width"},
+      {"Einsum", "only products with constant weights, as Gemm or MatMul, are layers"},
+  };
+  const auto found = reasons.find(op);
+  return found == reasons.end() ? std::string() : " (" + found->second + ")";
+}
+
+void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
+  const std::string& op = node.op;
+  if (OutputName(node, 0).empty()) throw NodeProblem{"it has no output"};
+  if (ImportIntegers(importer, node)) return;
+  if (IsElementwise(op)) return ImportElementwise(importer, node);
+  if (op == "Conv") return ImportConv(importer, node);
+  if (op == "Gemm") return ImportGemm(importer, node);
+  if (op == "MatMul") return ImportMatMul(importer, node);
+  if (op == "BatchNormalization") return ImportBatchNormalization(importer, node);
+  if (op == "MaxPool") return ImportPool(importer, node, Op::kMaxPool);
+  if (op == "AveragePool") return ImportPool(importer, node, Op::kAveragePool);
+  if (op == "GlobalAveragePool") return ImportGlobalPool(importer, node, Op::kAveragePool);
+  if (op == "GlobalMaxPool") return ImportGlobalPool(importer, node, Op::kMaxPool);
+  if (op == "ReduceMean") return ImportReduce(importer, node, Op::kAveragePool);
+  if (op == "ReduceMax") return ImportReduce(importer, node, Op::kMaxPool);
+  if (op == "Concat") return ImportConcat(importer, node);
+  if (op == "Slice") return ImportSlice(importer, node);
+  if (op == "Pad") return ImportPad(importer, node);
+  if (op == "Flatten") return ImportFlatten(importer, node);
+  if (op == "Reshape") return ImportReshape(importer, node);
+  if (op == "Squeeze") return ImportSqueeze(importer, node);
+  if (op == "Unsqueeze") return ImportUnsqueeze(importer, node);
+  if (op == "Transpose") return ImportTranspose(importer, node);
+  if (op == "Dropout") return ImportDropout(importer, node);
+  if (op == "Identity") return ImportAlias(importer, node);
+  if (op == "Cast") return ImportCast(importer, node);
+  if (op == "Softmax" || op == "LogSoftmax") return ImportSoftmax(importer, node);
+  throw NodeProblem{"not supported yet: " + op + WhyUnsupported(op)};
+}
+
+void CountReaders(OnnxImporter* importer) {
+  for (const OnnxNode& node : importer->graph.nodes) {
+    if (node.op == "Shape") continue;  // asks for no values
+    for (const std::string& name : node.proto->input()) ++importer->readers[name];
+  }
+  if (importer->graph.output != nullptr) ++importer->readers[importer->graph.output->name()];
+}
+
+void ImportNodes(OnnxImporter* importer) {
+  for (const OnnxNode& node : importer->graph.nodes) {
+    try {
+      Dispatch(importer, node);
+    } catch (const NodeProblem& problem) {
+      if (!problem.message.empty()) Report(importer, node, problem.message);
+      importer->failed.insert(node.proto->output().begin(), node.proto->output().end());
+    }
+  }
+}
+
+// Whether an input (N, H, W, C) or (N, W, C) is meant: NHWC frameworks export a Transpose right
+// behind it, or, when C is 1, a Reshape.
+bool IsChannelsLast(const OnnxImporter& importer, const std::string& name,
+                    const std::vector<std::int64_t>& dims) {
+  const std::size_t rank = dims.size();
+  std::size_t readers = 0;
+  for (const OnnxNode& node : importer.graph.nodes) {
+    if (InputName(node, 0) != name) continue;
+    ++readers;
+    std::vector<std::int64_t> expected = {0, static_cast<std::int64_t>(rank) - 1};
+    for (std::size_t i = 1; i + 1 < rank; ++i) expected.push_back(static_cast<std::int64_t>(i));
+    const onnx::AttributeProto* perm = FindAttribute(*node.proto, "perm");
+    if (node.op == "Transpose" && perm != nullptr &&
+        std::equal(expected.begin(), expected.end(), perm->ints().begin(), perm->ints().end())) {
+      continue;
+    }
+    if (node.op != "Reshape" || dims.back() != 1 ||
+        !importer.graph.constants.contains(InputName(node, 1))) {
+      return false;
+    }
+    std::vector<std::int64_t> target = *IntegerList(importer, node, 1, "shape");
+    std::vector<std::int64_t> image = dims;
+    std::rotate(image.begin() + 1, image.end() - 1, image.end());
+    if (target.size() != rank || !std::equal(target.begin() + 1, target.end(), image.begin() + 1)) {
+      return false;
+    }
+  }
+  return readers > 0 && (rank == 3 || rank == 4);
+}
+
+// (N, C, H, W), (N, C, W) or (N, F), of which only N may be symbolic; or with the channels last.
+void ImportInput(OnnxImporter* importer) {
+  if (importer->graph.input == nullptr) return;
+  const onnx::ValueInfoProto& input = *importer->graph.input;
+  const std::string where = importer->graph.path + ": input \"" + input.name() + "\": ";
+  const onnx::TypeProto::Tensor& type = input.type().tensor_type();
+  bool is_static = type.has_shape();
+  std::vector<std::int64_t> dims;
+  for (const onnx::TensorShapeProto::Dimension& dim : type.shape().dim()) {
+    is_static = is_static && (dims.empty() || dim.dim_value() > 0);
+    dims.push_back(dim.dim_value());
+  }
+  const bool rank_good = dims.size() >= 2 && dims.size() <= 4;
+  importer->failed.insert(input.name());
+  if (!rank_good || !is_static) {
+    importer->problems.push_back(
+        where + "shape " + DimsText(dims) +
+        (rank_good ? " (0: not static); only the batch dimension may be symbolic"
+                   : " is not supported; expected (N, C, H, W), (N, C, W) or (N, F)"));
+    return;
+  }
+  if (type.elem_type() != onnx::TensorProto::FLOAT) {
+    importer->problems.push_back(where + "element type is not FLOAT");
+  }
+  Activation activation;
+  activation.dims = {{Axis::kChannels}, {Axis::kHeight}, {Axis::kWidth}};
+  if (dims.size() == 3) activation.dims = {{Axis::kChannels}, {Axis::kWidth}};
+  if (dims.size() == 2) activation.dims = {{Axis::kChannels}};
+  try {
+    if (IsChannelsLast(*importer, input.name(), dims)) {
+      std::rotate(activation.dims.begin(), activation.dims.begin() + 1, activation.dims.end());
+    }
+    std::int64_t sizes[3] = {1, 1, 1};
+    for (std::size_t dim = 0; dim < activation.dims.size(); ++dim) {
+      sizes[static_cast<std::size_t>(activation.dims[dim][0])] = dims[dim + 1];
+    }
+    activation.value = AddValue(importer, input.name(), sizes[1], sizes[2], sizes[0]);
+  } catch (const NodeProblem& problem) {
+    importer->problems.push_back(where + problem.message);
+    return;
+  }
+  const Value& value = importer->network.values.back();
+  activation.channels = value.channels;
+  activation.height = value.height;
+  activation.width = value.width;
+  importer->network.input = activation.value;
+  importer->activations[input.name()] = activation;
+  importer->failed.erase(input.name());
+}
+
+// The engine's logits come from a layer with weights. A graph that ends in anything else (a pool, a
+// sum, an activation function) gets a deterministic dense layer that copies.
+void AppendIdentity(OnnxImporter* importer, Activation* output) {
+  const int producer = importer->producers[static_cast<std::size_t>(output->value)];
+  if (producer < 0) return;  // of an unsupported node, which has been reported
+  const Op op = importer->network.nodes[static_cast<std::size_t>(producer)].op;
+  // What is left of kAffine after folding is a convolution.
+  if (op == Op::kConv2d || op == Op::kDense || op == Op::kAffine) return;
+  const std::size_t classes = static_cast<std::size_t>(output->channels);
+  const std::string name =
+      importer->network.values[static_cast<std::size_t>(output->value)].name + "/identity";
+  Node layer{.op = Op::kDense, .name = name};
+  layer.inputs = {output->value};
+  layer.output = output->value = AddValue(importer, name, 1, 1, output->channels);
+  layer.weights.mu.assign(classes * classes, 0.0f);
+  for (std::size_t i = 0; i < classes; ++i) layer.weights.mu[i * (classes + 1)] = 1.0f;
+  importer->network.nodes.push_back(std::move(layer));
+}
+
+void ImportOutput(OnnxImporter* importer) {
+  if (importer->graph.output == nullptr) return;
+  const std::string& name = importer->graph.output->name();
+  const std::string where = importer->graph.path + ": output \"" + name + "\": ";
+  if (importer->failed.contains(name)) return;
+  const auto found = importer->activations.find(name);
+  if (found == importer->activations.end()) {
+    importer->problems.push_back(where + "no node writes it");
+    return;
+  }
+  Activation output = found->second;
+  Materialize(importer, &output);
+  if (output.height * output.width != 1) {
+    importer->problems.push_back(
+        where +
+        (output.rank() == 2 ? "is a flattened image of "
+                            : "has rank " + std::to_string(output.rank()) +
+                                  ", expected (N, classes), and is an image of ") +
+        std::to_string(output.height) + " x " + std::to_string(output.width) + " x " +
+        std::to_string(output.channels) + ", expected class scores");
+  } else if (output.value == importer->network.input) {
+    importer->problems.push_back(where + "is the input itself");
+  } else {
+    AppendIdentity(importer, &output);
+  }
+  importer->network.output = output.value;
+}
+
+}  // namespace
+
+Network ImportOnnx(const std::string& path, const Posterior& posterior) {
+  Problems problems;
+  OnnxGraph graph;
+  LoadOnnx(path, &graph, &problems);
+  OnnxImporter importer{.graph = graph, .posterior = posterior, .problems = problems};
+  importer.network.name = std::filesystem::path(path).stem().string();
+  CountReaders(&importer);
+  ImportInput(&importer);
+  CheckPosterior(&importer);
+  ImportNodes(&importer);
+  ImportOutput(&importer);
+  CheckSigmasRead(&importer);
+  ImportMetadata(&importer);
+  if (!problems.empty()) throw host::Error(problems);
+  CheckParameters(importer.network);
+  return std::move(importer.network);
+}
+
+}  // namespace mu8::convert

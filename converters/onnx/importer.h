@@ -1,0 +1,132 @@
+// The state of one ONNX import, and what the conversion of every node needs of it. import.cpp
+// drives it: dispatch and checks of the whole graph. windows.h, dense.h, elementwise.h, shapes.h,
+// slices.h and integers.h convert the nodes; they throw NodeProblem when one has no counterpart in
+// a Network.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <limits>
+#include <map>
+#include <memory>
+#include <optional>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "converters/network/network.h"
+#include "converters/onnx/graph.h"
+#include "converters/posterior/posterior.h"
+
+namespace mu8::convert {
+
+enum class Axis { kChannels, kHeight, kWidth };
+
+// y = function(x) of the value that an Activation stands for. It becomes a node only when something
+// reads y that is no function of x itself, so that Mul(x, Sigmoid(x)) is one function, not three
+// nodes.
+struct Pending {
+  std::function<double(double)> function;
+  std::string text;         // "Mul(x, Sigmoid(x))"
+  std::string node_name;    // of the last ONNX node in it
+  std::string output_name;  // and its output
+  int value = -1;           // what its kLookup writes; -1: there is none yet
+};
+
+// What an ONNX tensor name stands for: a Network value, and how ONNX sees it. Flatten, Reshape and
+// Transpose make a new Activation of the same value: NHWC memory stays where it is.
+struct Activation {
+  int value = -1;  // index into Network::values
+  int channels = 1, height = 1, width = 1;
+  // For each dimension after the batch the axes it runs over, the slowest first: (N, C, H, W) is
+  // {{C}, {H}, {W}}, flattened {{C, H, W}}. Axes of one element may be anywhere or missing.
+  std::vector<std::vector<Axis>> dims = {{Axis::kChannels}, {Axis::kHeight}, {Axis::kWidth}};
+  std::shared_ptr<Pending> pending = {};  // not applied yet; nullptr: none
+  bool is_shared = false;                 // more than one ONNX node reads it, or it is the output
+  bool probabilities = false;  // of a dropped Softmax; only the graph's output may read it
+
+  int rank() const { return 1 + static_cast<int>(dims.size()); }
+  int size(Axis axis) const {
+    return axis == Axis::kChannels ? channels : axis == Axis::kHeight ? height : width;
+  }
+  std::size_t flat_size() const {
+    return static_cast<std::size_t>(channels) * static_cast<std::size_t>(height) *
+           static_cast<std::size_t>(width);
+  }
+};
+
+// Stands for the number of images in a computed shape.
+inline constexpr std::int64_t kBatchSize = std::numeric_limits<std::int64_t>::min();
+
+struct OnnxImporter {
+  const OnnxGraph& graph;
+  const Posterior& posterior;
+  std::vector<std::string>& problems;
+  Network network = {};
+  std::map<std::string, Activation> activations = {};              // by ONNX tensor name
+  std::map<std::string, std::vector<std::int64_t>> integers = {};  // computed shapes, by name
+  std::map<std::string, int> readers = {};  // by ONNX tensor name; the graph's output is one, too
+  std::vector<int> producers = {};          // by value: index into network.nodes, -1 for the input
+  std::set<std::string> failed = {};        // tensors that could not be computed; already reported
+  std::map<std::string, std::string> sigma_readers = {};  // sigma name -> the node it belongs to
+};
+
+// Ends the conversion of one node. An empty message: another node's problem is the cause.
+struct NodeProblem {
+  std::string message;
+};
+
+// A problem of `node` that does not keep its output shape from being known.
+void Report(OnnxImporter* importer, const OnnxNode& node, const std::string& message);
+
+// Name of the node's i-th input or output, empty when absent.
+std::string InputName(const OnnxNode& node, int i);
+std::string OutputName(const OnnxNode& node, int i);
+
+// Input i as an activation of the given rank (0: any). Peek leaves a pending function pending; Read
+// makes a node of it. Throw NodeProblem.
+Activation PeekActivation(const OnnxImporter& importer, const OnnxNode& node, int i, int rank);
+Activation ReadActivation(OnnxImporter* importer, const OnnxNode& node, int i, int rank);
+
+// Input i as an image in memory whose dimensions are (N, C, H, W) or, of rank 3, (N, C, W).
+Activation ReadImage(OnnxImporter* importer, const OnnxNode& node, int i, int rank);
+
+// Makes a node of the pending function, if there is one.
+void Materialize(OnnxImporter* importer, Activation* activation);
+
+// Input i as a constant. Throws NodeProblem.
+const OnnxConstant& ReadConstant(const OnnxImporter& importer, const OnnxNode& node, int i);
+
+// Input i as integers (axes, starts, a target shape), or where the node has no such input the list
+// attribute of that name, as older operator sets have it; nothing when both are absent.
+std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importer,
+                                                     const OnnxNode& node, int i, const char* name);
+
+// Attributes with their defaults. Throw NodeProblem when the type is another.
+std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback);
+float FloatAttribute(const OnnxNode& node, const char* name, float fallback);
+std::string StringAttribute(const OnnxNode& node, const char* name, const char* fallback);
+
+// Adds a value of the given shape; throws NodeProblem when it exceeds what an image can be.
+int AddValue(OnnxImporter* importer, const std::string& name, std::int64_t height,
+             std::int64_t width, std::int64_t channels);
+
+// Adds `layer` (its name, inputs and output are set here) and the activation it writes.
+void AddLayer(OnnxImporter* importer, const OnnxNode& node, Node layer, std::vector<int> inputs,
+              Activation output);
+
+// `like` as a new value that the node's first output names; same size in memory.
+Activation NewLike(OnnxImporter* importer, const OnnxNode& node, const Activation& like);
+
+// Axes of more than one element, in ONNX's order, of one dimension after the batch.
+std::vector<Axis> LongAxes(const Activation& activation, std::size_t dim);
+std::int64_t DimSize(const Activation& activation, std::size_t dim);
+bool SameLayout(const Activation& a, const Activation& b);
+
+// True if the value lies in memory as height x width x channels, not flattened by a node.
+bool IsImageInMemory(const OnnxImporter& importer, const Activation& activation);
+
+// "(N, C, H * W)", for messages.
+std::string LayoutText(const Activation& activation);
+
+}  // namespace mu8::convert

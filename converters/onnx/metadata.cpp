@@ -1,0 +1,104 @@
+// What the file's metadata_props say about normalization and classes.
+#include "converters/onnx/metadata.h"
+
+#include <charconv>
+#include <cmath>
+#include <string_view>
+
+namespace mu8::convert {
+namespace {
+
+std::vector<std::string> Split(std::string_view text, char separator) {
+  std::vector<std::string> parts;
+  for (;;) {
+    const std::size_t end = text.find(separator);
+    parts.emplace_back(text.substr(0, end));
+    if (end == std::string_view::npos) return parts;
+    text.remove_prefix(end + 1);
+  }
+}
+
+std::string_view Trim(std::string_view text) {
+  constexpr std::string_view kSpace = " \t\r\n";
+  const std::size_t first = text.find_first_not_of(kSpace);
+  if (first == std::string_view::npos) return {};
+  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
+}
+
+// Comma-separated numbers, one per input channel; one number serves all elements of a flat input.
+std::vector<float> ParseFloats(OnnxImporter* importer, const std::string& key,
+                               const std::string& text) {
+  const std::string where = importer->graph.path + ": metadata \"" + key + "\": ";
+  std::vector<float> numbers;
+  for (const std::string& part : Split(text, ',')) {
+    const std::string_view word = Trim(part);
+    float number = 0.0f;
+    const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), number);
+    if (code != std::errc() || end != word.data() + word.size() || !std::isfinite(number)) {
+      importer->problems.push_back(where + "\"" + std::string(word) + "\" is not a number");
+      return {};
+    }
+    if (key == "std" && number <= 0.0f) {
+      importer->problems.push_back(where + std::string(word) + " is not positive");
+    }
+    numbers.push_back(number);
+  }
+  if (importer->network.values.empty()) return numbers;
+  const Value& input = importer->network.values[0];
+  const std::size_t channels = static_cast<std::size_t>(input.channels);
+  if (numbers.size() == 1 && input.size() == channels) numbers.resize(channels, numbers[0]);
+  if (numbers.size() != channels) {
+    importer->problems.push_back(where + std::to_string(numbers.size()) +
+                                 " numbers, the input has " + std::to_string(channels) +
+                                 " channels");
+  }
+  return numbers;
+}
+
+std::vector<std::string> ParseLabels(OnnxImporter* importer, const std::string& text) {
+  const std::string where = importer->graph.path + ": metadata \"labels\": ";
+  std::vector<std::string> labels;
+  for (const std::string& line : Split(Trim(text), '\n')) {
+    labels.emplace_back(Trim(line));
+    if (labels.back().empty()) {
+      importer->problems.push_back(where + "line " + std::to_string(labels.size()) + " is empty");
+    }
+  }
+  const auto output = importer->graph.output == nullptr
+                          ? importer->activations.end()
+                          : importer->activations.find(importer->graph.output->name());
+  if (output == importer->activations.end()) return labels;
+  if (labels.size() != output->second.flat_size()) {
+    importer->problems.push_back(where + std::to_string(labels.size()) +
+                                 " labels, the output has " +
+                                 std::to_string(output->second.flat_size()) + " classes");
+  }
+  return labels;
+}
+
+}  // namespace
+
+void ImportMetadata(OnnxImporter* importer) {
+  std::set<std::string> keys;
+  for (const onnx::StringStringEntryProto& entry : importer->graph.model.metadata_props()) {
+    const std::string& key = entry.key();
+    if (key != "mean" && key != "std" && key != "labels") continue;
+    if (!keys.insert(key).second) {
+      importer->problems.push_back(importer->graph.path + ": metadata \"" + key +
+                                   "\" is given twice");
+    } else if (key == "mean") {
+      importer->network.mean = ParseFloats(importer, key, entry.value());
+    } else if (key == "std") {
+      importer->network.std = ParseFloats(importer, key, entry.value());
+    } else {
+      importer->network.labels = ParseLabels(importer, entry.value());
+    }
+  }
+  if (keys.contains("mean") != keys.contains("std")) {
+    importer->problems.push_back(importer->graph.path +
+                                 ": metadata has only one of \"mean\" and "
+                                 "\"std\"; expected both or none");
+  }
+}
+
+}  // namespace mu8::convert

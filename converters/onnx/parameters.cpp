@@ -1,0 +1,164 @@
+// mu and sigma of one parameter, checked. The rules protect independence: a sigma belongs to
+// exactly one layer, because the engine draws each layer's weights on their own.
+#include "converters/onnx/parameters.h"
+
+#include <cmath>
+
+namespace mu8::convert {
+namespace {
+
+// The name under which the posterior knows the constant `name`: its own, or that of the tensor it
+// is a copy of (Identity); empty when there is none.
+std::string SigmaName(const OnnxImporter& importer, std::string name) {
+  for (;;) {
+    if (importer.posterior.contains(name)) return name;
+    const auto constant = importer.graph.constants.find(name);
+    if (constant == importer.graph.constants.end() || constant->second.copy_of.empty()) return {};
+    name = constant->second.copy_of;
+  }
+}
+
+std::string SigmaPlace(const std::string& name) { return "posterior: \"" + name + ".sigma\": "; }
+
+std::vector<std::int64_t> SignedShape(const SigmaArray& sigma) {
+  std::vector<std::int64_t> dims;
+  for (const std::size_t dim : sigma.shape) dims.push_back(static_cast<std::int64_t>(dim));
+  return dims;
+}
+
+void CheckSigmaValues(OnnxImporter* importer, const std::string& name, const SigmaArray& sigma) {
+  std::size_t count = 0, first = 0;
+  for (std::size_t i = 0; i < sigma.values.size(); ++i) {
+    const float value = sigma.values[i];
+    if (std::isfinite(value) && value >= 0.0f) continue;
+    if (count++ == 0) first = i;
+  }
+  if (count == 0) return;
+  importer->problems.push_back(
+      SigmaPlace(name) + std::to_string(count) + " of " + std::to_string(sigma.values.size()) +
+      " values are negative or not finite, the first is " + std::to_string(sigma.values[first]) +
+      " at index " + std::to_string(first));
+}
+
+std::vector<float> ReadFloats(const OnnxConstant& constant, const std::string& name) {
+  std::optional<std::vector<float>> values = FloatValues(constant);
+  if (!values) throw NodeProblem{"\"" + name + "\" is not a FLOAT or DOUBLE tensor"};
+  return std::move(*values);
+}
+
+// `dims` without leading ones: [1, 1, n] broadcasts like [n].
+std::vector<std::int64_t> WithoutLeadingOnes(std::vector<std::int64_t> dims) {
+  std::size_t ones = 0;
+  while (ones < dims.size() && dims[ones] == 1) ++ones;
+  dims.erase(dims.begin(), dims.begin() + static_cast<std::ptrdiff_t>(ones));
+  return dims;
+}
+
+}  // namespace
+
+GaussianTensor ReadGaussian(OnnxImporter* importer, const OnnxNode& node, int i) {
+  const OnnxConstant& constant = ReadConstant(*importer, node, i);
+  GaussianTensor gaussian{.mu = ReadFloats(constant, InputName(node, i)), .sigma = {}};
+  const std::string name = SigmaName(*importer, InputName(node, i));
+  if (name.empty()) return gaussian;
+  const auto [reader, is_first] = importer->sigma_readers.emplace(name, node.name);
+  if (!is_first) {
+    Report(importer, node,
+           "its Bayesian parameter \"" + name + "\" is shared with \"" + reader->second +
+               "\"; the engine draws each layer's weights independently");
+  }
+  const SigmaArray& sigma = importer->posterior.at(name);
+  // Another size has been reported by CheckPosterior.
+  if (sigma.values.size() == gaussian.mu.size()) gaussian.sigma = sigma.values;
+  return gaussian;
+}
+
+std::vector<float> ReadDeterministic(OnnxImporter* importer, const OnnxNode& node, int i,
+                                     const std::string& why) {
+  const OnnxConstant& constant = ReadConstant(*importer, node, i);
+  const std::string name = SigmaName(*importer, InputName(node, i));
+  if (!name.empty()) {
+    importer->sigma_readers.emplace(name, node.name);
+    Report(importer, node, "\"" + name + "\" has a sigma: " + why);
+  }
+  return ReadFloats(constant, InputName(node, i));
+}
+
+bool HasSigma(const OnnxImporter& importer, const OnnxNode& node, int i) {
+  return !SigmaName(importer, InputName(node, i)).empty();
+}
+
+GaussianTensor ReadBias(OnnxImporter* importer, const OnnxNode& node, int i,
+                        const std::vector<std::int64_t>& per_channel, std::size_t max_rank) {
+  const OnnxConstant& constant = ReadConstant(*importer, node, i);
+  const std::vector<std::int64_t> dims = WithoutLeadingOnes(constant.dims);
+  const bool is_single = constant.count == 1;
+  if (constant.dims.size() > max_rank || (!is_single && dims != WithoutLeadingOnes(per_channel))) {
+    throw NodeProblem{"constant " + DimsText(constant.dims) + " is not one value per channel, " +
+                      DimsText(per_channel)};
+  }
+  GaussianTensor bias = ReadGaussian(importer, node, i);
+  const std::size_t channels = static_cast<std::size_t>(per_channel[0]);
+  if (!is_single || channels == 1) return bias;
+  if (!bias.sigma.empty()) {
+    Report(importer, node,
+           "a single Bayesian value added to all channels is not supported: the engine draws each "
+           "channel's bias independently");
+  }
+  return {.mu = std::vector<float>(channels, bias.mu[0]), .sigma = {}};
+}
+
+void AddTo(GaussianTensor* bias, const GaussianTensor& more) {
+  if (bias->mu.empty()) {
+    *bias = more;
+    return;
+  }
+  for (std::size_t i = 0; i < bias->mu.size(); ++i) bias->mu[i] += more.mu[i];
+  if (bias->sigma.empty()) {
+    bias->sigma = more.sigma;
+  } else if (!more.sigma.empty()) {
+    for (std::size_t i = 0; i < bias->sigma.size(); ++i) {
+      bias->sigma[i] = std::hypot(bias->sigma[i], more.sigma[i]);
+    }
+  }
+}
+
+void CheckPosterior(OnnxImporter* importer) {
+  for (const auto& [name, sigma] : importer->posterior) {
+    const auto found = importer->graph.constants.find(name);
+    if (found == importer->graph.constants.end()) {
+      importer->problems.push_back(SigmaPlace(name) + "there is no initializer \"" + name +
+                                   "\" in " + importer->graph.path);
+      continue;
+    }
+    const std::vector<std::int64_t> shape = SignedShape(sigma);
+    if (shape != found->second.dims || sigma.values.size() != found->second.count) {
+      importer->problems.push_back(SigmaPlace(name) + "has shape " + DimsText(shape) + " and " +
+                                   std::to_string(sigma.values.size()) +
+                                   " values, the initializer " + DimsText(found->second.dims));
+    }
+    CheckSigmaValues(importer, name, sigma);
+  }
+}
+
+void CheckSigmasRead(OnnxImporter* importer) {
+  // Inputs of nodes that failed: whether they would have taken the sigma is not known.
+  std::set<std::string> unknown;
+  for (const OnnxNode& node : importer->graph.nodes) {
+    if (!importer->failed.contains(OutputName(node, 0))) continue;
+    for (const std::string& input : node.proto->input()) {
+      unknown.insert(input);
+      const std::string name = SigmaName(*importer, input);
+      if (!name.empty()) unknown.insert(name);
+    }
+  }
+  for (const auto& [name, sigma] : importer->posterior) {
+    if (importer->sigma_readers.contains(name) || unknown.contains(name)) continue;
+    if (!importer->graph.constants.contains(name)) continue;  // reported by CheckPosterior
+    importer->problems.push_back(SigmaPlace(name) +
+                                 "the initializer is not a weight or bias of a "
+                                 "layer that the output depends on");
+  }
+}
+
+}  // namespace mu8::convert

@@ -1,0 +1,303 @@
+// Sliding windows: convolutions and pools, over images or (height 1) sequences. Shape rules are
+// those of the ONNX operators Conv-11, MaxPool-12, AveragePool-11; sizes are computed in int64 and
+// bounded before they become int.
+#include "converters/onnx/windows.h"
+
+#include <algorithm>
+#include <array>
+#include <vector>
+
+#include "converters/onnx/parameters.h"
+
+namespace mu8::convert {
+namespace {
+
+// Far above any real kernel, stride, dilation or pad; keeps every product inside int64.
+constexpr std::int64_t kMaxWindow = 1 << 16;
+
+using Pair = std::array<std::int64_t, 2>;  // height, width
+
+// A list attribute of exactly `count` integers in [low, kMaxWindow].
+std::vector<std::int64_t> ListAttribute(const OnnxNode& node, const char* name, std::size_t count,
+                                        std::int64_t fallback, std::int64_t low) {
+  const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
+  if (attribute == nullptr) return std::vector<std::int64_t>(count, fallback);
+  std::vector<std::int64_t> found(attribute->ints().begin(), attribute->ints().end());
+  bool good = found.size() == count;
+  for (const std::int64_t number : found) good = good && number >= low && number <= kMaxWindow;
+  if (!good) {
+    throw NodeProblem{std::string(name) + " is " + DimsText(found) + ", expected " +
+                      std::to_string(count) + " integers from " + std::to_string(low) + " to " +
+                      std::to_string(kMaxWindow)};
+  }
+  return found;
+}
+
+// One number per spatial axis, 1 where absent. A sequence (rank 3) is an image of height 1.
+Pair ReadPair(const OnnxNode& node, const char* name, int rank) {
+  if (rank == 3) return {1, ListAttribute(node, name, 1, 1, 1)[0]};
+  const std::vector<std::int64_t> list = ListAttribute(node, name, 2, 1, 1);
+  return {list[0], list[1]};
+}
+
+// Top, left, bottom, right.
+std::array<std::int64_t, 4> ReadPads(const OnnxNode& node, int rank) {
+  if (rank == 3) {
+    const std::vector<std::int64_t> list = ListAttribute(node, "pads", 2, 0, 0);
+    return {0, list[0], 0, list[1]};
+  }
+  const std::vector<std::int64_t> list = ListAttribute(node, "pads", 4, 0, 0);
+  return {list[0], list[1], list[2], list[3]};
+}
+
+// Padding of one axis, before and after, for SAME_UPPER and SAME_LOWER: the output has
+// ceil(size / stride) elements, and the odd element of padding goes after (UPPER) or before.
+Pair SamePadding(std::int64_t size, std::int64_t extent, std::int64_t stride, bool upper) {
+  const std::int64_t output = (size + stride - 1) / stride;
+  const std::int64_t total = std::max<std::int64_t>((output - 1) * stride + extent - size, 0);
+  const std::int64_t small = total / 2;
+  return upper ? Pair{small, total - small} : Pair{total - small, small};
+}
+
+struct WindowShape {
+  Window window;
+  std::int64_t height = 0, width = 0;  // of the output
+};
+
+// Reads strides, dilations, pads, auto_pad and ceil_mode for a kernel over `input`.
+WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair& kernel,
+                       const Activation& input) {
+  const Pair strides = ReadPair(node, "strides", input.rank());
+  const Pair dilations = ReadPair(node, "dilations", input.rank());
+  std::array<std::int64_t, 4> pads = ReadPads(node, input.rank());
+  const std::string auto_pad = StringAttribute(node, "auto_pad", "NOTSET");
+  const bool same = auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER";
+  if (!same && auto_pad != "NOTSET" && auto_pad != "VALID") {
+    throw NodeProblem{"auto_pad \"" + auto_pad +
+                      "\" is unknown (NOTSET, VALID, SAME_UPPER and SAME_LOWER are)"};
+  }
+  if (auto_pad != "NOTSET" && pads != std::array<std::int64_t, 4>{}) {
+    Report(importer, node, "pads and auto_pad " + auto_pad + " contradict each other");
+  }
+  const bool ceil_mode = IntAttribute(node, "ceil_mode", 0) != 0;
+  const Pair sizes = {input.height, input.width};
+  Pair output{};
+  bool ceil_adds = false;
+  for (std::size_t axis = 0; axis < 2; ++axis) {
+    const std::int64_t extent = (kernel[axis] - 1) * dilations[axis] + 1;
+    if (auto_pad != "NOTSET") {
+      const Pair padding =
+          same ? SamePadding(sizes[axis], extent, strides[axis], auto_pad == "SAME_UPPER")
+               : Pair{0, 0};
+      pads[axis] = padding[0];
+      pads[axis + 2] = padding[1];
+    }
+    const std::int64_t slack = sizes[axis] + pads[axis] + pads[axis + 2] - extent;
+    if (slack < 0) {
+      throw NodeProblem{"the window spans " + std::to_string(extent) +
+                        (axis == 0 ? " rows" : " columns") + ", the padded input has " +
+                        std::to_string(slack + extent)};
+    }
+    output[axis] = slack / strides[axis] + 1;
+    const std::int64_t rest = slack % strides[axis];
+    if (!ceil_mode || rest == 0) continue;
+    // One more window, which reaches past the padded input; like the padding, what it reads there
+    // is skipped.
+    pads[axis + 2] += strides[axis] - rest;
+    ceil_adds = true;
+    if (output[axis] * strides[axis] >= sizes[axis] + pads[axis]) {
+      Report(importer, node, "ceil_mode 1 adds a window that holds nothing but padding");
+    }
+    ++output[axis];
+  }
+  if (ceil_adds && IntAttribute(node, "count_include_pad", 0) != 0) {
+    Report(importer, node,
+           "ceil_mode 1 adds windows that reach past the padded input, and count_include_pad 1 "
+           "would count what lies there; the engine cannot tell it from padding");
+  }
+  const auto narrow = [](std::int64_t number) { return static_cast<int>(number); };
+  return {.window = {.kernel_h = narrow(kernel[0]),
+                     .kernel_w = narrow(kernel[1]),
+                     .stride_h = narrow(strides[0]),
+                     .stride_w = narrow(strides[1]),
+                     .dilation_h = narrow(dilations[0]),
+                     .dilation_w = narrow(dilations[1]),
+                     .pad_top = narrow(pads[0]),
+                     .pad_left = narrow(pads[1]),
+                     .pad_bottom = narrow(pads[2]),
+                     .pad_right = narrow(pads[3])},
+          .height = output[0],
+          .width = output[1]};
+}
+
+// OIHW to OHWI, for mu and sigma alike.
+std::vector<float> ToOhwi(const std::vector<float>& oihw, std::size_t outputs, std::size_t inputs,
+                          std::size_t area) {
+  std::vector<float> ohwi(oihw.size());
+  for (std::size_t o = 0; o < outputs; ++o) {
+    for (std::size_t i = 0; i < inputs; ++i) {
+      for (std::size_t tap = 0; tap < area; ++tap) {
+        ohwi[(o * area + tap) * inputs + i] = oihw[(o * inputs + i) * area + tap];
+      }
+    }
+  }
+  return ohwi;
+}
+
+// Of weights [O, I, H, W] or [O, I, W].
+Pair KernelOf(const std::vector<std::int64_t>& dims) {
+  return dims.size() == 3 ? Pair{1, dims[2]} : Pair{dims[2], dims[3]};
+}
+
+void CheckConvShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
+                    const Activation& input, std::int64_t groups) {
+  if (dims.size() != 3 && dims.size() != 4) {
+    throw NodeProblem{"weights " + DimsText(dims) + " belong to a " +
+                      std::to_string(static_cast<std::int64_t>(dims.size()) - 2) +
+                      "-D convolution; only 1-D and 2-D ones are supported"};
+  }
+  for (const std::int64_t dim : dims) {
+    if (dim < 1 || dim > kMaxWindow) {
+      throw NodeProblem{"weights " + DimsText(dims) + " have a dimension outside 1 to " +
+                        std::to_string(kMaxWindow)};
+    }
+  }
+  if (FindAttribute(*node.proto, "kernel_shape") != nullptr &&
+      ReadPair(node, "kernel_shape", static_cast<int>(dims.size())) != KernelOf(dims)) {
+    throw NodeProblem{"kernel_shape disagrees with weights " + DimsText(dims)};
+  }
+  if (groups < 1 || groups > input.channels || input.channels % groups != 0 ||
+      dims[0] % groups != 0) {
+    throw NodeProblem{"group " + std::to_string(groups) + " does not divide " +
+                      std::to_string(input.channels) + " input and " + std::to_string(dims[0]) +
+                      " output channels"};
+  }
+  if (dims[1] * groups != input.channels) {
+    throw NodeProblem{"weights " + DimsText(dims) + " with group " + std::to_string(groups) +
+                      " read " + std::to_string(dims[1] * groups) + " channels, the input has " +
+                      std::to_string(input.channels)};
+  }
+}
+
+void AddWindowLayer(OnnxImporter* importer, const OnnxNode& node, Node layer,
+                    const Activation& input, const WindowShape& shape, std::int64_t channels) {
+  Activation output;
+  output.value = AddValue(importer, OutputName(node, 0), shape.height, shape.width, channels);
+  output.channels = static_cast<int>(channels);
+  output.height = static_cast<int>(shape.height);
+  output.width = static_cast<int>(shape.width);
+  if (input.rank() == 3) output.dims.erase(output.dims.begin() + 1);  // (N, C, W)
+  AddLayer(importer, node, std::move(layer), {input.value}, output);
+}
+
+// A pool over the whole height, width or both, of which ONNX's dimensions stay or go.
+void AddGlobalPool(OnnxImporter* importer, const OnnxNode& node, Op op, const Activation& input,
+                   bool over_height, bool over_width, Activation output) {
+  Node layer{.op = op};
+  layer.window.kernel_h = over_height ? input.height : 1;
+  layer.window.kernel_w = over_width ? input.width : 1;
+  output.height = over_height ? 1 : input.height;
+  output.width = over_width ? 1 : input.width;
+  output.value =
+      AddValue(importer, OutputName(node, 0), output.height, output.width, input.channels);
+  AddLayer(importer, node, std::move(layer), {input.value}, std::move(output));
+}
+
+}  // namespace
+
+void ImportConv(OnnxImporter* importer, const OnnxNode& node) {
+  const OnnxConstant& constant = ReadConstant(*importer, node, 1);
+  const int rank = static_cast<int>(constant.dims.size());
+  const std::int64_t groups = IntAttribute(node, "group", 1);
+  // Other ranks are refused by CheckConvShape, whatever the input's.
+  const Activation input = rank == 3 || rank == 4 ? ReadImage(importer, node, 0, rank)
+                                                  : ReadActivation(importer, node, 0, 0);
+  CheckConvShape(node, constant.dims, input, groups);
+  const Pair kernel = KernelOf(constant.dims);
+  const WindowShape shape = ReadWindow(importer, node, kernel, input);
+  const std::size_t outputs = static_cast<std::size_t>(constant.dims[0]);
+  const std::size_t inputs = static_cast<std::size_t>(constant.dims[1]);
+  const std::size_t area = static_cast<std::size_t>(kernel[0] * kernel[1]);
+
+  Node layer{.op = Op::kConv2d};
+  layer.window = shape.window;
+  layer.groups = static_cast<int>(groups);
+  const GaussianTensor oihw = ReadGaussian(importer, node, 1);
+  layer.weights.mu = ToOhwi(oihw.mu, outputs, inputs, area);
+  layer.weights.sigma = oihw.sigma.empty() ? oihw.sigma : ToOhwi(oihw.sigma, outputs, inputs, area);
+  if (!InputName(node, 2).empty()) {
+    const std::vector<std::int64_t> expected = {constant.dims[0]};
+    if (ReadConstant(*importer, node, 2).dims != expected) {
+      throw NodeProblem{"bias " + DimsText(ReadConstant(*importer, node, 2).dims) + ", expected " +
+                        DimsText(expected)};
+    }
+    layer.bias = ReadGaussian(importer, node, 2);
+  }
+  AddWindowLayer(importer, node, std::move(layer), input, shape, constant.dims[0]);
+}
+
+void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
+  const Activation input =
+      ReadImage(importer, node, 0, PeekActivation(*importer, node, 0, 0).rank() == 3 ? 3 : 4);
+  if (FindAttribute(*node.proto, "kernel_shape") == nullptr) {
+    throw NodeProblem{"kernel_shape is missing"};
+  }
+  if (!OutputName(node, 1).empty()) Report(importer, node, "its indices output is not supported");
+  const Pair kernel = ReadPair(node, "kernel_shape", input.rank());
+  const WindowShape shape = ReadWindow(importer, node, kernel, input);
+  const Window& window = shape.window;
+  if (window.dilation_h != 1 || window.dilation_w != 1) {
+    Report(importer, node, "dilations other than 1 are not supported in pools");
+  }
+  // Otherwise a window could lie in the padding alone, where neither pool has a value.
+  if (std::max(window.pad_top, window.pad_bottom) >= window.kernel_h ||
+      std::max(window.pad_left, window.pad_right) >= window.kernel_w) {
+    Report(importer, node, "pads must be smaller than the kernel");
+  }
+  Node layer{.op = op};
+  layer.window = window;
+  layer.count_include_pad =
+      op == Op::kAveragePool && IntAttribute(node, "count_include_pad", 0) != 0;
+  AddWindowLayer(importer, node, std::move(layer), input, shape, input.channels);
+}
+
+void ImportGlobalPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
+  const Activation input =
+      ReadImage(importer, node, 0, PeekActivation(*importer, node, 0, 0).rank() == 3 ? 3 : 4);
+  AddGlobalPool(importer, node, op, input, true, true, input);
+}
+
+// Over height, width or both, wherever the dimensions are: those of an NHWC export, too.
+void ImportReduce(OnnxImporter* importer, const OnnxNode& node, Op op) {
+  const Activation input = ReadActivation(importer, node, 0, 0);
+  const std::vector<std::int64_t> axes =
+      IntegerList(*importer, node, 1, "axes").value_or(std::vector<std::int64_t>{});
+  std::vector<char> reduced(input.dims.size(), 0);
+  bool over_height = false, over_width = false;
+  bool good = !axes.empty() && IsImageInMemory(*importer, input);
+  for (const std::int64_t axis : axes) {
+    const std::int64_t dim = (axis < 0 ? axis + input.rank() : axis) - 1;  // without the batch
+    good = good && dim >= 0 && dim < static_cast<std::int64_t>(input.dims.size());
+    if (!good) break;
+    reduced[static_cast<std::size_t>(dim)] = 1;
+    for (const Axis along : LongAxes(input, static_cast<std::size_t>(dim))) {
+      over_height = over_height || along == Axis::kHeight;
+      over_width = over_width || along == Axis::kWidth;
+      good = good && along != Axis::kChannels;
+    }
+  }
+  if (!good) {
+    throw NodeProblem{"axes " + DimsText(axes) + " of " + LayoutText(input) +
+                      " are not supported, only height and width"};
+  }
+  Activation output = input;
+  if (IntAttribute(node, "keepdims", 1) == 0) {
+    output.dims.clear();
+    for (std::size_t dim = 0; dim < reduced.size(); ++dim) {
+      if (reduced[dim] == 0) output.dims.push_back(input.dims[dim]);
+    }
+  }
+  AddGlobalPool(importer, node, op, input, over_height, over_width, std::move(output));
+}
+
+}  // namespace mu8::convert

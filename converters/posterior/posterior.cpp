@@ -1,0 +1,242 @@
+// The two formats are told apart by content. Untrusted input: every size is checked before it is
+// used.
+#include "converters/posterior/posterior.h"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+#include <set>
+#include <span>
+#include <string_view>
+
+#include "converters/host/bytes.h"
+#include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "converters/host/npz.h"
+
+namespace mu8::convert {
+namespace {
+
+using Problems = std::vector<std::string>;
+using Bytes = std::span<const std::uint8_t>;
+
+constexpr std::string_view kSuffix = ".sigma";
+constexpr std::size_t kMaxFileBytes = std::size_t{8} << 30;
+constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 32;
+// The limit of the reference implementation of safetensors.
+constexpr std::uint64_t kMaxSafetensorsHeaderBytes = 100'000'000;
+
+std::string Text(std::uint64_t number) { return std::to_string(number); }
+
+// The start of a message about one array.
+std::string Where(const std::string& path, const std::string& key) {
+  return path + ": \"" + key + "\": ";
+}
+
+bool StartsWith(Bytes bytes, std::string_view magic) {
+  return bytes.size() >= magic.size() &&
+         std::equal(magic.begin(), magic.end(), bytes.begin(),
+                    [](char a, std::uint8_t b) { return static_cast<std::uint8_t>(a) == b; });
+}
+
+bool IsPrivate(std::string_view key) { return key.starts_with("__"); }
+
+// The initializer's name, or a problem when `key` does not end in ".sigma".
+bool InitializerName(const std::string& where, const std::string& key, std::string* name,
+                     Problems* problems) {
+  if (key.size() <= kSuffix.size() || !key.ends_with(kSuffix)) {
+    problems->push_back(where + "expected a name of the form <initializer>.sigma");
+    return false;
+  }
+  *name = key.substr(0, key.size() - kSuffix.size());
+  return true;
+}
+
+// Runs `read`, adding the problems of the Error it may throw: one bad array must not hide the next.
+template <typename Read>
+void Collect(Problems* problems, Read read) {
+  try {
+    read();
+  } catch (const host::Error& error) {
+    problems->insert(problems->end(), error.problems().begin(), error.problems().end());
+  }
+}
+
+Posterior ReadNpz(const std::string& path, Bytes archive, Problems* problems) {
+  Posterior posterior;
+  std::set<std::string> seen;
+  for (const host::ZipMember& member : host::ReadZipDirectory(path, archive)) {
+    const std::string where = Where(path, member.name);
+    std::string key = member.name;
+    if (IsPrivate(key)) continue;
+    if (!key.ends_with(".npy")) {
+      problems->push_back(where + "expected a .npy array");
+      continue;
+    }
+    key.resize(key.size() - 4);
+    std::string name;
+    if (!InitializerName(where, key, &name, problems)) continue;
+    if (!seen.insert(name).second) {
+      problems->push_back(where + "the archive holds this name twice");
+      continue;
+    }
+    Collect(problems, [&] {
+      host::NpyArray array = host::ReadNpy(where, host::ExtractMember(where, member));
+      posterior[name] = {.shape = std::move(array.shape), .values = std::move(array.values)};
+    });
+  }
+  return posterior;
+}
+
+// One tensor of a safetensors header, its byte range checked.
+struct TensorEntry {
+  std::string name;  // of the initializer; empty: not wanted, only its range counts
+  std::string key;
+  std::vector<std::uint64_t> shape;
+  std::size_t width = 0;             // bytes an element
+  std::uint64_t begin = 0, end = 0;  // into the data behind the header
+};
+
+bool ReadUnsigned(const nlohmann::json& array, std::vector<std::uint64_t>* numbers) {
+  if (!array.is_array()) return false;
+  for (const nlohmann::json& number : array) {
+    if (!number.is_number_unsigned()) return false;
+    numbers->push_back(number.get<std::uint64_t>());
+  }
+  return true;
+}
+
+TensorEntry ReadEntry(const std::string& where, const std::string& key, const nlohmann::json& json,
+                      std::uint64_t data_bytes) {
+  TensorEntry entry{.name = {}, .key = key, .shape = {}};
+  std::vector<std::uint64_t> range;
+  if (!json.is_object() || !json.contains("dtype") || !json["dtype"].is_string() ||
+      !json.contains("shape") || !ReadUnsigned(json["shape"], &entry.shape) ||
+      !json.contains("data_offsets") || !ReadUnsigned(json["data_offsets"], &range) ||
+      range.size() != 2) {
+    throw host::Error(where +
+                      "expected {\"dtype\": text, \"shape\": [n, ...], \"data_offsets\": [a, b]}");
+  }
+  entry.begin = range[0];
+  entry.end = range[1];
+  if (entry.begin > entry.end || entry.end > data_bytes) {
+    throw host::Error(where + "data_offsets [" + Text(entry.begin) + ", " + Text(entry.end) +
+                      "] are not inside the " + Text(data_bytes) + " bytes of data");
+  }
+  const std::string dtype = json["dtype"].get<std::string>();
+  entry.width = dtype == "F32" ? 4 : dtype == "F64" ? 8 : 0;
+  if (entry.width == 0 && !IsPrivate(key)) {
+    throw host::Error(where + "dtype \"" + dtype + "\" is not supported (F32 and F64 are)");
+  }
+  std::size_t count = 0;
+  if (entry.width != 0 && (!host::CheckedProduct(entry.shape, kMaxElements, &count) ||
+                           count * entry.width != entry.end - entry.begin)) {
+    throw host::Error(where + "the shape and dtype " + dtype + " do not match the " +
+                      Text(entry.end - entry.begin) + " bytes of data");
+  }
+  return entry;
+}
+
+// The header's JSON object; a key given twice is an error (the JSON library would keep the last).
+nlohmann::json ParseHeader(const std::string& path, Bytes text) {
+  std::set<std::string> keys;
+  std::string repeated;
+  const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
+    if (depth == 1 && event == nlohmann::json::parse_event_t::key &&
+        !keys.insert(parsed.get<std::string>()).second) {
+      repeated = parsed.get<std::string>();
+    }
+    // Tensor objects hold arrays of numbers and nothing deeper: what is, is not built.
+    return depth <= 3;
+  };
+  nlohmann::json header = nlohmann::json::parse(text.begin(), text.end(), watch, false);
+  if (header.is_discarded() || !header.is_object()) {
+    throw host::Error(path + ": the safetensors header of " + Text(text.size()) +
+                      " bytes is not a JSON object");
+  }
+  if (!repeated.empty()) {
+    throw host::Error(path + ": \"" + repeated + "\" appears twice in the safetensors header");
+  }
+  return header;
+}
+
+// The format allows neither overlaps nor holes: each byte of data belongs to one tensor.
+void CheckRanges(const std::string& path, std::vector<TensorEntry>* entries,
+                 std::uint64_t data_bytes, Problems* problems) {
+  std::sort(entries->begin(), entries->end(), [](const TensorEntry& a, const TensorEntry& b) {
+    return a.begin != b.begin ? a.begin < b.begin : a.end < b.end;
+  });
+  std::uint64_t covered = 0;
+  for (const TensorEntry& entry : *entries) {
+    if (entry.begin != covered) {
+      problems->push_back(Where(path, entry.key) + "data starts at offset " + Text(entry.begin) +
+                          ", expected " + Text(covered) +
+                          (entry.begin < covered ? " (tensors overlap)" : " (there is a hole)"));
+    }
+    covered = std::max(covered, entry.end);
+  }
+  if (covered != data_bytes) {
+    problems->push_back(path + ": " + Text(data_bytes - covered) +
+                        " bytes after the last tensor belong to none");
+  }
+}
+
+Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* problems) {
+  const std::uint64_t header_bytes = host::LoadLittleEndian<std::uint64_t>(bytes.data());
+  if (header_bytes > kMaxSafetensorsHeaderBytes || header_bytes > bytes.size() - 8) {
+    throw host::Error(path + ": the safetensors header claims " + Text(header_bytes) +
+                      " bytes; the file has " + Text(bytes.size()) + " and the limit is " +
+                      Text(kMaxSafetensorsHeaderBytes) + "; the file is truncated or damaged");
+  }
+  const Bytes data = bytes.subspan(8 + static_cast<std::size_t>(header_bytes));
+  const nlohmann::json header =
+      ParseHeader(path, bytes.subspan(8, static_cast<std::size_t>(header_bytes)));
+  std::vector<TensorEntry> entries;
+  for (const auto& item : header.items()) {
+    const std::string& key = item.key();
+    if (key == "__metadata__") continue;
+    const std::string where = Where(path, key);
+    Collect(problems, [&] {
+      TensorEntry entry = ReadEntry(where, key, item.value(), data.size());
+      if (!IsPrivate(key)) InitializerName(where, key, &entry.name, problems);
+      entries.push_back(std::move(entry));
+    });
+  }
+  // An entry that could not be read leaves a hole which is no problem of its own.
+  if (problems->empty()) CheckRanges(path, &entries, data.size(), problems);
+  Posterior posterior;
+  if (!problems->empty()) return posterior;
+  for (const TensorEntry& entry : entries) {
+    if (entry.name.empty()) continue;
+    const Bytes values = data.subspan(static_cast<std::size_t>(entry.begin),
+                                      static_cast<std::size_t>(entry.end - entry.begin));
+    posterior[entry.name] = {.shape = {entry.shape.begin(), entry.shape.end()},
+                             .values = host::LoadFloats(values, entry.width)};
+  }
+  return posterior;
+}
+
+}  // namespace
+
+Posterior ReadPosterior(const std::string& path) {
+  static const std::string kExpected =
+      "a .npz or .safetensors file with <initializer>.sigma arrays";
+  const std::vector<std::uint8_t> bytes = host::ReadRawFile(path, kExpected, kMaxFileBytes);
+  Problems problems;
+  Posterior posterior;
+  if (StartsWith(bytes, "PK")) {
+    posterior = ReadNpz(path, bytes, &problems);
+  } else if (bytes.size() > 8 && bytes[8] == '{') {
+    posterior = ReadSafetensors(path, bytes, &problems);
+  } else if (StartsWith(bytes, "\x93NUMPY")) {
+    throw host::Error(path + ": a .npy file, which holds one array without a name; expected " +
+                      kExpected + " (numpy.savez)");
+  } else {
+    throw host::Error(path + ": " + Text(bytes.size()) + " bytes that start with " +
+                      host::DescribeStart(bytes) + "; expected " + kExpected +
+                      " (\"PK\" at 0, or \"{\" at offset 8)");
+  }
+  if (!problems.empty()) throw host::Error(problems);
+  return posterior;
+}
+
+}  // namespace mu8::convert

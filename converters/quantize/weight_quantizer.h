@@ -1,0 +1,48 @@
+// One layer's Gaussian weights -> INT8 mu, coded sigma and per-channel steps, so that the *sampled*
+// weight has the right mean and variance (ARCHITECTURE, "the weight and noise arithmetic").
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "converters/calibrate/input_statistics.h"
+#include "converters/network/network.h"
+#include "converters/report.h"
+#include "converters/settings.h"
+
+namespace mu8::convert {
+
+struct QuantizerSettings {
+  int sigma_bits = 8;
+  SigmaQuantizer sigma_quantizer = SigmaQuantizer::kWeighted;
+  SigmaImportance importance = SigmaImportance::kFisher;
+};
+
+// Arrays indexed by output channel, or [channel][K] with K = weights per channel.
+struct QuantizedWeights {
+  std::vector<float> weight_scale;     // s_w
+  std::vector<std::uint8_t> shift;     // 1..15
+  std::vector<std::int8_t> mu;         // [channel][K]
+  MuBits mu_bits = {8};                // as asked for, or 4: see coarse_means.h
+  std::vector<std::int8_t> mu_table;   // [panel][16], if a panel has 1 to 4 bits; else empty
+  std::vector<std::uint8_t> code;      // [channel][K]; the level itself for 8 bits, 0 for 0 bits
+  std::vector<std::uint8_t> codebook;  // [channel][2^bits], for 4 bits [panel][16]; 8: empty
+  std::vector<std::int32_t> bias_mu;   // in units of s_w * input_scale
+  std::vector<std::uint16_t> bias_level;
+  std::vector<std::uint8_t> bias_shift;
+};
+
+// Panels, which 4-bit codebooks follow, never straddle the groups of a convolution.
+// `input_scale`: s_x of the layer's input. `mu_bits`: 1 to 8. Fills the fields of `report` that
+// tell of weights.
+QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
+                                 const InputStatistics& statistics, float input_scale, int mu_bits,
+                                 const QuantizerSettings& settings, LayerReport* report);
+
+// A layer whose panels come from several quantizations of it: panel p from *by_panel[p].
+QuantizedWeights JoinPanels(const Node& node, int output_channels,
+                            const InputStatistics& statistics,
+                            const std::vector<const QuantizedWeights*>& by_panel,
+                            const QuantizerSettings& settings, LayerReport* report);
+
+}  // namespace mu8::convert

@@ -1,0 +1,34 @@
+// Choosing one output channel's weight step, and fitting single weights to a step.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+namespace mu8::convert {
+
+// One output channel: mu and sigma of its K weights (sigma empty: deterministic) and the power of
+// each weight's input, E[x^2] with a floor.
+struct ChannelView {
+  std::span<const float> mu;
+  std::span<const float> sigma;
+  std::span<const double> power;
+};
+
+// The step that minimises the exactly enumerated error of the sampled weight,
+//   sum_k power_k (E[w_k] - mu_k)^2 + V (rho - 1)^2 / 2,
+// V = sum_k power_k sigma_k^2 and rho the produced fraction of it: up to constants the divergence
+// between the layer's true and quantized output, taken as Gaussians. Positive and finite; for an
+// all-zero channel `fallback`.
+float ChooseWeightScale(const ChannelView& channel, float fallback);
+
+// The stored mu in [-127, 127] whose clamped, sampled mean is nearest to `mu` (in steps).
+std::int8_t FitMu(double mu, std::int32_t level, std::int32_t shift);
+
+// A level and mu whose clamped variance and mean are nearest to sigma^2 and mu (in steps).
+struct FittedWeight {
+  std::int8_t mu;
+  std::uint8_t level;
+};
+FittedWeight FitWeight(double mu, double sigma, std::int32_t shift);
+
+}  // namespace mu8::convert

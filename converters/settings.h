@@ -1,0 +1,48 @@
+// What a conversion can be told: the vocabulary of every stage. convert.h runs them all.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <map>
+#include <string>
+#include <vector>
+
+#include "converters/host/progress.h"
+
+namespace mu8::convert {
+
+enum class SigmaQuantizer {
+  kWeighted,  // codebooks fitted with each weight's error weighted by its input's second moment
+  kAffine,    // evenly spaced between min and max (Subedar 2021, Algorithm 1), for comparison
+};
+
+// What an error of a weight's sigma is weighed with when many sigmas share few levels: the power of
+// the weight's input, times the Fisher information that the posterior itself tells where training
+// has converged. kMeasured tries both on the calibration images.
+enum class SigmaImportance { kMeasured, kPower, kFisher };
+
+// Bits of a layer's means, 1 to 8: one number, or one for each of its panels (up to 16 output
+// channels; FORMAT.md 6.2).
+using MuBits = std::vector<int>;
+
+struct ConvertOptions {
+  std::string model_path;        // ONNX, the mean network
+  std::string posterior_path;    // .npz or .safetensors, "<initializer>.sigma"; empty: no sigmas
+  std::string calibration_path;  // see dataset.h
+  int mu_bits = 8;               // 1 to 8, of layers that layer_mu_bits does not name
+  std::map<std::string, MuBits> layer_mu_bits;  // by layer name, as in LayerReport
+  int sigma_bits = 8;                           // 8, 4, 2, 1 or 0
+  SigmaQuantizer sigma_quantizer = SigmaQuantizer::kWeighted;
+  SigmaImportance sigma_importance = SigmaImportance::kMeasured;
+  std::size_t calibration_limit = 512;  // images
+  int calibration_passes = 10;          // weight samples drawn for the activation statistics
+  std::uint64_t seed = 1;
+  // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0
+  // and 1.
+  std::vector<float> mean, std;
+  std::vector<std::string> labels;  // empty: the ONNX file's own, else the data set's
+  std::string name;                 // empty: the ONNX file's stem
+  host::Progress progress;
+};
+
+}  // namespace mu8::convert

@@ -1,0 +1,343 @@
+// Nodes that regroup or cut axes: Flatten, Reshape, Transpose, Squeeze, Concat, Slice, Pad.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "tests/converters/onnx/onnx_models.h"
+
+namespace mu8::convert {
+namespace {
+
+using namespace testing;
+
+TEST_CASE("onnx: a dense layer behind Flatten has CHW columns permuted to HWC") {
+  // C = 2, H = 2, W = 3: CHW index (c * 2 + h) * 3 + w; HWC position (h * 3 + w) * 2 + c.
+  for (const char* op : {"Flatten", "Reshape", "ReshapeConstant"}) {
+    CAPTURE(op);
+    OnnxBuilder builder({0, 2, 2, 3});
+    if (std::string(op) == "Flatten") {
+      builder.Node("Flatten", "flat", {"x"}, {"f"}).Int("axis", -3);
+    } else if (std::string(op) == "Reshape") {
+      builder.Initializer("shape", OnnxBuilder::Integers({0, -1}));
+      builder.Node("Reshape", "flat", {"x", "shape"}, {"f"});
+    } else {
+      builder.Node("Constant", "", {}, {"shape"})
+          .TensorAttribute("value", OnnxBuilder::Integers({-1, 12}));
+      builder.Node("Reshape", "flat", {"x", "shape"}, {"f"});
+    }
+    builder.Node("Relu", "relu", {"f"}, {"r"});
+    builder.Initializer("w", {2, 12}, Count(24));
+    builder.Node("Gemm", "fc", {"r", "w"}, {"y"}).Int("transB", 1);
+    const Network network = builder.Import({{"w", Sigma({2, 12}, Count(24))}});
+    const Floats expected = {0,  6,  1,  7,  2,  8,  3,  9,  4,  10, 5,  11,
+                             12, 18, 13, 19, 14, 20, 15, 21, 16, 22, 17, 23};
+    REQUIRE(network.nodes.size() == 2);
+    CHECK(network.nodes[0].op == Op::kClip);
+    CHECK(network.nodes[1].op == Op::kDense);
+    CHECK(network.nodes[1].weights.mu == expected);
+    CHECK(network.nodes[1].weights.sigma == expected);
+    CHECK(network.nodes[1].bias.mu.empty());
+  }
+}
+
+TEST_CASE("onnx: Reshape to other shapes is an error") {
+  const auto reshape = [](const Dims& input, const Dims& target) {
+    OnnxBuilder builder(input);
+    builder.Initializer("shape", OnnxBuilder::Integers(target));
+    builder.Initializer("w", {12, 1}, Count(12));
+    builder.Node("Reshape", "flat", {"x", "shape"}, {"f"}).Node("Gemm", "fc", {"f", "w"}, {"y"});
+    return Problems(builder);
+  };
+  for (const Dims& target : {Dims{0, -1}, Dims{1, -1}, Dims{0, 12}, Dims{-1, 12}, Dims{1, 12}}) {
+    CHECK(reshape({0, 2, 2, 3}, target).empty());
+  }
+  CHECK(reshape({8, 2, 2, 3}, {8, -1}).empty());
+  for (const Dims& target : {Dims{7, -1}, Dims{-1, -1}, Dims{0, 6}, Dims{-1, 6}, Dims{0, 3, 4},
+                             Dims{12}, Dims{-1, 6, 3}, Dims{0, 2, 2, 3, 2}, Dims{0, -1, -1}}) {
+    CheckOneProblem(reshape({0, 2, 2, 3}, target), {"\"flat\" (Reshape)", "not supported"});
+  }
+}
+
+// x.view(x.size(0), rest): Shape, Gather, Unsqueeze and Concat give Reshape its target.
+std::vector<std::string> ViewProblems(std::int64_t batch_at, const Dims& rest) {
+  OnnxBuilder builder({0, 2, 2, 3});
+  builder.Node("Shape", "shape", {"x"}, {"s"});
+  builder.Initializer("zero", OnnxBuilder::Integers({batch_at}));
+  builder.Initializer("rest", OnnxBuilder::Integers(rest));
+  builder.Node("Gather", "size", {"s", "zero"}, {"n"});
+  builder.Node("Unsqueeze", "list", {"n"}, {"l"}).Ints("axes", {0});
+  builder.Node("Concat", "target", {"l", "rest"}, {"t"}).Int("axis", 0);
+  builder.Initializer("w", {12, 1}, Count(12));
+  builder.Node("Reshape", "flat", {"x", "t"}, {"f"}).Node("Gemm", "fc", {"f", "w"}, {"y"});
+  return Problems(builder);
+}
+
+TEST_CASE("onnx: a shape computed from the input's own is known but for the batch") {
+  CHECK(ViewProblems(0, {-1}).empty());
+  CHECK(ViewProblems(0, {12}).empty());
+  CHECK(ViewProblems(-4, {-1}).empty());
+  CheckOneProblem(ViewProblems(0, {7}), {"\"flat\" (Reshape)", "not supported"});
+  CheckOneProblem(ViewProblems(1, {-1}),
+                  {"\"flat\" (Reshape)", "not supported"});  // channels first
+  CheckOneProblem(ViewProblems(4, {-1}), {"\"size\" (Gather)", "outside a shape of 4"});
+}
+
+TEST_CASE("onnx: Reshape joins and separates whole axes") {
+  // (N, 2, 2, 3) -> (N, 2, 6) -> (N, 2, 2, 3): the convolution sees what it was.
+  OnnxBuilder builder({0, 2, 2, 3});
+  builder.Initializer("a", OnnxBuilder::Integers({0, 2, -1}));
+  builder.Initializer("b", OnnxBuilder::Integers({-1, 2, 2, 3}));
+  builder.Initializer("w", {1, 2, 1, 1}, Count(2));
+  builder.Node("Reshape", "join", {"x", "a"}, {"j"}).Node("Reshape", "part", {"j", "b"}, {"p"});
+  builder.Node("Conv", "conv", {"p", "w"}, {"c"});
+  CHECK(Ops(Finish(&builder).Import()) == "Conv2d AveragePool Dense");
+
+  // Behind a global pool: (N, C, 1, 1) -> (N, C) -> (N, C, 1, 1), as in gates.
+  OnnxBuilder gate({0, 3, 2, 2});
+  gate.Initializer("flat", OnnxBuilder::Integers({-1, 3})).Initializer("w", {3, 3}, Count(9));
+  gate.Initializer("image", OnnxBuilder::Integers({0, 3, 1, 1}));
+  gate.Node("GlobalAveragePool", "p", {"x"}, {"p"}).Node("Reshape", "r", {"p", "flat"}, {"r"});
+  gate.Node("Gemm", "fc", {"r", "w"}, {"f"}).Node("Reshape", "i", {"f", "image"}, {"i"});
+  gate.Node("Mul", "m", {"x", "i"}, {"c"});
+  CHECK(Ops(Finish(&gate).Import()) == "AveragePool Dense Mul AveragePool Dense");
+
+  // (N, 4) as an image is another image than any that lies in memory.
+  OnnxBuilder vector({0, 4});
+  vector.Initializer("s", OnnxBuilder::Integers({0, 1, 2, 2}));
+  vector.Node("Reshape", "r", {"x", "s"}, {"c"});
+  CheckOneProblem(Problems(Finish(&vector)), {"\"r\" (Reshape)", "whole axes of (N, C)"});
+}
+
+TEST_CASE("onnx: Squeeze and Unsqueeze, axes as attribute and as input") {
+  for (const std::int64_t opset : {11, 13}) {
+    CAPTURE(opset);
+    OnnxBuilder builder({0, 3, 2, 2}, opset);
+    builder.Initializer("w", {3, 3}, Count(9));
+    builder.Initializer("axes", OnnxBuilder::Integers({2, -1}));
+    const bool as_input = opset == 13;
+    const auto add = [&](const char* op, const char* from, const char* to) {
+      builder.Node(op, op, {from}, {to});
+      if (as_input)
+        builder.graph().mutable_node(builder.graph().node_size() - 1)->add_input("axes");
+      if (!as_input) builder.Ints("axes", {2, -1});
+    };
+    builder.Node("GlobalMaxPool", "p", {"x"}, {"p"});
+    add("Squeeze", "p", "s");
+    builder.Node("Gemm", "fc", {"s", "w"}, {"f"});
+    add("Unsqueeze", "f", "u");
+    builder.Node("Mul", "m", {"x", "u"}, {"c"});
+    CHECK(Ops(Finish(&builder).Import()) == "MaxPool Dense Mul AveragePool Dense");
+  }
+  OnnxBuilder wide({0, 3, 2, 2});
+  wide.Initializer("axes", OnnxBuilder::Integers({2})).Node("Squeeze", "s", {"x", "axes"}, {"y"});
+  CheckOneProblem(Problems(wide), {"\"s\" (Squeeze)", "axis 2 has 2 elements"});
+  OnnxBuilder twice({0, 3});
+  twice.Initializer("axes", OnnxBuilder::Integers({2, 2}));
+  CheckOneProblem(Problems(twice.Node("Unsqueeze", "u", {"x", "axes"}, {"y"})), {"given twice"});
+}
+
+TEST_CASE("onnx: an NHWC export loses its transposes") {
+  // Height 2, width 3, 2 channels. Flattened behind the second Transpose, the order is HWC already.
+  OnnxBuilder builder({0, 2, 3, 2});
+  builder.Initializer("w", {2, 2, 1, 1}, Count(4)).Initializer("fw", {12, 1}, Count(12));
+  builder.Initializer("k", {2}, {1, 2});
+  builder.Node("Transpose", "in", {"x"}, {"t"}).Ints("perm", {0, 3, 1, 2});
+  builder.Node("Conv", "conv", {"t", "w"}, {"v"});
+  builder.Node("Transpose", "out", {"v"}, {"o"}).Ints("perm", {0, 2, 3, 1});
+  builder.Node("Add", "bias", {"o", "k"}, {"b"}).Node("Flatten", "flat", {"b"}, {"f"});
+  builder.Node("MatMul", "fc", {"f", "fw"}, {"y"});
+  builder.Metadata("mean", "0,1").Metadata("std", "1,1");
+  const Network network = builder.Import();
+  REQUIRE(Ops(network) == "Conv2d Dense");
+  CHECK(ShapeOf(network, network.input) == std::vector<int>{2, 3, 2});
+  CHECK(network.nodes[0].bias.mu == Floats{1, 2});
+  CHECK(network.nodes[1].weights.mu == Count(12));
+
+  // Without the second Transpose it is CHW.
+  OnnxBuilder half({0, 2, 3, 2});
+  half.Initializer("fw", {12, 1}, Count(12));
+  half.Node("Transpose", "in", {"x"}, {"t"}).Ints("perm", {0, 3, 1, 2});
+  half.Node("Flatten", "flat", {"t"}, {"f"}).Node("MatMul", "fc", {"f", "fw"}, {"y"});
+  CHECK(half.Import().nodes[0].weights.mu == Floats{0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11});
+
+  // One channel: a Reshape does what the Transpose would.
+  OnnxBuilder gray({0, 4, 5, 1});
+  gray.Initializer("s", OnnxBuilder::Integers({-1, 1, 4, 5}))
+      .Initializer("w", {1, 1, 3, 3}, Count(9));
+  gray.Node("Reshape", "r", {"x", "s"}, {"r"}).Node("Conv", "conv", {"r", "w"}, {"c"});
+  const Network one = Finish(&gray).Import();
+  CHECK(ShapeOf(one, one.input) == std::vector<int>{4, 5, 1});
+
+  OnnxBuilder mean({0, 4, 5, 3});
+  mean.Node("Transpose", "in", {"x"}, {"t"}).Ints("perm", {0, 3, 1, 2});
+  mean.Node("Relu", "r", {"t"}, {"r"});
+  mean.Node("Transpose", "out", {"r"}, {"o"}).Ints("perm", {0, 2, 3, 1});
+  mean.Node("ReduceMean", "m", {"o"}, {"y"}).Ints("axes", {1, 2}).Int("keepdims", 0);
+  CHECK(Ops(mean.Import()) == "Clip AveragePool Dense");
+}
+
+TEST_CASE("onnx: a Transpose that does not fold away is named where it matters") {
+  OnnxBuilder conv({0, 2, 3, 4});
+  conv.Initializer("w", {1, 3, 1, 1}, Count(3));
+  conv.Node("Transpose", "t", {"x"}, {"t"}).Ints("perm", {0, 2, 1, 3});
+  conv.Node("Conv", "conv", {"t", "w"}, {"c"});
+  CheckOneProblem(Problems(Finish(&conv)), {"\"conv\" (Conv)", "runs over (N, H, C, W)"});
+  OnnxBuilder batch({0, 2, 3, 4});
+  batch.Node("Transpose", "t", {"x"}, {"y"}).Ints("perm", {1, 0, 2, 3});
+  CheckOneProblem(Problems(batch), {"\"t\" (Transpose)", "perm [1, 0, 2, 3]"});
+  // Moving axes of one element changes nothing.
+  OnnxBuilder small({0, 1, 4, 4});
+  small.Node("Transpose", "t", {"x"}, {"t"}).Ints("perm", {0, 2, 1, 3});
+  small.Node("Transpose", "u", {"t"}, {"u"}).Ints("perm", {0, 2, 1, 3});
+  small.Node("GlobalAveragePool", "p", {"u"}, {"p"});
+  small.Node("Transpose", "v", {"p"}, {"v"}).Ints("perm", {0, 3, 1, 2});
+  small.Node("Flatten", "f", {"v"}, {"y"});
+  CHECK(Ops(small.Import()) == "AveragePool Dense");
+}
+
+TEST_CASE("onnx: Concat of images, of vectors and of flattened images") {
+  OnnxBuilder builder({0, 2, 2, 2});
+  builder.Initializer("w", {1, 2, 1, 1}, Count(2)).Initializer("fw", {12, 1}, Count(12));
+  builder.Node("Conv", "conv", {"x", "w"}, {"v"}).Node("Sigmoid", "s", {"v"}, {"s"});
+  builder.Node("Flatten", "fa", {"s"}, {"a"}).Node("Flatten", "fb", {"x"}, {"b"});
+  builder.Node("Concat", "cat", {"a", "b"}, {"f"}).Int("axis", -1);
+  builder.Node("MatMul", "fc", {"f", "fw"}, {"y"});
+  const Network network = builder.Import();
+  REQUIRE(Ops(network) == "Conv2d Lookup Concat Dense");
+  CHECK(ShapeOf(network, network.nodes[2].output) == std::vector<int>{2, 2, 3});
+  CHECK(network.nodes[2].inputs == std::vector<int>{network.nodes[1].output, network.input});
+  // CHW 0..11 in HWC order.
+  CHECK(network.nodes[3].weights.mu == Floats{0, 4, 8, 1, 5, 9, 2, 6, 10, 3, 7, 11});
+
+  OnnxBuilder vectors({0, 2});
+  vectors.Node("Relu", "r", {"x"}, {"r"})
+      .Node("Concat", "cat", {"x", "r", "x"}, {"y"})
+      .Int("axis", 1);
+  const Network flat = vectors.Import();
+  REQUIRE(Ops(flat) == "Clip Concat Dense");
+  CHECK(ShapeOf(flat, flat.output) == std::vector<int>{1, 1, 6});
+
+  OnnxBuilder rows({0, 2, 2, 2});
+  rows.Node("Relu", "r", {"x"}, {"r"}).Node("Concat", "cat", {"x", "r"}, {"c"}).Int("axis", 2);
+  CheckOneProblem(Problems(Finish(&rows)), {"\"cat\" (Concat)", "along axis 2"});
+}
+
+// One kSlice of a 3 x 8 x 6 (C, H, W) image, made by the node that `add` adds.
+template <typename Add>
+Network SliceModel(std::int64_t opset, Add add) {
+  OnnxBuilder builder({0, 3, 8, 6}, opset);
+  add(builder);
+  return Finish(&builder).Import();
+}
+
+TEST_CASE("onnx: Slice with inputs, attributes, negative and open ends") {
+  constexpr std::int64_t kMax = std::numeric_limits<std::int64_t>::max();
+  const Network inputs = SliceModel(13, [](OnnxBuilder& builder) {
+    builder.Initializer("s", OnnxBuilder::Integers({1, -4, 0}));
+    builder.Initializer("e", OnnxBuilder::Integers({kMax, -1, 2}));
+    builder.Initializer("a", OnnxBuilder::Integers({2, -1, 1}));
+    builder.Initializer("t", OnnxBuilder::Integers({3, 2, 1}));
+    builder.Node("Slice", "cut", {"x", "s", "e", "a", "t"}, {"c"});
+  });
+  REQUIRE(Ops(inputs) == "Slice AveragePool Dense");
+  const Node& cut = inputs.nodes[0];
+  // Rows 1, 4, 7; columns 2 and 4; channels 0 and 1.
+  CHECK(ShapeOf(inputs, cut.output) == std::vector<int>{3, 2, 2});
+  CHECK(std::vector<int>{cut.offset_h, cut.offset_w, cut.offset_c} == std::vector<int>{1, 2, 0});
+  CHECK(cut.window.stride_h == 3);
+  CHECK(cut.window.stride_w == 2);
+
+  const Network attributes = SliceModel(9, [](OnnxBuilder& builder) {
+    builder.Node("Slice", "cut", {"x"}, {"c"});
+    builder.Ints("starts", {0, 1}).Ints("ends", {kMax, 100});
+  });
+  CHECK(ShapeOf(attributes, attributes.nodes[0].output) == std::vector<int>{8, 6, 2});
+  CHECK(attributes.nodes[0].offset_c == 1);
+  const Network copy = SliceModel(9, [](OnnxBuilder& builder) {
+    builder.Node("Slice", "cut", {"x"}, {"c"}).Ints("starts", {0}).Ints("ends", {kMax});
+    builder.Ints("axes", {2});
+  });
+  CHECK(Ops(copy) == "AveragePool Dense");
+
+  const auto problem = [](const Dims& start, const Dims& end, const Dims& axis, const Dims& step) {
+    return ProblemsOf([&] {
+      SliceModel(13, [&](OnnxBuilder& builder) {
+        builder.Initializer("s", OnnxBuilder::Integers(start));
+        builder.Initializer("e", OnnxBuilder::Integers(end));
+        builder.Initializer("a", OnnxBuilder::Integers(axis));
+        builder.Initializer("t", OnnxBuilder::Integers(step));
+        builder.Node("Slice", "cut", {"x", "s", "e", "a", "t"}, {"c"});
+      });
+    });
+  };
+  CheckOneProblem(problem({7}, {0}, {2}, {-1}), {"\"cut\" (Slice)", "only positive"});
+  CheckOneProblem(problem({4}, {4}, {2}, {1}), {"nothing is left of axis 2"});
+  CheckOneProblem(problem({0}, {1}, {0}, {1}), {"the batch"});
+  CheckOneProblem(problem({0}, {3}, {1}, {2}), {"steps other than 1 along the channels"});
+  CheckOneProblem(problem({0}, {3}, {4}, {2}), {"axis 4 does not exist"});
+  CheckOneProblem(problem({0, 1}, {3, 4}, {1}, {1}), {"another length"});
+}
+
+TEST_CASE("onnx: Pad with zeros, cropping, and what it cannot do") {
+  const Network padded = SliceModel(13, [](OnnxBuilder& builder) {
+    builder.Initializer("p", OnnxBuilder::Integers({0, 2, 1, -1, 0, 3, 0, 2}));
+    builder.Node("Pad", "pad", {"x", "p"}, {"c"});
+  });
+  REQUIRE(Ops(padded) == "Slice AveragePool Dense");
+  const Node& pad = padded.nodes[0];
+  CHECK(ShapeOf(padded, pad.output) == std::vector<int>{9, 7, 8});
+  CHECK(std::vector<int>{pad.offset_h, pad.offset_w, pad.offset_c} == std::vector<int>{-1, 1, -2});
+  const Network attribute = SliceModel(7, [](OnnxBuilder& builder) {
+    builder.Node("Pad", "pad", {"x"}, {"c"}).Ints("pads", {0, 0, 1, 0, 0, 0, 0, 0});
+  });
+  CHECK(attribute.nodes[0].offset_h == -1);
+  const Network axes = SliceModel(18, [](OnnxBuilder& builder) {
+    builder.Initializer("p", OnnxBuilder::Integers({1, 2})).Initializer("v", {}, {0});
+    builder.Initializer("a", OnnxBuilder::Integers({-1}));
+    builder.Node("Pad", "pad", {"x", "p", "v", "a"}, {"c"});
+  });
+  CHECK(ShapeOf(axes, axes.nodes[0].output) == std::vector<int>{8, 9, 3});
+
+  const auto problem = [](const Dims& pads, const char* mode, float value) {
+    return ProblemsOf([&] {
+      SliceModel(13, [&](OnnxBuilder& builder) {
+        builder.Initializer("p", OnnxBuilder::Integers(pads)).Initializer("v", {}, {value});
+        builder.Node("Pad", "pad", {"x", "p", "v"}, {"c"}).String("mode", mode);
+      });
+    });
+  };
+  CheckOneProblem(problem({0, 0, 1, 0, 0, 0, 0, 0}, "reflect", 0), {"mode \"reflect\""});
+  CheckOneProblem(problem({0, 0, 1, 0, 0, 0, 0, 0}, "constant", 1), {"padding with 1"});
+  CheckOneProblem(problem({1, 0, 0, 0, 0, 0, 0, 0}, "constant", 0), {"the batch"});
+  CheckOneProblem(problem({1, 0}, "constant", 0), {"two for each of 4 axes"});
+  CheckOneProblem(problem({0, 0, -8, 0, 0, 0, 0, 0}, "constant", 0), {"cannot be cut to 0"});
+}
+
+TEST_CASE("onnx: sequences are images of height 1") {
+  OnnxBuilder builder({0, 2, 10});
+  builder.Initializer("w", {4, 2, 3}, Count(24)).Initializer("one", {4}, {1, 1, 1, 1});
+  builder.Initializer("zero", {4}, {0, 0, 0, 0}).Initializer("fw", {16, 1}, Count(16));
+  builder.Node("Conv", "conv", {"x", "w"}, {"v"}).Ints("pads", {1, 0}).Ints("strides", {1});
+  builder.Node("BatchNormalization", "bn", {"v", "one", "zero", "zero", "one"}, {"n"});
+  builder.Node("MaxPool", "p", {"n"}, {"p"}).Ints("kernel_shape", {3}).Ints("strides", {2});
+  builder.Node("Flatten", "f", {"p"}, {"f"}).Node("MatMul", "fc", {"f", "fw"}, {"y"});
+  const Network network = builder.Import();
+  REQUIRE(Ops(network) == "Conv2d Affine MaxPool Dense");
+  CHECK(ShapeOf(network, network.input) == std::vector<int>{1, 10, 2});
+  CHECK(network.nodes[0].window.kernel_h == 1);
+  CHECK(network.nodes[0].window.kernel_w == 3);
+  CHECK(network.nodes[0].window.pad_left == 1);
+  // [o][i][tap] to [o][tap][i].
+  CHECK(network.nodes[0].weights.mu[1] == 3);
+  CHECK(ShapeOf(network, network.nodes[2].output) == std::vector<int>{1, 4, 4});
+  CHECK(network.nodes[3].weights.mu[1] == 4);
+  OnnxBuilder average({0, 2, 10});
+  average.Node("AveragePool", "a", {"x"}, {"a"}).Ints("kernel_shape", {2});
+  average.Node("GlobalAveragePool", "g", {"a"}, {"g"}).Node("Flatten", "f", {"g"}, {"y"});
+  CHECK(Ops(average.Import()) == "AveragePool AveragePool Dense");
+}
+
+}  // namespace
+}  // namespace mu8::convert
