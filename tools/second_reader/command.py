@@ -1,8 +1,7 @@
-#!/usr/bin/env python3
 """Reads, checks and runs .mu8 models: the second, independent implementation of formats/FORMAT.md.
 
-    mu8_reader.py MODEL.mu8                                  prints what the file holds
-    mu8_reader.py MODEL.mu8 --image FILE.idx#N [--samples T] [--seed S] [--antithetic] [--hash]
+    tools/read_mu8 MODEL.mu8                                 prints what the file holds
+    tools/read_mu8 MODEL.mu8 --image FILE.idx#N [--samples T] [--seed S] [--antithetic] [--hash]
                                                              predicts one image
 
 FILE is an IDX file (also .gz; #N is the image, default 0) or a .npy array: u8 pixels, or floats in
@@ -18,17 +17,16 @@ import sys
 
 import numpy as np
 
-import mu8_format
-import mu8_layers
-from mu8_arithmetic import Prediction, predict  # noqa: F401, part of this module's interface
-from mu8_format import FormatError, Model, require
+from . import file_format, layers
+from .arithmetic import Prediction, predict  # noqa: F401, part of this module's interface
+from .file_format import FormatError, Model, require
 
 
 def read_model(data):
     """bytes of a .mu8 file -> Model; raises FormatError for the first rule that is broken."""
     data = bytes(data)
-    minor, file_bytes, count = mu8_format.read_header(data)
-    sections = mu8_format.read_sections(data, count)
+    minor, file_bytes, count = file_format.read_header(data)
+    sections = file_format.read_sections(data, count)
     by_id = {s.id: s for s in sections}
     at = by_id[1].offset
     require(by_id[1].bytes == 64, 17, "size of the model section", at)
@@ -36,14 +34,14 @@ def read_model(data):
     require(not any(reserved), 9, "reserved bytes of the model", at + 24)
     model = Model((1, minor), file_bytes, sections, *totals)
 
-    mu8_format.read_records(data, model)
-    mu8_layers.check_layers(model)
+    file_format.read_records(data, model)
+    layers.check_layers(model)
     end = 0
     for index in range(len(model.layers)):
-        end = mu8_layers.read_parameters(data, model, index, by_id[5], end)
+        end = layers.read_parameters(data, model, index, by_id[5], end)
     require(end == by_id[5].bytes, 40, "size of section 5", by_id[5].offset)
-    mu8_layers.check_totals(model, at)
-    model.metadata = mu8_format.read_metadata(data, by_id[6])
+    layers.check_totals(model, at)
+    model.metadata = file_format.read_metadata(data, by_id[6])
     return model
 
 
@@ -74,7 +72,7 @@ def read_image(name):
 
 def mu_bits_text(layer):
     """`8`, or of panels with a width of their own the range of these, `2-8`."""
-    if layer.mu_bits != mu8_format.MU_BITS_BY_PANEL:
+    if layer.mu_bits != file_format.MU_BITS_BY_PANEL:
         return f"{layer.mu_bits}"
     bits = layer.parameters.panel_bits
     return f"{bits.min()}-{bits.max()}"
@@ -86,7 +84,7 @@ def print_summary(model):
           f"panel {model.panel_bytes}, arena {model.arena_bytes} bytes")
     print("\nsection         flags    offset     bytes  crc")
     for s in model.sections:
-        name = mu8_format.SECTION_NAMES.get(s.id, "(skipped)")
+        name = file_format.SECTION_NAMES.get(s.id, "(skipped)")
         print(f"{s.id:3} {name:12} {s.flags:4} {s.offset:9} {s.bytes:9}  {s.crc:08x}")
     print("\ntensor  height x width x channels  pad t b l r  stride    offset     bytes  layers"
           "      zero  scale")
@@ -105,9 +103,9 @@ def print_summary(model):
         runs = f"{layer.runs} x {layer.run_length}"
         bits = f"{mu_bits_text(layer)}/{layer.sigma_bits if layer.bayesian else '-'}"
         inputs = f"{layer.input}"
-        if layer.input2 != mu8_format.NO_TENSOR:
+        if layer.input2 != file_format.NO_TENSOR:
             inputs += f" + {layer.input2}" if layer.weighted else f", {layer.input2}"
-        print(f"{i:5}  {mu8_format.OPERATOR_NAMES[layer.op]:12}  {inputs:9} "
+        print(f"{i:5}  {file_format.OPERATOR_NAMES[layer.op]:12}  {inputs:9} "
               f"{layer.output_channels:8}  {kernel:6}  {stride:6}  {layer.groups:6}  {runs:13}  "
               f"{layer.parameter_bytes:8}  {bits if layer.weighted else ''}")
     print("\nmetadata")
@@ -127,7 +125,7 @@ def print_prediction(model, p):
 
 
 def main(arguments=None):
-    parser = argparse.ArgumentParser(description=__doc__,
+    parser = argparse.ArgumentParser(prog="read_mu8", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("model", metavar="MODEL.mu8")
     parser.add_argument("--image", metavar="FILE", help="FILE.idx#N, FILE.idx.gz#N or FILE.npy")
@@ -153,14 +151,10 @@ def main(arguments=None):
         prediction = predict(model, read_image(options.image), samples, seed,
                              options.antithetic)
     except (FormatError, OSError, EOFError, ValueError, IndexError) as error:
-        print(f"mu8_reader.py: {error}", file=sys.stderr)
+        print(f"read_mu8: {error}", file=sys.stderr)
         return 1
     if options.hash:
         print(prediction.mean.astype("<f4").tobytes().hex())
     else:
         print_prediction(model, prediction)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

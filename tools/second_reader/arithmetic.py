@@ -9,9 +9,9 @@ import typing
 
 import numpy as np
 
-from mu8_format import ADD, CONCAT, DENSE, LOOKUP, MAX_POOL, MULTIPLY, NO_TENSOR, SLICE
-from mu8_layers import (fixed_point, fixed_point_shift, multipliers, product_multiplier,
-                        residual_factors, sum_factors, unpack_plane)
+from .file_format import ADD, CONCAT, DENSE, LOOKUP, MAX_POOL, MULTIPLY, NO_TENSOR, SLICE
+from .layers import (fixed_point, fixed_point_shift, multipliers, product_multiplier,
+                     residual_factors, sum_factors, unpack_plane)
 
 MAGNITUDE = np.array("""
   1  1  1  1  1  1  3  3  3  3  3  3  3  5  5  5

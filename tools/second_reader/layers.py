@@ -1,16 +1,16 @@
 """The rules of formats/FORMAT.md for layers (5), their parameters (6) and the totals (8).
 
-Written from that page alone; see mu8_format.py. What the parameters mean for a prediction is in
-mu8_arithmetic.py.
+Written from that page alone; see file_format.py. What the parameters mean for a prediction is in
+arithmetic.py.
 """
 
 import dataclasses
 
 import numpy as np
 
-from mu8_format import (ADD, AVERAGE_POOL, CONCAT, CONV2D, DENSE, LOOKUP, MAX_POOL,
-                        MU_BITS_BY_PANEL, MULTIPLY, NO_TENSOR, SLICE, is_normal, require,
-                        round_up)
+from .file_format import (ADD, AVERAGE_POOL, CONCAT, CONV2D, DENSE, LOOKUP, MAX_POOL,
+                          MU_BITS_BY_PANEL, MULTIPLY, NO_TENSOR, SLICE, is_normal, require,
+                          round_up)
 
 
 class PanelLayout:
