@@ -21,7 +21,14 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 DATA = ROOT / "tests" / "data"
 sys.path.insert(0, str(ROOT / "tools"))
 
-from second_reader import arithmetic, command, file_format, layers  # noqa: E402
+from second_reader.arithmetic import quantize_input, run_pass  # noqa: E402
+from second_reader.file_format import (MAGIC, FormatError, crc32c, read_header,  # noqa: E402
+                                       read_sections, round_up)
+from second_reader.images import read_idx  # noqa: E402
+from second_reader.parameters import mu_of_codes, unpack_mu_codes  # noqa: E402
+from second_reader.prediction import predict  # noqa: E402
+from second_reader.reader import read_model  # noqa: E402
+from second_reader.sampling import WeightSource, first_states, lane_outputs, philox  # noqa: E402
 
 MU8 = ROOT / "build" / "release" / "mu8"
 
@@ -75,26 +82,25 @@ def split_mix_bytes(seed, count):
 
 def sections_of(data):
     """{id: bytes of the section}"""
-    _, _, count = file_format.read_header(data)
+    _, _, count = read_header(data)
     return {s.id: bytearray(data[s.offset:s.offset + s.bytes])
-            for s in file_format.read_sections(data, count)}
+            for s in read_sections(data, count)}
 
 
 def padded(data):
-    return bytes(data).ljust(file_format.round_up(len(data), 64), b"\0")
+    return bytes(data).ljust(round_up(len(data), 64), b"\0")
 
 
 def file_of(sections, minor):
     """{id: bytes} -> a file, sections 2 and 3."""
     table, content = b"", b""
-    start = file_format.round_up(64 + 32 * len(sections), 64)
+    start = round_up(64 + 32 * len(sections), 64)
     for id_, part in sections.items():
-        table += struct.pack("<IIQQII", id_, 1, start + len(content), len(part),
-                             file_format.crc32c(part), 0)
+        table += struct.pack("<IIQQII", id_, 1, start + len(content), len(part), crc32c(part), 0)
         content += padded(part)
-    head = struct.pack("<8sHHIQI32s", file_format.MAGIC, 1, minor, 0x01020304, start + len(content),
+    head = struct.pack("<8sHHIQI32s", MAGIC, 1, minor, 0x01020304, start + len(content),
                        len(sections), bytes(32))
-    crc = struct.pack("<I", file_format.crc32c(head + table))
+    crc = struct.pack("<I", crc32c(head + table))
     return padded(head + crc + table) + content
 
 
@@ -149,7 +155,7 @@ def with_mu_bits(data, bits_of_layer, change=lambda index, codes, table: None):
     bits_of_layer(index) is a width, or a list for the panels in turn (6.8). change(index, codes
     u8 [M], table s8 [P][16]) may spoil what is packed.
     """
-    model, sections = command.read_model(data), sections_of(data)
+    model, sections = read_model(data), sections_of(data)
     minor = 1
     files, largest, parameters = [dict(sections), dict(sections)], 0, [b"", b""]
     records = [bytearray(sections[3]), bytearray(sections[3])]
@@ -185,8 +191,8 @@ def with_mu_bits(data, bits_of_layer, change=lambda index, codes, table: None):
         files[k][3], files[k][5] = records[k], parameters[k]
     files[0][1] = bytearray(sections[1])
     struct.pack_into("<I", files[0][1], 4, largest)
-    struct.pack_into("<Q", files[0][1], 16, model.arena_bytes + file_format.round_up(largest, 64)
-                     - file_format.round_up(model.panel_bytes, 64))
+    arena_bytes = model.arena_bytes + round_up(largest, 64) - round_up(model.panel_bytes, 64)
+    struct.pack_into("<Q", files[0][1], 16, arena_bytes)
     return file_of(files[0], minor), file_of(files[1], 0)
 
 
@@ -198,7 +204,7 @@ class PageTest(unittest.TestCase):
         page = (ROOT / "formats" / "FORMAT.md").read_text()
         cls.data, cls.shown = page_dump(page)
         cls.results = page_results(page)
-        cls.model = command.read_model(cls.data)
+        cls.model = read_model(cls.data)
         cls.image = np.arange(0, 256, 16, dtype=np.uint8).reshape(4, 4)
 
     def test_dump_is_a_valid_file(self):
@@ -211,35 +217,35 @@ class PageTest(unittest.TestCase):
         for at in range(len(self.data)):
             changed = bytearray(self.data)
             changed[at] ^= 1
-            with self.assertRaises(command.FormatError, msg=f"byte {at:#x}"):
-                command.read_model(changed)
+            with self.assertRaises(FormatError, msg=f"byte {at:#x}"):
+                read_model(changed)
 
     def test_random_numbers(self):
-        zero = [int(c) for c in arithmetic.philox([0] * 4, (0, 0))]
+        zero = [int(c) for c in philox([0] * 4, (0, 0))]
         self.assertEqual(zero, [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8])
-        state = arithmetic.first_states(1, 0, 0, 1)
+        state = first_states(1, 0, 0, 1)
         key = "lane 0 of pass 0, layer 0, panel 0: first state"
         self.assertEqual([f"{int(s[0, 0]):08x}" for s in state], words(self.results[key]))
-        outputs = arithmetic.lane_outputs(state, 3)[0, :, 0]
+        outputs = lane_outputs(state, 3)[0, :, 0]
         self.assertEqual(bits(outputs), words(self.results["its first three outputs"]))
 
     def test_weights(self):
-        weights, biases = arithmetic.WeightSource(self.model, 0).sample(1, 0)
+        weights, biases = WeightSource(self.model, 0).sample(1, 0)
         for channel, name in ((0, "weights of layer 0, channel 0, pass 0, rows of 3"),
                               (1, "weights of layer 0, channel 1, pass 0")):
             found = [f"{int(w) & 255:02x}" for w in weights[channel]]
             self.assertEqual(found, words(self.results[name]))
         self.assertEqual(", ".join(map(str, biases)), self.results["biases of layer 0, pass 0"])
-        _, biases = arithmetic.WeightSource(self.model, 2).sample(1, 0)
+        _, biases = WeightSource(self.model, 2).sample(1, 0)
         self.assertEqual(", ".join(map(str, biases)), self.results["biases of layer 2, pass 0"])
 
     def test_prediction(self):
-        sources = {i: arithmetic.WeightSource(self.model, i) for i in (0, 2)}
-        stored = arithmetic.quantize_input(self.model, self.image)
-        tensors, _ = arithmetic.run_pass(self.model, sources, stored, 1, 1)
+        sources = {i: WeightSource(self.model, i) for i in (0, 2)}
+        stored = quantize_input(self.model, self.image)
+        tensors, _ = run_pass(self.model, sources, stored, 1, 1)
         self.assertEqual([f"{int(q):02x}" for q in tensors[2].ravel()],
                          words(self.results["tensor 2, pass 1 (NHWC)"]))
-        p = command.predict(self.model, self.image, 2, 1)
+        p = predict(self.model, self.image, 2, 1)
         self.assertEqual(str(p.label), self.results["label"])
         entropies = np.array([p.predictive_entropy, p.expected_entropy, p.mutual_information])
         for name, values in (
@@ -257,7 +263,7 @@ class FileTest(unittest.TestCase):
         self.assertTrue(paths, "no golden models")
         for path in paths:
             with self.subTest(path.name):
-                command.read_model(path.read_bytes())
+                read_model(path.read_bytes())
 
     def test_golden_predictions(self):
         """predictions.txt pins them for the C++ kernels; its head says of what the CRC is."""
@@ -266,23 +272,23 @@ class FileTest(unittest.TestCase):
         self.assertTrue(wanted, "no predictions")
         for name, crc in wanted.items():
             with self.subTest(name):
-                model = command.read_model((DATA / "golden" / f"{name}.mu8").read_bytes())
+                model = read_model((DATA / "golden" / f"{name}.mu8").read_bytes())
                 t = model.tensors[0]
                 images = split_mix_bytes(7, 8 * t.height * t.width * t.channels).reshape(
                     8, t.height, t.width, t.channels)
                 found = bytearray()
                 for image in images:
-                    for value in command.predict(model, image, 32, 2026)[:5]:
+                    for value in predict(model, image, 32, 2026)[:5]:
                         found += np.asarray(value, "<f4").tobytes()
-                self.assertEqual(f"{file_format.crc32c(found):08x}", crc)
+                self.assertEqual(f"{crc32c(found):08x}", crc)
 
     def test_invalid_files_give_the_code_in_their_name(self):
         paths = sorted((DATA / "invalid").glob("*_*.mu8"))
         self.assertTrue(paths, "no invalid files")
         for path in paths:
             with self.subTest(path.name):
-                with self.assertRaises(command.FormatError) as caught:
-                    command.read_model(path.read_bytes())
+                with self.assertRaises(FormatError) as caught:
+                    read_model(path.read_bytes())
                 self.assertEqual(caught.exception.code, int(path.name.split("_")[0]),
                                  str(caught.exception))
 
@@ -296,10 +302,10 @@ class PackedMuTest(unittest.TestCase):
     def test_a_block_by_hand(self):
         stored = np.zeros(56, np.uint8)  # 7 bits: 32 bytes of 4, 16 of 2, 8 of 1
         stored[[1, 32, 33, 48, 55]] = 0xA5, 0x40, 0x02, 0x02, 0x80
-        codes = layers.unpack_mu_codes(stored, 7)
+        codes = unpack_mu_codes(stored, 7)
         found = {i: int(codes[i]) for i in np.flatnonzero(codes)}
         self.assertEqual(found, {1: 8 * 5 + 2 * 2 + 1, 33: 8 * 10, 48: 2 * 1, 63: 1})
-        self.assertEqual(layers.mu_of_codes(codes, 7, None)[33], 2 * (80 - 128))
+        self.assertEqual(mu_of_codes(codes, 7, None)[33], 2 * (80 - 128))
 
     def test_eight_bits_give_the_file_itself(self):
         for name in ("every_operator", "tiny_sigma4", "deterministic"):
@@ -318,13 +324,12 @@ class PackedMuTest(unittest.TestCase):
         for name in names:
             for number, choice in enumerate(choices):
                 with self.subTest(name, choice=number):
-                    packed, twin = map(command.read_model,
-                                       with_mu_bits(self.golden(name), choice))
+                    packed, twin = map(read_model, with_mu_bits(self.golden(name), choice))
                     by_panel = any(layer.mu_bits == 255 for layer in packed.layers)
                     self.assertEqual(packed.version, (1, 2 if by_panel else 1))
                     for index, layer in enumerate(packed.layers):
                         if layer.weighted:
-                            found, wanted = (arithmetic.WeightSource(m, index).sample(3, 1)
+                            found, wanted = (WeightSource(m, index).sample(3, 1)
                                              for m in (packed, twin))
                             np.testing.assert_array_equal(found[0], wanted[0])
                             np.testing.assert_array_equal(found[1], wanted[1])
@@ -332,14 +337,14 @@ class PackedMuTest(unittest.TestCase):
                     t = packed.tensors[0]
                     image = split_mix_bytes(7, t.height * t.width * t.channels).reshape(
                         t.height, t.width, t.channels)
-                    found, wanted = (command.predict(m, image, 2, 1).logits
+                    found, wanted = (predict(m, image, 2, 1).logits
                                      for m in (packed, twin))
                     self.assertEqual(bits(found), bits(wanted))
         self.assertGreater(compared, 150)
 
     def check(self, code, data):
-        with self.assertRaises(command.FormatError) as caught:
-            command.read_model(data)
+        with self.assertRaises(FormatError) as caught:
+            read_model(data)
         self.assertEqual(caught.exception.code, code, str(caught.exception))
 
     def spoiled(self, name, mu_bits, layer, what, at, value):
@@ -369,7 +374,7 @@ class PackedMuTest(unittest.TestCase):
 
     def test_ranges_by_panel(self):
         """Layer 2 of deterministic has two panels, layer 0 of tiny_sigma2 an input of padding."""
-        first = command.read_model(self.golden("deterministic")).layers[2].parameters.layout
+        first = read_model(self.golden("deterministic")).layers[2].parameters.layout
         start = int(first.panel_start[1])
         for widths in ([3, 6], [8, 5], [1, 7]):
             lowest = 1 << (widths[1] - 1)
@@ -383,7 +388,7 @@ class PackedMuTest(unittest.TestCase):
 
     def test_other_rules_by_panel(self):
         packed = with_mu_bits(self.golden("deterministic"), lambda index: [3, 6])[0]
-        model, sections = command.read_model(packed), sections_of(packed)
+        model, sections = read_model(packed), sections_of(packed)
         layer, record = model.layers[2], 2 * 128
         size, layout = layer.mu_bytes, layer.parameters.layout
         panel_bits = layer.parameter_offset + 8 * layout.slots
@@ -401,7 +406,7 @@ class PackedMuTest(unittest.TestCase):
 
     def test_other_rules(self):
         packed = with_mu_bits(self.golden("tiny_deterministic"), lambda index: 3)[0]
-        model, sections = command.read_model(packed), sections_of(packed)
+        model, sections = read_model(packed), sections_of(packed)
         self.assertEqual(model.panel_bytes, 192)
         for code, section, at, form, value in (
                 (34, 3, 2, "<B", 0), (34, 3, 2, "<B", 9), (40, 3, 130, "<B", 8),
@@ -433,9 +438,9 @@ class EngineTest(unittest.TestCase):
                         *(["--antithetic"] if antithetic else [])],
                        check=True, capture_output=True)
         with gzip.open(digits) as file:
-            images = command.read_idx(file.read())[:2]
-        read = command.read_model(model.read_bytes())
-        means = [command.predict(read, image, 3, 7, antithetic).mean for image in images]
+            images = read_idx(file.read())[:2]
+        read = read_model(model.read_bytes())
+        means = [predict(read, image, 3, 7, antithetic).mean for image in images]
         return predictions.read_bytes(), np.stack(means).astype("<f4").tobytes()
 
     def test_antithetic_predictions_equal_the_engine(self):

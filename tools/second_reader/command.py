@@ -10,69 +10,18 @@ Needs numpy only. Exit codes: 0 success, 1 a bad file, 2 bad usage.
 """
 
 import argparse
-import gzip
-import io
-import struct
 import sys
 
-import numpy as np
-
-from . import file_format, layers
-from .arithmetic import Prediction, predict  # noqa: F401, part of this module's interface
-from .file_format import FormatError, Model, require
-
-
-def read_model(data):
-    """bytes of a .mu8 file -> Model; raises FormatError for the first rule that is broken."""
-    data = bytes(data)
-    minor, file_bytes, count = file_format.read_header(data)
-    sections = file_format.read_sections(data, count)
-    by_id = {s.id: s for s in sections}
-    at = by_id[1].offset
-    require(by_id[1].bytes == 64, 17, "size of the model section", at)
-    *totals, reserved = struct.unpack_from("<IIQQ40s", data, at)
-    require(not any(reserved), 9, "reserved bytes of the model", at + 24)
-    model = Model((1, minor), file_bytes, sections, *totals)
-
-    file_format.read_records(data, model)
-    layers.check_layers(model)
-    end = 0
-    for index in range(len(model.layers)):
-        end = layers.read_parameters(data, model, index, by_id[5], end)
-    require(end == by_id[5].bytes, 40, "size of section 5", by_id[5].offset)
-    layers.check_totals(model, at)
-    model.metadata = file_format.read_metadata(data, by_id[6])
-    return model
-
-
-def read_idx(data):
-    """An IDX file of u8 -> array [images][height][width](channels)."""
-    if data[:3] != b"\0\0\x08" or len(data) < 4:
-        raise ValueError("not an IDX file of bytes")
-    rank = data[3]
-    shape = struct.unpack_from(f">{rank}I", data, 4)
-    return np.frombuffer(data, np.uint8, int(np.prod(shape)), 4 + 4 * rank).reshape(shape)
-
-
-def read_image(name):
-    """FILE.idx#N, FILE.idx.gz#N or FILE.npy -> array [height][width](channels)."""
-    path, _, number = name.partition("#")
-    with open(path, "rb") as file:
-        data = file.read()
-    if data[:2] == b"\x1f\x8b":
-        data = gzip.decompress(data)
-    if data[:6] == b"\x93NUMPY":
-        image = np.load(io.BytesIO(data), allow_pickle=False)
-        return image[int(number)] if number else image
-    images, index = read_idx(data), int(number or 0)
-    if not 0 <= index < len(images):
-        raise ValueError(f"{path} has {len(images)} images")
-    return images[index]
+from .file_format import (MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, SECTION_NAMES,
+                          FormatError)
+from .images import read_image
+from .prediction import predict
+from .reader import read_model
 
 
 def mu_bits_text(layer):
     """`8`, or of panels with a width of their own the range of these, `2-8`."""
-    if layer.mu_bits != file_format.MU_BITS_BY_PANEL:
+    if layer.mu_bits != MU_BITS_BY_PANEL:
         return f"{layer.mu_bits}"
     bits = layer.parameters.panel_bits
     return f"{bits.min()}-{bits.max()}"
@@ -84,7 +33,7 @@ def print_summary(model):
           f"panel {model.panel_bytes}, arena {model.arena_bytes} bytes")
     print("\nsection         flags    offset     bytes  crc")
     for s in model.sections:
-        name = file_format.SECTION_NAMES.get(s.id, "(skipped)")
+        name = SECTION_NAMES.get(s.id, "(skipped)")
         print(f"{s.id:3} {name:12} {s.flags:4} {s.offset:9} {s.bytes:9}  {s.crc:08x}")
     print("\ntensor  height x width x channels  pad t b l r  stride    offset     bytes  layers"
           "      zero  scale")
@@ -103,9 +52,9 @@ def print_summary(model):
         runs = f"{layer.runs} x {layer.run_length}"
         bits = f"{mu_bits_text(layer)}/{layer.sigma_bits if layer.bayesian else '-'}"
         inputs = f"{layer.input}"
-        if layer.input2 != file_format.NO_TENSOR:
+        if layer.input2 != NO_TENSOR:
             inputs += f" + {layer.input2}" if layer.weighted else f", {layer.input2}"
-        print(f"{i:5}  {file_format.OPERATOR_NAMES[layer.op]:12}  {inputs:9} "
+        print(f"{i:5}  {OPERATOR_NAMES[layer.op]:12}  {inputs:9} "
               f"{layer.output_channels:8}  {kernel:6}  {stride:6}  {layer.groups:6}  {runs:13}  "
               f"{layer.parameter_bytes:8}  {bits if layer.weighted else ''}")
     print("\nmetadata")

@@ -2,7 +2,7 @@
 
 Written from that page alone, as a second opinion on the C++ reader; require(..., 31, ...) names the
 error code of a rule, and the checks keep the order of section 11. The layers are checked in
-layers.py; command.py puts it together.
+layers.py; reader.py puts it together.
 """
 
 import dataclasses
@@ -67,7 +67,7 @@ class Tensor:
 
 @dataclasses.dataclass
 class Layer:
-    """Section 5.2; parameters is layers.Parameters, or the u8 tables [1 or 2][256] of a
+    """Section 5.2; parameters is parameters.Parameters, or the u8 tables [1 or 2][256] of a
     lookup or concat."""
     op: int
     flags: int
