@@ -6,6 +6,7 @@ Runs in the repository root. The reader is written from the page alone, so where
 page says what the engine does.
 """
 
+import ast
 import gzip
 import pathlib
 import re
@@ -462,6 +463,59 @@ class EngineTest(unittest.TestCase):
             with self.subTest(mu_bits=mu_bits), tempfile.TemporaryDirectory() as directory:
                 engine, reader = self.predict_both(pathlib.Path(directory), 2, mu_bits=mu_bits)
                 self.assertEqual(engine.hex(), reader.hex())
+
+
+class CommandTest(unittest.TestCase):
+    """tools/read_mu8"""
+
+    def run_command(self, *arguments):
+        """(exit status, stdout, stderr)"""
+        done = subprocess.run([ROOT / "tools" / "read_mu8", *arguments], capture_output=True,
+                              text=True, check=False)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_a_prediction_by_its_bytes(self):
+        model = DATA / "golden" / "tiny_sigma4.mu8"
+        t = read_model(model.read_bytes()).tensors[0]
+        image = split_mix_bytes(7, t.height * t.width * t.channels).reshape(
+            t.height, t.width, t.channels)
+        with tempfile.TemporaryDirectory() as directory:
+            np.save(f"{directory}/image.npy", image)
+            found = self.run_command(model, "--image", f"{directory}/image.npy", "--samples", "3",
+                                     "--seed", "9", "--hash")
+        mean = predict(read_model(model.read_bytes()), image, 3, 9).mean
+        self.assertEqual(found, (0, mean.astype("<f4").tobytes().hex() + "\n", ""))
+
+    def test_what_a_file_holds(self):
+        status, text, errors = self.run_command(DATA / "golden" / "every_operator.mu8")
+        self.assertEqual((status, errors), (0, ""))
+        for name in ("conv2d", "max-pool", "average-pool", "lookup", "add", "multiply", "slice",
+                     "concat", "dense"):
+            self.assertRegex(text, rf"(?m)^ +\d+  {name} ")
+
+    def test_a_broken_file(self):
+        status, text, errors = self.run_command(DATA / "invalid" / "42_shift.mu8")
+        self.assertEqual((status, text), (1, ""))
+        self.assertRegex(errors, r"^read_mu8: .*\(error 42\)\n$")
+
+
+class IndependenceTest(unittest.TestCase):
+    def test_the_reader_takes_nothing_from_other_tools(self):
+        """A witness that shared code with what it judges would repeat its mistakes."""
+        paths = sorted((ROOT / "tools" / "second_reader").glob("*.py"))
+        self.assertGreater(len(paths), 8)
+        own = {path.stem for path in paths}
+        for path in paths:
+            for node in ast.walk(ast.parse(path.read_text())):
+                if isinstance(node, ast.ImportFrom) and node.level:
+                    self.assertEqual(node.level, 1, path.name)
+                    self.assertIn(node.module, own, path.name)
+                elif isinstance(node, (ast.Import, ast.ImportFrom)):
+                    names = ([node.module] if isinstance(node, ast.ImportFrom)
+                             else [alias.name for alias in node.names])
+                    for name in names:
+                        self.assertIn(name.split(".")[0], sys.stdlib_module_names | {"numpy"},
+                                      path.name)
 
 
 if __name__ == "__main__":
