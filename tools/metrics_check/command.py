@@ -21,7 +21,7 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 VENV = ROOT / "build" / "check_metrics" / "venv"
 DATA = ROOT / "tests" / "data" / "metrics"
 PACKAGES = ["netcal==1.3.6", "torchmetrics==1.4.3", "lightning-utilities==0.15.3",
@@ -52,7 +52,7 @@ sys.path.insert(0, str(ROOT / "tools"))
 try:
     import numpy as np
 
-    from metrics_sources import Figures, labelled_figures, ood_figures
+    from metrics_check.sources import Figures, labelled_figures, ood_figures
 except ModuleNotFoundError as missing:
     sys.exit(f"check_metrics: {missing}; tools/setup metrics installs what it needs")
 
