@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""A small run of tools/allocation_study: its rows, and that it goes on where it stopped.
+"""A small run of tools/study_allocation: its rows, and that it goes on where it stopped.
 
     /usr/bin/python3 tests/tools/test_allocation_study.py build/release/mu8
 """
@@ -19,7 +19,7 @@ MU8 = pathlib.Path()  # the program under test
 class AllocationStudy(unittest.TestCase):
     def run_study(self, out, *more):
         return subprocess.run(
-            [ROOT / "tools" / "allocation_study", "--model", DATA / "lenet5_mnist.onnx",
+            [ROOT / "tools" / "study_allocation", "--model", DATA / "lenet5_mnist.onnx",
              "--posterior", DATA / "lenet5_mnist.npz", "--calibration",
              DATA / "mnist" / "calibration-images-idx3-ubyte.gz", "--calibration-limit", "16",
              "--data", DATA / "mnist" / "digits-images-idx3-ubyte.gz", "--limit", "60",

@@ -1,1 +1,1 @@
-"""Holds the metrics of `mu8 eval` against libraries that know nothing of mu8: tools/check_metrics."""
+"""Holds `mu8 eval`'s metrics against libraries that know nothing of mu8: tools/check_metrics."""

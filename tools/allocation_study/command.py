@@ -1,7 +1,6 @@
-#!/usr/bin/python3
 """Compares the methods of `mu8 allocate`: average bits against accuracy, NLL, ECE and file size.
 
-    tools/allocation_study --model M.onnx --posterior P.npz --calibration TRAINING_IMAGES \\
+    tools/study_allocation --model M.onnx --posterior P.npz --calibration TRAINING_IMAGES \\
       --data TEST_IMAGES -o OUT [--methods LIST] [--bits LIST] [--unit panel] [--seeds N] \\
       [--samples T] [--ood IMAGES]... [--simulated]
 
@@ -26,7 +25,7 @@ import subprocess
 import sys
 import tempfile
 
-ROOT = pathlib.Path(__file__).resolve().parent.parent
+ROOT = pathlib.Path(__file__).resolve().parents[2]
 METHODS = ("uniform", "quantile-inform", "random-bits", "snr", "posterior-variance", "greedy",
            "sensitivity", "random-search")
 RANDOM = ("random-bits", "random-search")  # their seed matters
@@ -283,7 +282,7 @@ def draw(out, rows):
     try:
         import matplotlib
     except ModuleNotFoundError:
-        print("allocation_study: no matplotlib, no pictures", file=sys.stderr)
+        print("study_allocation: no matplotlib, no pictures", file=sys.stderr)
         return
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
@@ -293,7 +292,8 @@ def draw(out, rows):
 
 def parse():
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+        prog="study_allocation", description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     for name in ("model", "posterior", "calibration", "data"):
         add(f"--{name}", required=True)
@@ -336,12 +336,8 @@ def main():
     try:
         rows = rows_of(options)
     except Failed as e:
-        sys.exit(f"allocation_study: {e}")
+        sys.exit(f"study_allocation: {e}")
     write_tables(options.output, rows)
     draw(options.output, rows)
     print(options.output / "allocation.md")
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

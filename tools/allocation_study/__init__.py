@@ -1,0 +1,1 @@
+"""Compares the methods of `mu8 allocate` by what their files can do: tools/study_allocation."""
