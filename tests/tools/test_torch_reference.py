@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Tests of tools/torch_reference.py, and of mu8's FP32 reference against it.
+"""Tests of tools/predict_in_torch, and of mu8's FP32 reference against it.
 
     /usr/bin/python3 tests/tools/test_torch_reference.py build/release/mu8
 """
@@ -20,9 +20,9 @@ sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "train"), str(ROOT / "
 import numpy as np  # noqa: E402
 import torch  # noqa: E402
 
-import torch_reference  # noqa: E402
 from export_posterior import export_state  # noqa: E402
 from networks import ResNet20  # noqa: E402
+from studies import torch_reference  # noqa: E402
 from study_inputs import write_lenet5_checkpoint  # noqa: E402
 
 MU8 = pathlib.Path()  # the program under test

@@ -98,7 +98,7 @@ def deterministic(result, set_names):
 def run_in_torch(places, item, paths, folder):
     """Predicts the FP32 network of an item in PyTorch, and gives mu8 eval's options to judge that."""
     checkpoint = tasks.checkpoint_of(item.network, item.format)
-    command = [sys.executable, tasks.TORCH_REFERENCE, places.models / f"{checkpoint}.pt",
+    command = [sys.executable, tasks.PREDICT_IN_TORCH, places.models / f"{checkpoint}.pt",
                "--arch", NETWORKS[item.network].arch, "--samples", item.samples, "--seed",
                item.seed, "-o", folder / "set"]
     for path in paths:

@@ -13,7 +13,7 @@ from .networks import FORMATS, NETWORKS, find_data, formats_of, is_converted
 from .store import StudyError, read_json, sha256, sha256_of_files
 
 TOOLS = pathlib.Path(__file__).resolve().parent.parent
-TORCH_REFERENCE = TOOLS / "torch_reference.py"
+PREDICT_IN_TORCH = TOOLS / "predict_in_torch"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -191,8 +191,9 @@ def in_torch(places, form):
 
 def torch_hash():
     """Of the program that predicts in PyTorch, with the modules that it reads networks and data by."""
-    return sha256_of_files([TORCH_REFERENCE, *(TOOLS / "train" / f"{name}.py" for name in
-                                               ("networks", "variational", "augment", "data"))])
+    return sha256_of_files([TOOLS / "studies" / "torch_reference.py",
+                            *(TOOLS / "train" / f"{name}.py" for name in
+                              ("networks", "variational", "augment", "data"))])
 
 
 # ---- Items ---------------------------------------------------------------------------------------

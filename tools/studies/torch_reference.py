@@ -1,7 +1,6 @@
-#!/usr/bin/python3
 """The FP32 reference in PyTorch: predictions of a checkpoint over data sets, for mu8 eval --recorded.
 
-    tools/torch_reference.py NAME.pt --arch resnet20 --data test_batch.bin --data cifar100.bin \
+    tools/predict_in_torch NAME.pt --arch resnet20 --data test_batch.bin --data cifar100.bin \
       --samples 50 --seed 1 -o NAME
     mu8 eval --model NAME.onnx --data test_batch.bin --ood cifar100.bin \
       --recorded NAME.0.f32 --recorded NAME.1.f32 \
@@ -19,20 +18,17 @@ import pathlib
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "train"))
+import numpy as np
+import torch
 
-try:
-    import numpy as np
-    import torch
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "train"))
 
-    from augment import normalized
-    from checkpoint import check_fit, load_tensors, write_atomically
-    from data import CIFAR_RECORD, read_cifar_file, read_idx
-    from machine import choose_device
-    from networks import NETWORKS
-    from variational import VariationalConv2d, VariationalLinear, set_sampling
-except ModuleNotFoundError as missing:
-    sys.exit(f"torch_reference: {missing}; tools/setup study installs what it needs")
+from augment import normalized  # noqa: E402
+from checkpoint import check_fit, load_tensors, write_atomically  # noqa: E402
+from data import CIFAR_RECORD, read_cifar_file, read_idx  # noqa: E402
+from machine import choose_device  # noqa: E402
+from networks import NETWORKS  # noqa: E402
+from variational import VariationalConv2d, VariationalLinear, set_sampling  # noqa: E402
 
 CHUNK = {"cpu": 250, "cuda": 2500}  # images at once
 
@@ -80,7 +76,8 @@ def write_array(path, values):
 
 
 def parse_options(arguments):
-    parser = argparse.ArgumentParser(description="Predictions of a checkpoint in PyTorch, FP32.")
+    parser = argparse.ArgumentParser(prog="predict_in_torch",
+                                     description="Predictions of a checkpoint in PyTorch, FP32.")
     parser.add_argument("checkpoint", help=".pt state_dict of a posterior or a plain network")
     parser.add_argument("--arch", required=True, choices=sorted(NETWORKS))
     parser.add_argument("--data", required=True, action="append",
@@ -124,10 +121,6 @@ def main(arguments=None):
     try:
         print(json.dumps(run(options)))
     except (OSError, ValueError) as problem:
-        print(f"torch_reference: {problem}", file=sys.stderr)
+        print(f"predict_in_torch: {problem}", file=sys.stderr)
         return 1
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
