@@ -26,7 +26,7 @@ import torch  # noqa: E402
 import train  # noqa: E402
 from augment import TrainingImages  # noqa: E402
 from checkpoint import save_atomically  # noqa: E402
-from data import read_cifar10, write_idx  # noqa: E402
+from data_files.images import read_cifar10, write_idx  # noqa: E402
 from networks import NETWORKS, LeNet5, ResNet20  # noqa: E402
 from recipes import RECIPES  # noqa: E402
 from variational import VariationalConv2d, VariationalLinear, start_from  # noqa: E402

@@ -193,7 +193,8 @@ def torch_hash():
     """Of the program that predicts in PyTorch, with the modules that it reads networks and data by."""
     return sha256_of_files([TOOLS / "studies" / "torch_reference.py",
                             *(TOOLS / "train" / f"{name}.py" for name in
-                              ("networks", "variational", "augment", "data"))])
+                              ("networks", "variational", "augment")),
+                            *sorted((TOOLS / "data_files").glob("*.py"))])
 
 
 # ---- Items ---------------------------------------------------------------------------------------

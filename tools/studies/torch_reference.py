@@ -25,7 +25,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "train")
 
 from augment import normalized  # noqa: E402
 from checkpoint import check_fit, load_tensors, write_atomically  # noqa: E402
-from data import CIFAR_RECORD, read_cifar_file, read_idx  # noqa: E402
+from data_files.images import CIFAR_RECORD, read_cifar_file, read_idx  # noqa: E402
 from machine import choose_device  # noqa: E402
 from networks import NETWORKS  # noqa: E402
 from variational import VariationalConv2d, VariationalLinear, set_sampling  # noqa: E402

@@ -26,7 +26,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 from augment import TrainingImages, normalized  # noqa: E402
 from checkpoint import (check_fit, load_checkpoint, load_tensors, restore,  # noqa: E402
                         save_atomically, save_checkpoint, write_atomically)
-from data import read_split  # noqa: E402
+from data_files.images import read_split  # noqa: E402
 from evaluation import evaluate, mean_probabilities  # noqa: E402
 from export_posterior import ExportError, export_state  # noqa: E402
 from machine import choose_device, choose_precision, keep_freed_memory  # noqa: E402

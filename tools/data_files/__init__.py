@@ -1,0 +1,1 @@
+"""The files that several of these tools read and write."""
