@@ -15,13 +15,11 @@ Needs Debian's python3-torch, python3-numpy and python3-onnx.
 """
 
 import argparse
-import gzip
 import pathlib
-import struct
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT / "tools" / "train"))
+sys.path[:0] = [str(ROOT / "tools"), str(ROOT / "tools" / "train")]
 
 try:
     import numpy as np
@@ -31,31 +29,19 @@ try:
 except ModuleNotFoundError as missing:
     sys.exit(f"noise_variance: {missing}; tools/setup test installs what it needs")
 
+from augment import normalized  # noqa: E402
+from data_files.images import read_images  # noqa: E402
 from networks import NETWORKS  # noqa: E402
 
 PASSES = (2, 8, 16, 50)
 
 
-def read_images(path, network, count):
+def read_inputs(path, network, count):
     """The first `count` images as the network's input, float [count][C][H][W]."""
-    data = gzip.open(path).read()
-    channels, height, width = network.input_shape
-    if channels == 1:
-        magic, images, rows, columns = struct.unpack(">IIII", data[:16])
-        if (magic, rows, columns) != (0x803, height, width):
-            raise ValueError(f"{path}: is no IDX file of {height} x {width} images")
-        pixels = np.frombuffer(data, np.uint8, offset=16).reshape(images, 1, height, width)
-    else:
-        record = 1 + channels * height * width
-        if len(data) % record:
-            raise ValueError(f"{path}: {len(data)} bytes are no whole CIFAR-10 records of {record}")
-        pixels = np.frombuffer(data, np.uint8).reshape(-1, record)[:, 1:]
-        pixels = pixels.reshape(-1, channels, height, width)
+    pixels = read_images(path, network.input_shape)
     if len(pixels) < count:
         raise ValueError(f"{path}: has {len(pixels)} images, expected {count}")
-    scaled = torch.tensor(pixels[:count].copy(), dtype=torch.float32) / 255
-    shape = (1, channels, 1, 1)
-    return (scaled - torch.tensor(network.mean).view(shape)) / torch.tensor(network.std).view(shape)
+    return normalized(pixels[:count], network, "cpu")
 
 
 class Posterior:
@@ -151,7 +137,7 @@ def main():
     network = NETWORKS[options.net]
     try:
         posterior = Posterior(network, options.posterior,
-                              read_images(options.images, network, options.count))
+                              read_inputs(options.images, network, options.count))
         text = table(pathlib.Path(options.posterior).name, measure(
             posterior, options.ensembles, options.singles, options.seed), options)
     except (OSError, EOFError, ValueError, KeyError) as error:

@@ -1,11 +1,11 @@
 """The recorded predictions under tests/data/metrics: read, and made anew with the program mu8."""
 
-import gzip
-import pathlib
 import subprocess
 import tempfile
 
 import numpy as np
+
+from data_files.idx import read_idx, write_idx
 
 from .environment import ROOT
 
@@ -31,9 +31,8 @@ def distorted_digits():
     """400 images [n, 28, 28] and labels: the test digits turned, and the test digits under noise."""
     from scipy.ndimage import rotate
     digits = ROOT / "tests" / "data" / "mnist"
-    pixels = np.frombuffer(gzip.open(digits / "digits-images-idx3-ubyte.gz").read()[16:], np.uint8)
-    labels = np.frombuffer(gzip.open(digits / "digits-labels-idx1-ubyte.gz").read()[8:], np.uint8)
-    pixels = pixels.reshape(-1, 28, 28).astype(float)
+    pixels = read_idx(digits / "digits-images-idx3-ubyte.gz").astype(float)
+    labels = read_idx(digits / "digits-labels-idx1-ubyte.gz")
     random = np.random.default_rng(1)
     turned = [rotate(image, random.uniform(-70, 70), reshape=False, order=1) for image in pixels]
     noisy = pixels + random.normal(0, 110, pixels.shape)
@@ -46,9 +45,8 @@ def record_lenet(mu8):
     tests = ROOT / "tests" / "data"
     images, labels = distorted_digits()
     with tempfile.TemporaryDirectory() as folder:
-        idx, model = f"{folder}/digits-images-idx3-ubyte", f"{folder}/lenet5.mu8"
-        pathlib.Path(idx).write_bytes(
-            np.array([0x803, len(images), 28, 28], ">u4").tobytes() + images.tobytes())
+        idx, model = f"{folder}/digits-images-idx3-ubyte.gz", f"{folder}/lenet5.mu8"
+        write_idx(idx, images)
         subprocess.run([mu8, "convert", "--model", tests / "lenet5_mnist.onnx", "--posterior",
                         tests / "lenet5_mnist.npz", "--mean", "0.1307", "--std", "0.3081",
                         "--calibration", tests / "mnist" / "calibration-images-idx3-ubyte.gz",

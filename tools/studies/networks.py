@@ -5,7 +5,6 @@ published figures of two.
 """
 
 import dataclasses
-import pathlib
 
 PARTS = ("table", "shift", "ood", "convergence")
 MNIST_OOD = (("Fashion-MNIST", "ood/fashion_mnist-t10k-images-idx3-ubyte", 10000),
@@ -79,12 +78,3 @@ def is_converted(name):
 def formats_of(network, wanted):
     """The wanted formats that the network has: those of the twin only where there is one."""
     return [f for f in wanted if NETWORKS[network].twin or not FORMATS[f].deterministic]
-
-
-def find_data(folder, name):
-    """The file of that name, plain or packed; raises FileNotFoundError."""
-    for suffix in ("", ".gz", ".xz"):
-        path = pathlib.Path(folder) / f"{name}{suffix}"
-        if path.is_file():
-            return path
-    raise FileNotFoundError(f"{folder}: holds no {name}, {name}.gz or {name}.xz")

@@ -13,9 +13,11 @@ import sys
 import tempfile
 import time
 
+from data_files import packed
+
 from . import machine, tasks
 from .items import deal
-from .networks import NETWORKS, FORMATS, find_data, is_converted
+from .networks import NETWORKS, FORMATS, is_converted
 from .ranks import merged
 from .store import StudyError, sha256, write_json
 
@@ -60,7 +62,7 @@ def run_convert(places, task):
     network, form = task.detail
     target = tasks.model_path(places, network, form)
     report = call_mu8(places, "convert", *fp32_arguments(places, network, form), "--calibration",
-                      find_data(places.data, NETWORKS[network].calibration), "-o", target,
+                      packed.find(places.data, NETWORKS[network].calibration), "-o", target,
                       *tasks.convert_options(form))
     report.pop("file")
     return [target], report

@@ -8,8 +8,10 @@ hashes; it is fresh, and not run again, as long as both are what they were. runn
 import dataclasses
 import pathlib
 
+from data_files import packed
+
 from . import items
-from .networks import FORMATS, NETWORKS, find_data, formats_of, is_converted
+from .networks import FORMATS, NETWORKS, formats_of, is_converted
 from .store import StudyError, read_json, sha256, sha256_of_files
 
 TOOLS = pathlib.Path(__file__).resolve().parent.parent
@@ -77,7 +79,7 @@ def predictions_name(item):
 
 def cells_name(places, network, settings):
     """The folder of shifted images; its name holds all that its files have in common."""
-    test = find_data(places.data, NETWORKS[network].test)
+    test = packed.find(places.data, NETWORKS[network].test)
     images = f"n{settings.images}" if settings.images else "all"
     stem = test.name.split(".")[0]
     return f"{stem}-{sha256(test)[:8]}-{images}-seed{settings.corruption_seed}"
@@ -152,7 +154,7 @@ def convert_options(form):
 def convert_tasks(places, settings):
     tasks = []
     for network in settings.networks:
-        data = find_data(places.data, NETWORKS[network].calibration)
+        data = packed.find(places.data, NETWORKS[network].calibration)
         for form in filter(is_converted, formats_of(network, settings.formats)):
             try:
                 source = source_inputs(places, network, form)
@@ -165,15 +167,16 @@ def convert_tasks(places, settings):
 
 
 def generator_hash(places):
-    """Of the program that makes shifted images, with the package beside it."""
-    return sha256_of_files([places.corrupt,
-                            *sorted((places.corrupt.parent / "corruptions").glob("*.py"))])
+    """Of the program that makes shifted images, with the packages beside it."""
+    packages = [places.corrupt.parent / name for name in ("corruptions", "data_files")]
+    return sha256_of_files([places.corrupt, *(path for package in packages
+                                              for path in sorted(package.glob("*.py")))])
 
 
 def corrupt_tasks(places, settings):
     tasks = {}
     for network in items.shift_networks(settings):
-        test = find_data(places.data, NETWORKS[network].test)
+        test = packed.find(places.data, NETWORKS[network].test)
         folder = cells_name(places, network, settings)
         inputs = {"data": sha256(test), "generator": generator_hash(places)}
         for kind, severity in items.shift_cells(settings):
@@ -206,8 +209,8 @@ def item_data(places, settings, item):
         folder = places.out / "cells" / cells_name(places, item.network, settings)
         return folder / f"{item.cell}.bin", []
     sets = known.ood if item.clean else ()
-    return (find_data(places.data, known.test),
-            [(name, find_data(places.data, file)) for name, file, _ in sets])
+    return (packed.find(places.data, known.test),
+            [(name, packed.find(places.data, file)) for name, file, _ in sets])
 
 
 def eval_options(item, has_ood, recorded):
@@ -255,6 +258,6 @@ def check_inputs(places, settings):
         for network in settings.networks:
             known = NETWORKS[network]
             for name in (known.test, known.calibration, *(file for _, file, _ in known.ood)):
-                find_data(places.data, name)
+                packed.find(places.data, name)
     except FileNotFoundError as missing:
         raise StudyError(f"{missing}; --network chooses what to run") from None

@@ -6,8 +6,10 @@ same few images in every format, the formats taking turns, and the median of the
 
 import statistics
 
+from data_files import packed
+
 from . import machine, runner, tasks
-from .networks import NETWORKS, find_data, formats_of, is_converted
+from .networks import NETWORKS, formats_of, is_converted
 from .store import StudyError, read_json, write_json
 
 ROUNDS = 3
@@ -26,7 +28,7 @@ def time_once(places, network, form, images, samples):
     model = ([tasks.model_path(places, network, form)] if is_converted(form)
              else runner.fp32_arguments(places, network, form))
     result = runner.call_mu8(places, "eval", *model, "--data",
-                             find_data(places.data, NETWORKS[network].test), "--limit", images,
+                             packed.find(places.data, NETWORKS[network].test), "--limit", images,
                              *arguments)
     return result["seconds"] / result["images"], result["kernels"]
 

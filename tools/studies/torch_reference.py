@@ -18,14 +18,13 @@ import pathlib
 import sys
 import time
 
-import numpy as np
 import torch
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "train"))
 
 from augment import normalized  # noqa: E402
 from checkpoint import check_fit, load_tensors, write_atomically  # noqa: E402
-from data_files.images import CIFAR_RECORD, read_cifar_file, read_idx  # noqa: E402
+from data_files.images import read_images  # noqa: E402
 from machine import choose_device  # noqa: E402
 from networks import NETWORKS  # noqa: E402
 from variational import VariationalConv2d, VariationalLinear, set_sampling  # noqa: E402
@@ -42,15 +41,6 @@ def load_network(path, arch):
     check_fit(network, state, path)
     network.load_state_dict(state)
     return network.eval(), random
-
-
-def read_images(path, shape):
-    """u8 [N,C,H,W] of an IDX file or of CIFAR-10 records."""
-    images = (read_cifar_file(path)[0] if np.prod(shape) == CIFAR_RECORD - 1
-              else read_idx(path)[:, None])
-    if images.shape[1:] != shape:
-        raise ValueError(f"{path}: images are {images.shape[1:]}, the network's {shape}")
-    return images
 
 
 @torch.no_grad()
