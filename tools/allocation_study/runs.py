@@ -10,6 +10,8 @@ import pathlib
 import sys
 import tempfile
 
+from data_files.atomic import write_atomic
+
 from .judging import call, judge_plan, source, widths_text
 from .table import JUDGED
 
@@ -51,9 +53,7 @@ def kept_json(path, options):
 
 
 def write_json(path, value):
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(value, indent=1) + "\n", encoding="utf-8")
-    temporary.rename(path)
+    write_atomic(path, json.dumps(value, indent=1) + "\n")
 
 
 def allocate(options, items):

@@ -11,8 +11,10 @@ import time
 
 import cv2
 
+from data_files.atomic import write_atomic
+
 from . import OVADIA, SEVERITIES, TYPES, apply_batch, manifest, parameters
-from .records import find_test_batch, read_records, record_bytes, write_atomic
+from .records import find_test_batch, read_records, record_bytes
 from .samples import write_samples
 
 _data = None  # (images, labels) of this process: inherited by the workers, not sent

@@ -17,7 +17,7 @@ import PIL.features
 import scipy
 import skimage
 
-from .records import write_atomic
+from data_files.atomic import write_atomic
 
 NAME = "manifest.json"
 

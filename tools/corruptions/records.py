@@ -1,6 +1,5 @@
 """CIFAR-10's binary files as the corruptions take them: u8 images [N,32,32,3] (NHWC)."""
 
-import os
 import pathlib
 
 import numpy as np
@@ -24,14 +23,3 @@ def read_records(path, limit=None):
 def record_bytes(images, labels):
     """The file of u8 images [N,32,32,3] and labels [N], as bytes."""
     return cifar10.record_bytes(images.transpose(0, 3, 1, 2), labels)
-
-
-def write_atomic(path, data):
-    """Writes `path` through a temporary file beside it, so that it is never seen half written."""
-    path = pathlib.Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        temporary.write_bytes(data)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -6,8 +6,9 @@ import pathlib
 import numpy as np
 from PIL import Image, ImageDraw
 
+from data_files.atomic import write_atomic
+
 from . import SEVERITIES, TYPES, apply
-from .records import write_atomic
 
 SCALE = 2  # each pixel is shown as SCALE x SCALE
 TILE = 32 * SCALE

@@ -18,6 +18,8 @@ import pathlib
 import sys
 import warnings
 
+from data_files.atomic import write_atomic
+
 from .evaluation import labelled_figures, ood_figures
 from .figures import Figures
 from .recorded import DATA, read_set, record_lenet, record_synthetic
@@ -65,9 +67,7 @@ def main():
         golden[name] = figures.tree
     path = DATA / "golden.json"
     if settings.update and not problems:
-        partial = path.with_suffix(".partial")
-        partial.write_text(json.dumps(golden, indent=1) + "\n")
-        partial.rename(path)
+        write_atomic(path, json.dumps(golden, indent=1) + "\n")
     elif not settings.update:
         if not path.exists():
             sys.exit(f"check_metrics: {path} is missing; --update writes it")

@@ -13,7 +13,7 @@ import numpy as np
 from . import items, tasks
 from .divergence import between_seeds, divergence
 from .networks import (FORMATS, NETWORKS, TARGET_FORMATS, formats_of, is_converted, reference_of)
-from .store import read_json, write_atomic, write_json
+from .store import read_json, write_file, write_json
 
 TABLE_METRICS = ("accuracy", "ece", "nll", "brier", "uce", "adaptive_ece", "mce", "ece_10",
                  "top5_accuracy", "aurc", "mean_entropy", "mean_aleatoric_entropy",
@@ -245,5 +245,5 @@ def csv_text(rows):
 
 def write_tables(out, summary):
     for name in ("table1", "shift", "ood", "convergence"):
-        write_atomic(out / f"{name}.csv", csv_text(summary[name]))
+        write_file(out / f"{name}.csv", csv_text(summary[name]))
     write_json(out / "results.json", {k: v for k, v in summary.items() if k != "curves"})

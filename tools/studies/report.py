@@ -3,7 +3,7 @@
 from . import items, machine, sections, tasks, timing
 from .html import page, paragraph, section, table
 from .networks import NETWORKS, is_converted
-from .store import read_json, write_atomic
+from .store import read_json, write_file
 
 TITLE = "Quantized Bayesian networks: quality of uncertainty"
 
@@ -87,6 +87,6 @@ def write(places, settings, summary, failures):
                   ("reliability", "Reliability"), ("ood", "Out of distribution"),
                   ("convergence", "Convergence"), ("times", "Times"), ("missing", "Missing"),
                   ("provenance", "Machine")]
-    write_atomic(places.out / "report.html", page(TITLE, navigation, *body))
+    write_file(places.out / "report.html", page(TITLE, navigation, *body))
     for name, content in figures.items():
-        write_atomic(places.out / "figures" / f"{name}.png", content)
+        write_file(places.out / "figures" / f"{name}.png", content)

@@ -5,7 +5,8 @@ import hashlib
 import json
 import os
 import pathlib
-import threading
+
+from data_files.atomic import write_atomic
 
 
 class StudyError(Exception):
@@ -33,25 +34,14 @@ def sha256_of_files(paths):
     return hashlib.sha256("\n".join(map(sha256, paths)).encode()).hexdigest()
 
 
-def temporary_beside(path):
-    """A name for this thread's own half-written `path`, which keeps its suffix."""
-    return path.with_name(f".{path.stem}.{os.getpid()}.{threading.get_ident()}.tmp{path.suffix}")
-
-
-def write_atomic(path, content):
-    """Writes text or bytes to a temporary file, then renames it."""
-    path = pathlib.Path(path)
+def write_file(path, content):
+    """Writes text or bytes whole, in a folder that is made where it is missing."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = temporary_beside(path)
-    try:
-        temporary.write_bytes(content.encode() if isinstance(content, str) else content)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_atomic(path, content)
 
 
 def write_json(path, value):
-    write_atomic(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
+    write_file(path, json.dumps(value, indent=1, ensure_ascii=False) + "\n")
 
 
 def read_json(path):

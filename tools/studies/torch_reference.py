@@ -23,7 +23,8 @@ import torch
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "train"))
 
 from augment import normalized  # noqa: E402
-from checkpoint import check_fit, load_tensors, write_atomically  # noqa: E402
+from checkpoint import check_fit, load_tensors  # noqa: E402
+from data_files.atomic import write_atomically  # noqa: E402
 from data_files.images import read_images  # noqa: E402
 from machine import choose_device  # noqa: E402
 from networks import NETWORKS  # noqa: E402

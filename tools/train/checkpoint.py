@@ -6,21 +6,11 @@ so nothing more is needed to go on with the same result.
 """
 
 import json
-import os
 import pickle
 
 import torch
 
-
-def write_atomically(path, write):
-    """Calls write(temporary path), then renames: `path` is whole or as it was."""
-    temporary = f"{path}.{os.getpid()}.tmp"
-    try:
-        write(temporary)
-        os.replace(temporary, path)
-    finally:
-        if os.path.exists(temporary):
-            os.remove(temporary)
+from data_files.atomic import write_atomically
 
 
 def save_atomically(value, path):

@@ -25,7 +25,8 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent))
 
 from augment import TrainingImages, normalized  # noqa: E402
 from checkpoint import (check_fit, load_checkpoint, load_tensors, restore,  # noqa: E402
-                        save_atomically, save_checkpoint, write_atomically)
+                        save_atomically, save_checkpoint)
+from data_files.atomic import write_atomic  # noqa: E402
 from data_files.images import read_split  # noqa: E402
 from evaluation import evaluate, mean_probabilities  # noqa: E402
 from export_posterior import ExportError, export_state  # noqa: E402
@@ -180,9 +181,7 @@ class Run:
                "numpy": np.__version__, "python": platform.python_version(),
                "device": self.device, "threads": options.threads,
                "evaluated_on": evaluated_on, "metrics": metrics, "history": self.history}
-        text = json.dumps(log, indent=1) + "\n"
-        write_atomically(options.output + ".json",
-                         lambda temporary: pathlib.Path(temporary).write_text(text, "utf-8"))
+        write_atomic(options.output + ".json", json.dumps(log, indent=1) + "\n")
 
 
 def read_images(options, recipe, network, device):
