@@ -1,0 +1,135 @@
+"""`mu8 inspect`: what it shows of a file, and what it says of files that are no models.
+
+    /usr/bin/python3 tests/cli/test_inspect.py build/release/mu8
+"""
+
+import cli
+from inputs import flip_a_bit
+
+EVERY_OPERATOR = cli.GOLDEN / "every_operator.mu8"
+
+
+class LeNet5(cli.CommandTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.text_of("convert", *cli.LENET5, *cli.QUICK, "-o", "model.mu8")
+        cls.found = cls.json_of("inspect", "model.mu8")
+
+    def test_text_counts_weights_and_biases(self):
+        self.assertRegex(self.text_of("inspect", "model.mu8"),
+                         r"\nweights +61706 \(61470 weights, 236 biases\)\n")
+
+    def test_text_gives_the_input_shape(self):
+        self.assertRegex(self.text_of("inspect", "model.mu8"), r"\ninput +28 x 28 x 1 \(height x")
+
+    def test_counts(self):
+        self.assertEqual(self.found["weights"], 61706)
+        self.assertEqual(self.found["weight_count"], 61470)
+        self.assertEqual(self.found["bias_count"], 236)
+        self.assertEqual(sum(layer["weights"] for layer in self.found["layers"]), 61706)
+
+    def test_sizes(self):
+        self.assertEqual(self.found["file_bytes"], len(self.bytes_of("model.mu8")))
+        self.assertGreater(self.found["arena_bytes"], 0)
+
+    def test_widths_and_format(self):
+        self.assertEqual(self.found["sigma_bits"], 8)
+        self.assertEqual(self.found["mu_bits"], 8)
+        self.assertEqual(self.found["format"], "1.0")
+
+    def test_input_and_classes(self):
+        self.assertEqual(self.found["input_shape"], [28, 28, 1])
+        self.assertEqual(self.found["classes"], 10)
+        self.assertEqual(len(self.found["labels"]), 10)
+
+    def test_layers_are_numbered(self):
+        self.assertEqual([layer["index"] for layer in self.found["layers"]], list(range(7)))
+
+    def test_every_layer_is_described(self):
+        for layer in self.found["layers"]:
+            self.assertLessEqual({"name", "op", "input_shape", "output_shape", "parameter_bytes"},
+                                 set(layer))
+
+    def test_the_last_layer_gives_floats(self):
+        self.assertEqual(self.found["layers"][-1]["output_shape"], [1, 1, 10])
+        self.assertIsNone(self.found["layers"][-1]["output_scale"])
+
+    def test_metadata(self):
+        self.assertEqual(self.found["metadata"]["name"], "lenet5_mnist")
+
+    def test_sigma_of_fewer_bits(self):
+        self.text_of("convert", *cli.LENET5, *cli.QUICK, "--sigma-bits", 2,
+                     "--sigma-quantizer", "affine", "-o", "sigma2.mu8")
+        found = self.json_of("inspect", "sigma2.mu8")
+        self.assertEqual(found["sigma_bits"], 2)
+        self.assertEqual([layer["sigma_bits"] for layer in found["layers"]
+                          if layer.get("bayesian")], [2] * 5)
+
+
+class EveryOperator(cli.CommandTest):
+    @classmethod
+    def setUpClass(cls):
+        cls.text = cls.text_of("inspect", EVERY_OPERATOR)
+        cls.layers = cls.json_of("inspect", EVERY_OPERATOR)["layers"]
+
+    def test_operators_by_name(self):
+        self.assertEqual([layer["op"] for layer in self.layers],
+                         ["conv2d", "max_pool", "conv2d", "average_pool", "lookup", "conv2d",
+                          "slice", "add", "average_pool", "multiply", "concat", "dense"])
+
+    def test_a_residual_is_shown_with_its_source(self):
+        self.assertIn("2 x 2 x 18 + residual 2 x 2 x 18 of #3 -> 2 x 2 x 18", self.text)
+        self.assertEqual([layer["index"] for layer in self.layers if layer.get("residual")], [5])
+
+    def test_a_slice_is_shown_with_steps_and_offset(self):
+        self.assertIn("/2,2 from 1,-1,-6", self.text)
+        self.assertEqual(self.layers[6]["offset"], [1, -1, -6])
+
+    def test_both_inputs_of_a_sum(self):
+        self.assertEqual(self.layers[7]["input"], 6)
+        self.assertEqual(self.layers[7]["input2"], 7)
+
+
+class NoModels(cli.CommandTest):
+    def test_no_file_named(self):
+        self.wrong_command("inspect", says="MODEL is required")
+
+    def test_missing_file(self):
+        self.fails("inspect", "missing.mu8",
+                   says="missing.mu8: no such file, expected a .mu8 model")
+
+    def test_a_folder(self):
+        self.fails("inspect", "folders",
+                   says="folders: not a regular file, expected a .mu8 model")
+
+    def test_an_empty_file(self):
+        stderr = self.fails("inspect", "empty.mu8",
+                            says="empty.mu8: mu8 error 1: file is truncated")
+        self.assertIn("found 0, expected 64", stderr)
+
+    def test_a_git_lfs_pointer(self):
+        self.fails("inspect", "pointer.mu8", says="pointer.mu8: mu8 error 3: this is a Git LFS "
+                   "pointer, not the model; run 'git lfs pull'")
+
+    def test_a_picture(self):
+        self.fails("inspect", cli.PICTURES[0],
+                   says=f"{cli.PICTURES[0]}: mu8 error 2: not a .mu8 file")
+
+    def test_a_file_cut_anywhere(self):
+        whole = (cli.GOLDEN / "tiny_sigma4.mu8").read_bytes()
+        size = len(whole)
+        for kept in (1, 63, 64, 200, size // 2, size - 1):
+            with self.subTest(kept):
+                (self.folder / "cut.mu8").write_bytes(whole[:kept])
+                stderr = self.fails("inspect", "cut.mu8",
+                                    says="cut.mu8: mu8 error 1: file is truncated")
+                self.assertIn(f"found {kept}, expected {64 if kept < 64 else size}\n", stderr)
+
+    def test_a_damaged_file(self):
+        flip_a_bit(cli.GOLDEN / "tiny_sigma4.mu8", self.folder / "flipped.mu8")
+        self.fails("inspect", "flipped.mu8",
+                   says="flipped.mu8: mu8 error 15: section is damaged")
+
+
+if __name__ == "__main__":
+    cli.main()
