@@ -41,13 +41,13 @@ class File {
     std::error_code problem;
     const std::filesystem::file_status status = std::filesystem::status(path, problem);
     if (!std::filesystem::exists(status)) {
-      throw Error(path + ": no such file; expected " + expected);
+      throw Error(path + ": no such file, expected " + expected);
     }
     if (std::filesystem::is_directory(status)) {
-      throw Error(path + ": is a folder; expected " + expected);
+      throw Error(path + ": is a folder, expected " + expected);
     }
     if (!std::filesystem::is_regular_file(status)) {
-      throw Error(path + ": not a regular file; expected " + expected);
+      throw Error(path + ": not a regular file, expected " + expected);
     }
     bytes_ = std::filesystem::file_size(path, problem);
     if (problem) throw Error(path + ": cannot be read: " + problem.message());
@@ -94,9 +94,9 @@ template <typename Allocate>
 auto ReadWhole(const std::string& path, const std::string& expected, std::size_t limit_bytes,
                const Allocate& allocate) {
   File file(path, expected);
-  if (file.bytes() == 0) throw Error(path + ": the file is empty; expected " + expected);
+  if (file.bytes() == 0) throw Error(path + ": the file is empty, expected " + expected);
   if (file.bytes() > limit_bytes) {
-    throw Error(path + ": has " + std::to_string(file.bytes()) + " bytes; expected " + expected +
+    throw Error(path + ": has " + std::to_string(file.bytes()) + " bytes, expected " + expected +
                 " of at most " + std::to_string(limit_bytes));
   }
   auto buffer = allocate(static_cast<std::size_t>(file.bytes()));

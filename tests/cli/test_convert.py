@@ -110,15 +110,15 @@ class BadInputs(ConvertTest):
 
     def test_missing_model(self):
         self.refuses("--model", "missing.onnx", *cli.POSTERIOR, *cli.CALIBRATION,
-                     says="missing.onnx: no such file; expected an ONNX model")
+                     says="missing.onnx: no such file, expected an ONNX model")
 
     def test_missing_posterior(self):
         self.refuses(*cli.MODEL, "--posterior", "missing.npz", *cli.CALIBRATION,
-                     says="missing.npz: no such file; expected a .npz or .safetensors file")
+                     says="missing.npz: no such file, expected a .npz or .safetensors file")
 
     def test_missing_calibration_images(self):
         self.refuses(*cli.MODEL, *cli.POSTERIOR, "--calibration", "missing.idx",
-                     says="missing.idx: cannot open: No such file")
+                     says="missing.idx: no such file")
 
     def test_truncated_model(self):
         self.refuses("--model", "cut.onnx", *cli.POSTERIOR, *cli.CALIBRATION,

@@ -54,7 +54,7 @@ class Refusals(cli.CommandTest):
                    says="cifar.bin: images are 32 x 32 x 3, the model expects 28 x 28 x 1")
 
     def test_missing_images(self):
-        self.fails(*DIFF, "--data", "missing.idx", says="missing.idx: cannot open: No such file")
+        self.fails(*DIFF, "--data", "missing.idx", says="missing.idx: no such file")
 
     def test_a_mean_for_each_of_two_channels(self):
         self.fails("diff", "sigma4.mu8", *cli.MODEL, *cli.POSTERIOR, "--mean", "1,2",

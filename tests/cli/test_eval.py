@@ -265,7 +265,7 @@ class BadInputs(EvalTest):
                    "--uncertainty", "none_u.f32", *options, says=says)
 
     def test_missing_images(self):
-        self.refuses(data="missing.idx", says="missing.idx: cannot open: No such file")
+        self.refuses(data="missing.idx", says="missing.idx: no such file")
 
     def test_images_of_another_size(self):
         self.refuses(data="cifar.bin",
@@ -277,7 +277,7 @@ class BadInputs(EvalTest):
                           "classes 0 to 9")
 
     def test_missing_foreign_images(self):
-        self.refuses("--ood", "missing.idx", says="missing.idx: cannot open: No such file")
+        self.refuses("--ood", "missing.idx", says="missing.idx: no such file")
 
     def test_foreign_images_of_another_size(self):
         self.refuses("--ood", cli.FASHION, "--ood", "cifar.bin",
