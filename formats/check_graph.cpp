@@ -1,15 +1,10 @@
 // Stage two of Open: tensors and layers make sense together (FORMAT.md, 4 and 5). Afterwards every
 // address that a kernel forms lies inside the arena, and no layer overwrites a value still needed.
+#include "formats/arithmetic.h"
 #include "formats/check.h"
 
 namespace mu8::format {
 namespace {
-
-// Normal, finite, positive. Written on the bits so that no compiler flag can weaken it.
-bool IsPositiveNormal(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  return bits >= 0x00800000U && bits < 0x7f800000U;
-}
 
 bool CheckTensor(const TensorRecord& tensor, std::uint64_t at, Checker* check) {
   for (const std::uint32_t extent : {tensor.height, tensor.width, tensor.channels}) {
@@ -31,7 +26,7 @@ bool CheckTensor(const TensorRecord& tensor, std::uint64_t at, Checker* check) {
     return check->Fail(Status::kTensorPlacement, at + 24, tensor.offset,
                        check->view.model.activation_bytes);
   }
-  if (!IsPositiveNormal(tensor.scale)) {
+  if (!IsNormal(tensor.scale)) {
     return check->Fail(Status::kTensorScale, at + 32, std::bit_cast<std::uint32_t>(tensor.scale),
                        0);
   }

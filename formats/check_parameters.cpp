@@ -1,5 +1,6 @@
 // Stage three of Open: every layer's parameters are where the shapes say, its integers are in range
 // and its int32 accumulators cannot overflow (FORMAT.md, 6 and 8).
+#include "formats/arithmetic.h"
 #include "formats/check.h"
 
 namespace mu8::format {
@@ -7,11 +8,6 @@ namespace {
 
 constexpr std::uint64_t kMaxAccumulator = (std::uint64_t{1} << 31) - 1;
 constexpr std::int32_t kMaxEpsilon = 127;
-
-bool IsNormal(float value) {
-  const std::uint32_t bits = std::bit_cast<std::uint32_t>(value);
-  return bits >= 0x00800000U && bits < 0x7f800000U;
-}
 
 bool CheckFixedPoint(float largest, std::uint64_t at, Checker* check) {
   const std::int32_t shift = FixedPointShift(largest);
@@ -25,8 +21,8 @@ struct WeightedLayer {
   LayerRecord record;
   PanelLayout panels;
   ParameterLayout layout;
-  std::uint64_t at;         // file offset of the parameters
-  float accumulator_scale;  // s_x / s_y; s_x alone for the logits
+  std::uint64_t at;  // file offset of the parameters
+  WeightedScales scales;
   bool bayesian;
   std::int32_t residual_shift;  // of a residual; 0: there is none
 
@@ -42,8 +38,8 @@ struct WeightedLayer {
 // logit is finite: |acc| < 2^31.
 bool CheckScales(const WeightedLayer& layer, std::uint32_t slot, Checker* check) {
   const std::uint64_t at = layer.at + layer.layout.weight_scale + slot * 4;
-  const float scale = check->view.Load<float>(at);
-  const float multiplier = scale * layer.accumulator_scale;
+  const float scale = layer.scales.WeightScale(slot);
+  const float multiplier = layer.scales.Multiplier(slot);
   const float limit = layer.record.output == kNoTensor ? 18446744073709551616.0F : 1.0F;
   if (!IsNormal(scale) || !IsNormal(multiplier) || multiplier >= limit) {
     return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(scale), 0);
@@ -51,28 +47,20 @@ bool CheckScales(const WeightedLayer& layer, std::uint32_t slot, Checker* check)
   return true;
 }
 
-// The factor of a slot's residual: its scale in units of the accumulator.
-float ResidualFactor(const WeightedLayer& layer, std::uint32_t slot, const View& view) {
-  const float scale = view.Load<float>(layer.at + layer.layout.weight_scale + slot * 4);
-  const float unit = scale * view.tensor(layer.record.input).scale;
-  return view.tensor(layer.record.input2).scale / unit;
-}
-
 // A residual's factors are normal and one shift serves them all; sets that shift.
 bool CheckResidual(WeightedLayer* layer, Checker* check) {
-  const View& view = check->view;
   if (layer->record.input2 == kNoTensor) return true;
-  float largest = 0.0F;
-  for (std::uint32_t channel = 0; channel < layer->record.output_channels; ++channel) {
+  const std::uint32_t channels = layer->record.output_channels;
+  for (std::uint32_t channel = 0; channel < channels; ++channel) {
     const std::uint32_t slot = SlotOf(layer->panels, channel);
-    const std::uint64_t at = layer->at + layer->layout.weight_scale + slot * 4;
-    const float unit = view.Load<float>(at) * view.tensor(layer->record.input).scale;
-    const float factor = ResidualFactor(*layer, slot, view);
-    if (!IsNormal(unit) || !IsNormal(factor)) {
+    const float factor = layer->scales.ResidualFactor(slot);
+    if (!IsNormal(layer->scales.ResidualUnit(slot)) || !IsNormal(factor)) {
+      const std::uint64_t at = layer->at + layer->layout.weight_scale + slot * 4;
       return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(factor), 0);
     }
-    if (factor > largest) largest = factor;
   }
+  const float largest =
+      layer->scales.ResidualFactor(layer->scales.LargestResidual(layer->panels, channels));
   layer->residual_shift = FixedPointShift(largest);
   return CheckFixedPoint(largest, layer->at, check);
 }
@@ -91,7 +79,7 @@ bool CheckBias(const WeightedLayer& layer, std::uint32_t slot, bool real, Checke
   }
   bound += std::int64_t{255} * 127 * layer.panels.inputs;
   if (layer.residual_shift != 0 && real) {
-    const std::int64_t factor = FixedPoint(ResidualFactor(layer, slot, view), layer.residual_shift);
+    const std::int64_t factor = FixedPoint(layer.scales.ResidualFactor(slot), layer.residual_shift);
     bound +=
         (255 * factor + (std::int64_t{1} << (layer.residual_shift - 1))) >> layer.residual_shift;
   }
@@ -187,17 +175,24 @@ bool CheckPadding(const WeightedLayer& layer, const MuCursor& cursor, Checker* c
   return true;
 }
 
-float AccumulatorScale(const View& view, const LayerRecord& record) {
-  const float input_scale = view.tensor(record.input).scale;
-  if (record.output == kNoTensor) return input_scale;
-  return input_scale / view.tensor(record.output).scale;
-}
-
 bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) {
-  WeightedLayer layer{record, MakePanelLayout(record), {}, at, 0.0F, false, 0};
-  layer.bayesian = (record.flags & kLayerBayesian) != 0;
-  layer.layout = MakeParameterLayout(record);
-  layer.accumulator_scale = AccumulatorScale(check->view, record);
+  const View& view = check->view;
+  const TensorRecord input = view.tensor(record.input);
+  TensorRecord output{};
+  TensorRecord residual{};
+  const bool logits = record.output == kNoTensor;
+  const bool adds = record.input2 != kNoTensor;
+  if (!logits) output = view.tensor(record.output);
+  if (adds) residual = view.tensor(record.input2);
+  const ParameterLayout layout = MakeParameterLayout(record);
+  WeightedLayer layer{.record = record,
+                      .panels = MakePanelLayout(record),
+                      .layout = layout,
+                      .at = at,
+                      .scales = {view.Bytes(at + layout.weight_scale), input,
+                                 logits ? nullptr : &output, adds ? &residual : nullptr},
+                      .bayesian = (record.flags & kLayerBayesian) != 0,
+                      .residual_shift = 0};
   if (!CheckPanelBits(layer, check)) return false;
   if (layer.bayesian && !CheckShifts(layer, check)) return false;
   if (!CheckResidual(&layer, check)) return false;
@@ -215,7 +210,8 @@ bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) 
 }
 
 bool CheckAveragePool(const LayerRecord& record, std::uint64_t at, Checker* check) {
-  const float ratio = AccumulatorScale(check->view, record);
+  const TensorRecord output = check->view.tensor(record.output);
+  const float ratio = ScaleRatio(check->view.tensor(record.input), &output);
   const float area = static_cast<float>(std::uint32_t{record.kernel_h} * record.kernel_w);
   if (!IsNormal(ratio) || !IsNormal(ratio / area) || ratio / area > 1.0F) {
     return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(ratio), 0);
@@ -225,22 +221,23 @@ bool CheckAveragePool(const LayerRecord& record, std::uint64_t at, Checker* chec
 
 // Both factors are normal, and one shift serves both.
 bool CheckAdd(const LayerRecord& record, std::uint64_t at, Checker* check) {
-  const float out = check->view.tensor(record.output).scale;
-  const float a = check->view.tensor(record.input).scale / out;
-  const float b = check->view.tensor(record.input2).scale / out;
-  if (!IsNormal(a) || !IsNormal(b)) {
-    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(a), 0);
+  const View& view = check->view;
+  const SumFactors factors = MakeSumFactors(view.tensor(record.input), view.tensor(record.input2),
+                                            view.tensor(record.output));
+  if (!IsNormal(factors.a) || !IsNormal(factors.b)) {
+    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(factors.a), 0);
   }
-  return CheckFixedPoint(a > b ? a : b, at, check);
+  return CheckFixedPoint(factors.largest(), at, check);
 }
 
 // The multiplier is below 1.
 bool CheckMultiply(const LayerRecord& record, std::uint64_t at, Checker* check) {
-  const float a = check->view.tensor(record.input).scale;
-  const float product = a * check->view.tensor(record.input2).scale;
-  const float multiplier = product / check->view.tensor(record.output).scale;
-  if (!IsNormal(product) || !IsNormal(multiplier) || multiplier >= 1.0F) {
-    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(multiplier), 0);
+  const View& view = check->view;
+  const ProductScales scales = MakeProductScales(
+      view.tensor(record.input), view.tensor(record.input2), view.tensor(record.output));
+  if (!IsNormal(scales.product) || !IsNormal(scales.multiplier) || scales.multiplier >= 1.0F) {
+    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(scales.multiplier),
+                       0);
   }
   return true;
 }

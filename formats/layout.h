@@ -341,24 +341,6 @@ class MuCursor {
 
 inline constexpr std::uint64_t kLookupBytes = 256;
 
-// Sums of tensors with different scales (add, and the residual of a conv2d) are integers:
-// ((q - z) * FixedPoint(factor, shift) + 2^(shift - 1)) >> shift, with one shift for all factors of
-// a layer that gives the largest of them 21 bits (FORMAT.md 6.6).
-inline constexpr std::int32_t kMinFixedPointShift = 1;
-inline constexpr std::int32_t kMaxFixedPointShift = 30;
-
-// 20 - floor(log2(largest)) for a positive normal `largest`.
-constexpr std::int32_t FixedPointShift(float largest) {
-  return 20 + 127 - static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(largest) >> 23);
-}
-
-// rint(factor * 2^shift), at most 2^21 for factors up to the largest.
-constexpr std::int32_t FixedPoint(float factor, std::int32_t shift) {
-  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: leaves no room for fractions
-  const float scaled = factor * static_cast<float>(std::uint32_t{1} << shift);
-  return static_cast<std::int32_t>((scaled + kRounder) - kRounder);
-}
-
 // What a session needs (FORMAT.md section 8). The arena of batch B is cut in this order; every part
 // starts at a multiple of 64.
 struct ArenaLayout {

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "engine/src/layer.h"
+#include "formats/arithmetic.h"
 
 namespace mu8 {
 namespace {
@@ -48,7 +49,7 @@ void RunPool(const Layer& layer, PassContext* context) {
   args.clamp_min = record.clamp_min;
   args.clamp_max = record.clamp_max;
   args.count_padding = (record.flags & format::kLayerCountPadding) != 0;
-  args.scale_ratio = layer.input.scale / layer.output.scale;
+  args.scale_ratio = format::ScaleRatio(layer.input, &layer.output);
   args.zero_in = layer.input.zero_point;
   args.zero_out = layer.output.zero_point;
   const bool max = static_cast<OpCode>(record.op) == OpCode::kMaxPool;
@@ -92,14 +93,13 @@ void RunElementwise(const Layer& layer, PassContext* context) {
   args.clamp_min = layer.record.clamp_min;
   args.clamp_max = layer.record.clamp_max;
   if (is_sum) {
-    const float a = layer.input.scale / layer.output.scale;
-    const float b = layer.input2.scale / layer.output.scale;
-    args.shift = format::FixedPointShift(a > b ? a : b);
-    args.factor_a = format::FixedPoint(a, args.shift);
-    args.factor_b = format::FixedPoint(b, args.shift);
+    const format::SumFactors factors =
+        format::MakeSumFactors(layer.input, layer.input2, layer.output);
+    args.shift = format::FixedPointShift(factors.largest());
+    args.factor_a = format::FixedPoint(factors.a, args.shift);
+    args.factor_b = format::FixedPoint(factors.b, args.shift);
   } else {
-    const float product = layer.input.scale * layer.input2.scale;
-    args.multiplier = product / layer.output.scale;
+    args.multiplier = format::MakeProductScales(layer.input, layer.input2, layer.output).multiplier;
   }
   ForImages(*context, [&](std::uint8_t* activations) {
     args.a = FirstPixel(activations, layer.input);
@@ -213,9 +213,7 @@ void LoadFloats(const format::View& view, const float* values, std::uint8_t* act
     for (std::uint32_t i = 0; i < input.width * input.channels; ++i) {
       float value = *values++ / input.scale;
       value = value < low ? low : value > high ? high : value;
-      constexpr float kMagic = 12582912.0F;  // rounds to even, see kernels/scalar/convolve.cpp
-      const float rounded = (value + kMagic) - kMagic;
-      *row++ = static_cast<std::uint8_t>(static_cast<std::int32_t>(rounded) + input.zero_point);
+      *row++ = static_cast<std::uint8_t>(format::RoundToEven(value) + input.zero_point);
     }
   }
 }

@@ -3,6 +3,7 @@
 
 #include "engine/src/layer.h"
 #include "engine/src/panel.h"
+#include "formats/arithmetic.h"
 
 namespace mu8 {
 namespace {
@@ -39,25 +40,31 @@ kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::PanelLayout& 
   return args;
 }
 
-// The scale of the residual in units of the accumulator of a slot (FORMAT.md 6.6).
-float ResidualFactor(const Parameters& parameters, const Layer& layer, std::uint32_t slot) {
-  const auto* scale =
-      reinterpret_cast<const float*>(parameters.base + parameters.layout.weight_scale);
-  const float unit = scale[slot] * layer.input.scale;
-  return layer.input2.scale / unit;
-}
-
 // What does not depend on the panel: one shift for the largest factor.
-void SetResidual(const Parameters& parameters, const Layer& layer, kernels::ConvolveArgs* args) {
-  float largest = 0.0F;
-  for (std::uint32_t c = 0; c < layer.record.output_channels; ++c) {
-    const float factor = ResidualFactor(parameters, layer, format::SlotOf(parameters.panels, c));
-    largest = factor > largest ? factor : largest;
-  }
-  args->residual_shift = format::FixedPointShift(largest);
+void SetResidual(const Parameters& parameters, const format::WeightedScales& scales,
+                 const Layer& layer, kernels::ConvolveArgs* args) {
+  const std::uint32_t largest =
+      scales.LargestResidual(parameters.panels, layer.record.output_channels);
+  args->residual_shift = format::FixedPointShift(scales.ResidualFactor(largest));
   args->residual_zero = layer.input2.zero_point;
   args->residual_row_step = layer.input2.row_stride;
   args->residual_col_step = layer.input2.channels;
+}
+
+// logit = float(acc) * m, at or before its own accumulator, front to back.
+void WriteLogits(const Parameters& parameters, const format::WeightedScales& scales,
+                 const Layer& layer, PassContext* context) {
+  const format::PanelLayout& panels = parameters.panels;
+  for (std::uint32_t i = 0; i < context->images.count; ++i) {
+    const std::uint32_t image = context->images[i];
+    for (std::uint32_t c = 0; c < layer.record.output_channels; ++c) {
+      std::int32_t acc;
+      std::memcpy(&acc, context->accumulators + std::size_t{image} * panels.padded_channels + c,
+                  sizeof(acc));
+      const float logit = static_cast<float>(acc) * scales.Multiplier(format::SlotOf(panels, c));
+      std::memcpy(context->logits + image * context->logits_stride + c, &logit, sizeof(logit));
+    }
+  }
 }
 
 }  // namespace
@@ -66,10 +73,12 @@ void RunWeighted(const Layer& layer, PassContext* context) {
   const Parameters parameters(context->view, layer.record);
   const format::PanelLayout& panels = parameters.panels;
   kernels::ConvolveArgs args = WindowArgs(layer, panels);
-  if (layer.has_input2()) SetResidual(parameters, layer, &args);
+  const format::WeightedScales scales(parameters.base + parameters.layout.weight_scale, layer.input,
+                                      layer.logits ? nullptr : &layer.output,
+                                      layer.has_input2() ? &layer.input2 : nullptr);
+  if (layer.has_input2()) SetResidual(parameters, scales, layer, &args);
   std::int32_t residual_factor[kernels::kPanelWidth] = {};
   args.residual_factor = residual_factor;
-  const float ratio = layer.logits ? layer.input.scale : layer.input.scale / layer.output.scale;
   kernels::StreamId stream = context->stream;
   stream.layer = layer.index;
   std::int32_t bias[kernels::kPanelWidth];
@@ -84,12 +93,11 @@ void RunWeighted(const Layer& layer, PassContext* context) {
     args.bias = panel.bias;
     args.width = panels.width(index);
     args.channels = panels.channels(index);
-    const float* scale = parameters.Slots<float>(parameters.layout.weight_scale, index);
     for (std::uint32_t c = 0; c < args.channels; ++c) {
-      multiplier[c] = scale[c] * ratio;
+      const std::uint32_t slot = panels.slot(index) + c;
+      multiplier[c] = scales.Multiplier(slot);
       if (layer.has_input2()) {
-        residual_factor[c] = format::FixedPoint(
-            ResidualFactor(parameters, layer, panels.slot(index) + c), args.residual_shift);
+        residual_factor[c] = format::FixedPoint(scales.ResidualFactor(slot), args.residual_shift);
       }
     }
     const std::uint32_t group = index / panels.panels_per_group;
@@ -117,21 +125,7 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       depthwise ? context->kernels.convolve_depthwise(args) : context->kernels.convolve(args);
     }
   }
-  if (!layer.logits) return;
-  // logit = float(acc) * (s_w * s_x), at or before its own accumulator, front to back.
-  for (std::uint32_t i = 0; i < context->images.count; ++i) {
-    const std::uint32_t image = context->images[i];
-    for (std::uint32_t c = 0; c < layer.record.output_channels; ++c) {
-      const std::uint32_t slot = format::SlotOf(panels, c);
-      const float scale =
-          reinterpret_cast<const float*>(parameters.base + parameters.layout.weight_scale)[slot];
-      std::int32_t acc;
-      std::memcpy(&acc, context->accumulators + std::size_t{image} * panels.padded_channels + c,
-                  sizeof(acc));
-      const float logit = static_cast<float>(acc) * (scale * ratio);
-      std::memcpy(context->logits + image * context->logits_stride + c, &logit, sizeof(logit));
-    }
-  }
+  if (layer.logits) WriteLogits(parameters, scales, layer, context);
 }
 
 }  // namespace mu8

@@ -1,0 +1,112 @@
+// The arithmetic of scales (FORMAT.md 5.5, 5.7, 6.5, 6.6), once. Open proves its bounds on these
+// functions and the engine computes with them, so a bound holds for exactly the floats that run:
+// write none of them out elsewhere. Every operation rounds by itself (-ffp-contract=off).
+#pragma once
+
+#include <bit>
+#include <cstdint>
+#include <cstring>
+
+#include "formats/layout.h"
+
+namespace mu8::format {
+
+// Positive, finite and normal. Written on the bits so that no compiler flag can weaken it.
+constexpr bool IsNormal(float value) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  return bits >= 0x00800000U && bits < 0x7f800000U;
+}
+
+// The nearest integer, ties to even, for |value| <= 2^22: adding 1.5 * 2^23 leaves no room for
+// fractions.
+constexpr std::int32_t RoundToEven(float value) {
+  constexpr float kRounder = 12582912.0F;
+  return static_cast<std::int32_t>((value + kRounder) - kRounder);
+}
+
+// The scale of a layer's input in units of its output's; the logits (null) have no scale. A pool's
+// multiplier is it divided by the area (kernels/scalar/pool.cpp).
+constexpr float ScaleRatio(const TensorRecord& input, const TensorRecord* output) {
+  return output == nullptr ? input.scale : input.scale / output->scale;
+}
+
+// multiply: q = Q(a * b) with `multiplier`.
+struct ProductScales {
+  float product, multiplier;
+};
+constexpr ProductScales MakeProductScales(const TensorRecord& a, const TensorRecord& b,
+                                          const TensorRecord& output) {
+  const float product = a.scale * b.scale;
+  return {product, product / output.scale};
+}
+
+// add: the operands' scales in units of the output's.
+struct SumFactors {
+  float a, b;
+  constexpr float largest() const { return a > b ? a : b; }
+};
+constexpr SumFactors MakeSumFactors(const TensorRecord& a, const TensorRecord& b,
+                                    const TensorRecord& output) {
+  return {ScaleRatio(a, &output), ScaleRatio(b, &output)};
+}
+
+// Sums of tensors with different scales (add, and the residual of a conv2d) are integers:
+// ((q - z) * FixedPoint(factor, shift) + 2^(shift - 1)) >> shift, with one shift for all factors of
+// a layer that gives the largest of them 21 bits (FORMAT.md 6.6).
+inline constexpr std::int32_t kMinFixedPointShift = 1;
+inline constexpr std::int32_t kMaxFixedPointShift = 30;
+
+// 20 - floor(log2(largest)) for a positive normal `largest`.
+constexpr std::int32_t FixedPointShift(float largest) {
+  return 20 + 127 - static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(largest) >> 23);
+}
+
+// rint(factor * 2^shift), at most 2^21 for factors up to the largest.
+constexpr std::int32_t FixedPoint(float factor, std::int32_t shift) {
+  return RoundToEven(factor * static_cast<float>(std::uint32_t{1} << shift));
+}
+
+// What follows from the scales of a conv2d or dense layer, slot by slot.
+class WeightedScales {
+ public:
+  // `weight_scale`: the layer's array of that name, at any address. `output` is null for the
+  // logits, `residual` where there is none.
+  WeightedScales(const std::uint8_t* weight_scale, const TensorRecord& input,
+                 const TensorRecord* output, const TensorRecord* residual)
+      : weight_scale_(weight_scale),
+        ratio_(ScaleRatio(input, output)),
+        input_scale_(input.scale),
+        residual_scale_(residual == nullptr ? 0.0F : residual->scale) {}
+
+  float WeightScale(std::uint32_t slot) const {
+    float scale;
+    std::memcpy(&scale, weight_scale_ + std::size_t{slot} * sizeof(scale), sizeof(scale));
+    return scale;
+  }
+  // m of FORMAT.md 6.5.
+  float Multiplier(std::uint32_t slot) const { return WeightScale(slot) * ratio_; }
+  // One step of the accumulator, and the residual's scale in these units.
+  float ResidualUnit(std::uint32_t slot) const { return WeightScale(slot) * input_scale_; }
+  float ResidualFactor(std::uint32_t slot) const { return residual_scale_ / ResidualUnit(slot); }
+
+  // The first slot with the largest factor of all output channels, which sets the shift.
+  std::uint32_t LargestResidual(const PanelLayout& panels, std::uint32_t output_channels) const {
+    std::uint32_t found = 0;
+    float largest = 0.0F;
+    for (std::uint32_t channel = 0; channel < output_channels; ++channel) {
+      const std::uint32_t slot = SlotOf(panels, channel);
+      const float factor = ResidualFactor(slot);
+      if (factor > largest) {
+        largest = factor;
+        found = slot;
+      }
+    }
+    return found;
+  }
+
+ private:
+  const std::uint8_t* weight_scale_;
+  float ratio_, input_scale_, residual_scale_;
+};
+
+}  // namespace mu8::format

@@ -1,0 +1,115 @@
+// The arithmetic of scales that Open proves bounds on and the engine computes with.
+#include <doctest/doctest.h>
+
+#include <bit>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <vector>
+
+#include "formats/arithmetic.h"
+#include "tests/support/random.h"
+
+namespace mu8::testing {
+namespace {
+
+using Limits = std::numeric_limits<float>;
+
+format::TensorRecord Scaled(float scale) {
+  format::TensorRecord tensor{};
+  tensor.scale = scale;
+  return tensor;
+}
+
+TEST_CASE("arithmetic: normal means positive, finite and not subnormal") {
+  for (const float value : {Limits::min(), 1.0F, Limits::max()}) CHECK(format::IsNormal(value));
+  for (const float value : {0.0F, -0.0F, std::nextafter(Limits::min(), 0.0F), Limits::denorm_min(),
+                            -1.0F, -Limits::max(), Limits::infinity(), -Limits::infinity(),
+                            Limits::quiet_NaN(), -Limits::quiet_NaN()}) {
+    CAPTURE(value);
+    CHECK_FALSE(format::IsNormal(value));
+  }
+}
+
+TEST_CASE("arithmetic: rounds to the nearest integer, ties to even") {
+  for (const float value : {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 0.49999997F, 4194303.5F, -4194304.0F}) {
+    CAPTURE(value);
+    CHECK(format::RoundToEven(value) == std::lrintf(value));
+  }
+  Random random(3);
+  for (int i = 0; i < 10000; ++i) {
+    const auto value = static_cast<float>((random.Unit() - 0.5) * 600.0);
+    CAPTURE(value);
+    REQUIRE(format::RoundToEven(value) == std::lrintf(value));
+  }
+}
+
+TEST_CASE("arithmetic: the largest factor has 21 bits") {
+  CHECK(format::FixedPointShift(0x1p20F) == 0);
+  CHECK(format::FixedPointShift(0x1.fffffep19F) == format::kMinFixedPointShift);
+  CHECK(format::FixedPointShift(0x1p-10F) == format::kMaxFixedPointShift);
+  CHECK(format::FixedPointShift(0x1.fffffep-11F) == format::kMaxFixedPointShift + 1);
+  Random random(4);
+  for (int i = 0; i < 10000; ++i) {
+    const auto factor =
+        static_cast<float>(std::ldexp(1.0 + random.Unit(), random.Between(-10, 19)));
+    const std::int32_t shift = format::FixedPointShift(factor);
+    const std::int32_t fixed = format::FixedPoint(factor, shift);
+    CAPTURE(factor);
+    REQUIRE(fixed >= 1 << 20);
+    REQUIRE(fixed <= 1 << 21);
+    REQUIRE(fixed == std::lrint(std::ldexp(static_cast<double>(factor), shift)));
+  }
+}
+
+TEST_CASE("arithmetic: ratios and products divide by the output's scale last") {
+  const auto input = Scaled(0.3F);
+  const auto second = Scaled(0.7F);
+  const auto output = Scaled(0.9F);
+  CHECK(format::ScaleRatio(input, &output) == 0.3F / 0.9F);
+  CHECK(format::ScaleRatio(input, nullptr) == 0.3F);
+  const format::SumFactors sum = format::MakeSumFactors(input, second, output);
+  CHECK(sum.a == 0.3F / 0.9F);
+  CHECK(sum.b == 0.7F / 0.9F);
+  CHECK(sum.largest() == sum.b);
+  CHECK(format::MakeSumFactors(second, input, output).largest() == sum.b);
+  const format::ProductScales product = format::MakeProductScales(input, second, output);
+  const float both = 0.3F * 0.7F;
+  CHECK(product.product == both);
+  CHECK(product.multiplier == both / 0.9F);
+}
+
+TEST_CASE("arithmetic: a layer's multipliers and residual factors by slot") {
+  // Two groups of five channels: eight slots each, of which the last three are not used.
+  format::LayerRecord layer{};
+  layer.groups = 2;
+  layer.output_channels = 10;
+  layer.runs = layer.run_length = 1;
+  const format::PanelLayout panels = format::MakePanelLayout(layer);
+  REQUIRE(panels.padded_channels == 16);
+  std::vector<float> scales(16, 1e-6F);  // that of unused slots would have the largest factor
+  for (std::uint32_t c = 0; c < 10; ++c) {
+    scales[format::SlotOf(panels, c)] = 0.01F * static_cast<float>(10 - c);
+  }
+  std::vector<std::uint8_t> bytes(scales.size() * sizeof(float) + 1);
+  std::memcpy(bytes.data() + 1, scales.data(), scales.size() * sizeof(float));  // at any address
+  const auto input = Scaled(0.3F);
+  const auto output = Scaled(0.9F);
+  const auto residual = Scaled(0.07F);
+  const format::WeightedScales of(bytes.data() + 1, input, &output, &residual);
+  const float ratio = 0.3F / 0.9F;
+  for (std::uint32_t slot = 0; slot < 16; ++slot) {
+    CAPTURE(slot);
+    CHECK(of.WeightScale(slot) == scales[slot]);
+    CHECK(of.Multiplier(slot) == scales[slot] * ratio);
+    const float unit = scales[slot] * 0.3F;
+    CHECK(of.ResidualUnit(slot) == unit);
+    CHECK(of.ResidualFactor(slot) == 0.07F / unit);
+  }
+  CHECK(of.LargestResidual(panels, 10) == format::SlotOf(panels, 9));
+  const format::WeightedScales logits(bytes.data() + 1, input, nullptr, nullptr);
+  CHECK(logits.Multiplier(3) == scales[3] * 0.3F);
+}
+
+}  // namespace
+}  // namespace mu8::testing
