@@ -2,6 +2,7 @@
 // address that a kernel forms lies inside the arena, and no layer overwrites a value still needed.
 #include "formats/arithmetic.h"
 #include "formats/check.h"
+#include "formats/runs.h"
 
 namespace mu8::format {
 namespace {
@@ -86,6 +87,15 @@ bool CheckWindow(const LayerRecord& layer, const Operands& operands, std::uint64
   return true;
 }
 
+bool CheckRuns(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
+               Checker* check) {
+  const RunLayout runs = MakeRunLayout(layer, operands.input);
+  if (layer.runs != runs.runs || layer.run_length != runs.run_length) {
+    return check->Fail(Status::kRunLayout, at + 36, layer.run_length, runs.run_length);
+  }
+  return true;
+}
+
 bool CheckConvolution(const LayerRecord& layer, const Operands& operands, std::uint64_t at,
                       Checker* check) {
   const std::uint32_t channels = operands.input.channels;
@@ -93,22 +103,11 @@ bool CheckConvolution(const LayerRecord& layer, const Operands& operands, std::u
       layer.output_channels % layer.groups != 0) {
     return check->Fail(Status::kGroups, at + 28, layer.groups, channels);
   }
-  const bool depthwise =
-      layer.groups > 1 && layer.groups == channels && layer.groups == layer.output_channels;
-  if (depthwise != ((layer.flags & kLayerDepthwise) != 0)) {
+  const bool depthwise = (layer.flags & kLayerDepthwise) != 0;
+  if (depthwise != IsDepthwise(layer, channels)) {
     return check->Fail(Status::kRunLayout, at + 1, layer.flags, kLayerDepthwise);
   }
-  if (!CheckWindow(layer, operands, at, check)) return false;
-  const bool whole_rows = layer.groups == 1 && layer.dilation_w == 1;
-  const std::uint32_t taps = std::uint32_t{layer.kernel_h} * layer.kernel_w;
-  const std::uint32_t runs = depthwise ? 1 : whole_rows ? layer.kernel_h : taps;
-  const std::uint32_t length = depthwise    ? taps
-                               : whole_rows ? std::uint32_t{layer.kernel_w} * channels
-                                            : channels / layer.groups;
-  if (layer.runs != runs || layer.run_length != length) {
-    return check->Fail(Status::kRunLayout, at + 36, layer.run_length, length);
-  }
-  return true;
+  return CheckWindow(layer, operands, at, check) && CheckRuns(layer, operands, at, check);
 }
 
 // A dense layer reads its input as one vector: no padding, no gaps.
@@ -120,9 +119,7 @@ bool CheckDense(const LayerRecord& layer, const Operands& operands, std::uint64_
     return check->Fail(Status::kRunLayout, at + 4, in.row_stride, row);
   }
   if (layer.groups != 1) return check->Fail(Status::kGroups, at + 28, layer.groups, 1);
-  if (layer.runs != 1 || layer.run_length != in.height * row) {
-    return check->Fail(Status::kRunLayout, at + 36, layer.run_length, in.height * row);
-  }
+  if (!CheckRuns(layer, operands, at, check)) return false;
   const TensorRecord& out = operands.output;
   if (out.height != 1 || out.width != 1) {
     return check->Fail(Status::kOutputShape, at + 8, out.height, 1);

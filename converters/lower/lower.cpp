@@ -7,6 +7,7 @@
 #include "converters/host/error.h"
 #include "converters/lower/pack.h"
 #include "converters/lower/placement.h"
+#include "formats/runs.h"
 
 namespace mu8::convert {
 namespace {
@@ -186,22 +187,11 @@ void SetWindow(const Node& node, const Step& step, const Value& in, LayerRecord*
 }
 
 void SetRuns(const Value& in, LayerRecord* layer) {
-  const auto channels = static_cast<std::uint32_t>(in.channels);
-  if (static_cast<OpCode>(layer->op) == OpCode::kDense) {
-    layer->runs = 1;
-    layer->run_length = static_cast<std::uint32_t>(in.size());
-  } else if (layer->groups > 1 && layer->groups == channels &&
-             layer->groups == layer->output_channels) {
-    layer->flags |= format::kLayerDepthwise;
-    layer->runs = 1;
-    layer->run_length = std::uint32_t{layer->kernel_h} * layer->kernel_w;
-  } else if (layer->groups == 1 && layer->dilation_w == 1) {
-    layer->runs = layer->kernel_h;
-    layer->run_length = layer->kernel_w * channels;
-  } else {
-    layer->runs = std::uint32_t{layer->kernel_h} * layer->kernel_w;
-    layer->run_length = channels / layer->groups;
-  }
+  TensorRecord input{};
+  input.height = static_cast<std::uint32_t>(in.height);
+  input.width = static_cast<std::uint32_t>(in.width);
+  input.channels = static_cast<std::uint32_t>(in.channels);
+  format::SetRuns(input, layer);
 }
 
 LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {

@@ -4,6 +4,7 @@
 #include "engine/src/layer.h"
 #include "engine/src/panel.h"
 #include "formats/arithmetic.h"
+#include "formats/runs.h"
 
 namespace mu8 {
 namespace {
@@ -12,16 +13,14 @@ using format::LayerRecord;
 using format::OpCode;
 using format::TensorRecord;
 
-kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::PanelLayout& panels) {
+kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::RunLayout& runs,
+                                 std::uint32_t padded_run) {
   const LayerRecord& record = layer.record;
   const TensorRecord& in = layer.input;
   kernels::ConvolveArgs args{};
-  const bool depthwise = (record.flags & format::kLayerDepthwise) != 0;
-  const bool rows = !depthwise && record.runs == record.kernel_h;
-  args.outer_runs = rows ? record.runs : record.kernel_h;
-  args.inner_runs = rows ? 1 : record.kernel_w;
-  if (static_cast<OpCode>(record.op) == OpCode::kDense) args.outer_runs = args.inner_runs = 1;
-  args.padded_run = panels.padded_run;
+  args.outer_runs = runs.outer;
+  args.inner_runs = runs.inner;
+  args.padded_run = padded_run;
   args.outer_step = std::ptrdiff_t{record.dilation_h} * in.row_stride;
   args.inner_step = std::ptrdiff_t{record.dilation_w} * static_cast<std::ptrdiff_t>(in.channels);
   args.input_row_step = std::ptrdiff_t{record.stride_h} * in.row_stride;
@@ -72,7 +71,8 @@ void WriteLogits(const Parameters& parameters, const format::WeightedScales& sca
 void RunWeighted(const Layer& layer, PassContext* context) {
   const Parameters parameters(context->view, layer.record);
   const format::PanelLayout& panels = parameters.panels;
-  kernels::ConvolveArgs args = WindowArgs(layer, panels);
+  const format::RunLayout runs = format::MakeRunLayout(layer.record, layer.input);
+  kernels::ConvolveArgs args = WindowArgs(layer, runs, panels.padded_run);
   const format::WeightedScales scales(parameters.base + parameters.layout.weight_scale, layer.input,
                                       layer.logits ? nullptr : &layer.output,
                                       layer.has_input2() ? &layer.input2 : nullptr);
@@ -101,9 +101,8 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       }
     }
     const std::uint32_t group = index / panels.panels_per_group;
-    const bool depthwise = (layer.record.flags & format::kLayerDepthwise) != 0;
     const std::uint32_t input_channel =
-        depthwise ? panels.channel(index) : group * (layer.input.channels / panels.groups);
+        runs.depthwise ? panels.channel(index) : group * (layer.input.channels / panels.groups);
     const std::ptrdiff_t input_offset =
         static_cast<std::ptrdiff_t>(input_channel) -
         std::ptrdiff_t{layer.record.pad_top} * layer.input.row_stride -
@@ -122,7 +121,7 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       if (layer.has_input2()) {
         args.residual = FirstPixel(activations, layer.input2) + panels.channel(index);
       }
-      depthwise ? context->kernels.convolve_depthwise(args) : context->kernels.convolve(args);
+      runs.depthwise ? context->kernels.convolve_depthwise(args) : context->kernels.convolve(args);
     }
   }
   if (layer.logits) WriteLogits(parameters, scales, layer, context);

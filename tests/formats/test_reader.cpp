@@ -197,6 +197,20 @@ TEST_CASE("reader: a file of more than 2 GiB is rejected") {
   munmap(memory, kBytes);
 }
 
+// FORMAT.md section 11 says so; it once said otherwise.
+TEST_CASE("reader: the depthwise flag is looked at before the window, runs after it") {
+  TestModel model = TinyModel(2);
+  format::LayerRecord& layer = model.content.layers[0];
+  layer.runs = 99;
+  CHECK(StatusOf(model) == Status::kRunLayout);
+  layer.kernel_h = 0;
+  CHECK(StatusOf(model) == Status::kWindow);
+  layer.flags |= format::kLayerDepthwise;
+  CHECK(StatusOf(model) == Status::kRunLayout);
+  layer.groups = 0;
+  CHECK(StatusOf(model) == Status::kGroups);
+}
+
 TEST_CASE("reader: a newer minor version is readable") {
   std::vector<std::byte> file = format::Write(TinyModel(4).content);
   file[10] = std::byte{7};  // version_minor

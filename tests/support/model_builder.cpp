@@ -242,24 +242,6 @@ LayerRecord MakeLayer(OpCode op, std::uint16_t input, std::uint32_t channels) {
   return layer;
 }
 
-void SetRuns(const TensorRecord& input, LayerRecord* layer) {
-  if (static_cast<OpCode>(layer->op) == OpCode::kDense) {
-    layer->runs = 1;
-    layer->run_length = input.height * input.width * input.channels;
-  } else if (layer->groups > 1 && layer->groups == input.channels &&
-             layer->groups == layer->output_channels) {
-    layer->flags |= format::kLayerDepthwise;
-    layer->runs = 1;
-    layer->run_length = std::uint32_t{layer->kernel_h} * layer->kernel_w;
-  } else if (layer->groups == 1 && layer->dilation_w == 1) {
-    layer->runs = layer->kernel_h;
-    layer->run_length = layer->kernel_w * input.channels;
-  } else {
-    layer->runs = std::uint32_t{layer->kernel_h} * layer->kernel_w;
-    layer->run_length = input.channels / layer->groups;
-  }
-}
-
 namespace {
 
 // Codes for the means, and the means that they stand for.

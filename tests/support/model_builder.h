@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "formats/layout.h"
+#include "formats/runs.h"
 #include "formats/writer.h"
 #include "tests/support/aligned_bytes.h"
 #include "tests/support/random.h"
@@ -42,11 +43,9 @@ struct TestModel {
 format::TensorRecord MakeTensor(std::uint32_t height, std::uint32_t width, std::uint32_t channels,
                                 float scale, std::uint8_t zero_point);
 
-// A layer with neutral fields: window 1 x 1, one group, the whole range of outputs.
+// A layer with neutral fields: window 1 x 1, one group, the whole range of outputs. Convolutions
+// and dense layers need format::SetRuns after their window.
 format::LayerRecord MakeLayer(format::OpCode op, std::uint16_t input, std::uint32_t channels);
-
-// Fills runs and run_length of a convolution or dense layer from its window and input.
-void SetRuns(const format::TensorRecord& input, format::LayerRecord* layer);
 
 // Random parameters whose outputs use their range: multipliers below 1, logits of a few units.
 // `output_scale` is 0 for the logits.
