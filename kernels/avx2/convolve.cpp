@@ -39,8 +39,4 @@ struct SplitProduct {
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<SplitProduct>(args); }
 void ConvolveDepthwise(const ConvolveArgs& args) { DepthwisePanel<SplitProduct>(args); }
 
-const KernelTable kTable = {"avx2",      kFeatureAvx2,      SamplePanel,     UnpackPanel,
-                            Convolve,    ConvolveDepthwise, scalar::MaxPool, scalar::AveragePool,
-                            scalar::Add, scalar::Multiply,  scalar::Lookup};
-
 }  // namespace mu8::kernels::avx2

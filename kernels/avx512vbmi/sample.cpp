@@ -1,8 +1,7 @@
 // Drawing a panel's weights with AVX-512 VBMI: its permutation of bytes looks 64 of them up in the
 // whole table at once.
 #include "kernels/avx512vbmi/kernels.h"
-#include "kernels/avx512vnni/draw_panel.h"
-#include "kernels/avx512vnni/kernels.h"
+#include "kernels/avx512vnni/sample_panel.h"
 
 namespace mu8::kernels::avx512vbmi {
 namespace {
@@ -19,15 +18,8 @@ struct EpsilonTable {
   }
 };
 
-void SamplePanel(const SampleArgs& args) { DrawPanel<EpsilonTable>(args); }
-
 }  // namespace
 
-const KernelTable kTable = {"avx512vbmi",         kFeatureAvx512Vnni | kFeatureAvx512Vbmi,
-                            SamplePanel,          avx512vnni::UnpackPanel,
-                            avx512vnni::Convolve, avx512vnni::ConvolveDepthwise,
-                            avx512vnni::MaxPool,  scalar::AveragePool,
-                            scalar::Add,          scalar::Multiply,
-                            scalar::Lookup};
+void SamplePanel(const SampleArgs& args) { SamplePanelWith<EpsilonTable>(args); }
 
 }  // namespace mu8::kernels::avx512vbmi

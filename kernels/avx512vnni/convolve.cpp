@@ -384,8 +384,4 @@ void ConvolveDepthwise(const ConvolveArgs& args) {
   }
 }
 
-const KernelTable kTable = {"avx512vnni", kFeatureAvx512Vnni, SamplePanel,   UnpackPanel,
-                            Convolve,     ConvolveDepthwise,  MaxPool,       scalar::AveragePool,
-                            scalar::Add,  scalar::Multiply,   scalar::Lookup};
-
 }  // namespace mu8::kernels::avx512vnni

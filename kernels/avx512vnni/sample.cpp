@@ -1,6 +1,6 @@
 // Drawing a panel's weights with AVX-512 BW alone.
-#include "kernels/avx512vnni/draw_panel.h"
 #include "kernels/avx512vnni/kernels.h"
+#include "kernels/avx512vnni/sample_panel.h"
 
 namespace mu8::kernels::avx512vnni {
 namespace {
@@ -32,7 +32,7 @@ struct EpsilonTable {
 
 }  // namespace
 
-void SamplePanel(const SampleArgs& args) { DrawPanel<EpsilonTable>(args); }
+void SamplePanel(const SampleArgs& args) { SamplePanelWith<EpsilonTable>(args); }
 
 void UnpackPanel(const SampleArgs& args) {
   const Means means(args);

@@ -1,7 +1,6 @@
 // Convolution of one panel with AVX-VNNI, which has the exact u8 x s8 dot product in 256-bit
 // registers: processors with AVX2 but without AVX-512 (Alder Lake, Sierra Forest and later).
 #include "kernels/avx2/convolve_panel.h"
-#include "kernels/avx2/kernels.h"
 #include "kernels/avxvnni/kernels.h"
 
 namespace mu8::kernels::avxvnni {
@@ -25,16 +24,9 @@ struct DotProduct {
   }
 };
 
-void Convolve(const ConvolveArgs& args) { ConvolvePanel<DotProduct>(args); }
-void ConvolveDepthwise(const ConvolveArgs& args) { DepthwisePanel<DotProduct>(args); }
-
 }  // namespace
 
-const KernelTable kTable = {"avxvnni",         kFeatureAvx2 | kFeatureAvxVnni,
-                            avx2::SamplePanel, avx2::UnpackPanel,
-                            Convolve,          ConvolveDepthwise,
-                            scalar::MaxPool,   scalar::AveragePool,
-                            scalar::Add,       scalar::Multiply,
-                            scalar::Lookup};
+void Convolve(const ConvolveArgs& args) { ConvolvePanel<DotProduct>(args); }
+void ConvolveDepthwise(const ConvolveArgs& args) { DepthwisePanel<DotProduct>(args); }
 
 }  // namespace mu8::kernels::avxvnni

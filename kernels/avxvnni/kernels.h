@@ -1,9 +1,13 @@
-// The table of kernels/avxvnni/: avx2's, but for convolutions.
+// The table of kernels/avxvnni/: avx2's, but for convolutions. Every function equals its scalar
+// definition byte for byte.
 #pragma once
 
 #include "kernels/kernel_table.h"
 
 namespace mu8::kernels::avxvnni {
+
+void Convolve(const ConvolveArgs& args);
+void ConvolveDepthwise(const ConvolveArgs& args);
 
 extern const KernelTable kTable;
 

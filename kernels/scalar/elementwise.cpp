@@ -1,4 +1,4 @@
-// Sums, products and table look-ups of activations: the definition; and the scalar table.
+// Sums, products and table look-ups of activations: the definition.
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::scalar {
@@ -49,9 +49,5 @@ void Lookup(const LookupArgs& args) {
     for (std::uint32_t i = 0; i < args.row_bytes; ++i) out[i] = args.table[in[i]];
   }
 }
-
-const KernelTable kTable = {
-    "scalar", 0,           SamplePanel, UnpackPanel, Convolve, ConvolveDepthwise,
-    MaxPool,  AveragePool, Add,         Multiply,    Lookup};
 
 }  // namespace mu8::kernels::scalar

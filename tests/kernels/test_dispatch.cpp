@@ -8,6 +8,13 @@
 #include "kernels/scalar/kernels.h"
 #include "tests/kernels/tables.h"
 
+#if defined(__x86_64__)
+#include "kernels/avx2/kernels.h"
+#include "kernels/avx512vbmi/kernels.h"
+#include "kernels/avx512vnni/kernels.h"
+#include "kernels/avxvnni/kernels.h"
+#endif
+
 namespace mu8::testing {
 namespace {
 
@@ -63,6 +70,57 @@ TEST_CASE("dispatch: a table by name needs its features") {
   CHECK(FindKernels("scala", 0xffffffffU) == nullptr);
   CHECK(FindKernels("scalar ", 0xffffffffU) == nullptr);
 }
+
+// Of two functions of one type the other tests tell which is which, but only in tables that this
+// processor can run. What two tables share must be at the same place in both.
+TEST_CASE("dispatch: no table has a function in the place of another") {
+  using kernels::KernelTable;
+  std::size_t pairs = 0;
+  const auto apart = [&](auto first, auto second) {
+    for (std::size_t i = 0; i < kernels::TableCount(); ++i) {
+      for (std::size_t j = 0; j < kernels::TableCount(); ++j, ++pairs) {
+        const KernelTable& a = kernels::TableAt(i);
+        const KernelTable& b = kernels::TableAt(j);
+        CAPTURE(std::string(a.name));
+        CAPTURE(std::string(b.name));
+        CHECK((a.*first != nullptr));
+        CHECK((a.*first != b.*second));
+      }
+    }
+  };
+  apart(&KernelTable::sample_panel, &KernelTable::unpack_panel);
+  apart(&KernelTable::convolve, &KernelTable::convolve_depthwise);
+  apart(&KernelTable::max_pool, &KernelTable::average_pool);
+  apart(&KernelTable::add, &KernelTable::multiply);
+  apart(&KernelTable::multiply, &KernelTable::add);
+  for (std::size_t i = 0; i < kernels::TableCount(); ++i) {
+    CHECK((kernels::TableAt(i).lookup != nullptr));
+  }
+  CHECK(pairs == 5 * kernels::TableCount() * kernels::TableCount());
+}
+
+#if defined(__x86_64__)
+// Built for all, run by few.
+TEST_CASE("dispatch: a folder's table has the functions of the folder") {
+  namespace vnni = kernels::avx512vnni;
+  CHECK((kernels::avx2::kTable.sample_panel == kernels::avx2::SamplePanel));
+  CHECK((kernels::avx2::kTable.unpack_panel == kernels::avx2::UnpackPanel));
+  CHECK((kernels::avx2::kTable.convolve == kernels::avx2::Convolve));
+  CHECK((kernels::avx2::kTable.convolve_depthwise == kernels::avx2::ConvolveDepthwise));
+  CHECK((kernels::avxvnni::kTable.sample_panel == kernels::avx2::SamplePanel));
+  CHECK((kernels::avxvnni::kTable.convolve == kernels::avxvnni::Convolve));
+  CHECK((kernels::avxvnni::kTable.convolve_depthwise == kernels::avxvnni::ConvolveDepthwise));
+  CHECK((vnni::kTable.sample_panel == vnni::SamplePanel));
+  CHECK((vnni::kTable.unpack_panel == vnni::UnpackPanel));
+  CHECK((vnni::kTable.convolve == vnni::Convolve));
+  CHECK((vnni::kTable.convolve_depthwise == vnni::ConvolveDepthwise));
+  CHECK((vnni::kTable.max_pool == vnni::MaxPool));
+  CHECK((kernels::avx512vbmi::kTable.sample_panel == kernels::avx512vbmi::SamplePanel));
+  CHECK((kernels::avx512vbmi::kTable.unpack_panel == vnni::UnpackPanel));
+  CHECK((kernels::avx512vbmi::kTable.convolve == vnni::Convolve));
+  CHECK((kernels::avx512vbmi::kTable.max_pool == vnni::MaxPool));
+}
+#endif
 
 TEST_CASE("dispatch: faster tables have their own sampler and convolution") {
   for (const kernels::KernelTable* table : RunnableTables()) {

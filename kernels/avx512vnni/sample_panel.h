@@ -1,4 +1,4 @@
-// Drawing a panel's weights with AVX-512 BW: 64 weights a step. See scalar/sample.cpp for the
+// Sampling a panel's weights with AVX-512 BW: 64 weights a step. See scalar/sample.cpp for the
 // definition; each stage below names the line of it that it computes. How random bytes become eps
 // is the including file's: it takes most of the time, and AVX-512 VBMI has one instruction for it.
 //
@@ -262,7 +262,7 @@ std::size_t BlockCount(const SampleArgs& args) {
 }
 
 template <bool kNarrow, typename EpsilonTable>
-void DrawBlocks(const SampleArgs& args, const EpsilonTable& table, Lanes* lanes) {
+void SampleBlocks(const SampleArgs& args, const EpsilonTable& table, Lanes* lanes) {
   const Means means(args);
   const Levels levels(args);
   const Weights weights(args.shift, args.width);
@@ -277,13 +277,13 @@ void DrawBlocks(const SampleArgs& args, const EpsilonTable& table, Lanes* lanes)
 
 // EpsilonTable: made of a stream's flip, has Epsilon(random), eps of 64 random bytes.
 template <typename EpsilonTable>
-void DrawPanel(const SampleArgs& args) {
+void SamplePanelWith(const SampleArgs& args) {
   Lanes lanes = MakeLanes(args.stream);
   const EpsilonTable table(args.stream.flip);
   if (IsNarrow(args.shift, args.width)) {
-    DrawBlocks<true>(args, table, &lanes);
+    SampleBlocks<true>(args, table, &lanes);
   } else {
-    DrawBlocks<false>(args, table, &lanes);
+    SampleBlocks<false>(args, table, &lanes);
   }
   scalar::SilencePadding(args);
   SampleBiases(args, table.Epsilon(lanes.Next()));

@@ -1,0 +1,21 @@
+// AVX2's table: its own sampler and convolutions; the rest is scalar.
+#include "kernels/avx2/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::avx2 {
+
+constinit const KernelTable kTable = {
+    .name = "avx2",
+    .required = kFeatureAvx2,
+    .sample_panel = SamplePanel,
+    .unpack_panel = UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = ConvolveDepthwise,
+    .max_pool = scalar::MaxPool,
+    .average_pool = scalar::AveragePool,
+    .add = scalar::Add,
+    .multiply = scalar::Multiply,
+    .lookup = scalar::Lookup,
+};
+
+}  // namespace mu8::kernels::avx2

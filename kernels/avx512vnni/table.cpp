@@ -1,0 +1,21 @@
+// AVX-512 VNNI's table: its own sampler, convolutions and max-pool; the rest is scalar.
+#include "kernels/avx512vnni/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::avx512vnni {
+
+constinit const KernelTable kTable = {
+    .name = "avx512vnni",
+    .required = kFeatureAvx512Vnni,
+    .sample_panel = SamplePanel,
+    .unpack_panel = UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = ConvolveDepthwise,
+    .max_pool = MaxPool,
+    .average_pool = scalar::AveragePool,
+    .add = scalar::Add,
+    .multiply = scalar::Multiply,
+    .lookup = scalar::Lookup,
+};
+
+}  // namespace mu8::kernels::avx512vnni

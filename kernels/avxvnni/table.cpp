@@ -1,0 +1,22 @@
+// AVX-VNNI's table: its own convolutions, AVX2's sampler; the rest is scalar.
+#include "kernels/avx2/kernels.h"
+#include "kernels/avxvnni/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::avxvnni {
+
+constinit const KernelTable kTable = {
+    .name = "avxvnni",
+    .required = kFeatureAvx2 | kFeatureAvxVnni,
+    .sample_panel = avx2::SamplePanel,
+    .unpack_panel = avx2::UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = ConvolveDepthwise,
+    .max_pool = scalar::MaxPool,
+    .average_pool = scalar::AveragePool,
+    .add = scalar::Add,
+    .multiply = scalar::Multiply,
+    .lookup = scalar::Lookup,
+};
+
+}  // namespace mu8::kernels::avxvnni
