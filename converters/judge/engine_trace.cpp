@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "converters/host/error.h"
+#include "engine/src/input.h"
 #include "engine/src/layers.h"
 #include "engine/src/panel.h"
 

@@ -1,5 +1,4 @@
-// One pass over the layers of a model: file records in, kernel calls out. The only place that
-// switches on the operator.
+// One pass over the layers of a model. layers.cpp is the only place that switches on the operator.
 #pragma once
 
 #include <cstdint>
@@ -32,11 +31,6 @@ struct PassContext {
   float* logits;               // [batch][classes], rows `logits_stride` floats apart; may be the
   std::size_t logits_stride;   // accumulators' memory, each row within its image's accumulators
 };
-
-// Writes one image into its input tensor, padding included. NHWC.
-void LoadPixels(const format::View& view, const std::uint8_t* pixels, std::uint8_t* activations);
-// The same from floats in the network's input units; finite.
-void LoadFloats(const format::View& view, const float* values, std::uint8_t* activations);
 
 // Runs the layers that are the same in every pass: those before the first Bayesian one.
 void RunOnce(PassContext* context);

@@ -2,7 +2,7 @@
 // layer each panel once for every image, so a seed names T networks and a batch changes nothing.
 #include <cstdint>
 
-#include "engine/src/layers.h"
+#include "engine/src/input.h"
 #include "engine/src/passes.h"
 #include "engine/src/workspace.h"
 #include "formats/reader.h"
@@ -85,6 +85,21 @@ const kernels::KernelTable* Choose(KernelSet set) {
   return nullptr;
 }
 
+// Loads images by `load` and runs all passes over them.
+template <typename Element>
+void RunImages(const Model& model, const SessionOptions& options, const void* kernels,
+               std::byte* arena, const Element* images, std::size_t count,
+               void (*load)(const format::View&, const Element*, std::uint8_t*)) {
+  const format::View view = format::Reopen(model.bytes());
+  const Workspace space(view, options, arena);
+  for (std::size_t i = 0; i < count; ++i) {
+    load(view, images + i * model.input_size(),
+         space.Activations(0) + i * view.model.activation_bytes);
+  }
+  RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels), options, space,
+            static_cast<std::uint32_t>(count));
+}
+
 }  // namespace
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
@@ -139,14 +154,7 @@ Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
                     Diagnostic* diagnostic) {
   const Status status = CheckCall(images.size(), count, diagnostic);
   if (status != Status::kOk) return status;
-  const format::View view = format::Reopen(model_.bytes());
-  auto* activations = reinterpret_cast<std::uint8_t*>(arena_);
-  for (std::size_t i = 0; i < count; ++i) {
-    LoadPixels(view, images.data() + i * model_.input_size(),
-               activations + i * view.model.activation_bytes);
-  }
-  RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels_), options_,
-            Workspace(view, options_, arena_), static_cast<std::uint32_t>(count));
+  RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadPixels);
   images_ = count;
   return Status::kOk;
 }
@@ -160,14 +168,7 @@ Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic
       return Report(diagnostic, Status::kInputNotFinite, i, 0);
     }
   }
-  const format::View view = format::Reopen(model_.bytes());
-  auto* activations = reinterpret_cast<std::uint8_t*>(arena_);
-  for (std::size_t i = 0; i < count; ++i) {
-    LoadFloats(view, images.data() + i * model_.input_size(),
-               activations + i * view.model.activation_bytes);
-  }
-  RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels_), options_,
-            Workspace(view, options_, arena_), static_cast<std::uint32_t>(count));
+  RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadFloats);
   images_ = count;
   return Status::kOk;
 }

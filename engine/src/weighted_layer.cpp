@@ -1,8 +1,9 @@
 // Convolutions and dense layers: panel by panel, drawn and used.
 #include <cstring>
 
-#include "engine/src/layer.h"
+#include "engine/src/operators.h"
 #include "engine/src/panel.h"
+#include "engine/src/tensor.h"
 #include "formats/arithmetic.h"
 #include "formats/runs.h"
 

@@ -4,6 +4,7 @@
 
 #include <vector>
 
+#include "engine/src/input.h"
 #include "engine/src/layers.h"
 #include "formats/reader.h"
 #include "tests/support/model_builder.h"

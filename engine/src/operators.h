@@ -1,7 +1,6 @@
-// What the operators share: the layer at hand, and where a tensor's pixels lie.
+// The operators: each runs one layer for the images of a pass. layers.cpp chooses among them.
 #pragma once
 
-#include <cstddef>
 #include <cstdint>
 
 #include "engine/src/layers.h"
@@ -29,12 +28,14 @@ void ForImages(const PassContext& context, const Run& run) {
   }
 }
 
-inline std::uint8_t* FirstPixel(std::uint8_t* activations, const format::TensorRecord& tensor) {
-  return activations + tensor.offset + std::size_t{tensor.pad_top} * tensor.row_stride +
-         std::size_t{tensor.pad_left} * tensor.channels;
-}
-
-// conv2d and dense: draws each panel once and uses it for all images.
+// conv2d and dense: draws each panel once and uses it for all images (weighted_layer.cpp).
 void RunWeighted(const Layer& layer, PassContext* context);
+
+// The others are in operators.cpp.
+void RunPool(const Layer& layer, PassContext* context);         // max-pool, average-pool
+void RunElementwise(const Layer& layer, PassContext* context);  // add, multiply
+void RunLookup(const Layer& layer, PassContext* context);
+void RunSlice(const Layer& layer, PassContext* context);
+void RunConcat(const Layer& layer, PassContext* context);
 
 }  // namespace mu8
