@@ -14,7 +14,12 @@ struct Checker {
   std::int32_t tensor = -1;
 
   bool Fail(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected) {
-    diagnostic = {status, offset, layer, tensor, found, expected};
+    diagnostic = {.status = status,
+                  .offset = offset,
+                  .layer = layer,
+                  .tensor = tensor,
+                  .found = found,
+                  .expected = expected};
     return false;
   }
 };

@@ -69,15 +69,39 @@ constexpr Entry kEntries[] = {
     {Status::kMetadata, "metadata is malformed (found: pair number)"},
     {Status::kArenaTooSmall, "arena is too small (found: its bytes, expected: at least)"},
     {Status::kMisalignedArena, "arena must start at a multiple of 64 (found: the remainder)"},
-    {Status::kBadOption,
-     "an option is out of range (found: its value, expected: the most it may be; shares in "
-     "millionths)"},
+    {Status::kBadOption, "an option is out of range"},
     {Status::kKernelsUnavailable, "these kernels were not built or this processor lacks them"},
     {Status::kInputSize, "input has the wrong size (found, expected: elements)"},
     {Status::kInputNotFinite, "input holds a NaN or an infinity (found: its index)"},
     {Status::kBatchSize, "batch is empty or larger than the session's (expected: at most)"},
     {Status::kNotReady, "model or session has not been opened"},
 };
+
+// How an option is shown: as a number from `least`, or as a share, stored in millionths.
+struct OptionEntry {
+  Option option;
+  const char* name;
+  std::uint64_t least;
+  bool is_share;
+};
+
+constexpr OptionEntry kOptions[] = {
+    {Option::kMcSamples, "mc_samples", 1, false},
+    {Option::kBatch, "batch", 1, false},
+    {Option::kWorkers, "workers", 1, false},
+    {Option::kNoise, "noise", 0, false},
+    {Option::kStopRule, "stop.rule", 0, false},
+    {Option::kStopError, "stop.error", 1, true},
+    {Option::kStopClass, "stop.class_index", 0, false},
+    {Option::kStopThreshold, "stop.threshold", 1, true},
+};
+
+const OptionEntry* Find(Option option) {
+  for (const OptionEntry& entry : kOptions) {
+    if (entry.option == option) return &entry;
+  }
+  return nullptr;
+}
 
 // Appends text to a buffer, keeping room for the final NUL.
 struct Printer {
@@ -99,7 +123,49 @@ struct Printer {
     } while (value != 0);
     while (count > 0) Character(digits[--count]);
   }
+  // Millionths as a decimal, without zeros at its end.
+  void Share(std::uint64_t millionths) {
+    Number(millionths / 1000000);
+    std::uint64_t rest = millionths % 1000000;
+    if (rest == 0) return;
+    Character('.');
+    for (std::uint64_t unit = 100000; rest != 0; rest %= unit, unit /= 10) {
+      Character(static_cast<char>('0' + rest / unit));
+    }
+  }
 };
+
+void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Printer* printer) {
+  const auto value = [&](std::uint64_t number) {
+    entry.is_share ? printer->Share(number) : printer->Number(number);
+  };
+  printer->Text("; option ");
+  printer->Text(entry.name);
+  printer->Text(": found ");
+  if (entry.is_share && diagnostic.found == 0) {
+    printer->Text("less, or no number");
+  } else {
+    value(diagnostic.found);
+  }
+  printer->Text(", expected ");
+  value(entry.least);
+  printer->Text(" to ");
+  value(diagnostic.expected);
+}
+
+void ExplainPlace(const Diagnostic& diagnostic, Printer* printer) {
+  if (diagnostic.layer >= 0) {
+    printer->Text("; layer ");
+    printer->Number(static_cast<std::uint64_t>(diagnostic.layer));
+  }
+  if (diagnostic.tensor >= 0) {
+    printer->Text("; tensor ");
+    printer->Number(static_cast<std::uint64_t>(diagnostic.tensor));
+  }
+  printer->Text("; byte ");
+  printer->Number(diagnostic.offset);
+  printer->Text(":");
+}
 
 }  // namespace
 
@@ -110,27 +176,28 @@ const char* StatusText(Status status) {
   return "unknown status";
 }
 
+const char* OptionName(Option option) {
+  if (option == Option::kNone) return "none";
+  const OptionEntry* entry = Find(option);
+  return entry == nullptr ? "unknown option" : entry->name;
+}
+
 std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer) {
   if (buffer.empty()) return 0;
   Printer printer{buffer};
-  if (diagnostic.status != Status::kOk) {
+  const bool ok = diagnostic.status == Status::kOk;
+  if (!ok) {
     printer.Text("mu8 error ");
     printer.Number(static_cast<std::uint64_t>(diagnostic.status));
     printer.Text(": ");
   }
   printer.Text(StatusText(diagnostic.status));
-  if (diagnostic.status != Status::kOk) {
-    if (diagnostic.layer >= 0) {
-      printer.Text("; layer ");
-      printer.Number(static_cast<std::uint64_t>(diagnostic.layer));
-    }
-    if (diagnostic.tensor >= 0) {
-      printer.Text("; tensor ");
-      printer.Number(static_cast<std::uint64_t>(diagnostic.tensor));
-    }
-    printer.Text("; byte ");
-    printer.Number(diagnostic.offset);
-    printer.Text(": found ");
+  if (const OptionEntry* option = Find(diagnostic.option); option != nullptr && !ok) {
+    ExplainOption(*option, diagnostic, &printer);
+  } else if (!ok && diagnostic.status != Status::kNotReady) {
+    const bool is_call = diagnostic.status >= Status::kArenaTooSmall;
+    is_call ? printer.Text(";") : ExplainPlace(diagnostic, &printer);
+    printer.Text(" found ");
     printer.Number(diagnostic.found);
     printer.Text(", expected ");
     printer.Number(diagnostic.expected);

@@ -10,6 +10,17 @@ static_assert(sizeof(mu8::Model) <= sizeof(mu8_model));
 static_assert(sizeof(mu8::Session) <= sizeof(mu8_session));
 static_assert(alignof(mu8::Session) <= alignof(mu8_session));
 
+constexpr bool Same(int c, mu8::Option option) { return c == static_cast<int>(option); }
+static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
+              Same(MU8_OPTION_MC_SAMPLES, mu8::Option::kMcSamples) &&
+              Same(MU8_OPTION_BATCH, mu8::Option::kBatch) &&
+              Same(MU8_OPTION_WORKERS, mu8::Option::kWorkers) &&
+              Same(MU8_OPTION_NOISE, mu8::Option::kNoise) &&
+              Same(MU8_OPTION_STOP_RULE, mu8::Option::kStopRule) &&
+              Same(MU8_OPTION_STOP_ERROR, mu8::Option::kStopError) &&
+              Same(MU8_OPTION_STOP_CLASS, mu8::Option::kStopClass) &&
+              Same(MU8_OPTION_STOP_THRESHOLD, mu8::Option::kStopThreshold));
+
 const mu8::Model* AsModel(const mu8_model* model) {
   return reinterpret_cast<const mu8::Model*>(model->storage);
 }
@@ -20,6 +31,7 @@ mu8::Session* AsSession(mu8_session* session) {
 std::int32_t Return(mu8::Status status, const mu8::Diagnostic& from, mu8_diagnostic* to) {
   if (to != nullptr) {
     *to = {static_cast<std::int32_t>(from.status),
+           static_cast<std::int32_t>(from.option),
            from.offset,
            from.layer,
            from.tensor,
@@ -141,6 +153,7 @@ const char* mu8_status_text(std::int32_t status) {
 
 size_t mu8_explain(const mu8_diagnostic* diagnostic, char* buffer, size_t buffer_bytes) {
   const mu8::Diagnostic detail{static_cast<mu8::Status>(diagnostic->status),
+                               static_cast<mu8::Option>(diagnostic->option),
                                diagnostic->offset,
                                diagnostic->layer,
                                diagnostic->tensor,

@@ -17,53 +17,62 @@ constexpr std::uint32_t kMaxBatch = 65536;
 constexpr std::uint32_t kMaxWorkers = 1024;
 
 Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::uint64_t expected) {
-  if (diagnostic != nullptr) *diagnostic = {status, 0, -1, -1, found, expected};
+  if (diagnostic != nullptr) {
+    *diagnostic = {.status = status, .found = found, .expected = expected};
+  }
   return status;
 }
 
 // An option that is out of range: what it is and the most it may be (floats in millionths).
 struct BadOption {
-  bool bad = false;
+  Option option = Option::kNone;
   std::uint64_t found = 0, expected = 0;
+
+  bool bad() const { return option != Option::kNone; }
 };
 
-BadOption CheckCount(std::uint32_t value, std::uint32_t most) {
-  return {value < 1 || value > most, value, most};
+BadOption CheckCount(Option option, std::uint32_t value, std::uint32_t most) {
+  if (value >= 1 && value <= most) return {};
+  return {option, value, most};
+}
+
+template <typename Enumeration>
+BadOption CheckChoice(Option option, Enumeration value, Enumeration last) {
+  if (value <= last) return {};
+  return {option, static_cast<std::uint64_t>(value), static_cast<std::uint64_t>(last)};
 }
 
 // From a millionth to `most`, so that the fixed-point sums of a prediction resolve it; NaN is bad.
-BadOption CheckShare(float value, float most) {
+BadOption CheckShare(Option option, float value, float most) {
+  if (value >= 1e-6F && value <= most) return {};
   constexpr float kMillion = 1e6F;
-  const bool good = value >= 1e-6F && value <= most;
-  const bool printable = value > 0.0F && value < kMillion;
-  return {!good, printable ? static_cast<std::uint64_t>(value * kMillion) : 0,
-          static_cast<std::uint64_t>(most * kMillion)};
+  const auto expected = static_cast<std::uint64_t>(most * kMillion);
+  if (!(value > 0.0F)) return {option, 0, expected};
+  if (value >= kMillion) return {option, 1000000000000, expected};
+  return {option, static_cast<std::uint64_t>(value * kMillion), expected};
 }
 
 BadOption CheckStop(const Model& model, const Stop& stop) {
-  if (stop.rule == StopRule::kNone) return {};
-  const auto rule = static_cast<std::uint64_t>(stop.rule);
-  if (rule > static_cast<std::uint64_t>(StopRule::kThreshold)) {
-    return {true, rule, static_cast<std::uint64_t>(StopRule::kThreshold)};
-  }
-  if (const BadOption bad = CheckShare(stop.error, 0.5F); bad.bad) return bad;
-  if (stop.rule == StopRule::kLabel) return {};
+  BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThreshold);
+  if (bad.bad() || stop.rule == StopRule::kNone) return bad;
+  bad = CheckShare(Option::kStopError, stop.error, 0.5F);
+  if (bad.bad() || stop.rule == StopRule::kLabel) return bad;
   if (stop.class_index >= model.class_count()) {
-    return {true, stop.class_index, model.class_count() - 1};
+    return {Option::kStopClass, stop.class_index, model.class_count() - 1};
   }
-  return CheckShare(stop.threshold, 1.0F - 1e-6F);
+  return CheckShare(Option::kStopThreshold, stop.threshold, 1.0F - 1e-6F);
 }
 
 // The first option that is out of range.
 BadOption CheckOptions(const Model& model, const SessionOptions& options) {
   for (const BadOption& bad :
-       {CheckCount(options.mc_samples, kMaxSamples), CheckCount(options.batch, kMaxBatch),
-        CheckCount(options.workers, kMaxWorkers), CheckStop(model, options.stop)}) {
-    if (bad.bad) return bad;
+       {CheckCount(Option::kMcSamples, options.mc_samples, kMaxSamples),
+        CheckCount(Option::kBatch, options.batch, kMaxBatch),
+        CheckCount(Option::kWorkers, options.workers, kMaxWorkers), CheckStop(model, options.stop),
+        CheckChoice(Option::kNoise, options.noise, Noise::kAntithetic)}) {
+    if (bad.bad()) return bad;
   }
-  const auto noise = static_cast<std::uint64_t>(options.noise);
-  const auto last = static_cast<std::uint64_t>(Noise::kAntithetic);
-  return {noise > last, noise, last};
+  return {};
 }
 
 const kernels::KernelTable* Choose(KernelSet set) {
@@ -103,7 +112,7 @@ void RunImages(const Model& model, const SessionOptions& options, const void* ke
 }  // namespace
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
-  if (model.bytes().empty() || CheckOptions(model, options).bad) return 0;
+  if (model.bytes().empty() || CheckOptions(model, options).bad()) return 0;
   const Workspace space(format::Reopen(model.bytes()), options, nullptr);
   // More than a 32-bit target can address: no arena is large enough.
   return space.bytes() > SIZE_MAX ? SIZE_MAX : static_cast<std::size_t>(space.bytes());
@@ -112,8 +121,10 @@ std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
 Status Session::Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session, Diagnostic* diagnostic) {
   if (model.bytes().empty()) return Report(diagnostic, Status::kNotReady, 0, 0);
-  if (const BadOption bad = CheckOptions(model, options); bad.bad) {
-    return Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
+  if (const BadOption bad = CheckOptions(model, options); bad.bad()) {
+    Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
+    if (diagnostic != nullptr) diagnostic->option = bad.option;
+    return Status::kBadOption;
   }
   const kernels::KernelTable* table = Choose(options.kernels);
   if (table == nullptr) {

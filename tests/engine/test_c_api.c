@@ -51,6 +51,7 @@ int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_
   MU8_TEST(diagnostic.status == kTruncated);
   MU8_TEST(diagnostic.found == size - 1);
   MU8_TEST(diagnostic.expected == size);
+  MU8_TEST(diagnostic.option == MU8_OPTION_NONE);
   MU8_TEST(diagnostic.layer == -1 && diagnostic.tensor == -1);
   length = mu8_explain(&diagnostic, message, sizeof(message));
   MU8_TEST(length == strlen(message));
@@ -78,6 +79,17 @@ int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_
   options.mc_samples = 0;
   MU8_TEST(mu8_arena_bytes(&model, &options) == 0);
   MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == kBadOption);
+  options = mu8_default_options();
+  options.stop_rule = MU8_STOP_THRESHOLD;
+  options.stop_class = 3;
+  MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, &diagnostic) ==
+           kBadOption);
+  MU8_TEST(diagnostic.status == kBadOption && diagnostic.option == MU8_OPTION_STOP_CLASS);
+  MU8_TEST(diagnostic.found == 3 && diagnostic.expected == 2);
+  mu8_explain(&diagnostic, message, sizeof(message));
+  MU8_TEST(strcmp(message,
+                  "mu8 error 62: an option is out of range; option stop.class_index: found 3, "
+                  "expected 0 to 2") == 0);
 
   options = mu8_default_options();
   MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == 0);

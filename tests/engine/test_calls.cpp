@@ -75,32 +75,6 @@ TEST_CASE("arena: a start that is no multiple of 64 is rejected") {
   }
 }
 
-TEST_CASE("options: out of range is rejected and needs no arena") {
-  const AlignedBytes file = TinyModel(4).File();
-  Model model;
-  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
-  const std::size_t bytes = ArenaBytes(model, {});
-  AlignedBytes arena(bytes);
-  struct Wrong {
-    SessionOptions options;
-    std::uint64_t found;
-  };
-  for (const Wrong& wrong : {Wrong{{.mc_samples = 0}, 0}, Wrong{{.mc_samples = 65537}, 65537},
-                             Wrong{{.batch = 0}, 0}, Wrong{{.batch = 65537}, 65537}}) {
-    CHECK(ArenaBytes(model, wrong.options) == 0);
-    Session session;
-    Diagnostic diagnostic;
-    CHECK(Session::Create(model, wrong.options, arena.span(), &session, &diagnostic) ==
-          Status::kBadOption);
-    CHECK(diagnostic.found == wrong.found);
-    CHECK(diagnostic.expected == 65536);
-  }
-  Session session;
-  CHECK(Session::Create(model, {.kernels = static_cast<KernelSet>(77)}, arena.span(), &session) ==
-        Status::kKernelsUnavailable);
-  CHECK(std::string_view(session.kernels()) == "none");
-}
-
 TEST_CASE("calls: without a model or a session") {
   const Model closed;
   CHECK(ArenaBytes(closed, {}) == 0);

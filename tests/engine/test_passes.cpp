@@ -208,43 +208,5 @@ TEST_CASE("passes: a deadline gives the answer of the passes that were done") {
   }
 }
 
-TEST_CASE("passes: options that are out of range") {
-  const AlignedBytes file = TinyModel(4).File();  // 3 classes
-  Model model;
-  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
-  AlignedBytes arena(1 << 20);
-  struct Wrong {
-    SessionOptions options;
-    std::uint64_t found, expected;
-  };
-  const auto stop = [](Stop rule) {
-    SessionOptions options;
-    options.stop = rule;
-    return options;
-  };
-  const auto nan = std::numeric_limits<float>::quiet_NaN();
-  SessionOptions noise, none, many;
-  noise.noise = static_cast<Noise>(2);
-  none.workers = 0;
-  many.workers = 1025;
-  for (const Wrong& wrong :
-       {Wrong{noise, 2, 1}, Wrong{none, 0, 1024}, Wrong{many, 1025, 1024},
-        Wrong{stop({.rule = static_cast<StopRule>(3)}), 3, 2},
-        Wrong{stop({.rule = StopRule::kLabel, .error = 0.75F}), 750000, 500000},
-        Wrong{stop({.rule = StopRule::kLabel, .error = 0.0F}), 0, 500000},
-        Wrong{stop({.rule = StopRule::kLabel, .error = nan}), 0, 500000},
-        Wrong{stop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2},
-        Wrong{stop({.rule = StopRule::kThreshold, .threshold = 1e-7F}), 0, 999999},
-        Wrong{stop({.rule = StopRule::kThreshold, .threshold = 1.0F}), 1000000, 999999}}) {
-    Session session;
-    Diagnostic diagnostic;
-    CHECK(ArenaBytes(model, wrong.options) == 0);
-    CHECK(Session::Create(model, wrong.options, arena.span(), &session, &diagnostic) ==
-          Status::kBadOption);
-    CHECK(diagnostic.found == wrong.found);
-    CHECK(diagnostic.expected == wrong.expected);
-  }
-}
-
 }  // namespace
 }  // namespace mu8::testing

@@ -1,6 +1,7 @@
 // Status codes and the messages made of them.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <set>
 #include <string>
@@ -46,17 +47,72 @@ TEST_CASE("status: numbers never change") {
 }
 
 TEST_CASE("explain: says what, where, found and expected") {
-  CHECK(Message({Status::kOk, 0, -1, -1, 0, 0}) == "ok");
-  CHECK(Message({Status::kShift, 1344, 2, -1, 16, 15}) ==
+  CHECK(Message({}) == "ok");
+  CHECK(Message(
+            {.status = Status::kShift, .offset = 1344, .layer = 2, .found = 16, .expected = 15}) ==
         "mu8 error 42: a noise shift must be 1 to 15; layer 2; byte 1344: found 16, expected 15");
-  const std::string tensor = Message({Status::kTensorOverlap, 5, 3, 4, 64, 2});
-  CHECK(tensor.find("; layer 3; tensor 4; byte 5: found 64, expected 2") != std::string::npos);
-  const std::string large = Message({Status::kFileSize, 16, -1, -1, ~std::uint64_t{0}, 0});
+  const std::string tensor = Message({.status = Status::kTensorOverlap,
+                                      .offset = 5,
+                                      .layer = 3,
+                                      .tensor = 4,
+                                      .found = 64,
+                                      .expected = 128});
+  CHECK(tensor.find("; layer 3; tensor 4; byte 5: found 64, expected 128") != std::string::npos);
+  const std::string large =
+      Message({.status = Status::kFileSize, .offset = 16, .found = ~std::uint64_t{0}});
   CHECK(large.find("18446744073709551615") != std::string::npos);
 }
 
+// A call is no place in a file.
+TEST_CASE("explain: calls have no byte") {
+  CHECK(Message({.status = Status::kBatchSize, .found = 3, .expected = 2}) ==
+        "mu8 error 66: batch is empty or larger than the session's (expected: at most); found 3, "
+        "expected 2");
+  CHECK(Message({.status = Status::kNotReady}) ==
+        "mu8 error 67: model or session has not been opened");
+}
+
+TEST_CASE("explain: says which option and its whole range") {
+  const auto message = [](Option option, std::uint64_t found, std::uint64_t expected) {
+    const std::string text = Message(
+        {.status = Status::kBadOption, .option = option, .found = found, .expected = expected});
+    const std::string start = "mu8 error 62: an option is out of range; option ";
+    CHECK(text.starts_with(start));
+    return text.substr(std::min(text.size(), start.size()));
+  };
+  CHECK(message(Option::kMcSamples, 0, 65536) == "mc_samples: found 0, expected 1 to 65536");
+  CHECK(message(Option::kBatch, 65537, 65536) == "batch: found 65537, expected 1 to 65536");
+  CHECK(message(Option::kWorkers, 1025, 1024) == "workers: found 1025, expected 1 to 1024");
+  CHECK(message(Option::kNoise, 2, 1) == "noise: found 2, expected 0 to 1");
+  CHECK(message(Option::kStopRule, 3, 2) == "stop.rule: found 3, expected 0 to 2");
+  CHECK(message(Option::kStopError, 750000, 500000) ==
+        "stop.error: found 0.75, expected 0.000001 to 0.5");
+  CHECK(message(Option::kStopError, 0, 500000) ==
+        "stop.error: found less, or no number, expected 0.000001 to 0.5");
+  CHECK(message(Option::kStopError, 12000000, 500000) ==
+        "stop.error: found 12, expected 0.000001 to 0.5");
+  CHECK(message(Option::kStopClass, 3, 2) == "stop.class_index: found 3, expected 0 to 2");
+  CHECK(message(Option::kStopThreshold, 1000001, 999999) ==
+        "stop.threshold: found 1.000001, expected 0.000001 to 0.999999");
+  CHECK(std::string(OptionName(Option::kNone)) == "none");
+  CHECK(std::string(OptionName(static_cast<Option>(99))) == "unknown option");
+}
+
+TEST_CASE("status: numbers of options never change") {
+  CHECK(static_cast<int>(Option::kNone) == 0);
+  CHECK(static_cast<int>(Option::kMcSamples) == 1);
+  CHECK(static_cast<int>(Option::kBatch) == 2);
+  CHECK(static_cast<int>(Option::kWorkers) == 3);
+  CHECK(static_cast<int>(Option::kNoise) == 4);
+  CHECK(static_cast<int>(Option::kStopRule) == 5);
+  CHECK(static_cast<int>(Option::kStopError) == 6);
+  CHECK(static_cast<int>(Option::kStopClass) == 7);
+  CHECK(static_cast<int>(Option::kStopThreshold) == 8);
+}
+
 TEST_CASE("explain: cuts to the buffer and always ends it") {
-  const Diagnostic diagnostic{Status::kWindow, 10, 1, -1, 2, 3};
+  const Diagnostic diagnostic{
+      .status = Status::kWindow, .offset = 10, .layer = 1, .found = 2, .expected = 3};
   const std::string full = Message(diagnostic);
   CHECK(Explain(diagnostic, {}) == 0);
   for (std::size_t room = 1; room < full.size() + 5; ++room) {

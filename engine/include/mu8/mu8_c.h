@@ -20,8 +20,22 @@ typedef struct mu8_session {
   uint64_t storage[24];
 } mu8_session;
 
+/* Which of mu8_options an error 62 is about. */
+enum {
+  MU8_OPTION_NONE = 0,
+  MU8_OPTION_MC_SAMPLES = 1,
+  MU8_OPTION_BATCH = 2,
+  MU8_OPTION_WORKERS = 3,
+  MU8_OPTION_NOISE = 4,
+  MU8_OPTION_STOP_RULE = 5,
+  MU8_OPTION_STOP_ERROR = 6,
+  MU8_OPTION_STOP_CLASS = 7,
+  MU8_OPTION_STOP_THRESHOLD = 8
+};
+
 typedef struct mu8_diagnostic {
   int32_t status;
+  int32_t option; /* MU8_OPTION_* */
   uint64_t offset;
   int32_t layer;  /* -1: none */
   int32_t tensor; /* -1: none */

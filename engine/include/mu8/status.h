@@ -76,10 +76,26 @@ enum class Status : std::int32_t {
   kNotReady = 67,
 };
 
-// Where a check failed. `offset` counts bytes from the start of the file; `layer` and `tensor` are
-// -1 where they do not apply. `found` and `expected` have the meaning that StatusText gives.
+// Which of SessionOptions kBadOption is about. Numbers never change meaning.
+enum class Option : std::int32_t {
+  kNone = 0,
+  kMcSamples = 1,
+  kBatch = 2,
+  kWorkers = 3,
+  kNoise = 4,
+  kStopRule = 5,
+  kStopError = 6,
+  kStopClass = 7,
+  kStopThreshold = 8,
+};
+
+// Where a check failed. Of a file, `offset` counts bytes from its start; `layer` and `tensor` are
+// -1 where they do not apply. `found` and `expected` have the meaning that StatusText gives. Of a
+// call, `option` says which option is wrong, `found` what it is and `expected` the most that it may
+// be; shares such as stop.error in millionths, 0 for less and for no number.
 struct Diagnostic {
   Status status = Status::kOk;
+  Option option = Option::kNone;
   std::uint64_t offset = 0;
   std::int32_t layer = -1;
   std::int32_t tensor = -1;
@@ -90,8 +106,12 @@ struct Diagnostic {
 // A fixed English sentence for the code; never null.
 const char* StatusText(Status status);
 
-// Writes "mu8 error 43: ...; layer 2, byte 1344: found 7, expected 3" and a final NUL into
-// `buffer`, cut to its size. Returns the length without the NUL. Needs no heap and no libc.
+// The option as options.h spells it, such as "mc_samples" or "stop.error"; never null.
+const char* OptionName(Option option);
+
+// Writes "mu8 error 42: ...; layer 2; byte 1344: found 16, expected 15" or "mu8 error 62: ...;
+// option mc_samples: found 0, expected 1 to 65536" and a final NUL into `buffer`, cut to its size.
+// Returns the length without the NUL. Needs no heap and no libc.
 std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer);
 
 }  // namespace mu8

@@ -1,0 +1,132 @@
+// Options out of range: each is named, with its value and the most that it may be.
+#include <doctest/doctest.h>
+
+#include <limits>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "tests/support/model_builder.h"
+#include "tests/support/predict.h"
+
+namespace mu8::testing {
+namespace {
+
+struct Wrong {
+  Option option;
+  SessionOptions options;
+  std::uint64_t found, expected;
+};
+
+template <typename Change>
+SessionOptions With(Change change) {
+  SessionOptions options;
+  change(&options);
+  return options;
+}
+
+SessionOptions WithStop(const Stop& stop) {
+  return With([&](SessionOptions* options) { options->stop = stop; });
+}
+
+// For a model of three classes. Shares count millionths; 0 is less, or no number.
+std::vector<Wrong> WrongOptions() {
+  using Limits = std::numeric_limits<float>;
+  std::vector<Wrong> wrong = {
+      {Option::kMcSamples, {.mc_samples = 0}, 0, 65536},
+      {Option::kMcSamples, {.mc_samples = 65537}, 65537, 65536},
+      {Option::kBatch, {.batch = 0}, 0, 65536},
+      {Option::kBatch, {.batch = 65537}, 65537, 65536},
+      {Option::kWorkers, {.workers = 0}, 0, 1024},
+      {Option::kWorkers, {.workers = 1025}, 1025, 1024},
+      {Option::kNoise, {.noise = static_cast<Noise>(2)}, 2, 1},
+      {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(3)}), 3, 2},
+      {Option::kStopClass, WithStop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2}};
+  struct Share {
+    float value;
+    std::uint64_t found;
+  };
+  for (const Share& share :
+       {Share{0.0F, 0}, Share{-0.25F, 0}, Share{9e-7F, 0}, Share{Limits::quiet_NaN(), 0},
+        Share{-Limits::infinity(), 0}, Share{1.0F, 1000000}, Share{12.5F, 12500000},
+        Share{Limits::infinity(), 1000000000000}}) {
+    for (const StopRule rule : {StopRule::kLabel, StopRule::kThreshold}) {
+      wrong.push_back({Option::kStopError, WithStop({.rule = rule, .error = share.value}),
+                       share.found, 500000});
+    }
+    wrong.push_back({Option::kStopThreshold,
+                     WithStop({.rule = StopRule::kThreshold, .threshold = share.value}),
+                     share.found, 999999});
+  }
+  wrong.push_back(
+      {Option::kStopError, WithStop({.rule = StopRule::kLabel, .error = 0.75F}), 750000, 500000});
+  return wrong;
+}
+
+TEST_CASE("options: each out of range is named and needs no arena") {
+  const AlignedBytes file = TinyModel(4).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  REQUIRE(model.class_count() == 3);
+  AlignedBytes arena(ArenaBytes(model, {}));
+  std::set<Option> named;
+  for (const Wrong& wrong : WrongOptions()) {
+    const std::string name = OptionName(wrong.option);
+    CAPTURE(name);
+    CAPTURE(wrong.found);
+    CHECK(ArenaBytes(model, wrong.options) == 0);
+    Session session;
+    Diagnostic diagnostic;
+    CHECK(Session::Create(model, wrong.options, arena.span(), &session) == Status::kBadOption);
+    CHECK(Session::Create(model, wrong.options, arena.span(), &session, &diagnostic) ==
+          Status::kBadOption);
+    CHECK(diagnostic.status == Status::kBadOption);
+    CHECK(diagnostic.option == wrong.option);
+    CHECK(diagnostic.found == wrong.found);
+    CHECK(diagnostic.expected == wrong.expected);
+    CHECK(std::string_view(session.kernels()) == "none");
+    named.insert(wrong.option);
+  }
+  // Every option that there is.
+  const std::string unknown = OptionName(static_cast<Option>(1000));
+  for (int option = 1; OptionName(static_cast<Option>(option)) != unknown; ++option) {
+    CAPTURE(option);
+    CHECK(named.erase(static_cast<Option>(option)) == 1);
+  }
+  CHECK(named.empty());
+}
+
+TEST_CASE("options: the first wrong one is named, others do not count") {
+  const AlignedBytes file = TinyModel(4).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  AlignedBytes arena(ArenaBytes(model, {}));
+  Session session;
+  Diagnostic diagnostic;
+  const SessionOptions two = {.mc_samples = 65537, .batch = 0};
+  CHECK(Session::Create(model, two, arena.span(), &session, &diagnostic) == Status::kBadOption);
+  CHECK(diagnostic.option == Option::kMcSamples);
+  // What a rule does not use may be anything.
+  for (const Stop& stop : {Stop{.rule = StopRule::kNone, .error = 9.0F, .class_index = 9},
+                           Stop{.rule = StopRule::kLabel, .class_index = 9, .threshold = 9.0F}}) {
+    CHECK(ArenaBytes(model, WithStop(stop)) > 0);
+  }
+}
+
+TEST_CASE("options: kernels that are not there have a status of their own") {
+  const AlignedBytes file = TinyModel(4).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  AlignedBytes arena(ArenaBytes(model, {}));
+  Session session;
+  Diagnostic diagnostic;
+  CHECK(Session::Create(model, {.kernels = static_cast<KernelSet>(77)}, arena.span(), &session,
+                        &diagnostic) == Status::kKernelsUnavailable);
+  CHECK(diagnostic.option == Option::kNone);
+  CHECK(diagnostic.found == 77);
+  CHECK(std::string_view(session.kernels()) == "none");
+}
+
+}  // namespace
+}  // namespace mu8::testing
