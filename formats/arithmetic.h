@@ -17,6 +17,14 @@ constexpr bool IsNormal(float value) {
   return bits >= 0x00800000U && bits < 0x7f800000U;
 }
 
+// The closest to `value` of the positive normal numbers up to `most`.
+inline constexpr float kMostNormal = std::bit_cast<float>(0x7f7fffffU);
+constexpr float NearestNormal(float value, float most) {
+  const auto bits = std::bit_cast<std::uint32_t>(value);
+  if (bits >> 31 != 0 || bits < 0x00800000U) return std::bit_cast<float>(0x00800000U);
+  return bits > std::bit_cast<std::uint32_t>(most) ? most : value;
+}
+
 // The nearest integer, ties to even, for |value| <= 2^22: adding 1.5 * 2^23 leaves no room for
 // fractions.
 constexpr std::int32_t RoundToEven(float value) {

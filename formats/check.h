@@ -1,28 +1,37 @@
-// Internal to the reader: the three stages of validation share one way to report.
+// Internal to the reader: the stages of validation share one way to report.
 #pragma once
+
+#include <bit>
 
 #include "formats/reader.h"
 
 namespace mu8::format {
 
 // Collects the first failure. Every check reads
-//   if (!(condition)) return check.Fail(status, where, found, expected);
+//   if (!(condition)) return check->Fail(status, where, found, expected);
+// and names the field that is wrong: its place in the file, its value, and the value that it must
+// have or else the nearest that it may have, so the two differ. Where a rule is about several
+// fields, it is the one that alone could be put right; where it is about a number that follows from
+// fields, `found` and `expected` are that number's (StatusText says so).
 struct Checker {
   const View& view;
   Diagnostic diagnostic{};
   std::int32_t layer = -1;
   std::int32_t tensor = -1;
 
-  bool Fail(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected) {
-    diagnostic = {.status = status,
-                  .offset = offset,
-                  .layer = layer,
-                  .tensor = tensor,
-                  .found = found,
-                  .expected = expected};
-    return false;
-  }
+  bool Fail(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected);
+  // The same for a field of a record, `field` its offsetof: of the layer at hand, of a tensor, of
+  // the model, of a section in the table.
+  bool FailLayer(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
+  bool FailTensor(Status status, std::uint32_t index, std::size_t field, std::uint64_t found,
+                  std::uint64_t expected);
+  bool FailModel(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
+  bool FailSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
+                   std::uint64_t expected);
 };
+
+// Floats in diagnostics.
+constexpr std::uint32_t Bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
 // Each returns false after Fail. Later stages rely on the earlier ones.
 bool CheckTensors(Checker* check);     // shapes, layout, placement of every activation

@@ -26,13 +26,43 @@ bool NextPair(const View& view, std::uint64_t* offset, Pair* pair) {
   return true;
 }
 
+// Which field of the pair at `start`, the i-th of `count`, NextPair stumbled over.
+bool FailPair(std::uint64_t start, std::uint32_t i, std::uint32_t count, Checker* check) {
+  const View& view = check->view;
+  const std::uint64_t room = view.metadata.offset + view.metadata.bytes - start;
+  if (room <= kPairHeaderBytes) {  // no pair has less than one byte of key
+    return check->Fail(Status::kMetadata, view.metadata.offset, count, i);
+  }
+  const std::uint64_t left = room - kPairHeaderBytes;
+  const auto key_bytes = view.Load<std::uint16_t>(start);
+  const auto zero = view.Load<std::uint16_t>(start + 2);
+  if (zero != 0) return check->Fail(Status::kMetadata, start + 2, zero, 0);
+  if (key_bytes == 0) return check->Fail(Status::kMetadata, start, key_bytes, 1);
+  if (key_bytes > left) return check->Fail(Status::kMetadata, start, key_bytes, left);
+  return check->Fail(Status::kMetadata, start + 4, view.Load<std::uint32_t>(start + 4),
+                     left - key_bytes);
+}
+
+// The key of the pair at `start` is not above the one before: its first lower byte, or its length.
+bool FailOrder(std::uint64_t start, std::string_view key, std::string_view previous,
+               Checker* check) {
+  std::size_t i = 0;
+  while (i < key.size() && key[i] == previous[i]) ++i;
+  if (i == key.size()) {
+    return check->Fail(Status::kMetadata, start, key.size(), previous.size() + 1);
+  }
+  return check->Fail(Status::kMetadata, start + kPairHeaderBytes + i,
+                     static_cast<std::uint8_t>(key[i]), static_cast<std::uint8_t>(previous[i]));
+}
+
 }  // namespace
 
 bool CheckMetadata(Checker* check) {
   const View& view = check->view;
   check->layer = check->tensor = -1;
   if (view.metadata.bytes < 4) {
-    return check->Fail(Status::kMetadata, view.metadata.offset, view.metadata.bytes, 4);
+    return check->FailSection(Status::kMetadata, SectionId::kMetadata,
+                              offsetof(SectionRecord, bytes), view.metadata.bytes, 4);
   }
   const auto count = view.Load<std::uint32_t>(view.metadata.offset);
   std::uint64_t offset = view.metadata.offset + 4;
@@ -40,13 +70,15 @@ bool CheckMetadata(Checker* check) {
   for (std::uint32_t i = 0; i < count; ++i) {
     const std::uint64_t start = offset;
     Pair pair;
-    if (!NextPair(view, &offset, &pair) || pair.key <= previous) {
-      return check->Fail(Status::kMetadata, start, i, count);
-    }
+    if (!NextPair(view, &offset, &pair)) return FailPair(start, i, count, check);
+    if (pair.key <= previous) return FailOrder(start, pair.key, previous, check);
     previous = pair.key;
   }
-  const std::uint64_t end = view.metadata.offset + view.metadata.bytes;
-  if (offset != end) return check->Fail(Status::kMetadata, offset, offset, end);
+  const std::uint64_t bytes = offset - view.metadata.offset;
+  if (bytes != view.metadata.bytes) {
+    return check->FailSection(Status::kMetadata, SectionId::kMetadata,
+                              offsetof(SectionRecord, bytes), view.metadata.bytes, bytes);
+  }
   return true;
 }
 

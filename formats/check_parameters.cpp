@@ -8,13 +8,20 @@ namespace {
 
 constexpr std::uint64_t kMaxAccumulator = (std::uint64_t{1} << 31) - 1;
 constexpr std::int32_t kMaxEpsilon = 127;
+constexpr float kBelowOne = 0x1.fffffep-1F;  // the largest float below 1
 
-bool CheckFixedPoint(float largest, std::uint64_t at, Checker* check) {
+// The factors between which one shift serves a sum (FORMAT.md 6.6): 2^-10 to just below 2^20.
+constexpr float kLeastLargestFactor = 0x1p-10F;
+constexpr float kMostLargestFactor = 0x1.fffffep19F;
+static_assert(FixedPointShift(kLeastLargestFactor) == kMaxFixedPointShift);
+static_assert(FixedPointShift(kMostLargestFactor) == kMinFixedPointShift);
+
+bool IsFixedPoint(float largest) {
   const std::int32_t shift = FixedPointShift(largest);
-  if (shift < kMinFixedPointShift || shift > kMaxFixedPointShift) {
-    return check->Fail(Status::kFixedPoint, at, std::bit_cast<std::uint32_t>(largest), 0);
-  }
-  return true;
+  return shift >= kMinFixedPointShift && shift <= kMaxFixedPointShift;
+}
+constexpr float NearestFixedPoint(float largest) {
+  return largest < kLeastLargestFactor ? kLeastLargestFactor : kMostLargestFactor;
 }
 
 struct WeightedLayer {
@@ -39,10 +46,15 @@ struct WeightedLayer {
 bool CheckScales(const WeightedLayer& layer, std::uint32_t slot, Checker* check) {
   const std::uint64_t at = layer.at + layer.layout.weight_scale + slot * 4;
   const float scale = layer.scales.WeightScale(slot);
+  if (!IsNormal(scale)) {
+    return check->Fail(Status::kWeightScale, at, Bits(scale),
+                       Bits(NearestNormal(scale, kMostNormal)));
+  }
   const float multiplier = layer.scales.Multiplier(slot);
-  const float limit = layer.record.output == kNoTensor ? 18446744073709551616.0F : 1.0F;
-  if (!IsNormal(scale) || !IsNormal(multiplier) || multiplier >= limit) {
-    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(scale), 0);
+  const float most = layer.record.output == kNoTensor ? 0x1.fffffep63F : kBelowOne;
+  if (!IsNormal(multiplier) || multiplier > most) {
+    return check->Fail(Status::kWeightScale, at, Bits(multiplier),
+                       Bits(NearestNormal(multiplier, most)));
   }
   return true;
 }
@@ -50,19 +62,26 @@ bool CheckScales(const WeightedLayer& layer, std::uint32_t slot, Checker* check)
 // A residual's factors are normal and one shift serves them all; sets that shift.
 bool CheckResidual(WeightedLayer* layer, Checker* check) {
   if (layer->record.input2 == kNoTensor) return true;
+  const std::uint64_t scales_at = layer->at + layer->layout.weight_scale;
   const std::uint32_t channels = layer->record.output_channels;
   for (std::uint32_t channel = 0; channel < channels; ++channel) {
     const std::uint32_t slot = SlotOf(layer->panels, channel);
-    const float factor = layer->scales.ResidualFactor(slot);
-    if (!IsNormal(layer->scales.ResidualUnit(slot)) || !IsNormal(factor)) {
-      const std::uint64_t at = layer->at + layer->layout.weight_scale + slot * 4;
-      return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(factor), 0);
+    for (const float value :
+         {layer->scales.ResidualUnit(slot), layer->scales.ResidualFactor(slot)}) {
+      if (!IsNormal(value)) {
+        return check->Fail(Status::kWeightScale, scales_at + slot * 4, Bits(value),
+                           Bits(NearestNormal(value, kMostNormal)));
+      }
     }
   }
-  const float largest =
-      layer->scales.ResidualFactor(layer->scales.LargestResidual(layer->panels, channels));
+  const std::uint32_t slot = layer->scales.LargestResidual(layer->panels, channels);
+  const float largest = layer->scales.ResidualFactor(slot);
+  if (!IsFixedPoint(largest)) {
+    return check->Fail(Status::kFixedPoint, scales_at + slot * 4, Bits(largest),
+                       Bits(NearestFixedPoint(largest)));
+  }
   layer->residual_shift = FixedPointShift(largest);
-  return CheckFixedPoint(largest, layer->at, check);
+  return true;
 }
 
 // 255 * 127 * K + max|b| + max|residual| < 2^31 (FORMAT.md 6.4): no sum of products can overflow.
@@ -95,7 +114,9 @@ bool CheckShifts(const WeightedLayer& layer, Checker* check) {
   const std::uint64_t end = layer.at + layer.layout.codebook;
   for (std::uint64_t at = begin; at < end; ++at) {
     const std::uint8_t shift = *check->view.Bytes(at);
-    if (shift < 1 || shift > 15) return check->Fail(Status::kShift, at, shift, 15);
+    if (shift < 1 || shift > 15) {
+      return check->Fail(Status::kShift, at, shift, shift < 1 ? 1 : 15);
+    }
   }
   return true;
 }
@@ -107,12 +128,12 @@ bool CheckPanelBits(const WeightedLayer& layer, Checker* check) {
   for (; mu.panel() < layer.panels.panel_count(); mu.Next()) {
     if (mu.bits() < 1 || mu.bits() > 8) {
       return check->Fail(Status::kBitWidth, layer.at + layer.layout.panel_bits + mu.panel(),
-                         mu.bits(), 8);
+                         mu.bits(), mu.bits() < 1 ? 1 : 8);
     }
   }
   if (mu.offset() != layer.record.mu_bytes) {
-    return check->Fail(Status::kParameterLayout, layer.at + layer.layout.panel_bits,
-                       layer.record.mu_bytes, mu.offset());
+    return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, mu_bytes),
+                            layer.record.mu_bytes, mu.offset());
   }
   return true;
 }
@@ -124,28 +145,42 @@ bool CheckMuTable(const WeightedLayer& layer, const MuCursor& mu, Checker* check
   for (std::uint32_t i = 0; i < kMuTableEntries; ++i) {
     const std::uint8_t entry = *check->view.Bytes(table + i);
     if (entry == 0x80 || (i >= used && entry != 0)) {
-      return check->Fail(Status::kMuRange, table + i, entry, 0x81);
+      return check->Fail(Status::kMuRange, table + i, entry, i < used ? 0x81 : 0);
     }
   }
   return true;
 }
 
+// The codes of one panel's means; of 8 bits they are the bytes themselves.
+struct PanelCodes {
+  const std::uint8_t* mu;
+  std::uint64_t at;  // file offset of mu
+  std::uint32_t bits;
+
+  PanelCodes(const WeightedLayer& layer, const MuCursor& cursor, const View& view)
+      : at(layer.at + layer.layout.mu + cursor.offset()), bits(cursor.bits()) {
+    mu = view.Bytes(at);
+  }
+  std::uint64_t block(std::uint64_t i) const { return i / 64 * 8 * bits; }
+  std::uint32_t code(std::uint64_t i) const {
+    return bits == 8 ? mu[i] : MuCode(mu + block(i), bits, static_cast<std::uint32_t>(i % 64));
+  }
+  // File offset of the byte with the highest bits of code i.
+  std::uint64_t place(std::uint64_t i) const {
+    return at + (bits == 8 ? i : block(i) + CodeByte(std::bit_floor(bits), i % 64));
+  }
+};
+
 // No mean is -128.
 bool CheckMeans(const WeightedLayer& layer, const MuCursor& cursor, Checker* check) {
-  const std::uint32_t bits = cursor.bits();
   if (layer.has_tables() && !CheckMuTable(layer, cursor, check)) return false;
-  if (bits <= kMostTableBits) return true;
-  const std::uint64_t at = layer.at + layer.layout.mu + cursor.offset();
-  const std::uint8_t* mu = check->view.Bytes(at);
-  const std::uint32_t lowest = 1U << (bits - 1);
+  const PanelCodes codes(layer, cursor, check->view);
+  if (codes.bits <= kMostTableBits) return true;
+  const std::uint32_t lowest = 1U << (codes.bits - 1);
   const std::uint64_t bytes = layer.panels.panel_bytes(cursor.panel());
   for (std::uint64_t i = 0; i < bytes; ++i) {
-    const std::uint32_t code =
-        bits == 8 ? mu[i]
-                  : MuCode(mu + i / 64 * 8 * bits, bits, static_cast<std::uint32_t>(i % 64));
-    if (code == lowest) {
-      const std::uint64_t where = bits == 8 ? at + i : at + i / 64 * 8 * bits;
-      return check->Fail(Status::kMuRange, where, lowest, lowest + 1);
+    if (codes.code(i) == lowest) {
+      return check->Fail(Status::kMuRange, codes.place(i), lowest, lowest + 1);
     }
   }
   return true;
@@ -155,20 +190,15 @@ bool CheckMeans(const WeightedLayer& layer, const MuCursor& cursor, Checker* che
 bool CheckPadding(const WeightedLayer& layer, const MuCursor& cursor, Checker* check) {
   const std::uint32_t padding = layer.panels.padded_run - layer.panels.run_length;
   if (padding == 0) return true;
-  const std::uint32_t bits = cursor.bits();
-  const std::uint64_t at = layer.at + layer.layout.mu + cursor.offset();
-  const std::uint8_t* mu = check->view.Bytes(at);
+  const PanelCodes codes(layer, cursor, check->view);
   const std::uint64_t group_bytes = std::uint64_t{layer.panels.width(cursor.panel())} * 4;
   const std::uint32_t run_groups = layer.panels.padded_run / 4;
   for (std::uint32_t run = 0; run < layer.panels.runs; ++run) {
     const std::uint64_t group = (std::uint64_t{run} * run_groups + run_groups - 1) * group_bytes;
     for (std::uint64_t i = group; i < group + group_bytes; ++i) {
       if (i % 4 < 4 - padding) continue;
-      const std::uint64_t block = i / 64 * 8 * bits;
-      const std::uint32_t code =
-          bits == 8 ? mu[i] : MuCode(mu + block, bits, static_cast<std::uint32_t>(i % 64));
-      if (code != 0) {
-        return check->Fail(Status::kPaddingWeight, at + (bits == 8 ? i : block), code, 0);
+      if (codes.code(i) != 0) {
+        return check->Fail(Status::kPaddingWeight, codes.place(i), codes.code(i), 0);
       }
     }
   }
@@ -209,51 +239,59 @@ bool CheckWeighted(const LayerRecord& record, std::uint64_t at, Checker* check) 
   return true;
 }
 
-bool CheckAveragePool(const LayerRecord& record, std::uint64_t at, Checker* check) {
+// A number that follows from scales is normal and at most `most`; else the scale of a tensor,
+// `index`, is wrong.
+bool CheckDerived(float value, float most, std::uint32_t index, Checker* check) {
+  if (IsNormal(value) && value <= most) return true;
+  return check->FailTensor(Status::kWeightScale, index, offsetof(TensorRecord, scale), Bits(value),
+                           Bits(NearestNormal(value, most)));
+}
+
+bool CheckAveragePool(const LayerRecord& record, Checker* check) {
   const TensorRecord output = check->view.tensor(record.output);
   const float ratio = ScaleRatio(check->view.tensor(record.input), &output);
   const float area = static_cast<float>(std::uint32_t{record.kernel_h} * record.kernel_w);
-  if (!IsNormal(ratio) || !IsNormal(ratio / area) || ratio / area > 1.0F) {
-    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(ratio), 0);
-  }
-  return true;
+  return CheckDerived(ratio, kMostNormal, record.output, check) &&
+         CheckDerived(ratio / area, 1.0F, record.output, check);
 }
 
 // Both factors are normal, and one shift serves both.
-bool CheckAdd(const LayerRecord& record, std::uint64_t at, Checker* check) {
+bool CheckAdd(const LayerRecord& record, Checker* check) {
   const View& view = check->view;
   const SumFactors factors = MakeSumFactors(view.tensor(record.input), view.tensor(record.input2),
                                             view.tensor(record.output));
-  if (!IsNormal(factors.a) || !IsNormal(factors.b)) {
-    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(factors.a), 0);
+  if (!CheckDerived(factors.a, kMostNormal, record.input, check) ||
+      !CheckDerived(factors.b, kMostNormal, record.input2, check)) {
+    return false;
   }
-  return CheckFixedPoint(factors.largest(), at, check);
+  const float largest = factors.largest();
+  if (IsFixedPoint(largest)) return true;
+  return check->FailTensor(Status::kFixedPoint, largest == factors.a ? record.input : record.input2,
+                           offsetof(TensorRecord, scale), Bits(largest),
+                           Bits(NearestFixedPoint(largest)));
 }
 
 // The multiplier is below 1.
-bool CheckMultiply(const LayerRecord& record, std::uint64_t at, Checker* check) {
+bool CheckMultiply(const LayerRecord& record, Checker* check) {
   const View& view = check->view;
   const ProductScales scales = MakeProductScales(
       view.tensor(record.input), view.tensor(record.input2), view.tensor(record.output));
-  if (!IsNormal(scales.product) || !IsNormal(scales.multiplier) || scales.multiplier >= 1.0F) {
-    return check->Fail(Status::kWeightScale, at, std::bit_cast<std::uint32_t>(scales.multiplier),
-                       0);
-  }
-  return true;
+  return CheckDerived(scales.product, kMostNormal, record.input, check) &&
+         CheckDerived(scales.multiplier, kBelowOne, record.output, check);
 }
 
-// Rules of one operator for the scales and parameters of a layer.
+// Rules of one operator for the scales and parameters of a layer; `at` is the parameters' offset.
 bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) {
   switch (static_cast<OpCode>(record.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:
       return CheckWeighted(record, at, check);
     case OpCode::kAveragePool:
-      return CheckAveragePool(record, at, check);
+      return CheckAveragePool(record, check);
     case OpCode::kAdd:
-      return CheckAdd(record, at, check);
+      return CheckAdd(record, check);
     case OpCode::kMultiply:
-      return CheckMultiply(record, at, check);
+      return CheckMultiply(record, check);
     case OpCode::kMaxPool:
     case OpCode::kLookup:
     case OpCode::kSlice:
@@ -287,15 +325,18 @@ bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
   const View& view = check->view;
   const LayerRecord last = view.layer(view.layer_count() - 1);
   if (view.model.class_count != last.output_channels) {
-    return check->Fail(Status::kClassCount, 0, view.model.class_count, last.output_channels);
+    return check->FailModel(Status::kClassCount, offsetof(ModelRecord, class_count),
+                            view.model.class_count, last.output_channels);
   }
   if (view.model.panel_bytes != panel_bytes) {
-    return check->Fail(Status::kPanelBytes, 0, view.model.panel_bytes, panel_bytes);
+    return check->FailModel(Status::kPanelBytes, offsetof(ModelRecord, panel_bytes),
+                            view.model.panel_bytes, panel_bytes);
   }
   const std::uint64_t arena =
       MakeArenaLayout(view.model, MakePanelLayout(last).padded_channels, 1, 0).bytes;
   if (view.model.arena_bytes != arena) {
-    return check->Fail(Status::kArenaBytes, 0, view.model.arena_bytes, arena);
+    return check->FailModel(Status::kArenaBytes, offsetof(ModelRecord, arena_bytes),
+                            view.model.arena_bytes, arena);
   }
   return true;
 }
@@ -310,10 +351,17 @@ bool CheckParameters(Checker* check) {
     check->layer = static_cast<std::int32_t>(i);
     const LayerRecord record = view.layer(i);
     const std::uint64_t bytes = ExpectedBytes(record);
-    if (record.parameter_offset != end || record.parameter_bytes != bytes ||
-        end + bytes > view.parameters.bytes) {
-      return check->Fail(Status::kParameterLayout, view.layer_offset(i) + 44,
-                         record.parameter_bytes, bytes);
+    if (record.parameter_offset != end) {
+      return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, parameter_offset),
+                              record.parameter_offset, end);
+    }
+    if (record.parameter_bytes != bytes) {
+      return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, parameter_bytes),
+                              record.parameter_bytes, bytes);
+    }
+    if (end + bytes > view.parameters.bytes) {
+      return check->FailSection(Status::kParameterLayout, SectionId::kParameters,
+                                offsetof(SectionRecord, bytes), view.parameters.bytes, end + bytes);
     }
     const std::uint64_t at = view.parameters.offset + end;
     if (!CheckOperator(record, at, check)) return false;
@@ -323,8 +371,8 @@ bool CheckParameters(Checker* check) {
   }
   check->layer = -1;
   if (end != view.parameters.bytes) {
-    return check->Fail(Status::kParameterLayout, view.parameters.offset, view.parameters.bytes,
-                       end);
+    return check->FailSection(Status::kParameterLayout, SectionId::kParameters,
+                              offsetof(SectionRecord, bytes), view.parameters.bytes, end);
   }
   return CheckTotals(panel_bytes, check);
 }

@@ -272,14 +272,18 @@ constexpr std::uint64_t CodebookBytes(const PanelLayout& panels, std::uint32_t s
 inline constexpr std::uint32_t kMuTableEntries = 16;
 inline constexpr std::uint32_t kMostTableBits = 4;
 
+// The byte of a plane of `bits` bits (4, 2 or 1) that holds those of byte i of a 64-byte block.
+constexpr std::uint64_t CodeByte(std::uint32_t bits, std::uint64_t i) {
+  return bits == 1 ? i / 8 : i % (8 * bits);
+}
+
 // The code of byte i of a 64-byte block of packed mu (FORMAT.md 6.7).
 constexpr std::uint32_t MuCode(const std::uint8_t* block, std::uint32_t mu_bits, std::uint32_t i) {
   std::uint32_t code = 0;
   for (std::uint32_t bits = 4; bits != 0; bits /= 2) {
     if ((mu_bits & bits) == 0) continue;
-    const std::uint32_t byte = bits == 1 ? i / 8 : i % (8 * bits);
     const std::uint32_t first = bits == 1 ? i % 8 : i / (8 * bits) * bits;
-    code = code << bits | ((std::uint32_t{block[byte]} >> first) & ((1U << bits) - 1));
+    code = code << bits | ((std::uint32_t{block[CodeByte(bits, i)]} >> first) & ((1U << bits) - 1));
     block += 8 * bits;
   }
   return code;

@@ -15,44 +15,55 @@ constexpr std::uint64_t SectionOffset(std::uint32_t index) {
   return sizeof(FileHeader) + std::uint64_t{index} * sizeof(SectionRecord);
 }
 
+// The record of a section; it is present.
+std::uint64_t SectionRecordOffset(const View& view, SectionId id) {
+  std::uint32_t i = 0;
+  while (view.Load<SectionRecord>(SectionOffset(i)).id != static_cast<std::uint32_t>(id)) ++i;
+  return SectionOffset(i);
+}
+
 bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
   static constexpr char kLfs[] = "version https://git-lfs";
+  constexpr std::uint64_t kMagicBits = std::bit_cast<std::uint64_t>(kMagic);
   if (bytes.size() >= sizeof(kLfs) - 1 && std::memcmp(bytes.data(), kLfs, sizeof(kLfs) - 1) == 0) {
-    return check->Fail(Status::kGitLfsPointer, 0, bytes.size(), 0);
+    return check->Fail(Status::kGitLfsPointer, 0, check->view.Load<std::uint64_t>(0), kMagicBits);
   }
   if (bytes.size() < sizeof(FileHeader)) {
     return check->Fail(Status::kTruncated, bytes.size(), bytes.size(), sizeof(FileHeader));
   }
   const auto header = check->view.Load<FileHeader>(0);
   if (header.magic != kMagic) {
-    std::uint64_t found = 0;
-    std::uint64_t expected = 0;
-    std::memcpy(&found, header.magic.data(), 8);
-    std::memcpy(&expected, kMagic.data(), 8);
-    return check->Fail(Status::kBadMagic, 0, found, expected);
+    return check->Fail(Status::kBadMagic, offsetof(FileHeader, magic),
+                       std::bit_cast<std::uint64_t>(header.magic), kMagicBits);
   }
   if (header.endian_mark != kEndianMark) {
-    return check->Fail(Status::kBadEndianMark, 12, header.endian_mark, kEndianMark);
+    return check->Fail(Status::kBadEndianMark, offsetof(FileHeader, endian_mark),
+                       header.endian_mark, kEndianMark);
   }
   if (header.version_major != kVersionMajor) {
-    return check->Fail(Status::kUnsupportedVersion, 8, header.version_major, kVersionMajor);
+    return check->Fail(Status::kUnsupportedVersion, offsetof(FileHeader, version_major),
+                       header.version_major, kVersionMajor);
   }
   if (bytes.size() < header.file_bytes) {
     return check->Fail(Status::kTruncated, bytes.size(), bytes.size(), header.file_bytes);
   }
   if (bytes.size() > header.file_bytes || header.file_bytes > kMaxFileBytes) {
-    return check->Fail(Status::kFileSize, 16, bytes.size(), header.file_bytes);
+    const bool too_long = header.file_bytes == bytes.size();
+    return check->Fail(Status::kFileSize, offsetof(FileHeader, file_bytes), header.file_bytes,
+                       too_long ? kMaxFileBytes : bytes.size());
   }
-  if (header.section_count == 0 || header.section_count > kMaxSections ||
-      SectionOffset(header.section_count) > bytes.size()) {
-    return check->Fail(Status::kSectionCount, 24, header.section_count, kMaxSections);
+  const std::uint64_t room = (bytes.size() - sizeof(FileHeader)) / sizeof(SectionRecord);
+  const std::uint64_t most_sections = std::min<std::uint64_t>(room, kMaxSections);
+  if (header.section_count == 0 || header.section_count > most_sections) {
+    return check->Fail(Status::kSectionCount, offsetof(FileHeader, section_count),
+                       header.section_count, header.section_count == 0 ? 1 : most_sections);
   }
   std::uint32_t crc = Crc32c(bytes.data(), offsetof(FileHeader, header_crc));
   crc =
       Crc32c(bytes.data() + sizeof(FileHeader), header.section_count * sizeof(SectionRecord), crc);
   if (crc != header.header_crc) {
-    return check->Fail(Status::kHeaderChecksum, offsetof(FileHeader, header_crc), crc,
-                       header.header_crc);
+    return check->Fail(Status::kHeaderChecksum, offsetof(FileHeader, header_crc), header.header_crc,
+                       crc);
   }
   for (std::uint32_t i = 0; i < header.reserved.size(); ++i) {
     if (header.reserved[i] != 0) {
@@ -76,61 +87,80 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
   std::uint64_t end = SectionOffset(header.section_count);
   std::uint32_t previous_id = 0;
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
-    const auto section = check->view.Load<SectionRecord>(SectionOffset(i));
+    const std::uint64_t at = SectionOffset(i);
+    const auto section = check->view.Load<SectionRecord>(at);
     if (section.id <= previous_id) {
-      return check->Fail(Status::kSectionOrder, SectionOffset(i), section.id, previous_id + 1);
+      return check->Fail(Status::kSectionOrder, at + offsetof(SectionRecord, id), section.id,
+                         std::uint64_t{previous_id} + 1);
     }
     previous_id = section.id;
-    if ((section.flags & ~kSectionRequired) != 0 || section.reserved != 0) {
-      return check->Fail(Status::kReservedNotZero, SectionOffset(i), section.flags, 0);
+    if ((section.flags & ~kSectionRequired) != 0) {
+      return check->Fail(Status::kReservedNotZero, at + offsetof(SectionRecord, flags),
+                         section.flags, section.flags & kSectionRequired);
+    }
+    if (section.reserved != 0) {
+      return check->Fail(Status::kReservedNotZero, at + offsetof(SectionRecord, reserved),
+                         section.reserved, 0);
     }
     const std::uint64_t expected = RoundUp(end, kAlignment);
-    if (section.offset != expected) {
-      return check->Fail(Status::kSectionLayout, SectionOffset(i) + 8, section.offset, expected);
+    if (section.offset != expected || section.offset > header.file_bytes) {
+      return check->Fail(Status::kSectionLayout, at + offsetof(SectionRecord, offset),
+                         section.offset, std::min(expected, header.file_bytes));
     }
-    if (section.bytes > header.file_bytes || section.offset > header.file_bytes - section.bytes) {
-      return check->Fail(Status::kSectionLayout, SectionOffset(i) + 16, section.bytes,
-                         header.file_bytes);
+    if (section.bytes > header.file_bytes - section.offset) {
+      return check->Fail(Status::kSectionLayout, at + offsetof(SectionRecord, bytes), section.bytes,
+                         header.file_bytes - section.offset);
     }
     if (!CheckZero(end, expected, Status::kPaddingNotZero, check)) return false;
     const std::uint32_t crc = Crc32c(check->view.Bytes(section.offset), section.bytes);
     if (crc != section.crc) {
-      return check->Fail(Status::kSectionChecksum, section.offset, crc, section.crc);
+      return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
+                         crc);
     }
     const bool known = section.id <= static_cast<std::uint32_t>(SectionId::kMetadata);
     if (!known && (section.flags & kSectionRequired) != 0) {
-      return check->Fail(Status::kSectionUnknown, SectionOffset(i), section.id, 0);
+      return check->Fail(Status::kSectionUnknown, at + offsetof(SectionRecord, id), section.id,
+                         static_cast<std::uint32_t>(SectionId::kMetadata));
     }
     end = section.offset + section.bytes;
   }
   const std::uint64_t expected = RoundUp(end, kAlignment);
   if (header.file_bytes != expected) {
-    return check->Fail(Status::kFileSize, 16, header.file_bytes, expected);
+    return check->Fail(Status::kFileSize, offsetof(FileHeader, file_bytes), header.file_bytes,
+                       expected);
   }
   return CheckZero(end, expected, Status::kPaddingNotZero, check);
 }
 
-// Finds a section by id; the table has been checked.
+// Finds a section by id; the table has been checked, so ids increase.
 bool FindSection(const FileHeader& header, SectionId id, SectionView* found, Checker* check) {
-  for (std::uint32_t i = 0; i < header.section_count; ++i) {
-    const auto section = check->view.Load<SectionRecord>(SectionOffset(i));
-    if (section.id == static_cast<std::uint32_t>(id)) {
-      *found = {section.offset, section.bytes};
-      return true;
-    }
+  const auto wanted = static_cast<std::uint32_t>(id);
+  std::uint32_t i = 0;
+  SectionRecord section{};
+  for (; i < header.section_count; ++i) {
+    section = check->view.Load<SectionRecord>(SectionOffset(i));
+    if (section.id >= wanted) break;
+    section = {};
   }
-  return check->Fail(Status::kSectionMissing, sizeof(FileHeader), 0,
-                     static_cast<std::uint32_t>(id));
+  if (section.id != wanted) {
+    return check->Fail(Status::kSectionMissing, SectionOffset(i) + offsetof(SectionRecord, id),
+                       section.id, wanted);
+  }
+  *found = {section.offset, section.bytes};
+  return true;
 }
 
-bool CheckRecordSection(const SectionView& section, std::uint64_t record_bytes,
+bool CheckRecordSection(SectionId id, const SectionView& section, std::uint64_t record_bytes,
                         std::uint64_t max_records, Checker* check) {
-  if (section.bytes % record_bytes != 0) {
-    return check->Fail(Status::kSectionSize, section.offset, section.bytes, record_bytes);
-  }
+  constexpr std::size_t kField = offsetof(SectionRecord, bytes);
   const std::uint64_t count = section.bytes / record_bytes;
+  if (section.bytes != count * record_bytes) {
+    return check->FailSection(Status::kSectionSize, id, kField, section.bytes,
+                              std::max<std::uint64_t>(count, 1) * record_bytes);
+  }
   if (count == 0 || count > max_records) {
-    return check->Fail(Status::kRecordCount, section.offset, count, max_records);
+    return check->FailSection(Status::kRecordCount, id, kField, count,
+                              count == 0 ? 1 : max_records);
   }
   return true;
 }
@@ -147,17 +177,53 @@ bool ReadSections(View* view, Checker* check) {
     return false;
   }
   if (model.bytes != sizeof(ModelRecord)) {
-    return check->Fail(Status::kSectionSize, model.offset, model.bytes, sizeof(ModelRecord));
+    return check->FailSection(Status::kSectionSize, SectionId::kModel,
+                              offsetof(SectionRecord, bytes), model.bytes, sizeof(ModelRecord));
   }
   view->model = view->Load<ModelRecord>(model.offset);
-  for (const std::uint32_t reserved : view->model.reserved) {
-    if (reserved != 0) return check->Fail(Status::kReservedNotZero, model.offset, reserved, 0);
+  for (std::uint32_t i = 0; i < view->model.reserved.size(); ++i) {
+    if (view->model.reserved[i] != 0) {
+      return check->FailModel(Status::kReservedNotZero, offsetof(ModelRecord, reserved) + i * 4,
+                              view->model.reserved[i], 0);
+    }
   }
-  return CheckRecordSection(view->tensors, sizeof(TensorRecord), kMaxTensors, check) &&
-         CheckRecordSection(view->layers, sizeof(LayerRecord), kMaxLayers, check);
+  return CheckRecordSection(SectionId::kTensors, view->tensors, sizeof(TensorRecord), kMaxTensors,
+                            check) &&
+         CheckRecordSection(SectionId::kLayers, view->layers, sizeof(LayerRecord), kMaxLayers,
+                            check);
 }
 
 }  // namespace
+
+bool Checker::Fail(Status status, std::uint64_t offset, std::uint64_t found,
+                   std::uint64_t expected) {
+  diagnostic = {.status = status,
+                .offset = offset,
+                .layer = layer,
+                .tensor = tensor,
+                .found = found,
+                .expected = expected};
+  return false;
+}
+bool Checker::FailLayer(Status status, std::size_t field, std::uint64_t found,
+                        std::uint64_t expected) {
+  const std::uint64_t at = view.layer_offset(static_cast<std::uint32_t>(layer));
+  return Fail(status, at + field, found, expected);
+}
+bool Checker::FailTensor(Status status, std::uint32_t index, std::size_t field, std::uint64_t found,
+                         std::uint64_t expected) {
+  tensor = static_cast<std::int32_t>(index);
+  return Fail(status, view.tensor_offset(index) + field, found, expected);
+}
+bool Checker::FailModel(Status status, std::size_t field, std::uint64_t found,
+                        std::uint64_t expected) {
+  const std::uint64_t record = SectionRecordOffset(view, SectionId::kModel);
+  return Fail(status, view.Load<SectionRecord>(record).offset + field, found, expected);
+}
+bool Checker::FailSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
+                          std::uint64_t expected) {
+  return Fail(status, SectionRecordOffset(view, id) + field, found, expected);
+}
 
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic) {
   View candidate;

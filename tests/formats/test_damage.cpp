@@ -1,9 +1,12 @@
 // Damaged files: every byte of the small model changed, every length cut, with and without repaired
 // checksums. Whatever happens, nothing outside the file and the arena is touched: both end at guard
-// pages.
+// pages; and what is rejected is rejected for a field that the diagnostic names.
 #include <doctest/doctest.h>
 
+#include <array>
+#include <cstring>
 #include <map>
+#include <string>
 
 #include "tests/support/damage.h"
 #include "tests/support/effort.h"
@@ -24,6 +27,45 @@ std::vector<std::byte> FileOf(const Small& small) {
   return format::Write(TinyModel(small.sigma_bits, small.bayesian).content);
 }
 
+// Statuses of numbers that follow from fields, or of codes of some bits: StatusText says so.
+bool IsDerived(const Diagnostic& diagnostic) {
+  switch (diagnostic.status) {
+    case Status::kTruncated:
+    case Status::kRecordCount:
+    case Status::kTooManyLiveTensors:
+    case Status::kFixedPoint:
+    case Status::kWeightScale:
+    case Status::kAccumulatorOverflow:
+    case Status::kMuRange:
+    case Status::kPaddingWeight:
+      return true;
+    case Status::kSectionMissing:
+      return diagnostic.found == 0;  // the table ends there
+    default:
+      return false;
+  }
+}
+
+std::string Explained(const Diagnostic& diagnostic) {
+  std::array<char, 256> message{};
+  return {message.data(), Explain(diagnostic, message)};
+}
+
+// Whether the diagnostic of a rejected file names a field: another value is expected, and the one
+// found is what the file has there.
+bool NamesField(std::span<const std::byte> file, const Diagnostic& diagnostic) {
+  if (diagnostic.status == Status::kOk) return true;
+  if (diagnostic.found == diagnostic.expected || diagnostic.offset > file.size()) return false;
+  if (IsDerived(diagnostic)) return true;
+  for (const std::size_t bytes : {1U, 2U, 4U, 8U}) {
+    if (file.size() - diagnostic.offset < bytes) break;
+    std::uint64_t value = 0;
+    std::memcpy(&value, file.data() + diagnostic.offset, bytes);
+    if (value == diagnostic.found) return true;
+  }
+  return false;
+}
+
 TEST_CASE("damage: any byte changed is rejected, or predictions stay the same") {
   Sandbox sandbox;
   std::size_t executed = 0;
@@ -41,6 +83,7 @@ TEST_CASE("damage: any byte changed is rejected, or predictions stay the same") 
         CAPTURE(small.sigma_bits);
         CAPTURE(int{mask});
         CAPTURE(i);
+        REQUIRE(NamesField(damaged, outcome.diagnostic));
         if (outcome.status == Status::kOk) {
           ++accepted;
           REQUIRE(outcome.predictions == original.predictions);
@@ -87,6 +130,11 @@ TEST_CASE("damage: any byte changed with checksums repaired does not crash") {
         damaged[i] ^= static_cast<std::byte>(mask);
         RepairDamaged(damaged);
         const Outcome outcome = sandbox.Run(damaged);
+        CAPTURE(small.sigma_bits);
+        CAPTURE(int{mask});
+        CAPTURE(i);
+        CAPTURE(Explained(outcome.diagnostic));
+        REQUIRE(NamesField(damaged, outcome.diagnostic));
         accepted += outcome.ran ? 1 : 0;
         ++codes[static_cast<int>(outcome.status)];
         ++executed;
@@ -123,6 +171,10 @@ TEST_CASE("damage: random models with several bytes changed do not crash") {
       }
       RepairDamaged(damaged);
       const Outcome outcome = sandbox.Run(damaged);
+      CAPTURE(m);
+      CAPTURE(c);
+      CAPTURE(Explained(outcome.diagnostic));
+      REQUIRE(NamesField(damaged, outcome.diagnostic));
       accepted += outcome.ran ? 1 : 0;
       ++codes[static_cast<int>(outcome.status)];
     }

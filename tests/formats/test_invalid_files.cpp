@@ -1,4 +1,5 @@
-// One file per rule that Open enforces: each must be rejected with exactly the status in its name.
+// One file per rule that Open enforces: each must be rejected with exactly the status in its name,
+// and with a diagnostic that names the field that is wrong.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -51,11 +52,11 @@ std::map<std::string, InvalidFile> NamedFiles() {
   std::map<std::string, InvalidFile> named;
   std::set<Status> seen;
   for (const InvalidFile& file : AllInvalidFiles()) {
-    const int code = static_cast<int>(file.status);
+    const int code = static_cast<int>(file.diagnostic.status);
     const auto known = codes.find(code);
     CAPTURE(code);
     REQUIRE(known != codes.end());
-    const bool first = seen.insert(file.status).second;
+    const bool first = seen.insert(file.diagnostic.status).second;
     const std::string name =
         std::to_string(code) + "_" + known->second + (first ? "" : "_" + file.which) + ".mu8";
     CAPTURE(name);
@@ -94,7 +95,8 @@ TEST_CASE("invalid files: the committed files are those that the generator makes
   }
 }
 
-TEST_CASE("invalid files: each is rejected with the status in its name") {
+TEST_CASE("invalid files: each is rejected with the status in its name and its diagnostic") {
+  const std::map<std::string, InvalidFile> made = NamedFiles();
   std::size_t rejected = 0;
   for (const auto& entry : std::filesystem::directory_iterator(kFolder)) {
     if (entry.path().extension() != ".mu8") continue;
@@ -103,7 +105,17 @@ TEST_CASE("invalid files: each is rejected with the status in its name") {
     Diagnostic diagnostic;
     const Status status = StatusOf(ReadFile(entry.path()), &diagnostic);
     CHECK(static_cast<int>(status) == std::stoi(name));
+    const auto file = made.find(name);
+    REQUIRE(file != made.end());
+    const Diagnostic& expected = file->second.diagnostic;
     CHECK(diagnostic.status == status);
+    CHECK(diagnostic.option == Option::kNone);
+    CHECK(diagnostic.offset == expected.offset);
+    CHECK(diagnostic.layer == expected.layer);
+    CHECK(diagnostic.tensor == expected.tensor);
+    CHECK(diagnostic.found == expected.found);
+    CHECK(diagnostic.expected == expected.expected);
+    CHECK(diagnostic.found != diagnostic.expected);
     ++rejected;
   }
   MESSAGE("invalid files rejected: " << rejected);
@@ -112,7 +124,9 @@ TEST_CASE("invalid files: each is rejected with the status in its name") {
 
 TEST_CASE("invalid files: every status that Open returns has one, and a name in FORMAT.md") {
   std::set<int> covered;
-  for (const auto& [name, file] : NamedFiles()) covered.insert(static_cast<int>(file.status));
+  for (const auto& [name, file] : NamedFiles()) {
+    covered.insert(static_cast<int>(file.diagnostic.status));
+  }
   // Not a property of a file's bytes: see the test below.
   covered.insert(static_cast<int>(Status::kMisalignedFile));
   const std::map<int, std::string> codes = CodeNames();

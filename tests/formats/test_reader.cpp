@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "formats/reader.h"
+#include "tests/support/damage.h"
 #include "tests/support/effort.h"
 #include "tests/support/guarded_buffer.h"
 #include "tests/support/predict.h"
@@ -193,7 +194,12 @@ TEST_CASE("reader: a file of more than 2 GiB is rejected") {
   const std::uint64_t file_bytes = kBytes;
   std::memcpy(static_cast<std::byte*>(memory) + 16, &file_bytes, sizeof(file_bytes));
   format::View view;
-  CHECK(format::Open({static_cast<const std::byte*>(memory), kBytes}, &view) == Status::kFileSize);
+  Diagnostic diagnostic;
+  CHECK(format::Open({static_cast<const std::byte*>(memory), kBytes}, &view, &diagnostic) ==
+        Status::kFileSize);
+  CHECK(diagnostic.offset == 16);
+  CHECK(diagnostic.found == kBytes);
+  CHECK(diagnostic.expected == kBytes - 64);
   munmap(memory, kBytes);
 }
 
@@ -209,6 +215,25 @@ TEST_CASE("reader: the depthwise flag is looked at before the window, runs after
   CHECK(StatusOf(model) == Status::kRunLayout);
   layer.groups = 0;
   CHECK(StatusOf(model) == Status::kGroups);
+}
+
+// Its size is no multiple of 64, so it cannot end at a guard page as the invalid files do.
+TEST_CASE("reader: a section that would begin behind the end of the file") {
+  std::vector<std::byte> file = format::Write(TinyModel(2).content);
+  format::SectionRecord tensors;
+  std::memcpy(&tensors, file.data() + 96, sizeof(tensors));
+  file.resize(tensors.offset + tensors.bytes + 1);  // in the padding before the layers
+  const std::uint64_t file_bytes = file.size();
+  std::memcpy(file.data() + 16, &file_bytes, sizeof(file_bytes));
+  RepairDamaged(file);
+  const AlignedBytes aligned(file);
+  format::View view;
+  Diagnostic diagnostic;
+  CHECK(format::Open(aligned.span().first(file_bytes), &view, &diagnostic) ==
+        Status::kSectionLayout);
+  CHECK(diagnostic.offset == 128 + offsetof(format::SectionRecord, offset));
+  CHECK(diagnostic.found == format::RoundUp(file_bytes, 64));
+  CHECK(diagnostic.expected == file_bytes);
 }
 
 TEST_CASE("reader: a newer minor version is readable") {

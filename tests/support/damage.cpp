@@ -48,7 +48,7 @@ Outcome Sandbox::Run(std::span<const std::byte> file) {
   std::byte* copy = file_.Last(file.size());
   if (!file.empty()) std::memcpy(copy, file.data(), file.size());
   Model model;
-  outcome.status = Model::Open({copy, file.size()}, &model);
+  outcome.status = Model::Open({copy, file.size()}, &model, &outcome.diagnostic);
   if (outcome.status != Status::kOk) return outcome;
 
   const SessionOptions options{.mc_samples = 2, .keep_logits = true};

@@ -17,6 +17,7 @@ void RepairDamaged(std::span<std::byte> file);
 
 struct Outcome {
   Status status = Status::kOk;
+  Diagnostic diagnostic;               // of Open
   bool ran = false;                    // accepted, and small enough to predict
   std::vector<std::byte> predictions;  // of one fixed image, T = 2
 };

@@ -89,10 +89,12 @@ enum class Option : std::int32_t {
   kStopThreshold = 8,
 };
 
-// Where a check failed. Of a file, `offset` counts bytes from its start; `layer` and `tensor` are
-// -1 where they do not apply. `found` and `expected` have the meaning that StatusText gives. Of a
-// call, `option` says which option is wrong, `found` what it is and `expected` the most that it may
-// be; shares such as stop.error in millionths, 0 for less and for no number.
+// Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;
+// `layer` and `tensor` are -1 where they do not apply. `found` is the field's value, a float's by
+// its bits, and `expected` what it must be, or the nearest that it may be, unless StatusText says
+// what else the two are. Of a call, `option` says which option is wrong, `found` what it is and
+// `expected` the most that it may be; shares such as stop.error in millionths, 0 for less and for
+// no number.
 struct Diagnostic {
   Status status = Status::kOk;
   Option option = Option::kNone;
