@@ -12,7 +12,7 @@
 namespace mu8::convert {
 
 enum class SigmaQuantizer {
-  kWeighted,  // codebooks fitted with each weight's error weighted by its input's second moment
+  kWeighted,  // codebooks fitted with each weight's error weighted by its importance
   kAffine,    // evenly spaced between min and max (Subedar 2021, Algorithm 1), for comparison
 };
 

@@ -26,12 +26,12 @@ double Rms(std::span<const float> values) {
   return std::sqrt(sum / static_cast<double>(values.size()));
 }
 
-// Sums of power, power mu and power mu^2 over some means.
+// Sums of importance, importance mu and importance mu^2 over some means.
 struct Moments {
-  double power = 0.0, first = 0.0, second = 0.0;
+  double importance = 0.0, first = 0.0, second = 0.0;
 
   Moments operator-(const Moments& other) const {
-    return {power - other.power, first - other.first, second - other.second};
+    return {importance - other.importance, first - other.first, second - other.second};
   }
 };
 
@@ -46,11 +46,11 @@ class SortedChannel {
                      [&](std::size_t a, std::size_t b) { return channel.mu[a] < channel.mu[b]; });
     for (std::size_t i = 0; i < order.size(); ++i) {
       const double mu = double{channel.mu[order[i]]};
-      const double power = channel.power[order[i]];
+      const double importance = channel.importance[order[i]];
       const Moments& before = running_[i];
       mu_.push_back(mu);
-      running_[i + 1] = {before.power + power, before.first + power * mu,
-                         before.second + power * mu * mu};
+      running_[i + 1] = {before.importance + importance, before.first + importance * mu,
+                         before.second + importance * mu * mu};
     }
   }
 
@@ -69,7 +69,7 @@ class SortedChannel {
   std::vector<Moments> running_;  // [i]: of the first i means
 };
 
-// sum power (Q(mu) - mu)^2 of one channel, in real units.
+// sum importance (Q(mu) - mu)^2 of one channel, in real units.
 double ChannelError(const SortedChannel& channel, const std::vector<std::int8_t>& allowed,
                     double step) {
   double error = 0.0;
@@ -80,7 +80,7 @@ double ChannelError(const SortedChannel& channel, const std::vector<std::int8_t>
         last ? channel.All() : channel.UpTo(0.5 * (allowed[j] + allowed[j + 1]) * step);
     const Moments here = up_to - below;
     const double q = allowed[j] * step;
-    error += here.second - 2.0 * q * here.first + q * q * here.power;
+    error += here.second - 2.0 * q * here.first + q * q * here.importance;
     below = up_to;
   }
   return std::max(error, 0.0);  // rounding
@@ -112,7 +112,7 @@ void SearchStep(LayerWork* work, std::size_t c, const SortedChannel& channel) {
   work->out.weight_scale[c] = static_cast<float>(best);
 }
 
-// A panel's means, each in steps of its channel, so with step^2 times its power.
+// A panel's means, each in steps of its channel, so with step^2 times its importance.
 struct PanelMeans {
   std::span<const SortedChannel> channels;
   std::span<const float> steps;
@@ -123,7 +123,7 @@ struct PanelMeans {
     for (std::size_t c = 0; c < channels.size(); ++c) {
       const double step = double{steps[c]};
       const Moments& here = channels[c].UpTo(limit * step);
-      sum.power += here.power * step * step;
+      sum.importance += here.importance * step * step;
       sum.first += here.first * step;
     }
     return sum;
@@ -137,11 +137,11 @@ struct PanelMeans {
   }
 };
 
-// The value in the middle of each of `levels` shares of equal power.
+// The value in the middle of each of `levels` shares of equal importance.
 std::vector<double> EqualShares(const PanelMeans& means, std::size_t levels) {
   constexpr int kHalvings = 24;
   const double largest = means.Largest();
-  const double total = means.UpTo(largest).power;
+  const double total = means.UpTo(largest).importance;
   std::vector<double> centre;
   for (std::size_t j = 0; j < levels; ++j) {
     const double share = (static_cast<double>(j) + 0.5) / static_cast<double>(levels) * total;
@@ -149,7 +149,7 @@ std::vector<double> EqualShares(const PanelMeans& means, std::size_t levels) {
     double high = largest;
     for (int i = 0; i < kHalvings; ++i) {
       const double middle = 0.5 * (low + high);
-      (means.UpTo(middle).power < share ? low : high) = middle;
+      (means.UpTo(middle).importance < share ? low : high) = middle;
     }
     centre.push_back(high);
   }
@@ -167,7 +167,7 @@ void FitTable(const PanelMeans& means, std::size_t levels, std::int8_t* table) {
       const double limit = last ? HUGE_VAL : 0.5 * (before[j] + before[j + 1]);
       const Moments up_to = means.UpTo(limit);
       const Moments here = up_to - below;
-      if (here.power > 0.0) centre[j] = here.first / here.power;
+      if (here.importance > 0.0) centre[j] = here.first / here.importance;
       below = up_to;
     }
     std::sort(centre.begin(), centre.end());  // centres without values may have been overtaken

@@ -13,10 +13,10 @@ namespace mu8::convert {
 // 2^(8 - bits), or the table of the channel's panel; for 8 bits -127 to 127.
 std::vector<std::int8_t> AllowedMeans(const LayerWork& work, std::size_t c);
 
-// Chooses out.weight_scale, and out.mu_table for 1 to 4 bits, so that sum power (Q(mu) - mu)^2 is
-// small: per panel k-means over the means in units of their channels' steps (Lloyd 1982), in turns
-// with a search for each channel's step. Starts from the means' spread, or, for 5 to 7 bits and
-// where all means are 0, from the steps of 8 bits.
+// Chooses out.weight_scale, and out.mu_table for 1 to 4 bits, so that sum importance (Q(mu) - mu)^2
+// is small: per panel k-means over the means in units of their channels' steps (Lloyd 1982), in
+// turns with a search for each channel's step. Starts from the means' spread, or, for 5 to 7 bits
+// and where all means are 0, from the steps of 8 bits.
 //
 // Where sigmas exceed the means they set the step, the means are a few steps, and multiples of
 // 2^(8 - bits) are too coarse for them. A layer that may use 5 to 7 bits therefore takes 4, mu_bits

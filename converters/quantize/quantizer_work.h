@@ -20,7 +20,7 @@ struct LayerWork {
   std::size_t panel_channels;  // output channels that panels do not straddle
   std::size_t k;               // weights per channel
   int mu_bits;
-  std::vector<double> power;  // [channel][K], importance: see Importance()
+  std::vector<double> importance;  // [channel][K]: see Importance()
   QuantizedWeights out;
   std::vector<std::int8_t> chosen;  // [channel][K], means that KeepPower has chosen; else empty
 
@@ -29,7 +29,7 @@ struct LayerWork {
     ChannelView view;
     view.mu = {node.weights.mu.data() + c * k, k};
     if (bayesian()) view.sigma = {node.weights.sigma.data() + c * k, k};
-    view.power = {power.data() + c * k, k};
+    view.importance = {importance.data() + c * k, k};
     return view;
   }
   double Sigma(std::size_t c, std::size_t i) const {

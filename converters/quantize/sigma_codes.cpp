@@ -45,9 +45,9 @@ void FitLevels8(LayerWork* work, std::size_t c) {
     const int below = levels.Below(target);
     const int above = levels.Above(target);
     const double up =
-        carry + channel.power[i] * (target - levels.variance[static_cast<std::size_t>(above)]);
+        carry + channel.importance[i] * (target - levels.variance[static_cast<std::size_t>(above)]);
     const double down =
-        carry + channel.power[i] * (target - levels.variance[static_cast<std::size_t>(below)]);
+        carry + channel.importance[i] * (target - levels.variance[static_cast<std::size_t>(below)]);
     const bool take_above = std::abs(up) < std::abs(down);
     carry = take_above ? up : down;
     work->out.code[c * work->k + i] = static_cast<std::uint8_t>(take_above ? above : below);
@@ -80,7 +80,7 @@ double ChannelWeight(const LayerWork& work, std::size_t c) {
   double total = 0.0;
   const ChannelView channel = work.Channel(c);
   for (std::size_t i = 0; i < work.k; ++i) {
-    total += channel.power[i] * work.Sigma(c, i) * work.Sigma(c, i);
+    total += channel.importance[i] * work.Sigma(c, i) * work.Sigma(c, i);
   }
   return total > 0.0 ? 1.0 / total : 0.0;
 }
@@ -125,7 +125,7 @@ void FitCodebook(LayerWork* work, const CodebookScope& scope, const std::vector<
     for (std::size_t i = 0; i < work->k; ++i) {
       const double bin = std::nearbyint(work->Sigma(c, i) * root / unit);
       bins.push_back(static_cast<std::uint8_t>(std::clamp(bin, 0.0, 255.0)));
-      bin_weight[bins.back()] += channel.power[i] * relative;
+      bin_weight[bins.back()] += channel.importance[i] * relative;
     }
   }
   const std::vector<std::size_t> first = ClusterSigmas(values, bin_weight, scope.size);
@@ -143,9 +143,9 @@ void FitCodebook(LayerWork* work, const CodebookScope& scope, const std::vector<
     for (std::size_t i = 0; i < work->k; ++i) {
       const std::uint8_t code = code_of[*bin++];
       work->out.code[c * work->k + i] = code;
-      weight[code][c - scope.first] += relative * channel.power[i];
+      weight[code][c - scope.first] += relative * channel.importance[i];
       need[code][c - scope.first] +=
-          relative * channel.power[i] * work->Sigma(c, i) * work->Sigma(c, i) * inflate[c];
+          relative * channel.importance[i] * work->Sigma(c, i) * work->Sigma(c, i) * inflate[c];
     }
   }
   for (std::size_t code = 0; code < scope.size; ++code) {
@@ -181,15 +181,15 @@ void FitMeans(LayerWork* work, std::size_t c) {
   }
 }
 
-// sum power sigma^2 over what the channel produces.
+// sum importance sigma^2 over what the channel produces.
 double VarianceShortfall(const LayerWork& work, std::size_t c) {
   const ChannelView channel = work.Channel(c);
   double wanted = 0.0;
   double produced = 0.0;
   for (std::size_t i = 0; i < work.k; ++i) {
-    wanted += channel.power[i] * work.Sigma(c, i) * work.Sigma(c, i);
+    wanted += channel.importance[i] * work.Sigma(c, i) * work.Sigma(c, i);
     produced +=
-        channel.power[i] *
+        channel.importance[i] *
         WeightMoments(work.out.mu[c * work.k + i], work.Level(c, i), work.out.shift[c]).variance;
   }
   return produced > 0.0 ? wanted / produced : 1.0;

@@ -230,7 +230,7 @@ LayerWork MakeWork(const Node& node, int output_channels, const QuantizerSetting
           .panel_channels = PanelChannels(node, channels),
           .k = node.weights.mu.size() / channels,
           .mu_bits = 8,
-          .power = {},
+          .importance = {},
           .out = {},
           .chosen = {}};
 }
@@ -268,7 +268,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
                                  const QuantizerSettings& settings, LayerReport* report) {
   LayerWork work = MakeWork(node, output_channels, settings);
   work.mu_bits = mu_bits;
-  work.power = Importance(node, statistics, settings.importance, work.channels, work.k);
+  work.importance = Importance(node, statistics, settings.importance, work.channels, work.k);
   work.out.weight_scale.resize(work.channels);
   work.out.shift.resize(work.channels);
   work.out.mu.resize(node.weights.mu.size());

@@ -24,7 +24,7 @@ std::int32_t RoundedMu(double mu) {
       std::clamp(std::nearbyint(mu), -double{kMaxWeight}, double{kMaxWeight}));
 }
 
-double StepCost(const ChannelView& channel, double step, double max_sigma, double true_power) {
+double StepCost(const ChannelView& channel, double step, double max_sigma, double true_variance) {
   const std::int32_t shift = ChooseShift(max_sigma / step);
   const LevelTable& levels = Levels(shift);
   double mean_error = 0.0;
@@ -42,12 +42,12 @@ double StepCost(const ChannelView& channel, double step, double max_sigma, doubl
       mean = moments.mean;
       variance = moments.variance;
     }
-    mean_error += channel.power[k] * (mean - mu) * (mean - mu);
-    produced += channel.power[k] * variance;
+    mean_error += channel.importance[k] * (mean - mu) * (mean - mu);
+    produced += channel.importance[k] * variance;
   }
   const double unit = step * step;
-  const double kept = true_power > 0.0 ? produced * unit / true_power : 1.0;
-  return mean_error * unit + 0.5 * true_power * (kept - 1.0) * (kept - 1.0);
+  const double kept = true_variance > 0.0 ? produced * unit / true_variance : 1.0;
+  return mean_error * unit + 0.5 * true_variance * (kept - 1.0) * (kept - 1.0);
 }
 
 }  // namespace
@@ -90,21 +90,21 @@ float ChooseWeightScale(const ChannelView& channel, float fallback) {
   double least = 0.0;
   double most = 0.0;
   double max_sigma = 0.0;
-  double true_power = 0.0;
+  double true_variance = 0.0;
   for (std::size_t k = 0; k < channel.mu.size(); ++k) {
     const double sigma = channel.sigma.empty() ? 0.0 : double{channel.sigma[k]};
     least = std::max(least, std::abs(double{channel.mu[k]}));
     most = std::max(most, std::abs(double{channel.mu[k]}) + kMostSigmas * sigma);
     max_sigma = std::max(max_sigma, sigma);
-    true_power += channel.power[k] * sigma * sigma;
+    true_variance += channel.importance[k] * sigma * sigma;
   }
   if (!(most > 0.0)) return fallback;
   // Means may be tiny beside sigma; one sigma is the least that any step must cover.
   least = std::max(kLeastCover * least, max_sigma);
   double best_step = most / kMaxWeight;
-  double best_cost = StepCost(channel, best_step, max_sigma, true_power);
+  double best_cost = StepCost(channel, best_step, max_sigma, true_variance);
   for (double cover = most / kStepRatio; cover >= least; cover /= kStepRatio) {
-    const double cost = StepCost(channel, cover / kMaxWeight, max_sigma, true_power);
+    const double cost = StepCost(channel, cover / kMaxWeight, max_sigma, true_variance);
     if (cost < best_cost) {
       best_cost = cost;
       best_step = cover / kMaxWeight;

@@ -6,19 +6,19 @@
 
 namespace mu8::convert {
 
-// One output channel: mu and sigma of its K weights (sigma empty: deterministic) and the power of
-// each weight's input, E[x^2] with a floor.
+// One output channel: mu and sigma of its K weights (sigma empty: deterministic) and what an
+// error of each counts (weight_quantizer.cpp, Importance).
 struct ChannelView {
   std::span<const float> mu;
   std::span<const float> sigma;
-  std::span<const double> power;
+  std::span<const double> importance;
 };
 
 // The step that minimises the exactly enumerated error of the sampled weight,
-//   sum_k power_k (E[w_k] - mu_k)^2 + V (rho - 1)^2 / 2,
-// V = sum_k power_k sigma_k^2 and rho the produced fraction of it: up to constants the divergence
-// between the layer's true and quantized output, taken as Gaussians. Positive and finite; for an
-// all-zero channel `fallback`.
+//   sum_k importance_k (E[w_k] - mu_k)^2 + V (rho - 1)^2 / 2,
+// V = sum_k importance_k sigma_k^2 and rho the produced fraction of it: up to constants the
+// divergence between the layer's true and quantized output, taken as Gaussians. Positive and
+// finite; for an all-zero channel `fallback`.
 float ChooseWeightScale(const ChannelView& channel, float fallback);
 
 // The stored mu in [-127, 127] whose clamped, sampled mean is nearest to `mu` (in steps).

@@ -224,7 +224,7 @@ Command AddConvert(CLI::App* parent) {
       ->type_name("BITS")
       ->capture_default_str();
   app->add_option("--sigma-quantizer", options->quantizer,
-                  "Codebooks weighted by input power, or evenly spaced for comparison")
+                  "Codebooks weighted by importance, or evenly spaced for comparison")
       ->check(CLI::IsMember({"weighted", "affine"}))
       ->type_name("RULE")
       ->capture_default_str();
