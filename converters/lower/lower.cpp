@@ -282,14 +282,14 @@ double OutputSaturation(const ValueStatistics& statistics, const Quantization& q
 // The least scale that the output may have: requantization multipliers lie below 1 (FORMAT.md), so
 // a range far narrower than what is accumulated is stored more coarsely than it could be. That
 // is still as fine as the accumulators themselves, or the sum of a pool.
-float LeastOutputScale(const Lowering& lowering, const Step& step, float largest_weight_step) {
+float LeastOutputScale(const Lowering& lowering, const Step& step, float largest_weight_scale) {
   const Node& node = NodeOf(lowering.network, step);
   const float input_scale = lowering.QuantizationOf(step.input).scale;
   constexpr float kMargin = 1.0001F;  // covers the roundings of the quotient
   switch (node.op) {
     case Op::kConv2d:
     case Op::kDense:
-      return kMargin * input_scale * largest_weight_step;
+      return kMargin * input_scale * largest_weight_scale;
     case Op::kAveragePool:
       return kMargin * input_scale /
              static_cast<float>(node.window.kernel_h * node.window.kernel_w);
@@ -375,10 +375,10 @@ void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* know
     report.shape = WeightText(node, in, out);
     SetMuBits(quantized.weights, &layer);
     parameters = PackParameters(layer, quantized.weights);
-    const std::vector<float>& steps = quantized.weights.weight_scale;
+    const std::vector<float>& scales = quantized.weights.weight_scale;
     RaiseOutputScale(
         lowering, index,
-        LeastOutputScale(*lowering, step, *std::max_element(steps.begin(), steps.end())));
+        LeastOutputScale(*lowering, step, *std::max_element(scales.begin(), scales.end())));
   } else {
     RaiseOutputScale(lowering, index, LeastOutputScale(*lowering, step, 0.0F));
     report.shape = ShapeText(in) + " -> " + ShapeText(out);

@@ -13,10 +13,10 @@ namespace {
 
 // A Gaussian's 3.2 deviations reach 127 at the start; the search goes on from there.
 constexpr double kStartDeviation = 40.0;
-// Steps must leave room for this much noise beyond a mean of 0.
+// Scales must leave room for this much noise beyond a mean of 0.
 constexpr double kLeastSigmas = 2.5;
-constexpr double kStepRatio = 1.05;
-constexpr int kStepTries = 8;  // up and down
+constexpr double kScaleRatio = 1.05;
+constexpr int kScaleTries = 8;  // up and down
 constexpr int kRounds = 6;
 constexpr int kLloydRounds = 50;
 
@@ -35,7 +35,7 @@ struct Moments {
   }
 };
 
-// One channel's means in ascending order with running sums: what any step and table costs takes a
+// One channel's means in ascending order with running sums: what any scale and table costs takes a
 // few binary searches, not a pass over the weights.
 class SortedChannel {
  public:
@@ -71,22 +71,22 @@ class SortedChannel {
 
 // sum importance (Q(mu) - mu)^2 of one channel, in real units.
 double ChannelError(const SortedChannel& channel, const std::vector<std::int8_t>& allowed,
-                    double step) {
+                    double scale) {
   double error = 0.0;
   Moments below;
   for (std::size_t j = 0; j < allowed.size(); ++j) {
     const bool last = j + 1 == allowed.size();
     const Moments up_to =
-        last ? channel.All() : channel.UpTo(0.5 * (allowed[j] + allowed[j + 1]) * step);
+        last ? channel.All() : channel.UpTo(0.5 * (allowed[j] + allowed[j + 1]) * scale);
     const Moments here = up_to - below;
-    const double q = allowed[j] * step;
+    const double q = allowed[j] * scale;
     error += here.second - 2.0 * q * here.first + q * q * here.importance;
     below = up_to;
   }
   return std::max(error, 0.0);  // rounding
 }
 
-double LeastStep(const LayerWork& work, std::size_t c) {
+double LeastScale(const LayerWork& work, std::size_t c) {
   double sigma = 0.0;
   for (std::size_t i = 0; work.bayesian() && i < work.k; ++i) {
     sigma = std::max(sigma, double{work.node.weights.sigma[c * work.k + i]});
@@ -94,44 +94,44 @@ double LeastStep(const LayerWork& work, std::size_t c) {
   return kLeastSigmas * sigma / kMaxWeight;
 }
 
-// The best of the steps around the present one.
-void SearchStep(LayerWork* work, std::size_t c, const SortedChannel& channel) {
+// The best of the scales around the present one.
+void SearchScale(LayerWork* work, std::size_t c, const SortedChannel& channel) {
   const std::vector<std::int8_t> allowed = AllowedMeans(*work, c);
-  const double least = LeastStep(*work, c);
+  const double least = LeastScale(*work, c);
   const double start = double{work->out.weight_scale[c]};
   double best = start;
   double best_error = std::numeric_limits<double>::infinity();
-  for (int j = -kStepTries; j <= kStepTries; ++j) {
-    const double step = std::max(start * std::pow(kStepRatio, j), least);
-    const double error = ChannelError(channel, allowed, step);
+  for (int j = -kScaleTries; j <= kScaleTries; ++j) {
+    const double scale = std::max(start * std::pow(kScaleRatio, j), least);
+    const double error = ChannelError(channel, allowed, scale);
     if (error < best_error) {
-      best = step;
+      best = scale;
       best_error = error;
     }
   }
   work->out.weight_scale[c] = static_cast<float>(best);
 }
 
-// A panel's means, each in steps of its channel, so with step^2 times its importance.
+// A panel's means, each in steps of its channel, so with scale^2 times its importance.
 struct PanelMeans {
   std::span<const SortedChannel> channels;
-  std::span<const float> steps;
+  std::span<const float> scales;
 
   // Of the means up to `limit`; .second is not computed.
   Moments UpTo(double limit) const {
     Moments sum;
     for (std::size_t c = 0; c < channels.size(); ++c) {
-      const double step = double{steps[c]};
-      const Moments& here = channels[c].UpTo(limit * step);
-      sum.importance += here.importance * step * step;
-      sum.first += here.first * step;
+      const double scale = double{scales[c]};
+      const Moments& here = channels[c].UpTo(limit * scale);
+      sum.importance += here.importance * scale * scale;
+      sum.first += here.first * scale;
     }
     return sum;
   }
   double Largest() const {
     double largest = 0.0;
     for (std::size_t c = 0; c < channels.size(); ++c) {
-      largest = std::max(largest, channels[c].Largest() / double{steps[c]});
+      largest = std::max(largest, channels[c].Largest() / double{scales[c]});
     }
     return largest;
   }
@@ -178,14 +178,14 @@ void FitTable(const PanelMeans& means, std::size_t levels, std::int8_t* table) {
   }
 }
 
-// Tables and steps for 1 to 4 bits.
+// Tables and scales for 1 to 4 bits.
 void FitTables(const std::vector<SortedChannel>& sorted, LayerWork* work) {
   const std::size_t panels = work->PanelOf(work->channels - 1) + 1;
   work->out.mu_table.assign(panels * format::kMuTableEntries, 0);
   for (std::size_t c = 0; c < work->channels; ++c) {
     const double start = Rms(work->Channel(c).mu) / kStartDeviation;
     if (start > 0.0) {
-      work->out.weight_scale[c] = static_cast<float>(std::max(start, LeastStep(*work, c)));
+      work->out.weight_scale[c] = static_cast<float>(std::max(start, LeastScale(*work, c)));
     }
   }
   for (std::size_t first = 0; first < work->channels;) {
@@ -197,7 +197,7 @@ void FitTables(const std::vector<SortedChannel>& sorted, LayerWork* work) {
     std::int8_t* table = work->out.mu_table.data() + work->PanelOf(first) * format::kMuTableEntries;
     for (int round = 0; round < kRounds; ++round) {
       FitTable(means, levels, table);
-      for (std::size_t c = first; c < last; ++c) SearchStep(work, c, sorted[c]);
+      for (std::size_t c = first; c < last; ++c) SearchScale(work, c, sorted[c]);
     }
     FitTable(means, levels, table);
     first = last;
@@ -238,14 +238,14 @@ std::size_t NearestMean(const std::vector<std::int8_t>& allowed, double mu) {
   return mu - allowed[index - 1] <= *above - mu ? index - 1 : index;
 }
 
-void ChooseCoarseSteps(LayerWork* work) {
+void ChooseCoarseScales(LayerWork* work) {
   std::vector<SortedChannel> sorted;
   for (std::size_t c = 0; c < work->channels; ++c) sorted.emplace_back(work->Channel(c));
   if (work->mu_bits <= static_cast<int>(format::kMostTableBits)) return FitTables(sorted, work);
   LayerWork table = *work;
   table.mu_bits = static_cast<int>(format::kMostTableBits);
   FitTables(sorted, &table);
-  for (std::size_t c = 0; c < work->channels; ++c) SearchStep(work, c, sorted[c]);
+  for (std::size_t c = 0; c < work->channels; ++c) SearchScale(work, c, sorted[c]);
   if (LayerError(sorted, table) < LayerError(sorted, *work)) {
     work->mu_bits = table.mu_bits;
     work->out = std::move(table.out);

@@ -17,7 +17,7 @@ namespace {
 // Every weight counts with at least this fraction of its channel's mean importance: inputs that are
 // silent in distribution speak out of distribution. Less costs OOD AUROC at 1 bit, more costs KL.
 constexpr double kImportanceFloor = 0.05;
-constexpr float kLeastRelativeStep = 1.0F / 4096;
+constexpr float kLeastRelativeScale = 1.0F / 4096;
 
 // A depthwise layer's panels hold 16 of its channels; others do not straddle groups.
 std::size_t PanelChannels(const Node& node, std::size_t channels) {
@@ -74,8 +74,8 @@ double MaxSigma(const LayerWork& work, std::size_t c) {
 // A mean that is replaced by the centre of its neighbourhood loses power: sum Q^2 falls short of
 // sum mu^2 by the error of the quantizer (for Lloyd's, E[Q mu] = E[Q^2]), and thirteen layers of
 // few bits leave logits, and so confidence, far too small. Where no covariance tells how to round
-// together, the nearest values are chosen and their channel's step is stretched until sum power Q^2
-// is what it was.
+// together, the nearest values are chosen and their channel's scale is stretched until sum power
+// Q^2 is what it was.
 void KeepPower(const InputStatistics& statistics, LayerWork* work) {
   constexpr double kMostStretch = 1.25;
   work->chosen.resize(work->node.weights.mu.size());
@@ -97,35 +97,35 @@ void KeepPower(const InputStatistics& statistics, LayerWork* work) {
   }
 }
 
-void ChooseSteps(const InputStatistics& statistics, LayerWork* work) {
+void ChooseWeightScales(const InputStatistics& statistics, LayerWork* work) {
   float largest = 0.0F;
   for (const float mu : work->node.weights.mu) largest = std::max(largest, std::abs(mu));
   const float fallback = largest > 0.0F ? largest / 127.0F : 1e-3F;
   for (std::size_t c = 0; c < work->channels; ++c) {
     const ChannelView channel = work->Channel(c);
-    float step = 0.0F;
+    float scale = 0.0F;
     if (work->settings.sigma_quantizer == SigmaQuantizer::kAffine) {
       // The paper samples with mu's own calibration.
-      for (const float mu : channel.mu) step = std::max(step, std::abs(mu) / 127.0F);
-      if (!(step > 0.0F)) step = fallback;
+      for (const float mu : channel.mu) scale = std::max(scale, std::abs(mu) / 127.0F);
+      if (!(scale > 0.0F)) scale = fallback;
     } else {
-      // Tables of means start from their channel's own spread: see ChooseCoarseSteps.
+      // Tables of means start from their channel's own spread: see ChooseCoarseScales.
       const bool table = work->mu_bits <= static_cast<int>(format::kMostTableBits);
       const bool zero =
           std::all_of(channel.mu.begin(), channel.mu.end(), [](float mu) { return mu == 0.0F; });
-      step = table && !zero ? fallback : ChooseWeightScale(channel, fallback);
+      scale = table && !zero ? fallback : ChooseWeightScale(channel, fallback);
     }
-    work->out.weight_scale[c] = step;
+    work->out.weight_scale[c] = scale;
   }
   if (work->mu_bits < 8) {
-    ChooseCoarseSteps(work);
+    ChooseCoarseScales(work);
     const bool weighted = work->settings.sigma_quantizer == SigmaQuantizer::kWeighted;
     if (weighted && statistics.covariance.empty()) KeepPower(statistics, work);
   }
-  // Channels next to nothing (pruned ones) take a step of their layer's order: the factors of a
+  // Channels next to nothing (pruned ones) take a scale of their layer's order: the factors of a
   // residual share one shift (FORMAT.md 6.6).
   const auto& scales = work->out.weight_scale;
-  const float least = *std::max_element(scales.begin(), scales.end()) * kLeastRelativeStep;
+  const float least = *std::max_element(scales.begin(), scales.end()) * kLeastRelativeScale;
   for (std::size_t c = 0; c < work->channels; ++c) {
     work->out.weight_scale[c] = std::max(work->out.weight_scale[c], least);
     work->out.shift[c] =
@@ -276,7 +276,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   work.out.bias_mu.resize(work.channels);
   work.out.bias_level.resize(work.channels);
   work.out.bias_shift.resize(work.channels);
-  ChooseSteps(statistics, &work);
+  ChooseWeightScales(statistics, &work);
   if (work.bayesian()) FitSigmas(&work);
   if (!work.bayesian() || settings.sigma_quantizer == SigmaQuantizer::kAffine) RoundMeans(&work);
   if (mu_bits < 8) CoarsenMeans(&work);

@@ -1,5 +1,6 @@
-// One layer's Gaussian weights -> INT8 mu, coded sigma and per-channel steps, so that the *sampled*
-// weight has the right mean and variance (ARCHITECTURE, "the weight and noise arithmetic").
+// One layer's Gaussian weights -> INT8 mu, coded sigma and per-channel scales, so that the
+// *sampled* weight has the right mean and variance (ARCHITECTURE, "the weight and noise
+// arithmetic").
 #pragma once
 
 #include <cstdint>

@@ -8,9 +8,9 @@
 namespace mu8::convert {
 namespace {
 
-// Candidate steps differ by this ratio: finer brings no measurable gain on LeNet-5.
-constexpr double kStepRatio = 1.04;
-// A step may cut the largest mean to this fraction, or cover it plus this many sigmas.
+// Candidate scales differ by this ratio: finer brings no measurable gain on LeNet-5.
+constexpr double kScaleRatio = 1.04;
+// A scale may cut the largest mean to this fraction, or cover it plus this many sigmas.
 constexpr double kLeastCover = 0.7;
 constexpr double kMostSigmas = 3.0;
 
@@ -24,14 +24,14 @@ std::int32_t RoundedMu(double mu) {
       std::clamp(std::nearbyint(mu), -double{kMaxWeight}, double{kMaxWeight}));
 }
 
-double StepCost(const ChannelView& channel, double step, double max_sigma, double true_variance) {
-  const std::int32_t shift = ChooseShift(max_sigma / step);
+double ScaleCost(const ChannelView& channel, double scale, double max_sigma, double true_variance) {
+  const std::int32_t shift = ChooseShift(max_sigma / scale);
   const LevelTable& levels = Levels(shift);
   double mean_error = 0.0;
   double produced = 0.0;
   for (std::size_t k = 0; k < channel.mu.size(); ++k) {
-    const double mu = channel.mu[k] / step;
-    const double sigma = channel.sigma.empty() ? 0.0 : channel.sigma[k] / step;
+    const double mu = channel.mu[k] / scale;
+    const double sigma = channel.sigma.empty() ? 0.0 : channel.sigma[k] / scale;
     const int level = levels.Nearest(sigma * sigma);
     std::int32_t stored = RoundedMu(mu);
     double mean = stored;
@@ -45,7 +45,7 @@ double StepCost(const ChannelView& channel, double step, double max_sigma, doubl
     mean_error += channel.importance[k] * (mean - mu) * (mean - mu);
     produced += channel.importance[k] * variance;
   }
-  const double unit = step * step;
+  const double unit = scale * scale;
   const double kept = true_variance > 0.0 ? produced * unit / true_variance : 1.0;
   return mean_error * unit + 0.5 * true_variance * (kept - 1.0) * (kept - 1.0);
 }
@@ -99,18 +99,18 @@ float ChooseWeightScale(const ChannelView& channel, float fallback) {
     true_variance += channel.importance[k] * sigma * sigma;
   }
   if (!(most > 0.0)) return fallback;
-  // Means may be tiny beside sigma; one sigma is the least that any step must cover.
+  // Means may be tiny beside sigma; one sigma is the least that any scale must cover.
   least = std::max(kLeastCover * least, max_sigma);
-  double best_step = most / kMaxWeight;
-  double best_cost = StepCost(channel, best_step, max_sigma, true_variance);
-  for (double cover = most / kStepRatio; cover >= least; cover /= kStepRatio) {
-    const double cost = StepCost(channel, cover / kMaxWeight, max_sigma, true_variance);
+  double best_scale = most / kMaxWeight;
+  double best_cost = ScaleCost(channel, best_scale, max_sigma, true_variance);
+  for (double cover = most / kScaleRatio; cover >= least; cover /= kScaleRatio) {
+    const double cost = ScaleCost(channel, cover / kMaxWeight, max_sigma, true_variance);
     if (cost < best_cost) {
       best_cost = cost;
-      best_step = cover / kMaxWeight;
+      best_scale = cover / kMaxWeight;
     }
   }
-  return static_cast<float>(best_step);
+  return static_cast<float>(best_scale);
 }
 
 }  // namespace mu8::convert

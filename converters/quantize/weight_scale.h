@@ -1,4 +1,5 @@
-// Choosing one output channel's weight step, and fitting single weights to a step.
+// Choosing one output channel's weight scale, and fitting single weights to it. What is "in steps"
+// is in units of the weight scale.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +15,7 @@ struct ChannelView {
   std::span<const double> importance;
 };
 
-// The step that minimises the exactly enumerated error of the sampled weight,
+// The scale that minimises the exactly enumerated error of the sampled weight,
 //   sum_k importance_k (E[w_k] - mu_k)^2 + V (rho - 1)^2 / 2,
 // V = sum_k importance_k sigma_k^2 and rho the produced fraction of it: up to constants the
 // divergence between the layer's true and quantized output, taken as Gaussians. Positive and

@@ -78,7 +78,7 @@ inline void AddCovariance(Layer* layer) {
 // The stored numbers of one weight.
 struct Stored {
   int mu, level, shift;
-  double step;
+  double scale;
   ClampedMoments moments() const { return WeightMoments(mu, level, shift); }
   bool clipped() const { return moments().clipped > 0; }
 };
@@ -153,10 +153,10 @@ inline void CheckMeans(const Result& result) {
       const double mu =
           double{result.layer.node.weights.mu[static_cast<std::size_t>(c) * result.layer.k + i]};
       // A step may cut the largest means of a channel where that is the lesser error.
-      if (stored.clipped() || std::abs(mu) > 127.0 * stored.step) continue;
+      if (stored.clipped() || std::abs(mu) > 127.0 * stored.scale) continue;
       CAPTURE(c);
       CAPTURE(i);
-      REQUIRE(std::abs(stored.moments().mean - mu / stored.step) <= bound + 1e-6);
+      REQUIRE(std::abs(stored.moments().mean - mu / stored.scale) <= bound + 1e-6);
     }
   }
 }
@@ -170,7 +170,7 @@ inline double VarianceKept(const Result& result) {
       const double power = result.Input(result.layer.inputs.power, c, i);
       const double sigma =
           double{result.layer.node.weights.sigma[static_cast<std::size_t>(c) * result.layer.k + i]};
-      produced += power * stored.moments().variance * stored.step * stored.step;
+      produced += power * stored.moments().variance * stored.scale * stored.scale;
       wanted += power * sigma * sigma;
     }
   }
@@ -180,11 +180,11 @@ inline double VarianceKept(const Result& result) {
 // E[output] of a channel in real units, bias included: true, or as stored.
 inline double MeanOutput(const Result& result, int channel, bool stored) {
   const auto c = static_cast<std::size_t>(channel);
-  const double step = double{result.weights.weight_scale[c]};
-  double sum = stored ? result.weights.bias_mu[c] * step * double{kInputScale}
+  const double scale = double{result.weights.weight_scale[c]};
+  double sum = stored ? result.weights.bias_mu[c] * scale * double{kInputScale}
                       : double{result.layer.node.bias.mu[c]};
   for (std::size_t i = 0; i < result.layer.k; ++i) {
-    const double weight = stored ? result.At(channel, i).moments().mean * step
+    const double weight = stored ? result.At(channel, i).moments().mean * scale
                                  : double{result.layer.node.weights.mu[c * result.layer.k + i]};
     sum += weight * result.Input(result.layer.inputs.mean, channel, i);
   }

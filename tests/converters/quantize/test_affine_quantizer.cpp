@@ -34,10 +34,10 @@ TEST_CASE("affine quantizer: takes mu's own step and evenly spaced levels of sig
       for (std::size_t i = 0; i < layer.k; ++i) {
         const Stored stored = result.At(c, i);
         const double even = low + gap * std::nearbyint((sigma(i) - low) / gap);
-        const double level = std::ldexp(even / stored.step, stored.shift) / 32;
+        const double level = std::ldexp(even / stored.scale, stored.shift) / 32;
         REQUIRE(std::abs(stored.level - level) <=
                 0.5001 + IsTieLevel(stored.level - 1, stored.shift));
-        REQUIRE(stored.mu == std::nearbyint(double{mu(i)} / stored.step));
+        REQUIRE(stored.mu == std::nearbyint(double{mu(i)} / stored.scale));
       }
     }
   }

@@ -139,7 +139,7 @@ TEST_CASE("coarse means: rounding together lowers the outputs' error") {
         for (std::size_t i = 0; i < plain.k; ++i) {
           const Stored stored = result.At(c, i);
           const double mu = plain.node.weights.mu[static_cast<std::size_t>(c) * plain.k + i];
-          off.push_back(stored.moments().mean * stored.step - mu);
+          off.push_back(stored.moments().mean * stored.scale - mu);
         }
         for (std::size_t i = 0; i < plain.k; ++i) {
           for (std::size_t j = 0; j < plain.k; ++j) {
