@@ -15,7 +15,7 @@ struct PanelBytes {
   std::uint8_t bias[kernels::kLanes];
 };
 
-PanelBytes DrawPanel(const kernels::StreamId& id, std::uint64_t bytes) {
+PanelBytes DrawBytes(const kernels::StreamId& id, std::uint64_t bytes) {
   PanelBytes drawn;
   drawn.weights.resize(bytes);
   for (std::uint32_t lane = 0; lane < kernels::kLanes; ++lane) {
@@ -65,7 +65,7 @@ void SampleEngineNoise(const Network& network, const std::vector<Step>& steps, s
     if (node.weights.sigma.empty() && node.bias.sigma.empty()) continue;
     const format::PanelLayout panels = format::MakePanelLayout(LayerShape(network, steps[layer]));
     for (std::uint32_t panel = 0; panel < panels.panel_count(); ++panel) {
-      const PanelBytes bytes = DrawPanel({seed, pass, static_cast<std::uint32_t>(layer), panel},
+      const PanelBytes bytes = DrawBytes({seed, pass, static_cast<std::uint32_t>(layer), panel},
                                          panels.panel_bytes(panel));
       AddPanel(node, panels, panel, bytes, &out->weights[index], &out->biases[index]);
     }
