@@ -23,19 +23,19 @@ BufferAssignment AssignBuffers(const Network& network) {
       last_reader[static_cast<std::size_t>(input)] = i;
     }
   }
-  BufferAssignment plan;
-  plan.buffer_of.assign(network.values.size(), -1);
+  BufferAssignment assigned;
+  assigned.buffer_of.assign(network.values.size(), -1);
   std::vector<int> free;
   const auto take = [&](int value) {
     if (free.empty() || value == network.output || value == network.input) {
-      free.push_back(static_cast<int>(plan.sizes.size()));
-      plan.sizes.push_back(0);
+      free.push_back(static_cast<int>(assigned.sizes.size()));
+      assigned.sizes.push_back(0);
     }
     const int buffer = free.back();
     free.pop_back();
-    std::size_t& size = plan.sizes[static_cast<std::size_t>(buffer)];
+    std::size_t& size = assigned.sizes[static_cast<std::size_t>(buffer)];
     size = std::max(size, network.values[static_cast<std::size_t>(value)].size());
-    plan.buffer_of[static_cast<std::size_t>(value)] = buffer;
+    assigned.buffer_of[static_cast<std::size_t>(value)] = buffer;
   };
   take(network.input);
   for (std::size_t i = 0; i < network.nodes.size(); ++i) {
@@ -51,7 +51,7 @@ BufferAssignment AssignBuffers(const Network& network) {
     const auto release = [&](bool outputs) {
       for (const int value : ending) {
         if ((value == node.output) != outputs) continue;
-        free.push_back(plan.buffer_of[static_cast<std::size_t>(value)]);
+        free.push_back(assigned.buffer_of[static_cast<std::size_t>(value)]);
       }
     };
     const bool in_place = WorksInPlace(network, node);
@@ -60,7 +60,7 @@ BufferAssignment AssignBuffers(const Network& network) {
     if (!in_place) release(false);
     release(true);
   }
-  return plan;
+  return assigned;
 }
 
 }  // namespace mu8::convert

@@ -84,12 +84,12 @@ void Fp32Executor::Impl::MakeValues(const Network& network) {
     return memory(Plain({images, static_cast<memory::dim>(size)}), engine);
   };
   std::vector<memory> buffers;
-  const BufferAssignment plan = keeps_values ? BufferAssignment{} : AssignBuffers(network);
-  for (const std::size_t size : plan.sizes) buffers.push_back(make(size, chunk));
+  const BufferAssignment assigned = keeps_values ? BufferAssignment{} : AssignBuffers(network);
+  for (const std::size_t size : assigned.sizes) buffers.push_back(make(size, chunk));
   for (std::size_t i = 0; i < shapes.size(); ++i) {
     const bool kept = IsKept(static_cast<int>(i));
     values.push_back(kept ? make(shapes[i].size(), batch)
-                          : buffers[static_cast<std::size_t>(plan.buffer_of[i])]);
+                          : buffers[static_cast<std::size_t>(assigned.buffer_of[i])]);
   }
 }
 
@@ -171,7 +171,7 @@ void Fp32Executor::Impl::RunChunk(const float* images, std::size_t first, const 
 }
 
 Fp32Executor::Fp32Executor(const Network& network, int batch, bool keep_values) {
-  // oneDNN plans a primitive for the thread count at its creation.
+  // oneDNN makes a primitive for the thread count at its creation.
   const OneThread one_thread;
   impl_ = std::make_unique<Impl>(network, batch, keep_values);
 }

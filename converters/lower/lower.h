@@ -1,5 +1,5 @@
-// Turns a calibrated Network into the records and arrays of a .mu8 file: plans padding, lifetimes
-// and memory, quantizes every layer and packs its panels.
+// Turns a calibrated Network into the records and arrays of a .mu8 file: sets padding, lifetimes
+// and places of its tensors, quantizes every layer and packs its panels.
 #pragma once
 
 #include <cstddef>

@@ -185,18 +185,18 @@ TEST_CASE("fp32 graphs: values that are not kept do not change the output") {
 
 TEST_CASE("fp32 graphs: values share a buffer only while one of them is dead") {
   const Network network = Mixed();
-  const BufferAssignment plan = AssignBuffers(network);
-  CHECK(plan.sizes.size() < network.values.size());
+  const BufferAssignment assigned = AssignBuffers(network);
+  CHECK(assigned.sizes.size() < network.values.size());
   // A simulation: who wrote each buffer last.
-  std::vector<int> holder(plan.sizes.size(), -1);
+  std::vector<int> holder(assigned.sizes.size(), -1);
   const auto buffer = [&](int value) {
-    return static_cast<std::size_t>(plan.buffer_of[static_cast<std::size_t>(value)]);
+    return static_cast<std::size_t>(assigned.buffer_of[static_cast<std::size_t>(value)]);
   };
   holder[buffer(network.input)] = network.input;
   for (const Node& node : network.nodes) {
     for (const int input : node.inputs) CHECK(holder[buffer(input)] == input);
     holder[buffer(node.output)] = node.output;
-    CHECK(plan.sizes[buffer(node.output)] >=
+    CHECK(assigned.sizes[buffer(node.output)] >=
           network.values[static_cast<std::size_t>(node.output)].size());
   }
   CHECK(holder[buffer(network.output)] == network.output);

@@ -76,7 +76,7 @@ void CheckApart(const std::vector<TensorRecord>& tensors, int layers) {
   }
 }
 
-TEST_CASE("memory plan: random lifetimes never overlap and stay near the lower bound") {
+TEST_CASE("placement: random lifetimes never overlap and stay near the lower bound") {
   Random random(1);
   double worst = 1.0;
   double total = 0.0;
@@ -110,7 +110,7 @@ TEST_CASE("memory plan: random lifetimes never overlap and stay near the lower b
   CHECK(worst < 1.6);
 }
 
-TEST_CASE("memory plan: a chain of layers needs its busiest pair and the input, no more") {
+TEST_CASE("placement: a chain of layers needs its busiest pair and the input, no more") {
   Random random(2);
   for (int round = 0; round < 100; ++round) {
     // Sizes shrink, as in most classifiers: then the largest pair is the first.
@@ -130,7 +130,7 @@ TEST_CASE("memory plan: a chain of layers needs its busiest pair and the input, 
   }
 }
 
-TEST_CASE("memory plan: a layer's input and output never share memory") {
+TEST_CASE("placement: a layer's input and output never share memory") {
   std::vector<TensorRecord> tensors = {Tensor(1, format::kNoTensor, 0), Tensor(4, 0, 1),
                                        Tensor(4, 1, 2), Tensor(4, 2, 3)};
   PlaceTensors(0, {}, &tensors);
@@ -141,7 +141,7 @@ TEST_CASE("memory plan: a layer's input and output never share memory") {
   CHECK(End(tensors) == 9 * 64);
 }
 
-TEST_CASE("memory plan: the input keeps its place through the whole pass") {
+TEST_CASE("placement: the input keeps its place through the whole pass") {
   std::vector<TensorRecord> tensors = {Tensor(10, format::kNoTensor, 0), Tensor(1, 0, 1),
                                        Tensor(10, 1, 2), Tensor(10, 2, 3)};
   PlaceTensors(0, {}, &tensors);
@@ -150,7 +150,7 @@ TEST_CASE("memory plan: the input keeps its place through the whole pass") {
   CHECK(End(tensors) == 30 * 64);
 }
 
-TEST_CASE("memory plan: what only deterministic layers read gives its memory to the passes") {
+TEST_CASE("placement: what only deterministic layers read gives its memory to the passes") {
   std::vector<TensorRecord> tensors = {Tensor(10, format::kNoTensor, 0), Tensor(1, 0, 1),
                                        Tensor(10, 1, 2), Tensor(10, 2, 3)};
   PlaceTensors(2, {}, &tensors);  // tensor 2 is what the passes read
@@ -169,7 +169,7 @@ std::vector<TensorRecord> ResidualChain() {
           Tensor(10, 4, 5)};
 }
 
-TEST_CASE("memory plan: outputs take the places of their residuals, one after the other") {
+TEST_CASE("placement: outputs take the places of their residuals, one after the other") {
   std::vector<TensorRecord> tensors = ResidualChain();
   PlaceTensors(0, {{2, 2, 1}, {4, 4, 3}}, &tensors);
   CHECK(tensors[3].offset == tensors[1].offset);
@@ -181,7 +181,7 @@ TEST_CASE("memory plan: outputs take the places of their residuals, one after th
   CHECK(End(tensors) == 31 * 64);
 }
 
-TEST_CASE("memory plan: a residual that is still needed keeps its place") {
+TEST_CASE("placement: a residual that is still needed keeps its place") {
   std::vector<TensorRecord> tensors = ResidualChain();
   tensors[1].last_layer = 3;
   PlaceTensors(0, {{2, 2, 1}}, &tensors);
@@ -209,7 +209,7 @@ TensorRecord Image(std::uint16_t pad, std::uint16_t first, std::uint16_t last) {
   return tensor;
 }
 
-TEST_CASE("memory plan: an output and its residual take the larger padding of both") {
+TEST_CASE("placement: an output and its residual take the larger padding of both") {
   const std::vector<TensorRecord> before = {Image(0, format::kNoTensor, 0),
                                             Image(2, 0, 2),
                                             Image(0, 1, 2),
@@ -236,7 +236,7 @@ TEST_CASE("memory plan: an output and its residual take the larger padding of bo
   CHECK(tensors[5].pad_top == 3);
 }
 
-TEST_CASE("memory plan: old offsets do not matter, and an only tensor lies at 0") {
+TEST_CASE("placement: old offsets do not matter, and an only tensor lies at 0") {
   std::vector<TensorRecord> tensors = {Tensor(3, format::kNoTensor, 0)};
   tensors[0].offset = 640;
   PlaceTensors(0, {}, &tensors);

@@ -62,7 +62,7 @@ class Build {
   Network network_;
 };
 
-TEST_CASE("plan: a sum and its ReLU belong to the convolution that computes one of its terms") {
+TEST_CASE("steps: a sum and its ReLU belong to the convolution that computes one of its terms") {
   Build build(8);
   const int first = build.Clip(build.Conv(0, 8));                       // nodes 0, 1
   const int second = build.Conv(build.Clip(build.Conv(first, 8)), 8);   // nodes 2, 3, 4
@@ -77,7 +77,7 @@ TEST_CASE("plan: a sum and its ReLU belong to the convolution that computes one 
   CHECK(steps[1].add == -1);
 }
 
-TEST_CASE("plan: of two convolutions the later one takes the sum, and runs where the sum stands") {
+TEST_CASE("steps: of two convolutions the later one takes the sum, and runs where the sum stands") {
   Build build(8);
   const int a = build.Conv(0, 8);
   const int b = build.Conv(0, 8);
@@ -93,7 +93,7 @@ TEST_CASE("plan: of two convolutions the later one takes the sum, and runs where
   CHECK(steps[2].output == sum);
 }
 
-TEST_CASE("plan: a sum stays a layer when no term is a convolution that it alone reads") {
+TEST_CASE("steps: a sum stays a layer when no term is a convolution that it alone reads") {
   Build build(8);
   const int conv = build.Conv(0, 8);
   SUBCASE("the convolution has a second reader") {
@@ -117,7 +117,7 @@ TEST_CASE("plan: a sum stays a layer when no term is a convolution that it alone
   }
 }
 
-TEST_CASE("plan: a clip stays a layer behind operators that do not clamp") {
+TEST_CASE("steps: a clip stays a layer behind operators that do not clamp") {
   Build build(8);
   const int clip = build.Clip(build.Concat({0, 0}));
   const std::vector<Step> steps = MakeSteps(build.Dense(clip));
@@ -126,7 +126,7 @@ TEST_CASE("plan: a clip stays a layer behind operators that do not clamp") {
   CHECK(steps[1].output == clip);
 }
 
-TEST_CASE("plan: a concatenation of four becomes three of two, in order") {
+TEST_CASE("steps: a concatenation of four becomes three of two, in order") {
   Build build(2);
   const int a = build.Lookup(0), b = build.Lookup(0), c = build.Lookup(0);
   Network network = build.Dense(build.Concat({0, a, b, c}));
@@ -144,7 +144,7 @@ TEST_CASE("plan: a concatenation of four becomes three of two, in order") {
   }
 }
 
-TEST_CASE("plan: layers are described with what is fused") {
+TEST_CASE("steps: layers are described with what is fused") {
   Build build(8);
   const int conv = build.Conv(0, 8);
   const int sum = build.Clip(build.Binary(Op::kAdd, conv, 0));
