@@ -1,18 +1,24 @@
 #include "converters/allocate/bit_plan.h"
 
-#include <fstream>
 #include <nlohmann/json.hpp>
 
 #include "converters/host/error.h"
+#include "converters/host/files.h"
 
 namespace mu8::convert {
 
 using Json = nlohmann::ordered_json;
 
+namespace {
+
+// A width for each of eight million panels, as `mu8 allocate` writes them.
+constexpr std::size_t kMostPlanBytes = std::size_t{64} << 20;
+
+}  // namespace
+
 std::map<std::string, MuBits> ReadPlan(const std::string& path) {
-  std::ifstream stream(path);
-  if (!stream) throw host::Error(path + ": cannot be read, expected a bit plan (JSON)");
-  const Json plan = Json::parse(stream, nullptr, false);
+  const std::string text = host::ReadTextFile(path, "a bit plan (JSON)", kMostPlanBytes);
+  const Json plan = Json::parse(text, nullptr, false);
   const auto fail = [&](const std::string& what) -> host::Error {
     return host::Error(path + ": " + what +
                        ", expected {\"layers\": [{\"name\": ..., \"mu_bits\": 1 to 8, or a list of "

@@ -10,7 +10,7 @@
 
 namespace mu8::convert {
 
-// Bits by layer name. Throws convert::Error for a file that is no such plan.
+// Bits by layer name. Throws Error for a file that is no such plan, or has more than 64 MiB.
 std::map<std::string, MuBits> ReadPlan(const std::string& path);
 
 }  // namespace mu8::convert

@@ -256,7 +256,7 @@ class BadPlans(cli.CommandTest):
 
     def test_a_missing_plan(self):
         self.fails(*QUICK, "--bits", "missing.json", "-o", "new.mu8",
-                   says="missing.json: cannot be read, expected a bit plan (JSON)")
+                   says="missing.json: no such file, expected a bit plan (JSON)")
 
     def test_a_layer_that_is_not_there(self):
         self.refuses('{"layers": [{"name": "nowhere", "mu_bits": 4}]}',
