@@ -5,6 +5,8 @@
 #include <cmath>
 #include <string_view>
 
+#include "converters/host/labels.h"
+
 namespace mu8::convert {
 namespace {
 
@@ -57,13 +59,7 @@ std::vector<float> ParseFloats(OnnxImporter* importer, const std::string& key,
 
 std::vector<std::string> ParseLabels(OnnxImporter* importer, const std::string& text) {
   const std::string where = importer->graph.path + ": metadata \"labels\": ";
-  std::vector<std::string> labels;
-  for (const std::string& line : Split(Trim(text), '\n')) {
-    labels.emplace_back(Trim(line));
-    if (labels.back().empty()) {
-      importer->problems.push_back(where + "line " + std::to_string(labels.size()) + " is empty");
-    }
-  }
+  std::vector<std::string> labels = host::ParseLabels(where, Trim(text), &importer->problems);
   const auto output = importer->graph.output == nullptr
                           ? importer->activations.end()
                           : importer->activations.find(importer->graph.output->name());

@@ -154,7 +154,7 @@ class BadInputs(ConvertTest):
 
     def test_missing_labels(self):
         self.refuses(*cli.LENET5, *cli.QUICK, "--labels", "missing.txt",
-                     says="missing.txt: cannot be read, expected one class name per line")
+                     says="missing.txt: no such file, expected class names, one per line")
 
     def test_an_output_folder_that_is_not_there(self):
         self.fails(*QUICK, "-o", "nowhere/new.mu8",

@@ -2,13 +2,12 @@
 #include "converters/convert.h"
 
 #include <cstdio>
-#include <fstream>
 #include <limits>
 #include <memory>
 
 #include "converters/allocate/bit_plan.h"
-#include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/labels.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -39,23 +38,6 @@ The table: weight step (smallest .. largest over the channels); variance kept, t
 sampled weights over the posterior's, plain and weighted by each weight's input power; weights
 saturated, draws at the largest INT8 value; SQNR of the weights' means and of their noise; outputs
 saturated, calibration outputs above the stored range.)";
-
-// One class name per line; a final newline is no extra line.
-std::vector<std::string> ReadLabels(const std::string& path) {
-  std::ifstream stream(path);
-  if (!stream) throw host::Error(path + ": cannot be read, expected one class name per line");
-  std::vector<std::string> labels;
-  for (std::string line; std::getline(stream, line);) {
-    if (!line.empty() && line.back() == '\r') line.pop_back();
-    if (line.empty()) {
-      throw host::Error(path + ": line " + std::to_string(labels.size() + 1) +
-                        " is empty, expected a class name");
-    }
-    labels.push_back(line);
-  }
-  if (labels.empty()) throw host::Error(path + ": is empty, expected one class name per line");
-  return labels;
-}
 
 // Bits per weight, biases not counted: sum n_l b_l / sum n_l.
 double AverageBits(const std::vector<convert::LayerReport>& layers) {
@@ -164,7 +146,8 @@ void Run(Options* options) {
   ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
   if (!options->plan_path.empty())
     convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
-  if (!options->labels_path.empty()) convert_options.labels = ReadLabels(options->labels_path);
+  if (!options->labels_path.empty())
+    convert_options.labels = host::ReadLabels(options->labels_path);
   convert_options.sigma_quantizer = options->quantizer == "affine"
                                         ? convert::SigmaQuantizer::kAffine
                                         : convert::SigmaQuantizer::kWeighted;
@@ -246,7 +229,7 @@ Command AddConvert(CLI::App* parent) {
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
-  app->add_option("--labels", options->labels_path, "Class names, one per line")->type_name("FILE");
+  app->add_option("--labels", options->labels_path, "Class names, one per line, class 0 first")->type_name("FILE");
   app->add_option("--name", to.name, "The model's name; default: the ONNX file's stem");
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
