@@ -2,12 +2,12 @@
 
 #include <cstdio>
 #include <cstring>
-#include <filesystem>
-#include <fstream>
+#include <utility>
 
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/labels.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/lower.h"
 #include "converters/prepare.h"
@@ -97,14 +97,36 @@ std::vector<MuBits> MuBitsBySteps(const ConvertOptions& options, const Network& 
   return bits;
 }
 
+// The classes' names: those of the options, else the ONNX file's, which the importer has checked.
+// Throws Error unless each class has one that a line can hold.
+void ResolveLabels(const ConvertOptions& options, Network* network,
+                   std::vector<std::string>* notices) {
+  if (!options.labels.empty()) network->labels = options.labels;
+  const std::vector<std::string>& labels = network->labels;
+  if (labels.empty()) return;
+  std::vector<std::string> problems;
+  const auto classes =
+      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
+  if (labels.size() != classes) {
+    problems.push_back("there are " + std::to_string(labels.size()) + " labels for " +
+                       std::to_string(classes) + " classes");
+  }
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    if (!labels[i].empty() && labels[i].find('\n') == std::string::npos) continue;
+    problems.push_back("label " + std::to_string(i) +
+                       (labels[i].empty() ? " is empty" : " holds a line break") +
+                       ", expected the name of a class");
+  }
+  if (!problems.empty()) throw host::Error(problems);
+  const std::string shared = host::SharedLabel(labels);
+  if (!shared.empty()) notices->push_back(shared);
+}
+
 std::map<std::string, std::string> Metadata(const ConvertOptions& options, const Network& network,
                                             const host::Dataset& data,
                                             const std::vector<LayerReport>& layers) {
   std::vector<std::string> names;
   for (const LayerReport& layer : layers) names.push_back(layer.name);
-  const std::vector<std::string>& labels = !options.labels.empty()   ? options.labels
-                                           : !network.labels.empty() ? network.labels
-                                                                     : data.label_names;
   std::map<std::string, std::string> metadata = {
       {"name", options.name.empty() ? network.name : options.name},
       {"layers", Lines(names)},
@@ -121,15 +143,7 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   if (!options.posterior_path.empty()) {
     metadata["source.posterior.crc32c"] = FileCrc(options.posterior_path);
   }
-  if (!labels.empty()) {
-    const auto classes =
-        static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
-    if (labels.size() != classes) {
-      throw host::Error("there are " + std::to_string(labels.size()) + " labels for " +
-                        std::to_string(classes) + " classes");
-    }
-    metadata["labels"] = Lines(labels);
-  }
+  if (!network.labels.empty()) metadata["labels"] = Lines(network.labels);
   return metadata;
 }
 
@@ -161,11 +175,18 @@ ConvertResult Convert(const ConvertOptions& options) {
   };
   ConvertResult result;
   const bool bayesian = !options.posterior_path.empty();
-  const Prepared prepared = Prepare(options, &result.notices);
+  Imported imported = Import(options, &result.notices);
+  ResolveLabels(options, &imported.network, &result.notices);
+  const std::vector<MuBits> mu_bits = MuBitsBySteps(options, imported.network, imported.steps);
+  const Prepared prepared = Prepare(options, std::move(imported));
   const Network& network = prepared.network;
   const host::Dataset& data = prepared.data;
+  if (network.labels.empty() && !data.label_names.empty()) {
+    result.notices.push_back(
+        "the classes have no names: those of the calibration images' folders are not used (give "
+        "--labels, or \"labels\" in the ONNX file's metadata)");
+  }
   stage("quantize", 0.0);
-  const std::vector<MuBits> mu_bits = MuBitsBySteps(options, network, prepared.steps);
   const auto lower = [&](SigmaImportance importance) {
     return Lower(network, prepared.steps, prepared.calibration, prepared.input,
                  {options.sigma_bits, options.sigma_quantizer, importance}, mu_bits);

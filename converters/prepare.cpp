@@ -1,5 +1,8 @@
 #include "converters/prepare.h"
 
+#include <cmath>
+#include <utility>
+
 #include "converters/host/error.h"
 #include "converters/host/shape_text.h"
 #include "converters/network/rewrites.h"
@@ -30,8 +33,11 @@ void ResolveInput(const ConvertOptions& options, Network* network,
                          " input channels");
     }
   }
+  for (const float mean : network->mean) {
+    if (!std::isfinite(mean)) problems.push_back("mean must be finite");
+  }
   for (const float std : network->std) {
-    if (!(std > 0.0F)) problems.push_back("std must be positive");
+    if (!(std > 0.0F) || std::isinf(std)) problems.push_back("std must be positive and finite");
   }
   if (!problems.empty()) throw host::Error(problems);
 }
@@ -48,26 +54,35 @@ host::Dataset LoadCalibration(const ConvertOptions& options, const Network& netw
   return data;
 }
 
+void Report(const ConvertOptions& options, const std::string& stage, double fraction) {
+  if (options.progress) options.progress(stage, fraction);
+}
+
 }  // namespace
 
-Prepared Prepare(const ConvertOptions& options, std::vector<std::string>* notices) {
-  const auto stage = [&](const std::string& name, double fraction) {
-    if (options.progress) options.progress(name, fraction);
-  };
-  stage("import", 0.0);
-  const bool bayesian = !options.posterior_path.empty();
-  Prepared prepared;
-  prepared.network = ImportOnnx(options.model_path,
-                                bayesian ? ReadPosterior(options.posterior_path) : Posterior{});
-  CheckParameters(prepared.network);
-  PrepareNetwork(&prepared.network);
-  prepared.steps = MakeSteps(prepared.network);
-  ResolveInput(options, &prepared.network, notices);
+Imported Import(const ConvertOptions& options, std::vector<std::string>* notices) {
+  Report(options, "import", 0.0);
+  Imported imported;
+  imported.network = ImportOnnx(options.model_path, options.posterior_path.empty()
+                                                        ? Posterior{}
+                                                        : ReadPosterior(options.posterior_path));
+  PrepareNetwork(&imported.network);
+  imported.steps = MakeSteps(imported.network);
+  ResolveInput(options, &imported.network, notices);
+  return imported;
+}
+
+Prepared Prepare(const ConvertOptions& options, Imported imported) {
+  Prepared prepared{.network = std::move(imported.network),
+                    .steps = std::move(imported.steps),
+                    .data = {},
+                    .calibration = {},
+                    .input = {}};
   prepared.data = LoadCalibration(options, prepared.network);
   // Without sigmas all passes are the same.
-  const int passes = bayesian ? options.calibration_passes : 1;
+  const int passes = options.posterior_path.empty() ? 1 : options.calibration_passes;
   prepared.calibration = Calibrate(prepared.network, prepared.data, passes, options.seed,
-                                   [&](double f) { stage("calibrate", f); });
+                                   [&](double f) { Report(options, "calibrate", f); });
   prepared.input = QuantizeInput(prepared.network, prepared.data);
   return prepared;
 }

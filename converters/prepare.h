@@ -1,4 +1,5 @@
-// From files to a network that is ready to be quantized: imported, folded, calibrated.
+// From files to a network that is ready to be quantized: imported, folded, calibrated. Two steps,
+// so that whatever else a caller can check is refused before the second, which takes its time.
 #pragma once
 
 #include <string>
@@ -13,6 +14,14 @@
 
 namespace mu8::convert {
 
+struct Imported {
+  Network network;  // folded; mean and std are the options' own, the file's, or 0 and 1
+  std::vector<Step> steps;
+};
+
+// Throws Error with every problem found; assumptions go to `notices`.
+Imported Import(const ConvertOptions& options, std::vector<std::string>* notices);
+
 struct Prepared {
   Network network;
   std::vector<Step> steps;
@@ -21,7 +30,7 @@ struct Prepared {
   InputQuantization input;
 };
 
-// Throws Error with every problem found; assumptions go to `notices`.
-Prepared Prepare(const ConvertOptions& options, std::vector<std::string>* notices);
+// Runs the network on the calibration images. Throws Error.
+Prepared Prepare(const ConvertOptions& options, Imported imported);
 
 }  // namespace mu8::convert

@@ -40,7 +40,7 @@ struct ConvertOptions {
   // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0
   // and 1.
   std::vector<float> mean, std;
-  std::vector<std::string> labels;  // empty: the ONNX file's own, else the data set's
+  std::vector<std::string> labels;  // empty: the ONNX file's own; class 0 first
   std::string name;                 // empty: the ONNX file's stem
   host::Progress progress;
 };

@@ -5,6 +5,7 @@
 #include <cmath>
 #include <numeric>
 #include <span>
+#include <utility>
 
 #include "converters/host/error.h"
 #include "converters/judge/ensemble_judge.h"
@@ -107,16 +108,25 @@ void MeasureWidth(int bits, Widths* widths) {
   }
 }
 
+void CheckSigmas(const Imported& imported) {
+  std::vector<std::string> problems;
+  for (const Step& step : imported.steps) {
+    const Node& node = imported.network.nodes[static_cast<std::size_t>(step.node)];
+    if (!IsWeighted(node.op) || !node.weights.sigma.empty()) continue;
+    problems.push_back("layer '" + node.name +
+                       "' has no sigmas: bits are allocated by the posterior's uncertainty");
+  }
+  if (!problems.empty()) throw host::Error(problems);
+}
+
 Widths QuantizeWidths(const AllocateOptions& options) {
   Widths widths;
-  widths.prepared = Prepare(options.convert, &widths.notices);
+  Imported imported = Import(options.convert, &widths.notices);
+  CheckSigmas(imported);
+  widths.prepared = Prepare(options.convert, std::move(imported));
   for (std::size_t step = 0; step < widths.prepared.steps.size(); ++step) {
     const Node& node = widths.NodeOf(step);
     if (!IsWeighted(node.op)) continue;
-    if (node.weights.sigma.empty()) {
-      throw host::Error("layer '" + node.name +
-                        "' has no sigmas: bits are allocated by the posterior's uncertainty");
-    }
     for (const Unit& unit : UnitsOf(widths, step, options.by_panel)) {
       widths.units.push_back(unit);
       widths.costs.push_back({node.name, unit.last - unit.first, {}});

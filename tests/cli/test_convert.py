@@ -101,6 +101,25 @@ class Options(ConvertTest):
         self.assertEqual(found["metadata"]["calibration.seed"], "5")
 
 
+class Labels(ConvertTest):
+    def test_those_of_the_model_stay_whatever_calibration_folders_are_called(self):
+        self.text_of("convert", *cli.LENET5, "--calibration", "folders", "--calibration-passes", 2,
+                     "-o", "foldered.mu8")
+        self.assertEqual(self.json_of("inspect", "foldered.mu8")["labels"],
+                         self.json_of("inspect", "model.mu8")["labels"])
+
+    def test_two_classes_of_one_name_are_told(self):
+        self.write("cranes.txt", "\r\n".join(["crane"] * 2 + CLASS_NAMES[2:]) + "\r\n\r\n")
+        self.text_of(*QUICK, "--labels", "cranes.txt", "-o", "cranes.mu8",
+                     note="classes 0 and 1 are both named 'crane'")
+        self.assertEqual(self.json_of("inspect", "cranes.mu8")["labels"],
+                         ["crane"] * 2 + CLASS_NAMES[2:])
+
+    def test_wrong_labels_are_refused_before_images_are_read(self):
+        self.fails("convert", *cli.LENET5, "--calibration", "missing.idx", "--labels",
+                   "few_labels.txt", "-o", "new.mu8", says="there are 2 labels for 10 classes")
+
+
 class BadInputs(ConvertTest):
     """fails() sees to it that no file is left, and that model.mu8 stays what it was."""
 

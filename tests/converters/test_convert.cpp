@@ -9,6 +9,7 @@
 #include "converters/host/files.h"
 #include "formats/reader.h"
 #include "tests/converters/convert_fixture.h"
+#include "tests/converters/png.h"
 
 namespace mu8::convert {
 namespace {
@@ -196,6 +197,85 @@ TEST_CASE("convert: option errors one by one") {
                     options->labels = {"a", "b"};
                   }),
                   {"there are 2 labels for 3 classes"});
+}
+
+// Stages that a conversion of Net() reaches after `change` to its options, and its problems.
+std::vector<std::string> StagesUntilRefused(const std::function<void(ConvertOptions*)>& change,
+                                            std::vector<std::string>* problems) {
+  std::vector<std::string> stages;
+  *problems = Problems([&](const Folder&, ConvertOptions* options) {
+    change(options);
+    options->progress = [&](const std::string& stage, double) {
+      if (stages.empty() || stages.back() != stage) stages.push_back(stage);
+    };
+  });
+  return stages;
+}
+
+TEST_CASE("convert: what options say of the network is refused before anything is measured") {
+  const std::vector<std::string> import_only = {"import"};
+  std::vector<std::string> problems;
+  CHECK(StagesUntilRefused(
+            [](ConvertOptions* options) {
+              options->labels = {"a", "b"};
+            },
+            &problems) == import_only);
+  CheckOneProblem(problems, {"there are 2 labels for 3 classes"});
+  CHECK(StagesUntilRefused(
+            [](ConvertOptions* options) {
+              options->labels = {"a", "", "b\nc"};
+            },
+            &problems) == import_only);
+  REQUIRE(problems.size() == 2);
+  CHECK(problems[0] == "label 1 is empty, expected the name of a class");
+  CHECK(problems[1] == "label 2 holds a line break, expected the name of a class");
+  CHECK(StagesUntilRefused([](ConvertOptions* options) { options->layer_mu_bits["Conv9"] = {4}; },
+                           &problems) == import_only);
+  CheckOneProblem(problems, {"bits are given for 'Conv9', which is no layer with weights"});
+  CHECK(StagesUntilRefused(
+            [](ConvertOptions* options) {
+              options->layer_mu_bits["Conv1"] = {4, 4};
+            },
+            &problems) == import_only);
+  CheckOneProblem(problems, {"layer 'Conv1' has 1 panels"});
+  CHECK(StagesUntilRefused(
+            [](ConvertOptions* options) {
+              options->mean = {0.5F, std::nanf("")};
+            },
+            &problems) == import_only);
+  CheckOneProblem(problems, {"mean must be finite"});
+}
+
+TEST_CASE("convert: two classes of one name are told, not refused") {
+  const Folder folder;
+  SmallNet net = Net();
+  ConvertOptions options = net.Write(folder);
+  options.labels = {"crane", "owl", "crane"};
+  const ConvertResult result = Convert(options);
+  CHECK(Metadata(result, "labels") == "crane\nowl\ncrane");
+  REQUIRE(result.notices.size() == 1);
+  CHECK(result.notices[0] == "classes 0 and 2 are both named 'crane'");
+}
+
+TEST_CASE("convert: the names of calibration folders become no labels, and a notice says so") {
+  const Folder folder;
+  SmallNet net(1, 4, 4, 3, 0.1);
+  net.Flatten().Gemm(2);
+  ConvertOptions options = net.Write(folder);
+  options.calibration_path = folder.path("training");
+  for (const char* name : {"training/monday", "training/tuesday"}) {
+    folder.Write(std::string(name) + "/image.png", mu8::testing::Png(4, 4, 1, 7));
+  }
+  ConvertResult result = Convert(options);
+  CHECK(result.calibration_images == 2);
+  CHECK(Metadata(result, "labels").empty());
+  REQUIRE(result.notices.size() == 1);
+  CHECK(result.notices[0].starts_with("the classes have no names"));
+  CHECK(result.notices[0].find("--labels") != std::string::npos);
+  options.labels = {"cat", "dog"};
+  result = Convert(options);
+  CHECK(Metadata(result, "labels") == "cat\ndog");
+  CHECK(result.notices.empty());
 }
 
 TEST_CASE("convert: calibration data that does not fit is refused with both shapes") {

@@ -29,10 +29,11 @@ struct Options {
 
 constexpr const char* kFooter = R"(
 Without --mean and --std the ONNX file's metadata "mean" and "std" count, else 0 and 1; without
---labels its metadata "labels", else the names of the class folders.
+--labels its metadata "labels", else classes have no names.
 
 DATA is an IDX image file (MNIST), a CIFAR-10 binary batch, or a folder of images in class folders;
-.gz and .xz are unpacked. Labels are not used. Calibrate on training images.
+.gz and .xz are unpacked. Its labels are not used, nor the names of class folders. Calibrate on
+training images.
 
 The table: weight step (smallest .. largest over the channels); variance kept, that of the quantized
 sampled weights over the posterior's, plain and weighted by each weight's input power; weights
