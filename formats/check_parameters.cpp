@@ -6,7 +6,6 @@
 namespace mu8::format {
 namespace {
 
-constexpr std::uint64_t kMaxAccumulator = (std::uint64_t{1} << 31) - 1;
 constexpr std::int32_t kMaxEpsilon = 127;
 constexpr float kBelowOne = 0x1.fffffep-1F;  // the largest float below 1
 
@@ -114,8 +113,9 @@ bool CheckShifts(const WeightedLayer& layer, Checker* check) {
   const std::uint64_t end = layer.at + layer.layout.codebook;
   for (std::uint64_t at = begin; at < end; ++at) {
     const std::uint8_t shift = *check->view.Bytes(at);
-    if (shift < 1 || shift > 15) {
-      return check->Fail(Status::kShift, at, shift, shift < 1 ? 1 : 15);
+    if (shift < kMinNoiseShift || shift > kMaxNoiseShift) {
+      return check->Fail(Status::kShift, at, shift,
+                         shift < kMinNoiseShift ? kMinNoiseShift : kMaxNoiseShift);
     }
   }
   return true;
@@ -126,9 +126,9 @@ bool CheckPanelBits(const WeightedLayer& layer, Checker* check) {
   if (layer.record.mu_bits != kMuBitsByPanel) return true;
   MuCursor mu = layer.Mu(check->view);
   for (; mu.panel() < layer.panels.panel_count(); mu.Next()) {
-    if (mu.bits() < 1 || mu.bits() > 8) {
+    if (mu.bits() < 1 || mu.bits() > kMaxMuBits) {
       return check->Fail(Status::kBitWidth, layer.at + layer.layout.panel_bits + mu.panel(),
-                         mu.bits(), mu.bits() < 1 ? 1 : 8);
+                         mu.bits(), mu.bits() < 1 ? 1 : kMaxMuBits);
     }
   }
   if (mu.offset() != layer.record.mu_bytes) {

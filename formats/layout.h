@@ -8,6 +8,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "formats/limits.h"
+
 namespace mu8::format {
 
 static_assert(std::endian::native == std::endian::little, ".mu8 files are little-endian");
@@ -19,17 +21,6 @@ inline constexpr std::uint16_t kVersionMinor = 2;  // a width of mu for each pan
 inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without either, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
 inline constexpr std::uint64_t kAlignment = 64;
-
-// Limits come before arithmetic: with them no product below exceeds 2^62.
-inline constexpr std::uint64_t kMaxFileBytes = std::uint64_t{1} << 31;
-inline constexpr std::uint32_t kMaxSections = 16;
-inline constexpr std::uint32_t kMaxTensors = 4096;
-inline constexpr std::uint32_t kMaxLayers = 4096;
-inline constexpr std::uint32_t kMaxLiveTensors = 64;
-inline constexpr std::uint32_t kMaxDimension = 65535;
-inline constexpr std::uint32_t kMaxWindow = 1024;
-inline constexpr std::int32_t kMaxOffset = 65535;
-inline constexpr std::uint64_t kMaxTensorBytes = std::uint64_t{1} << 30;
 
 inline constexpr std::uint16_t kNoTensor = 0xffff;
 inline constexpr std::uint32_t kPanelChannels = 16;

@@ -12,9 +12,11 @@
 #include <string>
 #include <vector>
 
+#include "formats/limits.h"
+
 namespace mu8::convert {
 
-inline constexpr int kMostMuBits = 8;
+inline constexpr int kMostMuBits = format::kMaxMuBits;
 
 struct UnitCosts {
   std::string name;

@@ -6,10 +6,12 @@
 #include <array>
 #include <cstdint>
 
+#include "formats/limits.h"
+
 namespace mu8::convert {
 
-inline constexpr int kMinShift = 1;
-inline constexpr int kMaxShift = 15;
+inline constexpr int kMinShift = format::kMinNoiseShift;
+inline constexpr int kMaxShift = format::kMaxNoiseShift;
 inline constexpr int kMaxWeight = 127;
 
 // n for one random byte.

@@ -7,10 +7,12 @@
 #include <cstdint>
 #include <fstream>
 #include <map>
+#include <set>
 #include <sstream>
 #include <string>
 #include <vector>
 
+#include "formats/limits.h"
 #include "kernels/random.h"
 #include "tests/support/aligned_bytes.h"
 #include "tests/support/predict.h"
@@ -124,6 +126,57 @@ TEST_CASE("format document: the stated random numbers") {
         stated.at("lane 0 of pass 0, layer 0, panel 0: first state"));
   const std::vector<std::uint32_t> outputs = {lane.Next(), lane.Next(), lane.Next()};
   CHECK(outputs == stated.at("its first three outputs"));
+}
+
+// Rows "| kName | value | ..." of section 12.
+std::map<std::string, std::uint64_t> StatedLimits() {
+  std::ifstream document(kDocument);
+  std::map<std::string, std::uint64_t> limits;
+  for (std::string line; std::getline(document, line);) {
+    if (!line.starts_with("| kM")) continue;
+    std::istringstream words(line.substr(2));
+    std::string name, bar;
+    std::uint64_t value = 0;
+    REQUIRE((words >> name >> bar >> value));
+    CHECK(limits.emplace(name, value).second);
+  }
+  return limits;
+}
+
+// The names of the constants in formats/limits.h.
+std::set<std::string> DeclaredLimits() {
+  std::ifstream header("formats/limits.h");
+  std::set<std::string> names;
+  std::string word;
+  for (std::string before; header >> word; before = word) {
+    if (word == "=") names.insert(before);
+  }
+  return names;
+}
+
+TEST_CASE("format document: its limits are those of formats/limits.h, all of them") {
+  const std::map<std::string, std::uint64_t> limits = {
+      {"kMaxFileBytes", format::kMaxFileBytes},
+      {"kMaxSections", format::kMaxSections},
+      {"kMaxTensors", format::kMaxTensors},
+      {"kMaxLayers", format::kMaxLayers},
+      {"kMaxLiveTensors", format::kMaxLiveTensors},
+      {"kMaxDimension", format::kMaxDimension},
+      {"kMaxPadding", format::kMaxPadding},
+      {"kMaxWindow", format::kMaxWindow},
+      {"kMaxOffset", format::kMaxOffset},
+      {"kMaxTensorBytes", format::kMaxTensorBytes},
+      {"kMaxTensorOffset", format::kMaxTensorOffset},
+      {"kMaxAccumulator", format::kMaxAccumulator},
+      {"kMaxInputs", format::kMaxInputs},
+      {"kMaxMuBits", format::kMaxMuBits},
+      {"kMinNoiseShift", format::kMinNoiseShift},
+      {"kMaxNoiseShift", format::kMaxNoiseShift},
+  };
+  CHECK(StatedLimits() == limits);
+  std::set<std::string> names;
+  for (const auto& [name, value] : limits) names.insert(name);
+  CHECK(DeclaredLimits() == names);
 }
 
 }  // namespace
