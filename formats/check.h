@@ -33,10 +33,30 @@ struct Checker {
 // Floats in diagnostics.
 constexpr std::uint32_t Bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
+// The number from 1 to `most` that is nearest to `value`.
+constexpr std::uint64_t NearestCount(std::uint64_t value, std::uint64_t most) {
+  return value == 0 ? 1 : value > most ? most : value;
+}
+
+// conv2d and dense.
+constexpr bool IsWeighted(OpCode op) { return op == OpCode::kConv2d || op == OpCode::kDense; }
+
+// What a layer reads and writes.
+struct Operands {
+  TensorRecord input;
+  TensorRecord input2;  // if the layer has one
+  TensorRecord output;  // for the logits: 1 x 1 x output_channels, otherwise unused
+  bool logits;
+};
+
 // Each returns false after Fail. Later stages rely on the earlier ones.
 bool CheckTensors(Checker* check);     // shapes, layout, placement of every activation
 bool CheckLayers(Checker* check);      // operators, operands, windows, lifetimes, overlap
 bool CheckParameters(Checker* check);  // sizes, scales, shifts, accumulator bounds, padding weights
 bool CheckMetadata(Checker* check);    // key/value structure
+
+// Parts of CheckLayers, for the layer at hand.
+bool CheckFields(const LayerRecord& layer, Checker* check);  // reserved, flags, bit widths, clamps
+bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* check);
 
 }  // namespace mu8::format

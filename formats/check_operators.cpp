@@ -1,0 +1,351 @@
+// Stage two of Open: the fields of one layer, and the shapes of what it reads and writes, fit its
+// operator (FORMAT.md 5.2 to 5.9).
+#include "formats/check.h"
+#include "formats/runs.h"
+
+namespace mu8::format {
+namespace {
+
+bool IsPool(OpCode op) { return op == OpCode::kMaxPool || op == OpCode::kAveragePool; }
+
+// One direction of a window, with its fields' places in the records.
+struct Axis {
+  std::uint64_t kernel, stride, dilation, pad, out, in, pad_before, pad_after;
+  std::size_t stride_field, dilation_field, pad_field;  // of the layer
+  std::size_t extent_field, pad_after_field;            // of a tensor
+};
+
+// Pools: every window touches a real pixel; padded taps are skipped.
+bool CheckPoolAxis(const LayerRecord& layer, const Axis& axis, Checker* check) {
+  if (axis.dilation != 1) {
+    return check->FailLayer(Status::kWindow, axis.dilation_field, axis.dilation, 1);
+  }
+  if (axis.pad >= axis.kernel) {
+    return check->FailLayer(Status::kWindow, axis.pad_field, axis.pad, axis.kernel - 1);
+  }
+  const std::uint64_t last_pixel = axis.in + axis.pad - 1;
+  const std::uint64_t steps = axis.out - 1;
+  if (steps * axis.stride <= last_pixel) return true;
+  const std::uint64_t most = last_pixel / steps;
+  if (most > 0) return check->FailLayer(Status::kWindow, axis.stride_field, axis.stride, most);
+  return check->FailTensor(Status::kWindow, layer.output, axis.extent_field, axis.out,
+                           last_pixel / axis.stride + 1);
+}
+
+// Convolutions read all taps: every window lies inside the tensor with its physical padding.
+bool CheckConvolutionAxis(const LayerRecord& layer, const Axis& axis, Checker* check) {
+  if (axis.pad > axis.pad_before) {
+    return check->FailLayer(Status::kWindow, axis.pad_field, axis.pad, axis.pad_before);
+  }
+  const std::uint64_t reach = (axis.out - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
+  const std::uint64_t least = axis.pad + axis.in;
+  if (reach > least + axis.pad_after) {
+    return check->FailTensor(Status::kWindow, layer.input, axis.pad_after_field, axis.pad_after,
+                             reach - least);
+  }
+  return true;
+}
+
+bool CheckWindow(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  const TensorRecord& in = operands.input;
+  const TensorRecord& out = operands.output;
+  struct Extent {
+    std::size_t field;
+    std::uint16_t value;
+  };
+  for (const auto& [field, extent] :
+       {Extent{offsetof(LayerRecord, kernel_h), layer.kernel_h},
+        Extent{offsetof(LayerRecord, kernel_w), layer.kernel_w},
+        Extent{offsetof(LayerRecord, stride_h), layer.stride_h},
+        Extent{offsetof(LayerRecord, stride_w), layer.stride_w},
+        Extent{offsetof(LayerRecord, dilation_h), layer.dilation_h},
+        Extent{offsetof(LayerRecord, dilation_w), layer.dilation_w}}) {
+    const std::uint64_t expected = NearestCount(extent, kMaxWindow);
+    if (extent != expected) return check->FailLayer(Status::kWindow, field, extent, expected);
+  }
+  const Axis axes[2] = {
+      {layer.kernel_h, layer.stride_h, layer.dilation_h, layer.pad_top, out.height, in.height,
+       in.pad_top, in.pad_bottom, offsetof(LayerRecord, stride_h),
+       offsetof(LayerRecord, dilation_h), offsetof(LayerRecord, pad_top),
+       offsetof(TensorRecord, height), offsetof(TensorRecord, pad_bottom)},
+      {layer.kernel_w, layer.stride_w, layer.dilation_w, layer.pad_left, out.width, in.width,
+       in.pad_left, in.pad_right, offsetof(LayerRecord, stride_w),
+       offsetof(LayerRecord, dilation_w), offsetof(LayerRecord, pad_left),
+       offsetof(TensorRecord, width), offsetof(TensorRecord, pad_right)}};
+  const bool is_pool = IsPool(static_cast<OpCode>(layer.op));
+  for (const Axis& axis : axes) {
+    const bool fits =
+        is_pool ? CheckPoolAxis(layer, axis, check) : CheckConvolutionAxis(layer, axis, check);
+    if (!fits) return false;
+  }
+  return true;
+}
+
+bool CheckRuns(const LayerRecord& layer, const TensorRecord& input, Checker* check) {
+  const RunLayout runs = MakeRunLayout(layer, input);
+  if (layer.runs != runs.runs) {
+    return check->FailLayer(Status::kRunLayout, offsetof(LayerRecord, runs), layer.runs, runs.runs);
+  }
+  if (layer.run_length != runs.run_length) {
+    return check->FailLayer(Status::kRunLayout, offsetof(LayerRecord, run_length), layer.run_length,
+                            runs.run_length);
+  }
+  return true;
+}
+
+bool CheckConvolution(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  for (const std::uint32_t channels : {operands.input.channels, layer.output_channels}) {
+    if (layer.groups == 0 || channels % layer.groups != 0) {
+      return check->FailLayer(Status::kGroups, offsetof(LayerRecord, groups), layer.groups,
+                              channels);
+    }
+  }
+  const bool depthwise = (layer.flags & kLayerDepthwise) != 0;
+  if (depthwise != IsDepthwise(layer, operands.input.channels)) {
+    return check->FailLayer(Status::kRunLayout, offsetof(LayerRecord, flags), layer.flags,
+                            layer.flags ^ kLayerDepthwise);
+  }
+  return CheckWindow(layer, operands, check) && CheckRuns(layer, operands.input, check);
+}
+
+// A dense layer reads its input as one vector: no padding, no gaps.
+bool CheckFlat(const LayerRecord& layer, const TensorRecord& in, Checker* check) {
+  struct Padding {
+    std::size_t field;
+    std::uint16_t value;
+  };
+  for (const auto& [field, padding] : {Padding{offsetof(TensorRecord, pad_top), in.pad_top},
+                                       Padding{offsetof(TensorRecord, pad_left), in.pad_left},
+                                       Padding{offsetof(TensorRecord, pad_right), in.pad_right}}) {
+    if (padding != 0) {
+      return check->FailTensor(Status::kRunLayout, layer.input, field, padding, 0);
+    }
+  }
+  const std::uint64_t row = std::uint64_t{in.width} * in.channels;
+  if (in.row_stride != row) {
+    return check->FailTensor(Status::kRunLayout, layer.input, offsetof(TensorRecord, row_stride),
+                             in.row_stride, row);
+  }
+  return true;
+}
+
+bool CheckDense(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  if (!CheckFlat(layer, operands.input, check)) return false;
+  if (layer.groups != 1) {
+    return check->FailLayer(Status::kGroups, offsetof(LayerRecord, groups), layer.groups, 1);
+  }
+  if (!CheckRuns(layer, operands.input, check)) return false;
+  const TensorRecord& out = operands.output;
+  if (out.height != 1) {
+    return check->FailTensor(Status::kOutputShape, layer.output, offsetof(TensorRecord, height),
+                             out.height, 1);
+  }
+  if (out.width != 1) {
+    return check->FailTensor(Status::kOutputShape, layer.output, offsetof(TensorRecord, width),
+                             out.width, 1);
+  }
+  // The executor moves back by the padding before it reads.
+  if (layer.pad_top != 0) {
+    return check->FailLayer(Status::kWindow, offsetof(LayerRecord, pad_top), layer.pad_top, 0);
+  }
+  if (layer.pad_left != 0) {
+    return check->FailLayer(Status::kWindow, offsetof(LayerRecord, pad_left), layer.pad_left, 0);
+  }
+  return true;
+}
+
+// A tensor, `index`, has the height and width, or all of the shape, of another.
+bool CheckPlane(const TensorRecord& tensor, std::uint32_t index, const TensorRecord& like,
+                Checker* check) {
+  if (tensor.height != like.height) {
+    return check->FailTensor(Status::kOutputShape, index, offsetof(TensorRecord, height),
+                             tensor.height, like.height);
+  }
+  if (tensor.width != like.width) {
+    return check->FailTensor(Status::kOutputShape, index, offsetof(TensorRecord, width),
+                             tensor.width, like.width);
+  }
+  return true;
+}
+bool CheckShape(const TensorRecord& tensor, std::uint32_t index, const TensorRecord& like,
+                Checker* check) {
+  if (!CheckPlane(tensor, index, like, check)) return false;
+  if (tensor.channels != like.channels) {
+    return check->FailTensor(Status::kOutputShape, index, offsetof(TensorRecord, channels),
+                             tensor.channels, like.channels);
+  }
+  return true;
+}
+
+// The output keeps the input's stored values.
+bool CheckSameQuantization(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  const TensorRecord& in = operands.input;
+  const TensorRecord& out = operands.output;
+  if (out.scale != in.scale) {
+    return check->FailTensor(Status::kPoolQuantization, layer.output, offsetof(TensorRecord, scale),
+                             Bits(out.scale), Bits(in.scale));
+  }
+  if (out.zero_point != in.zero_point) {
+    return check->FailTensor(Status::kPoolQuantization, layer.output,
+                             offsetof(TensorRecord, zero_point), out.zero_point, in.zero_point);
+  }
+  return true;
+}
+
+bool CheckPerChannel(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  const auto op = static_cast<OpCode>(layer.op);
+  if (layer.output_channels != operands.input.channels) {
+    return check->FailLayer(Status::kOutputShape, offsetof(LayerRecord, output_channels),
+                            layer.output_channels, operands.input.channels);
+  }
+  if (!IsPool(op)) return CheckPlane(operands.output, layer.output, operands.input, check);
+  return CheckWindow(layer, operands, check) &&
+         (op != OpCode::kMaxPool || CheckSameQuantization(layer, operands, check));
+}
+
+// The second operand of add and multiply, and a residual, have the output's shape; that of add and
+// multiply may also be one pixel, used for all.
+bool CheckElementwise(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  const TensorRecord& out = operands.output;
+  const TensorRecord& b = operands.input2;
+  const bool is_residual = static_cast<OpCode>(layer.op) == OpCode::kConv2d;
+  if (!is_residual && !CheckShape(operands.input, layer.input, out, check)) return false;
+  TensorRecord like = out;
+  if (!is_residual && b.height == 1 && b.width == 1) like.height = like.width = 1;
+  return CheckShape(b, layer.input2, like, check);
+}
+
+bool CheckConcat(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  if (!CheckPlane(operands.input, layer.input, operands.output, check) ||
+      !CheckPlane(operands.input2, layer.input2, operands.output, check)) {
+    return false;
+  }
+  const std::uint32_t channels = operands.input.channels + operands.input2.channels;
+  if (layer.output_channels != channels) {
+    return check->FailLayer(Status::kOutputShape, offsetof(LayerRecord, output_channels),
+                            layer.output_channels, channels);
+  }
+  return true;
+}
+
+// The three offsets of a slice, with their places.
+struct Offset {
+  std::size_t field;
+  std::int32_t value;
+};
+std::array<Offset, 3> Offsets(const LayerRecord& layer) {
+  return {{{offsetof(LayerRecord, offset_h), layer.offset_h},
+           {offsetof(LayerRecord, offset_w), layer.offset_w},
+           {offsetof(LayerRecord, offset_c), layer.offset_c}}};
+}
+
+// All offsets are -most to most.
+bool CheckOffsets(const LayerRecord& layer, std::int32_t most, Checker* check) {
+  for (const auto& [field, offset] : Offsets(layer)) {
+    const std::int32_t expected = offset < -most ? -most : offset > most ? most : offset;
+    if (offset != expected) {
+      return check->FailLayer(Status::kSliceOffset, field, static_cast<std::uint32_t>(offset),
+                              static_cast<std::uint32_t>(expected));
+    }
+  }
+  return true;
+}
+
+bool CheckSlice(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  if (layer.stride_h != NearestCount(layer.stride_h, kMaxWindow)) {
+    return check->FailLayer(Status::kWindow, offsetof(LayerRecord, stride_h), layer.stride_h,
+                            NearestCount(layer.stride_h, kMaxWindow));
+  }
+  if (layer.stride_w != NearestCount(layer.stride_w, kMaxWindow)) {
+    return check->FailLayer(Status::kWindow, offsetof(LayerRecord, stride_w), layer.stride_w,
+                            NearestCount(layer.stride_w, kMaxWindow));
+  }
+  return CheckOffsets(layer, kMaxOffset, check) && CheckSameQuantization(layer, operands, check);
+}
+
+// The nearest width of sigma that a layer may have.
+constexpr std::uint32_t NearestSigmaBits(std::uint32_t bits, bool bayesian) {
+  if (!bayesian) return 0;
+  return bits > 8 ? 8 : std::bit_floor(bits);
+}
+
+bool CheckBitWidths(const LayerRecord& layer, Checker* check) {
+  const bool weighted = IsWeighted(static_cast<OpCode>(layer.op));
+  const bool by_panel = weighted && layer.mu_bits == kMuBitsByPanel;
+  const std::uint64_t mu = by_panel   ? kMuBitsByPanel
+                           : weighted ? NearestCount(layer.mu_bits, 8)
+                                      : 0;
+  if (layer.mu_bits != mu) {
+    return check->FailLayer(Status::kBitWidth, offsetof(LayerRecord, mu_bits), layer.mu_bits, mu);
+  }
+  const std::uint32_t sigma =
+      NearestSigmaBits(layer.sigma_bits, (layer.flags & kLayerBayesian) != 0);
+  if (layer.sigma_bits != sigma) {
+    return check->FailLayer(Status::kBitWidth, offsetof(LayerRecord, sigma_bits), layer.sigma_bits,
+                            sigma);
+  }
+  return true;
+}
+
+}  // namespace
+
+bool CheckFields(const LayerRecord& layer, Checker* check) {
+  const auto op = static_cast<OpCode>(layer.op);
+  for (std::size_t i = 0; i < layer.reserved.size(); ++i) {
+    if (layer.reserved[i] != 0) {
+      return check->FailLayer(Status::kReservedNotZero, offsetof(LayerRecord, reserved) + i * 4,
+                              layer.reserved[i], 0);
+    }
+  }
+  if (layer.mu_bytes != 0 && layer.mu_bits != kMuBitsByPanel) {
+    return check->FailLayer(Status::kReservedNotZero, offsetof(LayerRecord, mu_bytes),
+                            layer.mu_bytes, 0);
+  }
+  if (op != OpCode::kSlice && !CheckOffsets(layer, 0, check)) return false;
+  const std::uint8_t known = op == OpCode::kConv2d        ? kLayerBayesian | kLayerDepthwise
+                             : op == OpCode::kDense       ? kLayerBayesian
+                             : op == OpCode::kAveragePool ? kLayerCountPadding
+                                                          : std::uint8_t{0};
+  if ((layer.flags & ~known) != 0) {
+    return check->FailLayer(Status::kReservedNotZero, offsetof(LayerRecord, flags), layer.flags,
+                            layer.flags & known);
+  }
+  if (!CheckBitWidths(layer, check)) return false;
+  if (layer.clamp_min > layer.clamp_max) {
+    return check->FailLayer(Status::kClamp, offsetof(LayerRecord, clamp_min), layer.clamp_min,
+                            layer.clamp_max);
+  }
+  return true;
+}
+
+bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  const std::uint64_t channels = operands.logits
+                                     ? NearestCount(layer.output_channels, kMaxDimension)
+                                     : operands.output.channels;
+  if (layer.output_channels != channels) {
+    return check->FailLayer(Status::kOutputShape, offsetof(LayerRecord, output_channels),
+                            layer.output_channels, channels);
+  }
+  switch (static_cast<OpCode>(layer.op)) {
+    case OpCode::kConv2d:
+      return CheckConvolution(layer, operands, check) &&
+             (layer.input2 == kNoTensor || CheckElementwise(layer, operands, check));
+    case OpCode::kDense:
+      return CheckDense(layer, operands, check);
+    case OpCode::kAdd:
+    case OpCode::kMultiply:
+      return CheckElementwise(layer, operands, check);
+    case OpCode::kSlice:
+      return CheckSlice(layer, operands, check);
+    case OpCode::kConcat:
+      return CheckConcat(layer, operands, check);
+    case OpCode::kMaxPool:
+    case OpCode::kAveragePool:
+    case OpCode::kLookup:
+      return CheckPerChannel(layer, operands, check);
+  }
+  return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
+                          static_cast<std::uint8_t>(OpCode::kConcat));
+}
+
+}  // namespace mu8::format
