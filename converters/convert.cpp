@@ -10,6 +10,7 @@
 #include "converters/host/labels.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/lower.h"
+#include "converters/lower/records.h"
 #include "converters/prepare.h"
 #include "formats/crc32c.h"
 #include "formats/reader.h"

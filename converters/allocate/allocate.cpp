@@ -10,6 +10,7 @@
 #include "converters/host/error.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/lower.h"
+#include "converters/lower/records.h"
 #include "converters/prepare.h"
 #include "formats/layout.h"
 #include "formats/writer.h"

@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "converters/lower/records.h"
 #include "formats/layout.h"
 #include "kernels/gaussian_table.h"
 #include "kernels/random.h"

@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "converters/fp32/executor.h"
-#include "converters/lower/lower.h"
 #include "converters/network/network.h"
+#include "converters/network/steps.h"
 
 namespace mu8::convert {
 

@@ -11,7 +11,6 @@
 #include "converters/judge/engine_noise.h"
 #include "converters/judge/engine_trace.h"
 #include "converters/judge/file_network.h"
-#include "converters/lower/lower.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
 #include "kernels/kernel_table.h"

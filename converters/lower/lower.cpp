@@ -4,40 +4,19 @@
 #include <cmath>
 #include <functional>
 
-#include "converters/host/error.h"
 #include "converters/lower/pack.h"
-#include "converters/lower/placement.h"
-#include "formats/runs.h"
+#include "converters/lower/records.h"
 
 namespace mu8::convert {
 namespace {
 
 using format::LayerRecord;
-using format::OpCode;
-using format::TensorRecord;
-
-bool IsBayesian(const Node& node) {
-  return !node.weights.sigma.empty() || !node.bias.sigma.empty();
-}
 
 const Value& At(const Network& network, int value) {
   return network.values[static_cast<std::size_t>(value)];
 }
 const Node& NodeOf(const Network& network, const Step& step) {
   return network.nodes[static_cast<std::size_t>(step.node)];
-}
-
-// The physical padding of a value: what its hungriest convolution reads.
-Window PaddingOf(const Network& network, int value) {
-  Window padding;
-  for (const int consumer : network.Consumers(value)) {
-    const Window read = ReadPadding(network, network.nodes[static_cast<std::size_t>(consumer)]);
-    padding.pad_top = std::max(padding.pad_top, read.pad_top);
-    padding.pad_left = std::max(padding.pad_left, read.pad_left);
-    padding.pad_bottom = std::max(padding.pad_bottom, read.pad_bottom);
-    padding.pad_right = std::max(padding.pad_right, read.pad_right);
-  }
-  return padding;
 }
 
 // Everything that is known while the records are made.
@@ -48,13 +27,15 @@ struct Lowering {
   const QuantizerSettings& settings;
   const std::vector<MuBits>& mu_bits;      // per step, or empty
   std::vector<Quantization> quantization;  // per value
-  std::vector<std::uint16_t> tensor_of;    // per value
+  TensorRecords tensors;
   Lowered out;
 
   const ValueStatistics& Statistics(int value) const {
     return calibration.values[static_cast<std::size_t>(value)];
   }
-  std::uint16_t TensorOf(int value) const { return tensor_of[static_cast<std::size_t>(value)]; }
+  std::uint16_t TensorOf(int value) const {
+    return tensors.of_value[static_cast<std::size_t>(value)];
+  }
   const Quantization& QuantizationOf(int value) const {
     return quantization[static_cast<std::size_t>(value)];
   }
@@ -82,116 +63,16 @@ void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
   }
 }
 
-// The layers before it are computed once for an image (FORMAT.md 4).
-std::size_t FirstPassLayer(const Network& network, const std::vector<Step>& steps) {
-  std::size_t index = 0;
-  while (index + 1 < steps.size() && !IsBayesian(NodeOf(network, steps[index]))) ++index;
-  return index;
-}
-
-TensorRecord MakeTensor(const Lowering& lowering, int value) {
-  const Value& shape = At(lowering.network, value);
-  const Window padding = PaddingOf(lowering.network, value);
-  TensorRecord tensor{};
-  tensor.height = static_cast<std::uint32_t>(shape.height);
-  tensor.width = static_cast<std::uint32_t>(shape.width);
-  tensor.channels = static_cast<std::uint32_t>(shape.channels);
-  tensor.pad_top = static_cast<std::uint16_t>(padding.pad_top);
-  tensor.pad_bottom = static_cast<std::uint16_t>(padding.pad_bottom);
-  tensor.pad_left = static_cast<std::uint16_t>(padding.pad_left);
-  tensor.pad_right = static_cast<std::uint16_t>(padding.pad_right);
-  tensor.row_stride = (tensor.pad_left + tensor.width + tensor.pad_right) * tensor.channels;
-  tensor.bytes = static_cast<std::uint32_t>(format::TensorBytes(tensor));
-  tensor.scale = lowering.QuantizationOf(value).scale;
-  tensor.zero_point = lowering.QuantizationOf(value).zero_point;
-  return tensor;
-}
-
-OpCode CodeOf(const Step& step, const Node& node) {
-  switch (node.op) {
-    case Op::kConv2d:
-      return OpCode::kConv2d;
-    case Op::kDense:
-      return step.spatial ? OpCode::kConv2d : OpCode::kDense;
-    case Op::kMaxPool:
-      return OpCode::kMaxPool;
-    case Op::kAveragePool:
-      return OpCode::kAveragePool;
-    case Op::kAdd:
-      return OpCode::kAdd;
-    case Op::kMultiply:
-      return OpCode::kMultiply;
-    case Op::kConcat:
-      return OpCode::kConcat;
-    case Op::kSlice:
-      return OpCode::kSlice;
-    case Op::kClip:
-    case Op::kLookup:
-      return OpCode::kLookup;
-    case Op::kAffine:
-      break;
-  }
-  throw host::Error("node '" + node.name + "' (Affine): not folded, the network was not prepared");
-}
-
+// The tensors' records with the scales that they have so far: RaiseOutputScale may change them.
 void MakeTensors(Lowering* lowering) {
-  auto& tensors = lowering->out.content.tensors;
-  tensors.push_back(MakeTensor(*lowering, lowering->network.input));
-  tensors[0].first_layer = format::kNoTensor;
-  lowering->tensor_of.assign(lowering->network.values.size(), format::kNoTensor);
-  lowering->tensor_of[static_cast<std::size_t>(lowering->network.input)] = 0;
-  std::vector<ResidualUse> residuals;
-  for (std::size_t i = 0; i < lowering->steps.size(); ++i) {
-    const Step& step = lowering->steps[i];
-    const auto layer = static_cast<std::uint16_t>(i);
-    const std::uint16_t input = lowering->TensorOf(step.input);
-    tensors[input].last_layer = layer;
-    if (step.input2 >= 0) {
-      const std::uint16_t input2 = lowering->TensorOf(step.input2);
-      tensors[input2].last_layer = layer;
-      if (CodeOf(step, NodeOf(lowering->network, step)) == OpCode::kConv2d) {
-        residuals.push_back({i, input, input2});
-      }
-    }
-    if (i + 1 == lowering->steps.size()) break;
-    lowering->tensor_of[static_cast<std::size_t>(step.output)] =
-        static_cast<std::uint16_t>(tensors.size());
-    tensors.push_back(MakeTensor(*lowering, step.output));
-    tensors.back().first_layer = layer;
+  lowering->tensors = MakeTensorRecords(lowering->network, lowering->steps);
+  lowering->out.content.tensors = lowering->tensors.records;
+  for (std::size_t value = 0; value < lowering->quantization.size(); ++value) {
+    const std::uint16_t tensor = lowering->tensors.of_value[value];
+    if (tensor == format::kNoTensor) continue;
+    lowering->out.content.tensors[tensor].scale = lowering->quantization[value].scale;
+    lowering->out.content.tensors[tensor].zero_point = lowering->quantization[value].zero_point;
   }
-  std::vector<bool> is_vector(tensors.size());
-  for (const Step& step : lowering->steps) {
-    if (CodeOf(step, NodeOf(lowering->network, step)) != OpCode::kDense) continue;
-    is_vector[lowering->TensorOf(step.input)] = true;
-  }
-  const std::size_t first_pass_layer = FirstPassLayer(lowering->network, lowering->steps);
-  AlignResiduals(first_pass_layer, residuals, is_vector, &tensors);
-  PlaceTensors(first_pass_layer, residuals, &tensors);
-}
-
-void SetWindow(const Node& node, const Step& step, const Value& in, LayerRecord* layer) {
-  Window window = node.window;
-  if (step.spatial) {
-    window = {};
-    window.kernel_h = in.height;
-    window.kernel_w = in.width;
-  }
-  layer->kernel_h = static_cast<std::uint16_t>(window.kernel_h);
-  layer->kernel_w = static_cast<std::uint16_t>(window.kernel_w);
-  layer->stride_h = static_cast<std::uint16_t>(window.stride_h);
-  layer->stride_w = static_cast<std::uint16_t>(window.stride_w);
-  layer->dilation_h = static_cast<std::uint16_t>(window.dilation_h);
-  layer->dilation_w = static_cast<std::uint16_t>(window.dilation_w);
-  layer->pad_top = static_cast<std::uint16_t>(window.pad_top);
-  layer->pad_left = static_cast<std::uint16_t>(window.pad_left);
-}
-
-void SetRuns(const Value& in, LayerRecord* layer) {
-  TensorRecord input{};
-  input.height = static_cast<std::uint32_t>(in.height);
-  input.width = static_cast<std::uint32_t>(in.width);
-  input.channels = static_cast<std::uint32_t>(in.channels);
-  format::SetRuns(input, layer);
 }
 
 LayerRecord MakeLayer(const Lowering& lowering, std::size_t index) {
@@ -396,28 +277,6 @@ void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* know
 }
 
 }  // namespace
-
-LayerRecord LayerShape(const Network& network, const Step& step) {
-  const Node& node = NodeOf(network, step);
-  const Value& in = At(network, step.input);
-  LayerRecord layer{};
-  layer.op = static_cast<std::uint8_t>(CodeOf(step, node));
-  layer.groups = static_cast<std::uint32_t>(node.groups);
-  layer.output_channels = static_cast<std::uint32_t>(At(network, step.output).channels);
-  SetWindow(node, step, in, &layer);
-  if (IsWeighted(node.op)) {
-    layer.mu_bits = 8;
-    SetRuns(in, &layer);
-    if (IsBayesian(node)) layer.flags |= format::kLayerBayesian;
-  }
-  if (node.op == Op::kAveragePool && node.count_include_pad) {
-    layer.flags = format::kLayerCountPadding;
-  }
-  layer.offset_h = node.offset_h;
-  layer.offset_w = node.offset_w;
-  layer.offset_c = node.offset_c;
-  return layer;
-}
 
 Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,

@@ -1,5 +1,5 @@
-// Turns a calibrated Network into the records and arrays of a .mu8 file: sets padding, lifetimes
-// and places of its tensors, quantizes every layer and packs its panels.
+// Turns a calibrated Network into the records and arrays of a .mu8 file: quantizes activations and
+// every layer, and packs its panels. What needs no calibration is in records.h.
 #pragma once
 
 #include <cstddef>
@@ -16,10 +16,6 @@
 #include "formats/writer.h"
 
 namespace mu8::convert {
-
-// The record's fields that follow from the network's shapes alone: operator, window, groups, runs,
-// flags. Tensors, sigma bits and clamp are left 0.
-format::LayerRecord LayerShape(const Network& network, const Step& step);
 
 struct Lowered {
   format::FileContent content;  // without metadata

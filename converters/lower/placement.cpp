@@ -28,7 +28,7 @@ struct Block {
   std::vector<std::size_t> tensors;
   Lifetime life;
   std::uint32_t bytes;
-  std::uint32_t offset = 0;
+  std::uint64_t offset = 0;
 };
 
 // Whether nothing but geometry can keep a layer's output out of its residual's place.
@@ -61,6 +61,18 @@ std::vector<Block> MakeBlocks(std::size_t first_pass_layer,
   return blocks;
 }
 
+// Row stride and bytes, as extents and padding need them; false if they are too large.
+bool SetSizes(format::TensorRecord* tensor) {
+  const std::uint64_t row =
+      (std::uint64_t{tensor->pad_left} + tensor->width + tensor->pad_right) * tensor->channels;
+  if (row > format::kMaxTensorBytes) return false;
+  tensor->row_stride = static_cast<std::uint32_t>(row);
+  const std::uint64_t bytes = format::TensorBytes(*tensor);
+  if (bytes > format::kMaxTensorBytes) return false;
+  tensor->bytes = static_cast<std::uint32_t>(bytes);
+  return true;
+}
+
 }  // namespace
 
 void AlignResiduals(std::size_t first_pass_layer, const std::vector<ResidualUse>& residuals,
@@ -73,22 +85,21 @@ void AlignResiduals(std::size_t first_pass_layer, const std::vector<ResidualUse>
         !EndsAtUse(*use, first_pass_layer, *tensors)) {
       continue;
     }
-    format::TensorRecord& a = (*tensors)[use->residual];
-    format::TensorRecord& b = (*tensors)[output];
+    format::TensorRecord a = (*tensors)[use->residual];
+    format::TensorRecord b = (*tensors)[output];
     for (const auto pad : {&format::TensorRecord::pad_top, &format::TensorRecord::pad_bottom,
                            &format::TensorRecord::pad_left, &format::TensorRecord::pad_right}) {
       a.*pad = b.*pad = std::max(a.*pad, b.*pad);
     }
-    for (format::TensorRecord* tensor : {&a, &b}) {
-      tensor->row_stride =
-          (tensor->pad_left + tensor->width + tensor->pad_right) * tensor->channels;
-      tensor->bytes = static_cast<std::uint32_t>(format::TensorBytes(*tensor));
-    }
+    if (!SetSizes(&a) || !SetSizes(&b)) continue;
+    (*tensors)[use->residual] = a;
+    (*tensors)[output] = b;
   }
 }
 
-void PlaceTensors(std::size_t first_pass_layer, const std::vector<ResidualUse>& residuals,
-                  std::vector<format::TensorRecord>* tensors) {
+std::uint64_t PlaceTensors(std::size_t first_pass_layer, const std::vector<ResidualUse>& residuals,
+                           std::vector<format::TensorRecord>* tensors) {
+  std::uint64_t last_offset = 0;
   std::vector<Block> blocks = MakeBlocks(first_pass_layer, residuals, *tensors);
   std::stable_sort(blocks.begin(), blocks.end(),
                    [](const Block& a, const Block& b) { return a.bytes > b.bytes; });
@@ -104,8 +115,27 @@ void PlaceTensors(std::size_t first_pass_layer, const std::vector<ResidualUse>& 
       if (block.offset + block.bytes <= other->offset) break;
       block.offset = std::max(block.offset, other->offset + other->bytes);
     }
-    for (const std::size_t tensor : block.tensors) (*tensors)[tensor].offset = block.offset;
+    for (const std::size_t tensor : block.tensors) {
+      (*tensors)[tensor].offset = static_cast<std::uint32_t>(block.offset);
+    }
+    last_offset = std::max(last_offset, block.offset);
   }
+  return last_offset;
+}
+
+BusiestLayer FindBusiestLayer(std::size_t first_pass_layer,
+                              const std::vector<format::TensorRecord>& tensors) {
+  // Layer i writes tensor i + 1; the last one, of as many as there are tensors, the logits.
+  BusiestLayer busiest{0, 0};
+  for (std::size_t layer = 0; layer + 1 < tensors.size(); ++layer) {
+    std::size_t live = 0;
+    for (std::size_t i = 0; i <= layer + 1; ++i) {
+      const Lifetime life = LifetimeOf(tensors[i], first_pass_layer);
+      live += life.first <= layer && layer <= life.last ? 1U : 0U;
+    }
+    if (live > busiest.live_tensors) busiest = {layer, live};
+  }
+  return busiest;
 }
 
 }  // namespace mu8::convert

@@ -17,7 +17,7 @@ struct ResidualUse {
 
 // Gives each output and the residual whose place it may take the larger padding of both, so that
 // their geometry is the same. Tensors in `is_vector`, which dense layers read as they lie, stay as
-// they are.
+// they are, and so do those that would exceed format::kMaxTensorBytes.
 void AlignResiduals(std::size_t first_pass_layer, const std::vector<ResidualUse>& residuals,
                     const std::vector<bool>& is_vector, std::vector<format::TensorRecord>* tensors);
 
@@ -29,7 +29,16 @@ void AlignResiduals(std::size_t first_pass_layer, const std::vector<ResidualUse>
 //
 // The output of a layer in `residuals` lies where the residual lies if that is alive no longer, is
 // not also the layer's input, and has the same geometry (FORMAT.md section 4).
-void PlaceTensors(std::size_t first_pass_layer, const std::vector<ResidualUse>& residuals,
-                  std::vector<format::TensorRecord>* tensors);
+//
+// Returns the largest offset; records can hold no more than format::kMaxTensorOffset.
+std::uint64_t PlaceTensors(std::size_t first_pass_layer, const std::vector<ResidualUse>& residuals,
+                           std::vector<format::TensorRecord>* tensors);
+
+// The layer in which most tensors are alive, its output included, and how many.
+struct BusiestLayer {
+  std::size_t layer, live_tensors;
+};
+BusiestLayer FindBusiestLayer(std::size_t first_pass_layer,
+                              const std::vector<format::TensorRecord>& tensors);
 
 }  // namespace mu8::convert

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "converters/judge/engine_noise.h"
+#include "converters/lower/records.h"
 #include "formats/layout.h"
 #include "kernels/gaussian_table.h"
 #include "kernels/scalar/kernels.h"

@@ -236,6 +236,57 @@ TEST_CASE("placement: an output and its residual take the larger padding of both
   CHECK(tensors[5].pad_top == 3);
 }
 
+TEST_CASE("placement: tensors that would grow beyond 1 GiB keep their own padding") {
+  // The output of layer 1 may take the place of tensor 1 once both have its padding.
+  std::vector<TensorRecord> tensors(3);
+  for (std::size_t i = 0; i < tensors.size(); ++i) {
+    TensorRecord& tensor = tensors[i];
+    tensor.height = tensor.width = 1024;
+    tensor.channels = i == 0 ? 1 : 1023;
+    tensor.first_layer = i == 0 ? format::kNoTensor : static_cast<std::uint16_t>(i - 1);
+    tensor.last_layer = static_cast<std::uint16_t>(i);
+    tensor.row_stride = tensor.width * tensor.channels;
+    tensor.bytes = static_cast<std::uint32_t>(format::TensorBytes(tensor));
+  }
+  const std::vector<ResidualUse> uses = {{1, 0, 1}};
+  tensors[2].pad_left = 1;  // one column of 1023 KiB: 1 GiB holds that, not another
+  tensors[2].row_stride += tensors[2].channels;
+  tensors[2].bytes = static_cast<std::uint32_t>(format::TensorBytes(tensors[2]));
+  std::vector<TensorRecord> aligned = tensors;
+  AlignResiduals(0, uses, std::vector<bool>(3), &aligned);
+  CHECK(aligned[1].pad_left == 1);
+  CHECK(aligned[1].bytes == aligned[2].bytes);
+  CHECK(aligned[1].bytes <= format::kMaxTensorBytes);
+  tensors[1].pad_top = 1;  // a row beside the column is too much
+  tensors[1].bytes = static_cast<std::uint32_t>(format::TensorBytes(tensors[1]));
+  aligned = tensors;
+  AlignResiduals(0, uses, std::vector<bool>(3), &aligned);
+  CHECK(aligned[1].pad_left == 0);
+  CHECK(aligned[2].pad_top == 0);
+  CHECK(aligned[1].bytes == tensors[1].bytes);
+}
+
+TEST_CASE("placement: offsets beyond 4 GiB are told as they are") {
+  std::vector<TensorRecord> tensors;
+  for (std::uint16_t i = 0; i < 6; ++i) {
+    tensors.push_back(Tensor(1U << 24, i == 0 ? format::kNoTensor : i - 1, 9));  // 1 GiB each
+  }
+  CHECK(PlaceTensors(0, {}, &tensors) == std::uint64_t{5} << 30);
+  tensors.resize(3);
+  CHECK(PlaceTensors(0, {}, &tensors) == tensors[2].offset);
+}
+
+TEST_CASE("placement: the busiest layer counts its output and what later layers read") {
+  std::vector<TensorRecord> tensors = {Tensor(1, format::kNoTensor, 0), Tensor(1, 0, 1),
+                                       Tensor(1, 1, 3), Tensor(1, 2, 3), Tensor(1, 3, 4)};
+  BusiestLayer busiest = FindBusiestLayer(0, tensors);
+  CHECK(busiest.layer == 3);  // tensors 2, 3 and 4, and the input, which every pass reads again
+  CHECK(busiest.live_tensors == 4);
+  busiest = FindBusiestLayer(2, tensors);  // the input and tensor 1 belong to the prefix
+  CHECK(busiest.layer == 3);
+  CHECK(busiest.live_tensors == 3);
+}
+
 TEST_CASE("placement: old offsets do not matter, and an only tensor lies at 0") {
   std::vector<TensorRecord> tensors = {Tensor(3, format::kNoTensor, 0)};
   tensors[0].offset = 640;
