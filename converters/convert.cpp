@@ -9,6 +9,7 @@
 #include "converters/host/files.h"
 #include "converters/host/labels.h"
 #include "converters/judge/ensemble_judge.h"
+#include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
 #include "converters/prepare.h"
@@ -179,6 +180,9 @@ ConvertResult Convert(const ConvertOptions& options) {
   Imported imported = Import(options, &result.notices);
   ResolveLabels(options, &imported.network, &result.notices);
   const std::vector<MuBits> mu_bits = MuBitsBySteps(options, imported.network, imported.steps);
+  std::vector<std::string> problems;
+  CheckFileSize(imported.network, imported.steps, mu_bits, options.sigma_bits, &problems);
+  if (!problems.empty()) throw host::Error(problems);
   const Prepared prepared = Prepare(options, std::move(imported));
   const Network& network = prepared.network;
   const host::Dataset& data = prepared.data;

@@ -5,6 +5,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/shape_text.h"
+#include "converters/lower/limits.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
 
@@ -13,7 +14,7 @@ namespace {
 
 // Fills in what the file or the caller did not say about the input, and says so.
 void ResolveInput(const ConvertOptions& options, Network* network,
-                  std::vector<std::string>* notices) {
+                  std::vector<std::string>* notices, std::vector<std::string>* problems) {
   const auto channels =
       static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->input)].channels);
   if (!options.mean.empty()) network->mean = options.mean;
@@ -25,21 +26,19 @@ void ResolveInput(const ConvertOptions& options, Network* network,
   }
   if (network->mean.empty()) network->mean.assign(channels, 0.0F);
   if (network->std.empty()) network->std.assign(channels, 1.0F);
-  std::vector<std::string> problems;
   for (const auto* values : {&network->mean, &network->std}) {
     if (values->size() != channels) {
-      problems.push_back("mean and std have " + std::to_string(values->size()) +
-                         " values, expected one for each of the " + std::to_string(channels) +
-                         " input channels");
+      problems->push_back("mean and std have " + std::to_string(values->size()) +
+                          " values, expected one for each of the " + std::to_string(channels) +
+                          " input channels");
     }
   }
   for (const float mean : network->mean) {
-    if (!std::isfinite(mean)) problems.push_back("mean must be finite");
+    if (!std::isfinite(mean)) problems->push_back("mean must be finite");
   }
   for (const float std : network->std) {
-    if (!(std > 0.0F) || std::isinf(std)) problems.push_back("std must be positive and finite");
+    if (!(std > 0.0F) || std::isinf(std)) problems->push_back("std must be positive and finite");
   }
-  if (!problems.empty()) throw host::Error(problems);
 }
 
 host::Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
@@ -68,7 +67,10 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
                                                         : ReadPosterior(options.posterior_path));
   PrepareNetwork(&imported.network);
   imported.steps = MakeSteps(imported.network);
-  ResolveInput(options, &imported.network, notices);
+  std::vector<std::string> problems;
+  ResolveInput(options, &imported.network, notices, &problems);
+  CheckLimits(imported.network, imported.steps, &problems);
+  if (!problems.empty()) throw host::Error(problems);
   return imported;
 }
 

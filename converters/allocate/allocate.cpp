@@ -9,6 +9,7 @@
 
 #include "converters/host/error.h"
 #include "converters/judge/ensemble_judge.h"
+#include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
 #include "converters/prepare.h"
@@ -109,8 +110,13 @@ void MeasureWidth(int bits, Widths* widths) {
   }
 }
 
-void CheckSigmas(const Imported& imported) {
+// Before anything is measured: bits can be allocated, and with the fewest the file is not too
+// large.
+void CheckImported(const AllocateOptions& options, const Imported& imported) {
   std::vector<std::string> problems;
+  CheckFileSize(imported.network, imported.steps,
+                std::vector<MuBits>(imported.steps.size(), {options.least}),
+                options.convert.sigma_bits, &problems);
   for (const Step& step : imported.steps) {
     const Node& node = imported.network.nodes[static_cast<std::size_t>(step.node)];
     if (!IsWeighted(node.op) || !node.weights.sigma.empty()) continue;
@@ -123,7 +129,7 @@ void CheckSigmas(const Imported& imported) {
 Widths QuantizeWidths(const AllocateOptions& options) {
   Widths widths;
   Imported imported = Import(options.convert, &widths.notices);
-  CheckSigmas(imported);
+  CheckImported(options, imported);
   widths.prepared = Prepare(options.convert, std::move(imported));
   for (std::size_t step = 0; step < widths.prepared.steps.size(); ++step) {
     const Node& node = widths.NodeOf(step);

@@ -7,10 +7,6 @@
 namespace mu8::convert {
 namespace {
 
-// Bounds of one image. They keep sizes and window arithmetic far from the limits of int.
-constexpr std::int64_t kMaxExtent = 1 << 20;
-constexpr std::int64_t kMaxElements = 1 << 28;
-
 char Letter(Axis axis) { return axis == Axis::kChannels ? 'C' : axis == Axis::kHeight ? 'H' : 'W'; }
 
 }  // namespace
@@ -156,11 +152,11 @@ std::string StringAttribute(const OnnxNode& node, const char* name, const char* 
 
 int AddValue(OnnxImporter* importer, const std::string& name, std::int64_t height,
              std::int64_t width, std::int64_t channels) {
-  if (height > kMaxExtent || width > kMaxExtent || channels > kMaxExtent ||
-      height * width > kMaxElements || height * width * channels > kMaxElements) {
+  if (height > kMostExtent || width > kMostExtent || channels > kMostExtent ||
+      height * width > kMostElements || height * width * channels > kMostElements) {
     throw NodeProblem{"\"" + name + "\" would have " + std::to_string(height) + " x " +
                       std::to_string(width) + " x " + std::to_string(channels) +
-                      " elements; at most " + std::to_string(kMaxElements) + " are supported"};
+                      " elements; at most " + std::to_string(kMostElements) + " are supported"};
   }
   importer->network.values.push_back({.name = name,
                                       .height = static_cast<int>(height),

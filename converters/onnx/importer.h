@@ -55,6 +55,12 @@ struct Activation {
   }
 };
 
+// Bounds of what is read. They keep sizes and the arithmetic of windows far from the limits of int;
+// a .mu8 file holds less, which lower/limits.h checks of what is left after all rewriting.
+inline constexpr std::int64_t kMostExtent = 1 << 20;  // of an axis, and of offsets along it
+inline constexpr std::int64_t kMostElements = 1 << 28;
+inline constexpr std::int64_t kMostWindow = 1 << 16;  // kernel, stride, dilation, pads
+
 // Stands for the number of images in a computed shape.
 inline constexpr std::int64_t kBatchSize = std::numeric_limits<std::int64_t>::min();
 

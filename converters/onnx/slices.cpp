@@ -14,8 +14,6 @@ struct Cut {
   std::int64_t start = 0, step = 1, size = 0;
 };
 
-constexpr std::int64_t kMaxExtent = 1 << 20;
-
 // Adds a kSlice with one Cut per dimension after the batch; none if nothing is cut.
 void AddSlice(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cut>& cuts) {
   const Activation whole = PeekActivation(*importer, node, 0, 0);
@@ -37,8 +35,8 @@ void AddSlice(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cu
     const Cut& cut = cuts[dim];
     std::vector<Axis> axes = LongAxes(input, dim);
     if (axes.empty()) axes = input.dims[dim];
-    if (axes.size() != 1 || cut.size < 1 || cut.size > kMaxExtent ||
-        std::abs(cut.start) > kMaxExtent || cut.step > kMaxExtent) {
+    if (axes.size() != 1 || cut.size < 1 || cut.size > kMostExtent ||
+        std::abs(cut.start) > kMostExtent || cut.step > kMostExtent) {
       throw NodeProblem{"axis " + std::to_string(dim + 1) + " of " + LayoutText(input) +
                         " cannot be cut to " + std::to_string(cut.size) + " elements"};
     }
@@ -145,7 +143,7 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
     const std::int64_t axis = axes[i] < 0 ? axes[i] + input.rank() : axes[i];
     const std::int64_t before = (*pads)[i], after = (*pads)[i + axes.size()];
     if (axis < 0 || axis >= input.rank() ||
-        std::max(std::abs(before), std::abs(after)) > kMaxExtent) {
+        std::max(std::abs(before), std::abs(after)) > kMostExtent) {
       throw NodeProblem{"pads " + DimsText(*pads) + " along axes " + DimsText(axes) +
                         " are out of range"};
     }

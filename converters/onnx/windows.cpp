@@ -12,23 +12,20 @@
 namespace mu8::convert {
 namespace {
 
-// Far above any real kernel, stride, dilation or pad; keeps every product inside int64.
-constexpr std::int64_t kMaxWindow = 1 << 16;
-
 using Pair = std::array<std::int64_t, 2>;  // height, width
 
-// A list attribute of exactly `count` integers in [low, kMaxWindow].
+// A list attribute of exactly `count` integers in [low, kMostWindow].
 std::vector<std::int64_t> ListAttribute(const OnnxNode& node, const char* name, std::size_t count,
                                         std::int64_t fallback, std::int64_t low) {
   const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
   if (attribute == nullptr) return std::vector<std::int64_t>(count, fallback);
   std::vector<std::int64_t> found(attribute->ints().begin(), attribute->ints().end());
   bool good = found.size() == count;
-  for (const std::int64_t number : found) good = good && number >= low && number <= kMaxWindow;
+  for (const std::int64_t number : found) good = good && number >= low && number <= kMostWindow;
   if (!good) {
     throw NodeProblem{std::string(name) + " is " + DimsText(found) + ", expected " +
                       std::to_string(count) + " integers from " + std::to_string(low) + " to " +
-                      std::to_string(kMaxWindow)};
+                      std::to_string(kMostWindow)};
   }
   return found;
 }
@@ -157,9 +154,9 @@ void CheckConvShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
                       "-D convolution; only 1-D and 2-D ones are supported"};
   }
   for (const std::int64_t dim : dims) {
-    if (dim < 1 || dim > kMaxWindow) {
+    if (dim < 1 || dim > kMostWindow) {
       throw NodeProblem{"weights " + DimsText(dims) + " have a dimension outside 1 to " +
-                        std::to_string(kMaxWindow)};
+                        std::to_string(kMostWindow)};
     }
   }
   if (FindAttribute(*node.proto, "kernel_shape") != nullptr &&

@@ -246,6 +246,42 @@ TEST_CASE("convert: what options say of the network is refused before anything i
   CheckOneProblem(problems, {"mean must be finite"});
 }
 
+// A pool over `width` pixels in one row, as the importer takes it and the format may not.
+SmallNet WidePool(int width) {
+  SmallNet net(2, 1, width, 1, 0.1);
+  net.Pool("MaxPool", {1, width}, {1, 1}).Flatten().Gemm(3);
+  return net;
+}
+
+TEST_CASE("convert: limits of the format are refused by node before anything is measured") {
+  const Folder folder;
+  SmallNet fits = WidePool(1024);
+  CHECK(Convert(fits.Write(folder, 4)).layers[0].shape == "1x1024x2 -> 1x1x2");
+  SmallNet wide = WidePool(2000);
+  ConvertOptions options = wide.Write(folder, 4);
+  std::vector<std::string> stages;
+  options.progress = [&](const std::string& stage, double) { stages.push_back(stage); };
+  CheckOneProblem(ProblemsOf([&] { Convert(options); }),
+                  {"node \"MaxPool1\" (MaxPool): its kernel is 1 x 2000, a .mu8 file holds at most "
+                   "1024 each way"});
+  CHECK(stages == std::vector<std::string>{"import"});
+}
+
+TEST_CASE("convert: a dense layer of as many inputs as an accumulator can add") {
+  const Folder folder;
+  const auto dense = [](int width) {
+    SmallNet net(1, 2, width, 1, 0.1);
+    net.Flatten().Gemm(2);
+    return net;
+  };
+  SmallNet fits = dense(33120);  // 2.3 million units are left for the bias
+  CHECK(Convert(fits.Write(folder, 4)).layers[0].shape == "2x66240");
+  SmallNet wide = dense(33156);
+  const ConvertOptions options = wide.Write(folder, 4);
+  CheckOneProblem(ProblemsOf([&] { Convert(options); }),
+                  {"(Dense): adds 66312 products", "at most 66308"});
+}
+
 TEST_CASE("convert: two classes of one name are told, not refused") {
   const Folder folder;
   SmallNet net = Net();
