@@ -222,13 +222,20 @@ void ImportInput(OnnxImporter* importer) {
 
 // The engine's logits come from a layer with weights. A graph that ends in anything else (a pool, a
 // sum, an activation function) gets a deterministic dense layer that copies.
-void AppendIdentity(OnnxImporter* importer, Activation* output) {
+// `where` begins a message about the output.
+void AppendIdentity(OnnxImporter* importer, const std::string& where, Activation* output) {
   const int producer = importer->producers[static_cast<std::size_t>(output->value)];
   if (producer < 0) return;  // of an unsupported node, which has been reported
   const Op op = importer->network.nodes[static_cast<std::size_t>(producer)].op;
   // What is left of kAffine after folding is a convolution.
   if (op == Op::kConv2d || op == Op::kDense || op == Op::kAffine) return;
   const std::size_t classes = static_cast<std::size_t>(output->channels);
+  if (classes * classes > static_cast<std::size_t>(kMostElements)) {
+    importer->problems.push_back(where + "a layer that copies " + std::to_string(classes) +
+                                 " classes would have as many weights squared; let the graph end "
+                                 "in Gemm, MatMul or Conv");
+    return;
+  }
   const std::string name =
       importer->network.values[static_cast<std::size_t>(output->value)].name + "/identity";
   Node layer{.op = Op::kDense, .name = name};
@@ -262,7 +269,7 @@ void ImportOutput(OnnxImporter* importer) {
   } else if (output.value == importer->network.input) {
     importer->problems.push_back(where + "is the input itself");
   } else {
-    AppendIdentity(importer, &output);
+    AppendIdentity(importer, where, &output);
   }
   importer->network.output = output.value;
 }

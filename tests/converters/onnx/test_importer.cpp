@@ -311,5 +311,12 @@ TEST_CASE("onnx: a Dropout that is active at inference is an error") {
   }
 }
 
+TEST_CASE("onnx: a graph without a last layer cannot have more classes than a copy can") {
+  OnnxBuilder builder({0, 20000, 1, 1});
+  builder.Node("Relu", "relu", {"x"}, {"c"});
+  CheckOneProblem(Problems(Finish(&builder)),
+                  {"output \"y\"", "a layer that copies 20000 classes", "Gemm, MatMul or Conv"});
+}
+
 }  // namespace
 }  // namespace mu8::convert
