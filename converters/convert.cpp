@@ -12,6 +12,7 @@
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
+#include "converters/lower/refusal.h"
 #include "converters/prepare.h"
 #include "formats/crc32c.h"
 #include "formats/reader.h"
@@ -159,13 +160,7 @@ void MustOpen(const std::vector<std::byte>& file, ConvertResult* result) {
   const Status status = format::Open(bytes.span(), &view, &diagnostic);
   result->arena_bytes = status == Status::kOk ? view.model.arena_bytes : 0;
   if (status == Status::kOk) return;
-  char message[256];
-  Explain(diagnostic, message);
-  std::string where;
-  if (diagnostic.layer >= 0) {
-    where = " (layer '" + result->layers[static_cast<std::size_t>(diagnostic.layer)].name + "')";
-  }
-  throw host::Error("the converted model does not fit the file format" + where + ": " + message);
+  throw host::Error(RefusalText(diagnostic, result->layers));
 }
 
 }  // namespace
@@ -208,8 +203,8 @@ ConvertResult Convert(const ConvertOptions& options) {
     stage("measure importance", 0.0);
     const EnsembleJudge judge(network, data, options.seed, kMeasuredPasses);
     Lowered other = lower(SigmaImportance::kPower);
-    if (judge.Divergence(format::Write(other.content)) <
-        judge.Divergence(format::Write(lowered.content))) {
+    if (judge.Judge(format::Write(other.content)).divergence <
+        judge.Judge(format::Write(lowered.content)).divergence) {
       lowered = std::move(other);
       result.sigma_importance = SigmaImportance::kPower;
     }

@@ -12,6 +12,7 @@
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
+#include "converters/lower/refusal.h"
 #include "converters/prepare.h"
 #include "formats/layout.h"
 #include "formats/writer.h"
@@ -150,19 +151,31 @@ Widths QuantizeWidths(const AllocateOptions& options) {
   return widths;
 }
 
-// KL(FP32, plan) on the calibration images.
+// Compares plans with FP32 on the calibration images.
 class Judge {
  public:
   Judge(Widths* widths, std::uint64_t seed)
       : widths_(*widths), judge_(widths->prepared.network, widths->prepared.data, seed, kPasses) {}
 
-  double Divergence(const Plan& plan) {
-    ++evaluations_;
-    return judge_.Divergence(format::Write(widths_.Lower(plan).content));
+  // KL(FP32, plan); of a plan whose file the reader refuses the largest that there can be.
+  double Divergence(const Plan& plan) { return Of(plan).divergence; }
+
+  // The same, but throws Error if the reader refuses the file. A search counts a refused plan as
+  // the worst: when the one that it found is refused, every plan that it judged was.
+  double AcceptedDivergence(const Plan& plan) {
+    const Judgement judgement = Of(plan);
+    if (!judgement.is_refused()) return judgement.divergence;
+    throw host::Error("no bits can be allocated: " +
+                      RefusalText(judgement.refusal, widths_.Lower(plan).reports));
   }
   int evaluations() const { return evaluations_; }
 
  private:
+  Judgement Of(const Plan& plan) {
+    ++evaluations_;
+    return judge_.Judge(format::Write(widths_.Lower(plan).content));
+  }
+
   Widths& widths_;
   EnsembleJudge judge_;
   int evaluations_ = 0;
@@ -246,7 +259,7 @@ class Allocator::Work {
     } else {
       out.evaluations = judge_.evaluations() - evaluations;
     }
-    out.divergence = judge_.Divergence(plan);
+    out.divergence = judge_.AcceptedDivergence(plan);
     ++out.evaluations;
     return out;
   }
@@ -312,7 +325,7 @@ class Allocator::Work {
     const int evaluations = judge_.evaluations();
     std::vector<UnitCosts> costs = widths_.costs;
     const Plan most(costs.size(), options_.most);
-    const double floor = judge_.Divergence(most);
+    const double floor = judge_.AcceptedDivergence(most);
     for (std::size_t l = 0; l < costs.size(); ++l) {
       for (int bits = options_.least; bits <= options_.most; ++bits) {
         Plan plan = most;

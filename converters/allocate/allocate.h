@@ -55,6 +55,7 @@ class Allocator {
   Allocator(const AllocateOptions& options, const std::vector<Request>& requests);
   ~Allocator();
 
+  // Throws Error, with the reader's reason, when no plan was found whose file the reader accepts.
   Allocation Find(const Request& request);
   const std::vector<std::string>& notices() const;
 

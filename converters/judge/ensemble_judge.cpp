@@ -67,13 +67,13 @@ EnsembleJudge::EnsembleJudge(const Network& network, const host::Dataset& data, 
       passes_(passes),
       reference_(PredictFp32(network, data, count_, seed, passes)) {}
 
-double EnsembleJudge::Divergence(const std::vector<std::byte>& file) const {
+Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
   host::AlignedBuffer bytes(file.size());
   std::memcpy(bytes.data(), file.data(), file.size());
   Model model;
   Diagnostic diagnostic;
   if (Model::Open(bytes.span(), &model, &diagnostic) != Status::kOk) {
-    return -std::log(host::kKlFloor);
+    return {-std::log(host::kKlFloor), diagnostic};
   }
   const SessionOptions options{.mc_samples = passes_,
                                .seed = seed_,
@@ -93,7 +93,7 @@ double EnsembleJudge::Divergence(const std::vector<std::byte>& file) const {
       host::AddDivergence(reference, prediction.mean, &sum);
     }
   }
-  return sum / static_cast<double>(count_);
+  return {sum / static_cast<double>(count_), {}};
 }
 
 }  // namespace mu8::convert

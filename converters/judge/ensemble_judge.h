@@ -9,8 +9,18 @@
 
 #include "converters/host/datasets.h"
 #include "converters/network/network.h"
+#include "mu8/status.h"
 
 namespace mu8::convert {
+
+struct Judgement {
+  // Mean KL(reference || ensemble), nats; of a file that the reader refuses the largest that there
+  // can be, so that it is worse than any other.
+  double divergence = 0;
+  Diagnostic refusal;  // status kOk: the reader has accepted the file
+
+  bool is_refused() const { return refusal.status != Status::kOk; }
+};
 
 class EnsembleJudge {
  public:
@@ -18,10 +28,10 @@ class EnsembleJudge {
   EnsembleJudge(const Network& network, const host::Dataset& data, std::uint64_t seed,
                 std::uint32_t passes);
 
-  // Mean KL(reference || ensemble of the same size from the .mu8 file `file`), nats. All candidates
-  // are drawn with the same random numbers, so that their differences are not Monte-Carlo noise. A
-  // file that the reader refuses has the largest divergence that there can be.
-  double Divergence(const std::vector<std::byte>& file) const;
+  // Compares the reference with an ensemble of the same size from the .mu8 file `file`. All
+  // candidates are drawn with the same random numbers, so that their differences are not
+  // Monte-Carlo noise.
+  Judgement Judge(const std::vector<std::byte>& file) const;
 
  private:
   const host::Dataset& data_;

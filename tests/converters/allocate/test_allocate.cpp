@@ -30,5 +30,49 @@ TEST_CASE("allocate: layers without sigmas are all named before anything is meas
   CHECK(stages == std::vector<std::string>{"import"});
 }
 
+TEST_CASE("allocate: when the reader refuses every plan, its reason is told and there is none") {
+  // A bias beyond what an accumulator holds beside 4560 products: no width of the means helps.
+  const Folder folder;
+  SmallNet net(1, 48, 95, 1, 0.1);
+  net.Flatten().Gemm(2);
+  for (onnx::TensorProto& tensor : *net.builder.graph().mutable_initializer()) {
+    if (tensor.name() == "p1b") tensor.set_float_data(0, 1e9F);
+  }
+  AllocateOptions options;
+  options.convert = net.Write(folder, 4);
+  options.evaluations = 3;
+  const std::vector<Request> requests = [] {
+    std::vector<Request> all;
+    for (const std::string& method : AllocationMethods()) all.push_back({method, 4, 1});
+    return all;
+  }();
+  Allocator allocator(options, requests);
+  for (const Request& request : requests) {
+    CAPTURE(request.method);
+    CheckOneProblem(ProblemsOf([&] { allocator.Find(request); }),
+                    {"no bits can be allocated: the converted model does not fit the file format "
+                     "(layer 'Gemm2'): mu8 error 43:"});
+  }
+  CheckOneProblem(ProblemsOf([&] { Convert(options.convert); }),
+                  {"the converted model does not fit the file format (layer 'Gemm2'): mu8 error"});
+}
+
+TEST_CASE("allocate: a plan that the reader accepts is found by every method") {
+  const Folder folder;
+  SmallNet net(1, 6, 6, 1, 0.1);
+  net.Conv(4, {}).Relu().Flatten().Gemm(3);
+  AllocateOptions options;
+  options.convert = net.Write(folder, 8);
+  options.evaluations = 3;
+  Allocator allocator(options, {Request{}});
+  for (const std::string& method : AllocationMethods()) {
+    CAPTURE(method);
+    const Allocation found = allocator.Find({method, 4, 1});
+    REQUIRE(found.layers.size() == 2);
+    CHECK(found.average_bits <= 4);
+    CHECK(found.divergence < 5);
+  }
+}
+
 }  // namespace
 }  // namespace mu8::convert
