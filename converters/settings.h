@@ -28,7 +28,7 @@ using MuBits = std::vector<int>;
 struct ConvertOptions {
   std::string model_path;        // ONNX, the mean network
   std::string posterior_path;    // .npz or .safetensors, "<initializer>.sigma"; empty: no sigmas
-  std::string calibration_path;  // see dataset.h
+  std::string calibration_path;  // see datasets.h
   int mu_bits = 8;               // 1 to 8, of layers that layer_mu_bits does not name
   std::map<std::string, MuBits> layer_mu_bits;  // by layer name, as in LayerReport
   int sigma_bits = 8;                           // 8, 4, 2, 1 or 0

@@ -1,5 +1,5 @@
-// Inside of Fp32Executor: fp32_executor.cpp builds and runs it, fp32_primitives.cpp makes the
-// oneDNN primitives of single nodes.
+// Inside of Fp32Executor: executor.cpp builds and runs it, primitives.cpp makes the oneDNN
+// primitives of single nodes.
 #pragma once
 
 #include <dnnl.hpp>

@@ -1,6 +1,6 @@
 // IDX and CIFAR-10 files, and the choice between all kinds of image sets. The input is untrusted:
 // every size is checked before it is used, and memory follows what was really read.
-// Reading and decompressing is in file.cpp, PNG and JPEG images are in image_folder.cpp.
+// Reading and decompressing is in files.cpp, PNG and JPEG images are in images.cpp.
 #include "converters/host/datasets.h"
 
 #include <algorithm>

@@ -89,7 +89,7 @@ FolderEntries ListFolder(const fs::path& folder) {
   return entries;
 }
 
-// The images in the order of dataset.h: the classes take turns.
+// The images in the order of datasets.h: the classes take turns.
 std::vector<LabelledFile> ListImages(const std::string& path, std::vector<std::string>* names) {
   const FolderEntries top = ListFolder(path);
   std::vector<LabelledFile> files;

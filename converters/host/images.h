@@ -1,4 +1,4 @@
-// PNG and JPEG images for LoadDataset and LoadImage (dataset.h says what they accept).
+// PNG and JPEG images for LoadDataset and LoadImage (datasets.h says what they accept).
 #pragma once
 
 #include <cstddef>

@@ -1,5 +1,5 @@
-// The engine written a second time from the formulas of ARCHITECTURE.md, for comparison: one loop
-// per sum in int64 over plain weight arrays, no panels, no physical padding, no kernels.
+// The engine written a second time from the formulas of FORMAT.md, for comparison: one loop per
+// sum in int64 over plain weight arrays, no panels, no physical padding, no kernels.
 #pragma once
 
 #include <cstdint>

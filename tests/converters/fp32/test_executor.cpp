@@ -189,7 +189,7 @@ Accumulated ReferenceAt(const Node& node, const Value& in, const Image& x, const
     case Op::kMultiply:
     case Op::kConcat:
     case Op::kSlice:
-      break;  // test_fp32_graphs.cpp
+      break;  // test_graphs.cpp
     case Op::kMaxPool:
     case Op::kAveragePool:
       return PoolAt(node, in, x, y, xx, c);
