@@ -10,7 +10,6 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
-#include <fstream>
 #include <memory>
 #include <span>
 #include <string_view>
@@ -276,24 +275,6 @@ std::vector<std::uint8_t> ReadUnpackedFile(const std::string& path, std::size_t 
     ReadPlain(&source, &sink);
   }
   return sink.Take();
-}
-
-void WriteFileAtomically(const std::string& path, const void* data, std::size_t bytes) {
-  const std::string temporary = path + ".partial";
-  std::ofstream out(temporary, std::ios::binary | std::ios::trunc);
-  out.write(static_cast<const char*>(data), static_cast<std::streamsize>(bytes));
-  out.close();
-  std::error_code error;
-  if (!out) {
-    std::filesystem::remove(temporary, error);
-    throw Error(path + ": cannot write " + std::to_string(bytes) + " bytes there");
-  }
-  std::filesystem::rename(temporary, path, error);
-  if (error) {
-    const std::string reason = error.message();
-    std::filesystem::remove(temporary, error);
-    throw Error(path + ": cannot rename the finished file to it: " + reason);
-  }
 }
 
 }  // namespace mu8::host

@@ -1,6 +1,6 @@
-// Whole files, read and written: the one place where bytes come from a disk or go to it. What is
-// read is untrusted: a file is refused when it is no regular file, larger than its reader can use,
-// or a Git LFS pointer in place of the data, and memory follows what was really read.
+// Whole files, read: the one place where bytes come from a disk (output_file.h writes them). What
+// is read is untrusted: a file is refused when it is no regular file, larger than its reader can
+// use, or a Git LFS pointer in place of the data, and memory follows what was really read.
 #pragma once
 
 #include <cstddef>
@@ -32,8 +32,5 @@ std::string ReadTextFile(const std::string& path, const std::string& expected,
 // truncated or damaged or decompresses to 4 GiB or more.
 std::vector<std::uint8_t> ReadUnpackedFile(
     const std::string& path, std::size_t max_bytes = std::numeric_limits<std::size_t>::max());
-
-// Writes to a temporary file beside `path` and renames it; throws Error and leaves nothing behind.
-void WriteFileAtomically(const std::string& path, const void* data, std::size_t bytes);
 
 }  // namespace mu8::host

@@ -7,6 +7,7 @@
 
 #include "converters/convert.h"
 #include "converters/host/files.h"
+#include "converters/host/output_file.h"
 #include "formats/reader.h"
 #include "tests/converters/convert_fixture.h"
 #include "tests/converters/png.h"

@@ -7,7 +7,7 @@
 #include <memory>
 
 #include "converters/host/error.h"
-#include "converters/host/files.h"
+#include "converters/host/output_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -124,7 +124,14 @@ void Run(Options* options) {
     throw host::Error(options->output_path + ": is no folder, expected one for " +
                       std::to_string(requests.size()) + " plans");
   }
-  if (!to_folder) CheckOutputFolder(options->output_path);
+  std::vector<NamedPath> outputs;
+  for (const convert::Request& request : requests) {
+    outputs.push_back(
+        {"--output", to_folder ? PlanPath(options->output_path, request) : options->output_path});
+  }
+  CheckOutputs(outputs, {{"--model", asked.convert.model_path},
+                         {"--posterior", asked.convert.posterior_path},
+                         {"--calibration", asked.convert.calibration_path}});
   ProgressBar progress;
   asked.convert.progress = progress.Function();
   convert::Allocator allocator(asked, requests);
@@ -133,10 +140,9 @@ void Run(Options* options) {
     std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
   }
   Json plans = Json::array();
-  for (const convert::Request& request : requests) {
-    const std::string path =
-        to_folder ? PlanPath(options->output_path, request) : options->output_path;
-    const Json plan = PlanJson(*options, request, allocator.Find(request));
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    const std::string& path = outputs[i].path;
+    const Json plan = PlanJson(*options, requests[i], allocator.Find(requests[i]));
     const std::string text = plan.dump(1) + "\n";
     host::WriteFileAtomically(path, text.data(), text.size());
     progress.Clear();

@@ -6,8 +6,10 @@
 #include <memory>
 
 #include "converters/allocate/bit_plan.h"
+#include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/labels.h"
+#include "converters/host/output_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -156,7 +158,12 @@ void Run(Options* options) {
       options->importance == "power"    ? convert::SigmaImportance::kPower
       : options->importance == "fisher" ? convert::SigmaImportance::kFisher
                                         : convert::SigmaImportance::kMeasured;
-  CheckOutputFolder(options->output_path);
+  CheckOutputs({{"--output", options->output_path}},
+               {{"--model", convert_options.model_path},
+                {"--posterior", convert_options.posterior_path},
+                {"--calibration", convert_options.calibration_path},
+                {"--bits", options->plan_path},
+                {"--labels", options->labels_path}});
 
   ProgressBar progress;
   convert_options.progress = progress.Function();

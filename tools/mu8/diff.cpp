@@ -4,11 +4,11 @@
 #include <limits>
 #include <memory>
 
+#include "converters/host/datasets.h"
 #include "converters/host/error.h"
 #include "converters/judge/difference.h"
 #include "converters/onnx/import.h"
 #include "tools/mu8/command.h"
-#include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
@@ -132,8 +132,8 @@ void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   convert::Network network = LoadNetwork(options);
   const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];
-  const host::Dataset data =
-      LoadImages(options.data_path, options.limit, input.height, input.width, input.channels);
+  const host::Dataset data = host::LoadDataset(options.data_path, options.limit,
+                                               {input.height, input.width, input.channels});
   ProgressBar progress;
   const convert::Difference difference =
       convert::Compare(file, std::move(network), data,

@@ -8,15 +8,15 @@
 #include <optional>
 
 #include "converters/convert.h"
+#include "converters/host/datasets.h"
 #include "converters/host/error.h"
-#include "converters/host/files.h"
+#include "converters/host/output_file.h"
 #include "converters/judge/ensemble_quantized.h"
 #include "converters/judge/ensemble_recorded.h"
 #include "converters/judge/ensemble_reference.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/eval_report.h"
 #include "tools/mu8/eval_text.h"
-#include "tools/mu8/image_input.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
 #include "tools/mu8/text.h"
@@ -158,8 +158,8 @@ void MatchLabelNames(const Shape& shape, host::Dataset* data) {
 
 // Images with the model's labels, or without any.
 host::Dataset LoadData(const Options& options, const Shape& shape) {
-  host::Dataset data =
-      LoadImages(options.data_path, options.limit, shape.height, shape.width, shape.channels);
+  host::Dataset data = host::LoadDataset(options.data_path, options.limit,
+                                         {shape.height, shape.width, shape.channels});
   if (!data.label_names.empty()) MatchLabelNames(shape, &data);
   for (std::size_t i = 0; i < data.labels.size(); ++i) {
     if (data.labels[i] < 0 || static_cast<std::size_t>(data.labels[i]) >= shape.classes) {
@@ -190,15 +190,26 @@ void Evaluate(const Options& options, const Shape& shape,
   host::Dataset data = LoadData(options, shape);
   std::vector<host::Dataset> ood;
   for (const std::string& path : options.ood_paths) {
-    ood.push_back(LoadImages(path, options.ood_limit, shape.height, shape.width, shape.channels));
+    ood.push_back(
+        host::LoadDataset(path, options.ood_limit, {shape.height, shape.width, shape.channels}));
   }
   std::vector<float> other;
   if (!options.against_path.empty()) {
     other = convert::ReadPredictions(options.against_path, data.count, shape.classes);
   }
-  for (const std::string& path : {options.predictions_path, options.uncertainty_path}) {
-    if (!path.empty()) CheckOutputFolder(path);
-  }
+  std::vector<NamedPath> inputs = {
+      {"MODEL", options.model_path},           {"--model", options.onnx_path},
+      {"--posterior", options.posterior_path}, {"--engine-weights", options.engine_weights},
+      {"--data", options.data_path},           {"--against", options.against_path}};
+  const auto add = [&inputs](const std::string& option, const std::vector<std::string>& paths) {
+    for (const std::string& path : paths) inputs.push_back({option, path});
+  };
+  add("--ood", options.ood_paths);
+  add("--recorded", options.recorded);
+  add("--recorded-uncertainty", options.recorded_uncertainty);
+  CheckOutputs(
+      {{"--predictions", options.predictions_path}, {"--uncertainty", options.uncertainty_path}},
+      inputs);
 
   Report report{.model = options.onnx_path.empty() ? options.model_path : options.onnx_path,
                 .data = options.data_path,

@@ -3,11 +3,11 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
-#include <filesystem>
 #include <limits>
 #include <system_error>
 
 #include "converters/host/error.h"
+#include "converters/host/output_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/text.h"
 
@@ -153,14 +153,18 @@ void ParseNormalization(const std::string& mean_text, const std::string& std_tex
   }
 }
 
-void CheckOutputFolder(const std::string& path) {
-  const std::filesystem::path folder = std::filesystem::path(path).parent_path();
-  std::error_code problem;
-  if (!folder.empty() && !std::filesystem::is_directory(folder, problem)) {
-    throw host::Error(path + ": cannot be written: there is no folder " + folder.string());
-  }
-  if (std::filesystem::is_directory(path, problem)) {
-    throw host::Error(path + ": cannot be written: is a folder, expected a file name");
+void CheckOutputs(const std::vector<NamedPath>& outputs, const std::vector<NamedPath>& inputs) {
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const NamedPath& output = outputs[i];
+    if (output.path.empty()) continue;
+    host::CheckOutput(output.path);
+    std::vector<NamedPath> others = inputs;
+    others.insert(others.end(), outputs.begin(), outputs.begin() + static_cast<std::ptrdiff_t>(i));
+    for (const NamedPath& other : others) {
+      if (other.path.empty() || !host::SameFile(output.path, other.path)) continue;
+      throw UsageError(output.option + ": " + output.path + " is the file of " + other.option +
+                       ", expected another: it would be lost");
+    }
   }
 }
 

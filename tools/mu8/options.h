@@ -46,8 +46,14 @@ std::vector<float> ParseFloats(const std::string& option, const std::string& tex
 void ParseNormalization(const std::string& mean_text, const std::string& std_text,
                         std::vector<float>* mean, std::vector<float>* std);
 
-// Throws convert::Error unless the folder that `path` would be written to exists: better now than
-// after minutes of work.
-void CheckOutputFolder(const std::string& path);
+// A file that an option names; an empty path: it was not given.
+struct NamedPath {
+  std::string option;
+  std::string path;
+};
+
+// Before any work: every output can be written (host::CheckOutput), and none is one of the inputs
+// or another output. Throws host::Error or UsageError.
+void CheckOutputs(const std::vector<NamedPath>& outputs, const std::vector<NamedPath>& inputs);
 
 }  // namespace mu8::tool

@@ -5,7 +5,7 @@
 #include <string>
 
 #include "converters/convert.h"
-#include "converters/host/files.h"
+#include "converters/host/output_file.h"
 #include "converters/judge/difference.h"
 #include "tests/converters/convert_fixture.h"
 
