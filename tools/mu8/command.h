@@ -16,7 +16,7 @@ enum ExitCode : int {
 };
 
 // A command line that CLI11 accepts and the command does not, such as two options that exclude each
-// other. Everything else that fails throws convert::Error.
+// other. Everything else that fails throws host::Error.
 class UsageError : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

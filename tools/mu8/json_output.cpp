@@ -5,6 +5,8 @@
 #include <cstdio>
 #include <string>
 
+#include "tools/mu8/text.h"
+
 namespace mu8::tool {
 
 double ShortestDouble(float value) {
@@ -30,7 +32,8 @@ Json BitsJson(std::span<const int> bits) {
 }
 
 void PrintJson(const Json& object) {
-  const std::string text = object.dump(2, ' ', false, Json::error_handler_t::replace);
+  const std::string text =
+      PrintableJson(object.dump(2, ' ', false, Json::error_handler_t::replace));
   std::fwrite(text.data(), 1, text.size(), stdout);
   std::fputc('\n', stdout);
 }

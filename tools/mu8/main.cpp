@@ -1,8 +1,12 @@
 // The `mu8` command: from a trained posterior to a .mu8 file, and from there to predictions,
 // figures and timings. This file parses, runs one subcommand and turns its outcome into an exit
 // code.
+#include <cerrno>
+#include <csignal>
 #include <cstdio>
+#include <cstring>
 #include <exception>
+#include <iostream>
 #include <new>
 #include <string>
 #include <string_view>
@@ -11,6 +15,7 @@
 #include "converters/host/error.h"
 #include "formats/layout.h"
 #include "tools/mu8/command.h"
+#include "tools/mu8/text.h"
 
 namespace mu8::tool {
 namespace {
@@ -40,14 +45,18 @@ Exit codes:
 
 "mu8 COMMAND --help" describes a command and all of its options.)";
 
-// One line of stderr per line of `text`.
+// One line of stderr: names from files are in it, and must not look like more of them.
 void PrintError(std::string_view text) {
-  while (!text.empty()) {
-    const std::size_t end = text.find('\n');
-    const std::string_view line = text.substr(0, end);
-    std::fprintf(stderr, "mu8: %.*s\n", static_cast<int>(line.size()), line.data());
-    text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
-  }
+  std::fprintf(stderr, "mu8: %s\n", Printable(text).c_str());
+}
+
+// What was printed has arrived, or the program has failed.
+int FlushStdout() {
+  errno = 0;
+  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kSuccess;
+  PrintError(std::string("cannot write to stdout") +
+             (errno == 0 ? "" : std::string(": ") + std::strerror(errno)));
+  return kFailed;
 }
 
 int ParseProblem(const CLI::App& app, const std::string& what) {
@@ -67,18 +76,21 @@ int Run(const CLI::App& app, const Command& command) {
   } catch (const std::bad_alloc&) {
     PrintError("out of memory");
     return kFailed;
-  } catch (const std::exception& error) {  // convert::Error, one line per problem
+  } catch (const host::Error& error) {
+    for (const std::string& problem : error.problems()) PrintError(problem);
+    return kFailed;
+  } catch (const std::exception& error) {
     PrintError(error.what());
     return kFailed;
   }
-  if (std::fflush(stdout) != 0 || std::ferror(stdout) != 0) {
-    PrintError("cannot write to stdout");
-    return kFailed;
-  }
-  return kSuccess;
+  return FlushStdout();
 }
 
 int Main(int argc, char** argv) {
+  // A reader that has gone and a file over the size limit are errors of writing, with a reason, not
+  // the end of the program.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   CLI::App app(kDescription, "mu8");
   app.footer(kFooter);
   app.require_subcommand(1);
@@ -91,7 +103,11 @@ int Main(int argc, char** argv) {
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) return app.exit(error);  // --help, --version
+    if (error.get_exit_code() == 0) {  // --help, --version
+      app.exit(error);
+      std::cout.flush();
+      return FlushStdout();
+    }
     return ParseProblem(app, error.what());
   }
   for (const Command& command : commands) {
