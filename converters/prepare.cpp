@@ -4,7 +4,6 @@
 #include <utility>
 
 #include "converters/host/error.h"
-#include "converters/host/shape_text.h"
 #include "converters/lower/limits.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
@@ -42,15 +41,9 @@ void ResolveInput(const ConvertOptions& options, Network* network,
 }
 
 host::Dataset LoadCalibration(const ConvertOptions& options, const Network& network) {
-  host::Dataset data = host::LoadDataset(options.calibration_path, options.calibration_limit);
   const Value& input = network.values[static_cast<std::size_t>(network.input)];
-  if (data.count == 0) throw host::Error(options.calibration_path + ": holds no images");
-  if (data.height != input.height || data.width != input.width || data.channels != input.channels) {
-    throw host::Error(options.calibration_path + ": images are " +
-                      host::ShapeText(data.height, data.width, data.channels) +
-                      ", the model expects " + ShapeText(input));
-  }
-  return data;
+  return host::LoadDataset(options.calibration_path, options.calibration_limit,
+                           {input.height, input.width, input.channels});
 }
 
 void Report(const ConvertOptions& options, const std::string& stage, double fraction) {

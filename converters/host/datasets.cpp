@@ -17,6 +17,7 @@
 #include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/images.h"
+#include "converters/host/shape_text.h"
 
 namespace mu8::host {
 namespace {
@@ -237,8 +238,8 @@ void ConvertChannels(const std::string& path, int channels, Dataset* set) {
 }
 
 // "FILE#n": entry n of FILE.
-Dataset LoadEntry(const std::string& file, std::size_t entry) {
-  Dataset set = LoadDataset(file, entry + 1);
+Dataset LoadEntry(const std::string& file, std::size_t entry, const ImageSize& wanted) {
+  Dataset set = LoadDataset(file, entry + 1, {wanted.height, wanted.width, 0});
   if (entry >= set.count) {
     throw Error(file + ": has no entry " + std::to_string(entry) + ", expected 0 to " +
                 std::to_string(set.count - 1));
@@ -261,18 +262,44 @@ const std::uint8_t* Dataset::image(std::size_t index) const {
   return pixels.data() + index * image_bytes();
 }
 
-Dataset LoadDataset(const std::string& path, std::size_t limit) {
+void CheckImageSize(const std::string& path, const ImageSize& found, const ImageSize& wanted) {
+  const auto fits = [](int have, int want) { return want == 0 || have == want; };
+  if (fits(found.height, wanted.height) && fits(found.width, wanted.width) &&
+      fits(found.channels, wanted.channels)) {
+    return;
+  }
+  if (wanted.channels == 0) {
+    throw Error(path + ": the image is " + std::to_string(found.height) + " x " +
+                std::to_string(found.width) + ", the model expects " +
+                std::to_string(wanted.height) + " x " + std::to_string(wanted.width) +
+                " (height x width); images are not resized");
+  }
+  throw Error(path + ": images are " + ShapeText(found.height, found.width, found.channels) +
+              ", the model expects " + ShapeText(wanted.height, wanted.width, wanted.channels) +
+              " (height x width x channels)");
+}
+
+Dataset LoadDataset(const std::string& path, std::size_t limit, const ImageSize& wanted) {
   constexpr std::size_t kLongestHeader = 20;
   if (limit == 0) throw Error(path + ": 0 images wanted, expected at least 1");
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) return LoadImageFolder(path, limit);
+  if (fs::is_directory(path, ignored)) return LoadImageFolder(path, limit, wanted);
   const std::vector<std::uint8_t> start = ReadUnpackedFile(path, kLongestHeader);
-  if (const auto header = ParseIdxHeader(start)) return LoadIdx(path, *header, limit);
+  if (const auto header = ParseIdxHeader(start)) {
+    CheckImageSize(path,
+                   {static_cast<int>(header->height), static_cast<int>(header->width),
+                    static_cast<int>(header->channels)},
+                   wanted);
+    return LoadIdx(path, *header, limit);
+  }
   if (IsIdxLabels(path, start)) throw Error(path + ": is an IDX label file, expected the images");
-  return LoadCifar(path, limit);
+  Dataset set = LoadCifar(path, limit);
+  CheckImageSize(path, {set.height, set.width, set.channels}, wanted);
+  return set;
 }
 
-Dataset LoadImage(const std::string& path, int channels) {
+Dataset LoadImage(const std::string& path, const ImageSize& wanted) {
+  const int channels = wanted.channels;
   if (channels != 1 && channels != 3) {
     throw Error(path + ": " + std::to_string(channels) + " channels wanted, expected 1 or 3");
   }
@@ -285,11 +312,11 @@ Dataset LoadImage(const std::string& path, int channels) {
     if (problem != std::errc() || stop != end || entry == kNoLimit) {
       throw Error(path + ": entry is \"" + path.substr(hash + 1) + "\", expected a number");
     }
-    Dataset set = LoadEntry(path.substr(0, hash), entry);
+    Dataset set = LoadEntry(path.substr(0, hash), entry, wanted);
     ConvertChannels(path, channels, &set);
     return set;
   }
-  return LoadImageFile(path, channels);
+  return LoadImageFile(path, wanted);
 }
 
 }  // namespace mu8::host

@@ -22,6 +22,16 @@ struct Dataset {
   const std::uint8_t* image(std::size_t index) const;
 };
 
+// The shape that a model's images must have; 0: any.
+struct ImageSize {
+  int height = 0;
+  int width = 0;
+  int channels = 0;
+};
+
+// Throws Error unless images of the found shape are as wanted.
+void CheckImageSize(const std::string& path, const ImageSize& found, const ImageSize& wanted);
+
 // Loads at most `limit` images from
 // - an IDX image file (magic 0x00000803, or 0x00000804 with channels last), .gz and .xz accepted;
 //   labels from the file beside it whose name has "images-idx3" replaced by "labels-idx1"
@@ -33,12 +43,15 @@ struct Dataset {
 //   Three channels if any image has colour, else one.
 // The first n images are the same for every limit >= n. With a limit below the file's count, what
 // lies behind the last image wanted is neither unpacked nor checked.
-// Throws Error when nothing can be read, the file is truncated, or it holds no images.
+// Throws Error when nothing can be read, the file is truncated, it holds no images, or they are not
+// as `wanted`: known, and said, before more than their headers is read.
 Dataset LoadDataset(const std::string& path,
-                    std::size_t limit = std::numeric_limits<std::size_t>::max());
+                    std::size_t limit = std::numeric_limits<std::size_t>::max(),
+                    const ImageSize& wanted = {});
 
 // One image from a PNG/JPEG file, or entry n of an IDX or CIFAR file given as "FILE#n".
-// `channels` is what the model wants (1 or 3); images are converted by stb_image's rule.
-Dataset LoadImage(const std::string& path, int channels);
+// Images are converted to the 1 or 3 channels wanted by stb_image's rule; their height and width
+// must be as wanted, which is checked before they are decoded.
+Dataset LoadImage(const std::string& path, const ImageSize& wanted);
 
 }  // namespace mu8::host

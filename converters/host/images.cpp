@@ -2,8 +2,6 @@
 // not fit is listed before anything is decoded; pixels are appended only after their image decoded.
 #include "converters/host/images.h"
 
-#include <stb/stb_image.h>
-
 #include <algorithm>
 #include <cctype>
 #include <filesystem>
@@ -14,6 +12,8 @@
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/jpeg_tables.h"
+#include "converters/host/stb_image.h"
 
 namespace mu8::host {
 namespace {
@@ -21,7 +21,8 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr std::size_t kMaxPixelBytes = std::size_t{4} << 30;  // of a whole folder, as a file's
-constexpr std::size_t kMaxProblems = 10;                      // listed; the rest is counted
+constexpr std::size_t kMaxImageFileBytes = std::size_t{256} << 20;
+constexpr std::size_t kMaxProblems = 10;  // listed; the rest is counted
 
 struct ImageShape {
   int width = 0, height = 0, channels = 0;
@@ -32,7 +33,14 @@ int StbLength(const std::vector<std::uint8_t>& bytes) {
       bytes.size(), static_cast<std::size_t>(std::numeric_limits<int>::max())));
 }
 
-std::optional<ImageShape> ImageShapeOf(const std::vector<std::uint8_t>& bytes) {
+// Nothing, and the reason in `why`, for what is no image that can be decoded.
+std::optional<ImageShape> ImageShapeOf(const std::vector<std::uint8_t>& bytes, std::string* why) {
+  *why = WhyBadJpegTables(bytes);
+  if (!why->empty()) {
+    *why = "damaged JPEG image: " + *why;
+    return std::nullopt;
+  }
+  *why = "not a PNG or JPEG image";
   ImageShape shape;
   if (stbi_info_from_memory(bytes.data(), StbLength(bytes), &shape.width, &shape.height,
                             &shape.channels) == 0) {
@@ -44,12 +52,25 @@ std::optional<ImageShape> ImageShapeOf(const std::vector<std::uint8_t>& bytes) {
 // Appends the decoded image to `out`.
 void DecodeImage(const std::string& path, const std::vector<std::uint8_t>& bytes,
                  const ImageShape& expected, int channels, std::vector<std::uint8_t>* out) {
+  const std::string bad = WhyBadJpegTables(bytes);
+  if (!bad.empty()) throw Error(path + ": damaged JPEG image: " + bad);
+  // Room for coefficients and 16-bit samples of padded blocks, rows in transit and tables.
+  const StbMemoryLimit limit((std::size_t{1} << 20) +
+                             std::size_t{32} * static_cast<std::size_t>(expected.width + 64) *
+                                 static_cast<std::size_t>(expected.height + 64));
   ImageShape found;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), StbLength(bytes), &found.width, &found.height,
                             &found.channels, channels),
       &stbi_image_free);
-  if (!pixels) throw Error(path + ": cannot decode image: " + stbi_failure_reason());
+  if (!pixels) {
+    const std::string reason = stbi_failure_reason();
+    throw Error(path + ": cannot decode image: " +
+                (reason == "outofmem"
+                     ? "its data are far larger than " + std::to_string(expected.height) + " x " +
+                           std::to_string(expected.width) + " pixels"
+                     : reason));
+  }
   if (found.width != expected.width || found.height != expected.height) {
     throw Error(path + ": changed while it was read");
   }
@@ -128,9 +149,10 @@ ImageShape CommonShape(const std::vector<LabelledFile>& files) {
     if (++problem_count <= kMaxProblems) problems.push_back(file.path.string() + ": " + what);
   };
   for (const LabelledFile& file : files) {
-    const auto shape = ImageShapeOf(ReadUnpackedFile(file.path.string(), kHeaderBytes));
+    std::string why;
+    const auto shape = ImageShapeOf(ReadUnpackedFile(file.path.string(), kHeaderBytes), &why);
     if (!shape) {
-      report(file, "not a PNG or JPEG image");
+      report(file, why);
       continue;
     }
     if (common.width == 0) common = {shape->width, shape->height, 1};
@@ -151,7 +173,7 @@ ImageShape CommonShape(const std::vector<LabelledFile>& files) {
 
 }  // namespace
 
-Dataset LoadImageFolder(const std::string& path, std::size_t limit) {
+Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageSize& wanted) {
   Dataset set;
   std::vector<LabelledFile> files;
   try {
@@ -162,6 +184,7 @@ Dataset LoadImageFolder(const std::string& path, std::size_t limit) {
   if (files.empty()) throw Error(path + ": holds no images, expected .png, .jpg or .jpeg files");
   if (files.size() > limit) files.resize(limit);
   const ImageShape shape = CommonShape(files);
+  CheckImageSize(path, {shape.height, shape.width, shape.channels}, wanted);
   set.height = shape.height;
   set.width = shape.width;
   set.channels = shape.channels;
@@ -172,25 +195,28 @@ Dataset LoadImageFolder(const std::string& path, std::size_t limit) {
   }
   for (const LabelledFile& file : files) {
     const std::string name = file.path.string();
-    DecodeImage(name, ReadUnpackedFile(name), shape, shape.channels, &set.pixels);
+    DecodeImage(name, ReadUnpackedFile(name, kMaxImageFileBytes), shape, shape.channels,
+                &set.pixels);
     if (file.label >= 0) set.labels.push_back(file.label);
   }
   return set;
 }
 
-Dataset LoadImageFile(const std::string& path, int channels) {
-  const std::vector<std::uint8_t> bytes = ReadUnpackedFile(path);
-  const std::optional<ImageShape> shape = ImageShapeOf(bytes);
+Dataset LoadImageFile(const std::string& path, const ImageSize& wanted) {
+  const std::vector<std::uint8_t> bytes = ReadUnpackedFile(path, kMaxImageFileBytes);
+  std::string why;
+  const std::optional<ImageShape> shape = ImageShapeOf(bytes, &why);
   if (!shape) {
-    throw Error(path + ": not a PNG or JPEG image (name an entry of an IDX or CIFAR-10 file by " +
-                path + "#0)");
+    throw Error(path + ": " + why + " (name an entry of an IDX or CIFAR-10 file by " + path +
+                "#0)");
   }
+  CheckImageSize(path, {shape->height, shape->width, 0}, {wanted.height, wanted.width, 0});
   Dataset set;
   set.height = shape->height;
   set.width = shape->width;
-  set.channels = channels;
+  set.channels = wanted.channels;
   set.count = 1;
-  DecodeImage(path, bytes, *shape, channels, &set.pixels);
+  DecodeImage(path, bytes, *shape, wanted.channels, &set.pixels);
   return set;
 }
 

@@ -9,9 +9,9 @@
 namespace mu8::host {
 
 // A folder of class folders or of images, at most `limit` images.
-Dataset LoadImageFolder(const std::string& path, std::size_t limit);
+Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageSize& wanted);
 
 // One image file, converted to 1 or 3 channels.
-Dataset LoadImageFile(const std::string& path, int channels);
+Dataset LoadImageFile(const std::string& path, const ImageSize& wanted);
 
 }  // namespace mu8::host

@@ -1,5 +1,5 @@
 // A .mu8 file in memory and a session over it: what predict, eval and bench start from. All
-// failures throw convert::Error with the path and the engine's own explanation.
+// failures throw host::Error with the path and the engine's own explanation.
 #pragma once
 
 #include <cstdint>

@@ -42,7 +42,7 @@ struct DifferenceOptions {
 };
 
 // `network` is what the file was made from, as imported, its mean and std set. Throws
-// convert::Error when the file's layers are not those that the network gives.
+// host::Error when the file's layers are not those that the network gives.
 Difference Compare(const host::ModelFile& file, Network network, const host::Dataset& data,
                    const DifferenceOptions& options, const host::Progress& progress = {});
 

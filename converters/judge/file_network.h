@@ -14,7 +14,7 @@ namespace mu8::convert {
 // file corrects.
 void PrepareLikeFile(Network* network);
 
-// Throws convert::Error unless the file's layers have the outputs of the prepared network's.
+// Throws host::Error unless the file's layers have the outputs of the prepared network's.
 void CheckLayers(const std::string& path, const format::View& view, const Network& network,
                  const std::vector<Step>& steps);
 

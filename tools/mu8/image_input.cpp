@@ -61,30 +61,10 @@ ImageInput LoadInput(const std::string& path, const Model& model) {
     throw host::Error(path + ": the model takes " + Dimensions(height, width, channels) +
                       " (height x width x channels), which is no picture; expected a .npy file");
   }
-  host::Dataset image = host::LoadImage(path, static_cast<int>(channels));
-  const auto image_height = static_cast<std::size_t>(image.height);
-  const auto image_width = static_cast<std::size_t>(image.width);
-  if (image_height != height || image_width != width) {
-    throw host::Error(path + ": the image is " + std::to_string(image_height) + " x " +
-                      std::to_string(image_width) + ", the model expects " +
-                      std::to_string(height) + " x " + std::to_string(width) +
-                      " (height x width); images are not resized");
-  }
+  host::Dataset image = host::LoadImage(
+      path, {static_cast<int>(height), static_cast<int>(width), static_cast<int>(channels)});
   input.pixels = std::move(image.pixels);
   return input;
-}
-
-host::Dataset LoadImages(const std::string& path, std::size_t limit, int height, int width,
-                         int channels) {
-  host::Dataset data = host::LoadDataset(path, limit);
-  if (data.height == height && data.width == width && data.channels == channels) return data;
-  const auto text = [](int h, int w, int c) {
-    return Dimensions(static_cast<std::size_t>(h), static_cast<std::size_t>(w),
-                      static_cast<std::size_t>(c));
-  };
-  throw host::Error(path + ": images are " + text(data.height, data.width, data.channels) +
-                    ", the model expects " + text(height, width, channels) +
-                    " (height x width x channels)");
 }
 
 }  // namespace mu8::tool

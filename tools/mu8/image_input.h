@@ -1,5 +1,4 @@
-// What the commands read: one image for `mu8 predict` (a picture, an entry of a data set, or an
-// array of floats), or a data set.
+// One image for `mu8 predict`: a picture, an entry of a data set, or an array of floats.
 #pragma once
 
 #include <cstdint>
@@ -21,15 +20,11 @@ struct ImageInput {
 };
 
 // `path` is a PNG or JPEG file, "FILE#n" for entry n of an IDX or CIFAR-10 file, or a .npy file of
-// floats. Throws convert::Error unless the size is the model's; pictures are not resized.
+// floats. Throws host::Error unless the size is the model's; pictures are not resized.
 ImageInput LoadInput(const std::string& path, const Model& model);
 
-// The first `limit` images of a data set. Throws convert::Error unless they have the given size.
-host::Dataset LoadImages(const std::string& path, std::size_t limit, int height, int width,
-                         int channels);
-
 // The elements of `array` in HWC order. It holds them as the ONNX network takes them: (C, H, W) or
-// (1, C, H, W), and a flat vector (1 x 1 pixels) also as (C) or (1, C). Throws convert::Error.
+// (1, C, H, W), and a flat vector (1 x 1 pixels) also as (C) or (1, C). Throws host::Error.
 std::vector<float> HwcFromChwArray(const std::string& where, const host::NpyArray& array,
                                    std::size_t height, std::size_t width, std::size_t channels);
 

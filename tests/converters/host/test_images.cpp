@@ -115,20 +115,20 @@ TEST_CASE("image folder: a damaged image is named") {
 TEST_CASE("LoadImage: a PNG file in the channels that the model wants") {
   const Folder folder;
   const std::string grey = folder.Write("grey#1.png", Png(3, 2, 1, 7));
-  Dataset set = LoadImage(grey, 1);
+  Dataset set = LoadImage(grey, {0, 0, 1});
   CHECK(set.count == 1);
   CHECK(set.height == 2);
   CHECK(set.width == 3);
   CHECK(set.pixels == Pixels(6, 7));
   CHECK(set.labels.empty());
-  set = LoadImage(grey, 3);
+  set = LoadImage(grey, {0, 0, 3});
   CHECK(set.channels == 3);
   CHECK(Bytes(set.pixels.begin(), set.pixels.begin() + 6) == Bytes{7, 7, 7, 8, 8, 8});
 
   const std::string colour = folder.Write("colour.png", Png(1, 1, 3, 100));
-  CHECK(LoadImage(colour, 3).pixels == Bytes{100, 101, 102});
-  CHECK(LoadImage(colour, 1).pixels == Bytes{(77 * 100 + 150 * 101 + 29 * 102) >> 8});
-  CHECK_THROWS_AS(LoadImage(colour, 2), Error);
+  CHECK(LoadImage(colour, {0, 0, 3}).pixels == Bytes{100, 101, 102});
+  CHECK(LoadImage(colour, {0, 0, 1}).pixels == Bytes{(77 * 100 + 150 * 101 + 29 * 102) >> 8});
+  CHECK_THROWS_AS(LoadImage(colour, {0, 0, 2}), Error);
 }
 
 TEST_CASE("LoadImage: an entry of a file") {
@@ -143,24 +143,25 @@ TEST_CASE("LoadImage: an entry of a file") {
   const std::string path = folder.Write("images-idx3-ubyte", images);
   folder.Write("labels-idx1-ubyte", labels);
 
-  const Dataset set = LoadImage(path + "#1", 1);
+  const Dataset set = LoadImage(path + "#1", {0, 0, 1});
   CHECK(set.count == 1);
   CHECK(set.pixels == Bytes{4, 5, 6, 7});
   CHECK(set.labels == std::vector<int>{8});
-  CHECK(LoadImage(path + "#2", 3).pixels == Bytes{8, 8, 8, 9, 9, 9, 10, 10, 10, 11, 11, 11});
+  CHECK(LoadImage(path + "#2", {0, 0, 3}).pixels ==
+        Bytes{8, 8, 8, 9, 9, 9, 10, 10, 10, 11, 11, 11});
 
   Bytes record(3073, 50);
   record[0] = 3;
-  const Dataset cifar = LoadImage(folder.Write("a.bin", record) + "#0", 1);
+  const Dataset cifar = LoadImage(folder.Write("a.bin", record) + "#0", {0, 0, 1});
   CHECK(cifar.channels == 1);
   CHECK(cifar.pixels == Bytes(1024, 50));  // 77 + 150 + 29 = 256
   CHECK(cifar.labels == std::vector<int>{3});
 
   for (const char* entry : {"#3", "#", "#-1", "#1x", "#99999999999999999999999", ""}) {
     INFO(entry);
-    CHECK_THROWS_AS(LoadImage(path + entry, 1), Error);
+    CHECK_THROWS_AS(LoadImage(path + entry, {0, 0, 1}), Error);
   }
-  CHECK_THROWS_WITH_AS(LoadImage(path + "#3", 1),
+  CHECK_THROWS_WITH_AS(LoadImage(path + "#3", {0, 0, 1}),
                        (path + ": has no entry 3, expected 0 to 2").c_str(), Error);
 }
 

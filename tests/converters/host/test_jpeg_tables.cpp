@@ -66,8 +66,8 @@ TEST_CASE("jpeg tables: more codes than a table can have (stb_image 2.27 wrote p
                        0x37, 0x29, 0x2c, 0x03, 0x11, 0x01, 0xff, 0xc4, 0x00, 0x15, 0x00, 0x01,
                        0x30, 0x31, 0x34, 0x34, 0x34, 0x1f, 0x01, 0x00, 0x00, 0x00, 0x00, 0x00,
                        0x00, 0x00, 0x27, 0x30, 0x3d, 0x38, 0x01, 0x32};
-  CHECK(WhyBadJpegTables(found) == "a Huffman table has 311 codes, expected at most 256");
-  CHECK(Contains(WhyNot(found), "a.jpg: damaged JPEG image: a Huffman table has 311 codes"));
+  CHECK(WhyBadJpegTables(found) == "a Huffman table has 325 codes, expected at most 256");
+  CHECK(Contains(WhyNot(found), "a.jpg: damaged JPEG image: a Huffman table has 325 codes"));
   for (int table = 0; table < 4; ++table) {
     Bytes file = Committed("baseline.jpg");
     file[SegmentAt(file, 0xc4, table) + 16] = 255;
@@ -130,7 +130,7 @@ Bytes Png(std::uint32_t width, std::uint32_t height, std::size_t unpacked) {
   Bytes header;
   PutBigEndian(width, &header);
   PutBigEndian(height, &header);
-  for (const std::uint8_t byte : {8, 0, 0, 0, 0}) header.push_back(byte);
+  header.insert(header.end(), {8, 0, 0, 0, 0});
   PutChunk("IHDR", header, &png);
   const Bytes zeros(unpacked);
   uLongf bytes = compressBound(static_cast<uLong>(unpacked));
