@@ -18,6 +18,7 @@ namespace mu8::convert {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
+constexpr std::size_t kMostText = 120;  // characters of a function's text
 
 bool IsConstant(const OnnxImporter& importer, const OnnxNode& node, int i) {
   return importer.graph.constants.contains(InputName(node, i));
@@ -29,8 +30,14 @@ std::string NumberText(double number) {
   return digits;
 }
 
-double FunctionOf(const Activation& activation, double x) {
-  return activation.pending == nullptr ? x : activation.pending->function(x);
+TermIndex FunctionOf(const Activation& activation) {
+  return activation.pending == nullptr ? kArgument : activation.pending->function;
+}
+
+// "Pow(x, 2)"; with `i` 0 the number comes first.
+std::string WithNumber(const std::string& op, const std::string& argument, double number, int i) {
+  return i == 0 ? op + "(" + NumberText(number) + ", " + argument + ")"
+                : op + "(" + argument + ", " + NumberText(number) + ")";
 }
 
 std::string TextOf(const Activation& activation) {
@@ -38,8 +45,10 @@ std::string TextOf(const Activation& activation) {
 }
 
 void SetPending(OnnxImporter* importer, const OnnxNode& node, Activation activation,
-                Function function, std::string text) {
-  activation.pending = std::make_shared<Pending>(Pending{.function = std::move(function),
+                TermIndex function, std::string text) {
+  // Only people read it.
+  if (text.size() > kMostText) text = node.op + "(...)";
+  activation.pending = std::make_shared<Pending>(Pending{.function = function,
                                                          .text = std::move(text),
                                                          .node_name = node.name,
                                                          .output_name = OutputName(node, 0)});
@@ -47,16 +56,14 @@ void SetPending(OnnxImporter* importer, const OnnxNode& node, Activation activat
   importer->activations[OutputName(node, 0)] = std::move(activation);
 }
 
-// function(what `input` is); `text` has the argument's own text in it.
-void Compose(OnnxImporter* importer, const OnnxNode& node, const Activation& input,
-             Function function, std::string text) {
-  Function composed = function;
-  if (input.pending != nullptr) {
-    composed = [outer = std::move(function), inner = input.pending->function](double x) {
-      return outer(inner(x));
-    };
-  }
-  SetPending(importer, node, input, std::move(composed), std::move(text));
+// function(what `input` is). `text` gives the function's text from its argument's.
+template <typename Text>
+void Compose(OnnxImporter* importer, const OnnxNode& node, Activation input, Function function,
+             const Text& text) {
+  if (importer->expressions.Count(FunctionOf(input)) >= kMostTerms) Materialize(importer, &input);
+  const TermIndex composed = importer->expressions.Add(std::move(function), FunctionOf(input));
+  const std::string argument = TextOf(input);
+  SetPending(importer, node, std::move(input), composed, text(argument));
 }
 
 // min(max(x, low), high): a node of its own, or part of a function that is one already.
@@ -88,9 +95,11 @@ void ImportBounds(OnnxImporter* importer, const OnnxNode& node, float low, float
   const double least = double{low}, greatest = double{high};
   Compose(
       importer, node, input, [=](double x) { return std::min(std::max(x, least), greatest); },
-      node.op == "Relu" ? "Relu(" + TextOf(input) + ")"
-                        : node.op + "(" + TextOf(input) + ", " + NumberText(least) + ", " +
-                              NumberText(greatest) + ")");
+      [&](const std::string& argument) {
+        if (node.op == "Relu") return "Relu(" + argument + ")";
+        return node.op + "(" + argument + ", " + NumberText(least) + ", " + NumberText(greatest) +
+               ")";
+      });
 }
 
 float ReadScalar(OnnxImporter* importer, const OnnxNode& node, int i) {
@@ -186,12 +195,10 @@ void ImportLinear(OnnxImporter* importer, const OnnxNode& node, int i) {
   const BinaryFunction function = FindBinaryFunction(node.op);
   if (constant.count == 1 && (layer == nullptr || (node.op == "Div" && i == 0))) {
     const double number = double{values[0]};
-    const std::string texts[] = {i == 0 ? NumberText(number) : TextOf(input),
-                                 i == 0 ? TextOf(input) : NumberText(number)};
     return Compose(
         importer, node, input,
         [=](double x) { return i == 0 ? function(number, x) : function(x, number); },
-        node.op + "(" + texts[0] + ", " + texts[1] + ")");
+        [&](const std::string& argument) { return WithNumber(node.op, argument, number, i); });
   }
   if (node.op == "Div" && i == 0) {
     throw NodeProblem{"a constant per channel divided by an activation is not supported"};
@@ -259,7 +266,8 @@ Activation Negated(OnnxImporter* importer, const OnnxNode& node, const Activatio
               std::vector<float>(channels, 0.0f));
   } else {
     Compose(
-        importer, node, input, [](double x) { return -x; }, "Neg(" + TextOf(input) + ")");
+        importer, node, input, [](double x) { return -x; },
+        [](const std::string& argument) { return "Neg(" + argument + ")"; });
   }
   return importer->activations[OutputName(node, 0)];  // until the sum takes that name
 }
@@ -267,11 +275,12 @@ Activation Negated(OnnxImporter* importer, const OnnxNode& node, const Activatio
 void ImportBinary(OnnxImporter* importer, const OnnxNode& node) {
   const Activation a = PeekActivation(*importer, node, 0, 0);
   const Activation b = PeekActivation(*importer, node, 1, 0);
-  if (a.value == b.value && SameLayout(a, b)) {
-    const BinaryFunction function = FindBinaryFunction(node.op);
-    return SetPending(
-        importer, node, a, [=](double x) { return function(FunctionOf(a, x), FunctionOf(b, x)); },
-        node.op + "(" + TextOf(a) + ", " + TextOf(b) + ")");
+  if (a.value == b.value && SameLayout(a, b) &&
+      importer->expressions.Count(FunctionOf(a), FunctionOf(b)) < kMostTerms) {
+    const TermIndex function =
+        importer->expressions.Add(FindBinaryFunction(node.op), FunctionOf(a), FunctionOf(b));
+    return SetPending(importer, node, a, function,
+                      node.op + "(" + TextOf(a) + ", " + TextOf(b) + ")");
   }
   if (node.op == "Add") return AddBinary(importer, node, Op::kAdd, a, b);
   if (node.op == "Mul") return AddBinary(importer, node, Op::kMultiply, a, b);
@@ -291,9 +300,8 @@ void ImportWithScalar(OnnxImporter* importer, const OnnxNode& node, int i) {
   } else {
     function = [=](double x) { return i == 0 ? std::pow(number, x) : std::pow(x, number); };
   }
-  const std::string first = i == 0 ? NumberText(number) : TextOf(input);
-  const std::string second = i == 0 ? TextOf(input) : NumberText(number);
-  Compose(importer, node, input, std::move(function), node.op + "(" + first + ", " + second + ")");
+  Compose(importer, node, input, std::move(function),
+          [&](const std::string& argument) { return WithNumber(node.op, argument, number, i); });
 }
 
 void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
@@ -302,7 +310,8 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   if (op == "Clip") return ImportClip(importer, node);
   if (IsUnary(op)) {
     const Activation input = PeekActivation(*importer, node, 0, 0);
-    return Compose(importer, node, input, UnaryFunction(node), op + "(" + TextOf(input) + ")");
+    return Compose(importer, node, input, UnaryFunction(node),
+                   [&op](const std::string& argument) { return op + "(" + argument + ")"; });
   }
   if (node.proto->input_size() != 2) {
     throw NodeProblem{"has " + std::to_string(node.proto->input_size()) +

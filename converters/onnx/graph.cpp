@@ -218,12 +218,23 @@ void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Prob
     if (needed[static_cast<std::size_t>(i)] == 0) continue;
     read.insert(proto.node(i).input().begin(), proto.node(i).input().end());
   }
+  int unnamed = 0;
   for (const onnx::TensorProto& tensor : proto.initializer()) {
+    // An empty name stands for an input that is left out.
+    if (tensor.name().empty()) {
+      ++unnamed;
+      continue;
+    }
     if (graph->constants.contains(tensor.name())) {
       problems->push_back(graph->path + ": initializer \"" + tensor.name() + "\" is defined twice");
       continue;
     }
     AddConstant(tensor.name(), tensor, read.contains(tensor.name()), graph, problems);
+  }
+  if (unnamed > 0) {
+    problems->push_back(graph->path + ": " + std::to_string(unnamed) +
+                        (unnamed == 1 ? " initializer has" : " initializers have") +
+                        " no name, expected one for each");
   }
   for (const onnx::SparseTensorProto& tensor : proto.sparse_initializer()) {
     problems->push_back(graph->path + ": tensor \"" + tensor.values().name() +
@@ -289,15 +300,16 @@ void CollectNodes(const std::vector<char>& needed, OnnxGraph* graph, Problems* p
   if (graph->input != nullptr) written.insert(graph->input->name());
   for (const auto& [name, constant] : graph->constants) written.insert(name);
   for (int i = 0; i < proto.node_size(); ++i) {
-    if (needed[static_cast<std::size_t>(i)] == 0) continue;
     const onnx::NodeProto& node_proto = proto.node(i);
     OnnxNode node = MakeNode(node_proto, i);
+    // Of all nodes: which of two is read would be a guess.
     for (const std::string& output : node_proto.output()) {
       if (!output.empty() && !written.insert(output).second) {
         problems->push_back(graph->path + ": tensor \"" + output +
                             "\" is written twice, again by \"" + node.name + "\"");
       }
     }
+    if (needed[static_cast<std::size_t>(i)] == 0) continue;
     if (node.op == "Constant" && node_proto.output_size() == 1) {
       const onnx::TensorProto* tensor = ConstantTensor(node_proto, graph);
       if (tensor != nullptr) {

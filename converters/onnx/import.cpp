@@ -156,11 +156,11 @@ bool IsChannelsLast(const OnnxImporter& importer, const std::string& name,
         std::equal(expected.begin(), expected.end(), perm->ints().begin(), perm->ints().end())) {
       continue;
     }
-    if (node.op != "Reshape" || dims.back() != 1 ||
+    if (node.op != "Reshape" || dims.back() != 1 || InputName(node, 1).empty() ||
         !importer.graph.constants.contains(InputName(node, 1))) {
       return false;
     }
-    std::vector<std::int64_t> target = *IntegerList(importer, node, 1, "shape");
+    const std::vector<std::int64_t> target = RequiredIntegers(importer, node, 1, "shape");
     std::vector<std::int64_t> image = dims;
     std::rotate(image.begin() + 1, image.end() - 1, image.end());
     if (target.size() != rank || !std::equal(target.begin() + 1, target.end(), image.begin() + 1)) {
@@ -221,28 +221,22 @@ void ImportInput(OnnxImporter* importer) {
 }
 
 // The engine's logits come from a layer with weights. A graph that ends in anything else (a pool, a
-// sum, an activation function) gets a deterministic dense layer that copies.
-// `where` begins a message about the output.
-void AppendIdentity(OnnxImporter* importer, const std::string& where, Activation* output) {
+// sum, an activation function) gets a deterministic layer that copies: one weight for each class,
+// so that its size does not grow with their square.
+void AppendIdentity(OnnxImporter* importer, Activation* output) {
   const int producer = importer->producers[static_cast<std::size_t>(output->value)];
   if (producer < 0) return;  // of an unsupported node, which has been reported
   const Op op = importer->network.nodes[static_cast<std::size_t>(producer)].op;
   // What is left of kAffine after folding is a convolution.
   if (op == Op::kConv2d || op == Op::kDense || op == Op::kAffine) return;
   const std::size_t classes = static_cast<std::size_t>(output->channels);
-  if (classes * classes > static_cast<std::size_t>(kMostElements)) {
-    importer->problems.push_back(where + "a layer that copies " + std::to_string(classes) +
-                                 " classes would have as many weights squared; let the graph end "
-                                 "in Gemm, MatMul or Conv");
-    return;
-  }
   const std::string name =
       importer->network.values[static_cast<std::size_t>(output->value)].name + "/identity";
-  Node layer{.op = Op::kDense, .name = name};
+  Node layer{.op = Op::kConv2d, .name = name};
   layer.inputs = {output->value};
   layer.output = output->value = AddValue(importer, name, 1, 1, output->channels);
-  layer.weights.mu.assign(classes * classes, 0.0f);
-  for (std::size_t i = 0; i < classes; ++i) layer.weights.mu[i * (classes + 1)] = 1.0f;
+  layer.groups = output->channels;
+  layer.weights.mu.assign(classes, 1.0f);
   importer->network.nodes.push_back(std::move(layer));
 }
 
@@ -269,7 +263,7 @@ void ImportOutput(OnnxImporter* importer) {
   } else if (output.value == importer->network.input) {
     importer->problems.push_back(where + "is the input itself");
   } else {
-    AppendIdentity(importer, where, &output);
+    AppendIdentity(importer, &output);
   }
   importer->network.output = output.value;
 }

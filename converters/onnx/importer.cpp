@@ -82,7 +82,7 @@ void Materialize(OnnxImporter* importer, Activation* activation) {
     Node lookup{.op = Op::kLookup, .name = pending.node_name};
     lookup.inputs = {activation->value};
     lookup.output = pending.value;
-    lookup.function = pending.function;
+    lookup.function = importer->expressions.Compile(pending.function);
     // "Sigmoid(x)" is said in one word.
     const std::size_t bracket = pending.text.find('(');
     lookup.function_name =
@@ -121,6 +121,16 @@ std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importe
   const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
   if (attribute == nullptr) return std::nullopt;
   return std::vector<std::int64_t>(attribute->ints().begin(), attribute->ints().end());
+}
+
+std::vector<std::int64_t> RequiredIntegers(const OnnxImporter& importer, const OnnxNode& node,
+                                           int i, const char* name) {
+  std::optional<std::vector<std::int64_t>> values = IntegerList(importer, node, i, name);
+  if (!values) {
+    throw NodeProblem{"has neither input " + std::to_string(i) + " nor an attribute " + name +
+                      ", expected one of them"};
+  }
+  return std::move(*values);
 }
 
 std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback) {

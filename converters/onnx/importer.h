@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <limits>
 #include <map>
 #include <memory>
@@ -15,6 +14,7 @@
 #include <vector>
 
 #include "converters/network/network.h"
+#include "converters/onnx/expressions.h"
 #include "converters/onnx/graph.h"
 #include "converters/posterior/posterior.h"
 
@@ -26,7 +26,7 @@ enum class Axis { kChannels, kHeight, kWidth };
 // reads y that is no function of x itself, so that Mul(x, Sigmoid(x)) is one function, not three
 // nodes.
 struct Pending {
-  std::function<double(double)> function;
+  TermIndex function = kArgument;
   std::string text;         // "Mul(x, Sigmoid(x))"
   std::string node_name;    // of the last ONNX node in it
   std::string output_name;  // and its output
@@ -69,6 +69,7 @@ struct OnnxImporter {
   const Posterior& posterior;
   std::vector<std::string>& problems;
   Network network = {};
+  Expressions expressions = {};                                    // of the pending functions
   std::map<std::string, Activation> activations = {};              // by ONNX tensor name
   std::map<std::string, std::vector<std::int64_t>> integers = {};  // computed shapes, by name
   std::map<std::string, int> readers = {};  // by ONNX tensor name; the graph's output is one, too
@@ -107,6 +108,10 @@ const OnnxConstant& ReadConstant(const OnnxImporter& importer, const OnnxNode& n
 // attribute of that name, as older operator sets have it; nothing when both are absent.
 std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importer,
                                                      const OnnxNode& node, int i, const char* name);
+
+// The same, which must be there. Throws NodeProblem.
+std::vector<std::int64_t> RequiredIntegers(const OnnxImporter& importer, const OnnxNode& node,
+                                           int i, const char* name);
 
 // Attributes with their defaults. Throw NodeProblem when the type is another.
 std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback);

@@ -11,6 +11,8 @@ namespace {
 
 using Integers = std::vector<std::int64_t>;
 
+constexpr std::size_t kMostIntegers = 1024;  // of a computed list
+
 // Input i as integers, computed or constant.
 Integers ReadIntegers(const OnnxImporter& importer, const OnnxNode& node, int i) {
   const std::string name = InputName(node, i);
@@ -113,6 +115,10 @@ bool ImportIntegers(OnnxImporter* importer, const OnnxNode& node) {
     }
   } else {  // a single number and a list of one are the same here
     result = ReadIntegers(*importer, node, 0);
+  }
+  if (result.size() > kMostIntegers) {
+    throw NodeProblem{"computes a list of " + std::to_string(result.size()) +
+                      " integers, more than any shape has"};
   }
   importer->integers[OutputName(node, 0)] = std::move(result);
   return true;

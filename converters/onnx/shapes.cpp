@@ -111,12 +111,12 @@ void ImportFlatten(OnnxImporter* importer, const OnnxNode& node) {
 void ImportReshape(OnnxImporter* importer, const OnnxNode& node) {
   Activation shaped = PeekActivation(*importer, node, 0, 0);
   if (importer->failed.contains(InputName(node, 1))) throw NodeProblem{};
-  if (!importer->graph.constants.contains(InputName(node, 1)) &&
+  if (!InputName(node, 1).empty() && !importer->graph.constants.contains(InputName(node, 1)) &&
       !importer->integers.contains(InputName(node, 1))) {
     throw NodeProblem{
         "its target shape is computed by the graph from other things than its input's shape"};
   }
-  const std::vector<std::int64_t> target = *IntegerList(*importer, node, 1, "shape");
+  const std::vector<std::int64_t> target = RequiredIntegers(*importer, node, 1, "shape");
   const std::vector<std::int64_t> sizes = ResolveTarget(
       shaped, target, StaticBatch(importer->graph), IntAttribute(node, "allowzero", 0) == 0);
   if (sizes.empty() || !Regroup(&shaped, sizes)) {

@@ -142,10 +142,13 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const std::int64_t axis = axes[i] < 0 ? axes[i] + input.rank() : axes[i];
     const std::int64_t before = (*pads)[i], after = (*pads)[i + axes.size()];
-    if (axis < 0 || axis >= input.rank() ||
-        std::max(std::abs(before), std::abs(after)) > kMostExtent) {
+    const auto in_range = [](std::int64_t pad) {
+      return pad >= -kMostExtent && pad <= kMostExtent;
+    };
+    const bool again = std::count(axes.begin(), axes.end(), axes[i]) > 1;
+    if (axis < 0 || axis >= input.rank() || again || !in_range(before) || !in_range(after)) {
       throw NodeProblem{"pads " + DimsText(*pads) + " along axes " + DimsText(axes) +
-                        " are out of range"};
+                        " are out of range, or an axis is given twice"};
     }
     if (before == 0 && after == 0) continue;
     if (axis == 0) throw NodeProblem{"axis 0, the batch, cannot be padded"};

@@ -57,7 +57,7 @@ TEST_CASE("onnx: Add of a constant to a convolution runs along the channels only
 
 // y = activation of one number, to be evaluated by itself.
 const Node& OnlyLookup(const Network& network) {
-  REQUIRE(Ops(network) == "Lookup Dense");
+  REQUIRE(Ops(network) == "Lookup Conv2d");
   return network.nodes[0];
 }
 
@@ -79,7 +79,7 @@ TEST_CASE("onnx: a sum that cannot become a bias is an affine, or a function of 
   before.Node("Add", "add", {"m", "b"}, {"a"}).Node("Relu", "r", {"i"}, {"q"});
   before.Node("Add", "sum", {"a", "q"}, {"y"});
   const Network shared = before.Import();
-  CHECK(Ops(shared) == "Dense Affine Clip Add Dense");
+  CHECK(Ops(shared) == "Dense Affine Clip Add Conv2d");
   CHECK(shared.nodes[0].bias.mu.empty());
 
   OnnxBuilder scalar({0, 2});
@@ -107,11 +107,11 @@ TEST_CASE("onnx: constants behind a layer fold into it") {
                                              c.constant_first ? "v" : "k"};
     builder.Node(c.op, "op", inputs, {"c"});
     Network network = Finish(&builder).Import();
-    REQUIRE(Ops(network) == "Conv2d Affine AveragePool Dense");
+    REQUIRE(Ops(network) == "Conv2d Affine AveragePool Conv2d");
     CHECK(network.nodes[1].scale == c.scale);
     CHECK(network.nodes[1].offset == c.offset);
     FoldAffine(&network);
-    CHECK(Ops(network) == "Conv2d AveragePool Dense");
+    CHECK(Ops(network) == "Conv2d AveragePool Conv2d");
   }
   OnnxBuilder minus({0, 1});
   minus.Initializer("w", {1, 2}, {1, 1}).Initializer("b", {2}, {3, 4});
@@ -200,7 +200,7 @@ TEST_CASE("onnx: Relu, Clip, Min and Max with constants are a Clip") {
   const float inf = std::numeric_limits<float>::infinity();
   const auto check = [](OnnxBuilder& builder, float low, float high) {
     const Network network = builder.Import();
-    REQUIRE(Ops(network) == "Clip Dense");
+    REQUIRE(Ops(network) == "Clip Conv2d");
     CHECK(network.nodes[0].low == low);
     CHECK(network.nodes[0].high == high);
   };
@@ -261,7 +261,7 @@ TEST_CASE("onnx: functions of one value compose into one table") {
   gelu.Node("Erf", "b", {"a"}, {"b"}).Node("Add", "c", {"b", "1"}, {"c"});
   gelu.Node("Mul", "d", {"v", "c"}, {"d"}).Node("Mul", "e", {"d", "h"}, {"y"});
   const Network network = gelu.Import();
-  REQUIRE(Ops(network) == "Dense Lookup Dense");
+  REQUIRE(Ops(network) == "Dense Lookup Conv2d");
   CHECK(network.nodes[1].function(1.0) == doctest::Approx(0.8413447460685429));
 }
 
@@ -273,7 +273,7 @@ TEST_CASE("onnx: a function is computed once, where something else reads it") {
   builder.Node("Mul", "square", {"t", "t"}, {"s"}).Node("Add", "c", {"a", "b"}, {"c"});
   builder.Node("Add", "d", {"c", "s"}, {"y"});
   const Network network = builder.Import();
-  CHECK(Ops(network) == "Lookup Dense Dense Add Lookup Add Dense");
+  CHECK(Ops(network) == "Lookup Dense Dense Add Lookup Add Conv2d");
   CHECK(network.nodes[0].function_name == "Tanh");
   CHECK(network.nodes[4].function_name == "Mul(Tanh(x), Tanh(x))");
   CHECK(network.nodes[4].inputs == std::vector<int>{network.input});
@@ -291,7 +291,7 @@ TEST_CASE("onnx: sums and products of different values, gates second") {
   builder.Node("Sub", "sub", {"x", "g"}, {"unread"});
   builder.Node("Add", "add", {"g", "x"}, {"c"});
   const Network network = Finish(&builder).Import();
-  REQUIRE(Ops(network) == "Conv2d AveragePool Lookup Mul Add AveragePool Dense");
+  REQUIRE(Ops(network) == "Conv2d AveragePool Lookup Mul Add AveragePool Conv2d");
   CHECK(network.nodes[3].inputs ==
         std::vector<int>{network.nodes[0].output, network.nodes[2].output});
   CHECK(network.nodes[4].inputs == std::vector<int>{network.nodes[3].output, network.input});
@@ -301,11 +301,11 @@ TEST_CASE("onnx: sums and products of different values, gates second") {
   minus.Initializer("w", {2, 2}, Count(4)).Node("MatMul", "mm", {"x", "w"}, {"m"});
   minus.Node("Sub", "first", {"x", "m"}, {"d"}).Node("Sub", "second", {"d", "x"}, {"y"});
   Network difference = minus.Import();
-  CHECK(Ops(difference) == "Dense Affine Add Lookup Add Dense");
+  CHECK(Ops(difference) == "Dense Affine Add Lookup Add Conv2d");
   CHECK(difference.nodes[1].scale == Floats{-1, -1});
   CHECK(difference.nodes[3].function(3.0) == -3.0);
   FoldAffine(&difference);
-  CHECK(Ops(difference) == "Dense Add Lookup Add Dense");
+  CHECK(Ops(difference) == "Dense Add Lookup Add Conv2d");
 
   for (const char* op : {"Div", "Min", "Max"}) {
     OnnxBuilder other({0, 2});

@@ -41,7 +41,7 @@ TEST_CASE("onnx: Cast of a constant, as exports of hardtanh have it, and of an a
   builder.Node("Clip", "clip", {"x", "low", "high"}, {"c"});
   builder.Node("Cast", "c", {"c"}, {"y"}).Int("to", onnx::TensorProto::FLOAT);
   const Network network = builder.Import();
-  CHECK(Ops(network) == "Clip Dense");
+  CHECK(Ops(network) == "Clip Conv2d");
   CHECK(network.nodes[0].high == 6);
   OnnxBuilder integers({0, 2});
   integers.Node("Cast", "c", {"x"}, {"y"}).Int("to", onnx::TensorProto::INT64);

@@ -92,7 +92,7 @@ TEST_CASE("onnx: Reshape joins and separates whole axes") {
   builder.Initializer("w", {1, 2, 1, 1}, Count(2));
   builder.Node("Reshape", "join", {"x", "a"}, {"j"}).Node("Reshape", "part", {"j", "b"}, {"p"});
   builder.Node("Conv", "conv", {"p", "w"}, {"c"});
-  CHECK(Ops(Finish(&builder).Import()) == "Conv2d AveragePool Dense");
+  CHECK(Ops(Finish(&builder).Import()) == "Conv2d AveragePool Conv2d");
 
   // Behind a global pool: (N, C, 1, 1) -> (N, C) -> (N, C, 1, 1), as in gates.
   OnnxBuilder gate({0, 3, 2, 2});
@@ -101,7 +101,7 @@ TEST_CASE("onnx: Reshape joins and separates whole axes") {
   gate.Node("GlobalAveragePool", "p", {"x"}, {"p"}).Node("Reshape", "r", {"p", "flat"}, {"r"});
   gate.Node("Gemm", "fc", {"r", "w"}, {"f"}).Node("Reshape", "i", {"f", "image"}, {"i"});
   gate.Node("Mul", "m", {"x", "i"}, {"c"});
-  CHECK(Ops(Finish(&gate).Import()) == "AveragePool Dense Mul AveragePool Dense");
+  CHECK(Ops(Finish(&gate).Import()) == "AveragePool Dense Mul AveragePool Conv2d");
 
   // (N, 4) as an image is another image than any that lies in memory.
   OnnxBuilder vector({0, 4});
@@ -128,7 +128,7 @@ TEST_CASE("onnx: Squeeze and Unsqueeze, axes as attribute and as input") {
     builder.Node("Gemm", "fc", {"s", "w"}, {"f"});
     add("Unsqueeze", "f", "u");
     builder.Node("Mul", "m", {"x", "u"}, {"c"});
-    CHECK(Ops(Finish(&builder).Import()) == "MaxPool Dense Mul AveragePool Dense");
+    CHECK(Ops(Finish(&builder).Import()) == "MaxPool Dense Mul AveragePool Conv2d");
   }
   OnnxBuilder wide({0, 3, 2, 2});
   wide.Initializer("axes", OnnxBuilder::Integers({2})).Node("Squeeze", "s", {"x", "axes"}, {"y"});
@@ -175,7 +175,7 @@ TEST_CASE("onnx: an NHWC export loses its transposes") {
   mean.Node("Relu", "r", {"t"}, {"r"});
   mean.Node("Transpose", "out", {"r"}, {"o"}).Ints("perm", {0, 2, 3, 1});
   mean.Node("ReduceMean", "m", {"o"}, {"y"}).Ints("axes", {1, 2}).Int("keepdims", 0);
-  CHECK(Ops(mean.Import()) == "Clip AveragePool Dense");
+  CHECK(Ops(mean.Import()) == "Clip AveragePool Conv2d");
 }
 
 TEST_CASE("onnx: a Transpose that does not fold away is named where it matters") {
@@ -194,7 +194,7 @@ TEST_CASE("onnx: a Transpose that does not fold away is named where it matters")
   small.Node("GlobalAveragePool", "p", {"u"}, {"p"});
   small.Node("Transpose", "v", {"p"}, {"v"}).Ints("perm", {0, 3, 1, 2});
   small.Node("Flatten", "f", {"v"}, {"y"});
-  CHECK(Ops(small.Import()) == "AveragePool Dense");
+  CHECK(Ops(small.Import()) == "AveragePool Conv2d");
 }
 
 TEST_CASE("onnx: Concat of images, of vectors and of flattened images") {
@@ -216,7 +216,7 @@ TEST_CASE("onnx: Concat of images, of vectors and of flattened images") {
       .Node("Concat", "cat", {"x", "r", "x"}, {"y"})
       .Int("axis", 1);
   const Network flat = vectors.Import();
-  REQUIRE(Ops(flat) == "Clip Concat Dense");
+  REQUIRE(Ops(flat) == "Clip Concat Conv2d");
   CHECK(ShapeOf(flat, flat.output) == std::vector<int>{1, 1, 6});
 
   OnnxBuilder rows({0, 2, 2, 2});
@@ -241,7 +241,7 @@ TEST_CASE("onnx: Slice with inputs, attributes, negative and open ends") {
     builder.Initializer("t", OnnxBuilder::Integers({3, 2, 1}));
     builder.Node("Slice", "cut", {"x", "s", "e", "a", "t"}, {"c"});
   });
-  REQUIRE(Ops(inputs) == "Slice AveragePool Dense");
+  REQUIRE(Ops(inputs) == "Slice AveragePool Conv2d");
   const Node& cut = inputs.nodes[0];
   // Rows 1, 4, 7; columns 2 and 4; channels 0 and 1.
   CHECK(ShapeOf(inputs, cut.output) == std::vector<int>{3, 2, 2});
@@ -259,7 +259,7 @@ TEST_CASE("onnx: Slice with inputs, attributes, negative and open ends") {
     builder.Node("Slice", "cut", {"x"}, {"c"}).Ints("starts", {0}).Ints("ends", {kMax});
     builder.Ints("axes", {2});
   });
-  CHECK(Ops(copy) == "AveragePool Dense");
+  CHECK(Ops(copy) == "AveragePool Conv2d");
 
   const auto problem = [](const Dims& start, const Dims& end, const Dims& axis, const Dims& step) {
     return ProblemsOf([&] {
@@ -285,7 +285,7 @@ TEST_CASE("onnx: Pad with zeros, cropping, and what it cannot do") {
     builder.Initializer("p", OnnxBuilder::Integers({0, 2, 1, -1, 0, 3, 0, 2}));
     builder.Node("Pad", "pad", {"x", "p"}, {"c"});
   });
-  REQUIRE(Ops(padded) == "Slice AveragePool Dense");
+  REQUIRE(Ops(padded) == "Slice AveragePool Conv2d");
   const Node& pad = padded.nodes[0];
   CHECK(ShapeOf(padded, pad.output) == std::vector<int>{9, 7, 8});
   CHECK(std::vector<int>{pad.offset_h, pad.offset_w, pad.offset_c} == std::vector<int>{-1, 1, -2});
@@ -336,7 +336,7 @@ TEST_CASE("onnx: sequences are images of height 1") {
   OnnxBuilder average({0, 2, 10});
   average.Node("AveragePool", "a", {"x"}, {"a"}).Ints("kernel_shape", {2});
   average.Node("GlobalAveragePool", "g", {"a"}, {"g"}).Node("Flatten", "f", {"g"}, {"y"});
-  CHECK(Ops(average.Import()) == "AveragePool AveragePool Dense");
+  CHECK(Ops(average.Import()) == "AveragePool AveragePool Conv2d");
 }
 
 }  // namespace
