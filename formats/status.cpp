@@ -86,6 +86,9 @@ constexpr Entry kEntries[] = {
     {Status::kInputNotFinite, "input holds a NaN or an infinity (found: its index)"},
     {Status::kBatchSize, "batch is empty or larger than the session's (expected: at most)"},
     {Status::kNotReady, "model or session has not been opened"},
+    {Status::kNullPointer, "an argument is a null pointer (found: its place in the call, from 1)"},
+    {Status::kTasksNotRun,
+     "parallel_for has not run every task to its end (found: how many, expected: of)"},
 };
 
 // How an option is shown: as a number from `least`, or as a share, stored in millionths.

@@ -73,9 +73,26 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.logits_stride};
 }
 
+// The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
+template <typename... Pointers>
+std::uint64_t FirstNull(Pointers... pointers) {
+  std::uint64_t place = 0, found = 0;
+  ((++place, found = found == 0 && pointers == nullptr ? place : found), ...);
+  return found;
+}
+
+std::int32_t ReturnNull(std::uint64_t place, mu8_diagnostic* diagnostic) {
+  return Return(mu8::Status::kNullPointer, {.status = mu8::Status::kNullPointer, .found = place},
+                diagnostic);
+}
+
 template <typename Element>
 std::int32_t Predict(mu8_session* session, const Element* images, std::size_t count,
                      mu8_prediction* predictions, mu8_diagnostic* diagnostic) {
+  const void* const unused = session;  // `count` is the third argument
+  if (const std::uint64_t null = FirstNull(session, images, unused, predictions); null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
   mu8::Diagnostic detail;
   mu8::Session* engine = AsSession(session);
   const std::span<const Element> pixels(images, count * engine->input_size());
@@ -111,6 +128,10 @@ mu8_options mu8_default_options(void) {
 
 std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                             mu8_diagnostic* diagnostic) {
+  const void* const unused = model;  // `size` is the second argument
+  if (const std::uint64_t null = FirstNull(bytes, unused, model); null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
   mu8::Diagnostic detail;
   mu8::Model opened;
   const mu8::Status status =
@@ -119,16 +140,25 @@ std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
   return Return(status, detail, diagnostic);
 }
 
-size_t mu8_model_input_size(const mu8_model* model) { return AsModel(model)->input_size(); }
-uint32_t mu8_model_class_count(const mu8_model* model) { return AsModel(model)->class_count(); }
+size_t mu8_model_input_size(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->input_size();
+}
+uint32_t mu8_model_class_count(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->class_count();
+}
 
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {
+  if (model == nullptr || options == nullptr) return 0;
   return mu8::ArenaBytes(*AsModel(model), Options(*options));
 }
 
 std::int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                                 size_t arena_bytes, mu8_session* session,
                                 mu8_diagnostic* diagnostic) {
+  if (const std::uint64_t null = FirstNull(model, options, arena); null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
+  if (session == nullptr) return ReturnNull(5, diagnostic);
   mu8::Diagnostic detail;
   mu8::Session created;
   const mu8::Status status =
@@ -152,6 +182,7 @@ const char* mu8_status_text(std::int32_t status) {
 }
 
 size_t mu8_explain(const mu8_diagnostic* diagnostic, char* buffer, size_t buffer_bytes) {
+  if (diagnostic == nullptr || buffer == nullptr) return 0;
   const mu8::Diagnostic detail{static_cast<mu8::Status>(diagnostic->status),
                                static_cast<mu8::Option>(diagnostic->option),
                                diagnostic->offset,

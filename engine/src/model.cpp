@@ -1,10 +1,18 @@
 // Model: a validated file and the few facts about it that callers ask for.
+#include "engine/src/float_state.h"
 #include "formats/reader.h"
 #include "mu8/mu8.h"
 
 namespace mu8 {
 
 Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* diagnostic) {
+  if (model == nullptr || (bytes.data() == nullptr && !bytes.empty())) {
+    if (diagnostic != nullptr) {
+      *diagnostic = {.status = Status::kNullPointer, .found = model == nullptr ? 2U : 1U};
+    }
+    return Status::kNullPointer;
+  }
+  const FloatState ieee;
   format::View view;
   const Status status = format::Open(bytes, &view, diagnostic);
   if (status != Status::kOk) return status;

@@ -2,6 +2,7 @@
 
 #include <cstring>
 
+#include "engine/src/float_state.h"
 #include "engine/src/layers.h"
 
 namespace mu8 {
@@ -60,8 +61,7 @@ std::span<const float> LogitsOf(const PassContext& context, std::uint32_t image,
 
 // The layers that are the same in every pass, for a worker's part of the images, and copies of what
 // they computed for the other groups.
-void RunPrefix(void* opaque, std::uint32_t worker) {
-  const Job& job = *static_cast<const Job*>(opaque);
+void RunPrefix(const Job& job, std::uint32_t worker) {
   const Grid& grid = job.space.grid();
   PassContext context = MakeContext(job, worker / grid.image_groups, worker % grid.image_groups);
   context.activations = job.space.Activations(0);
@@ -77,8 +77,7 @@ void RunPrefix(void* opaque, std::uint32_t worker) {
 }
 
 // A worker's passes of the round over its part of the images.
-void RunShare(void* opaque, std::uint32_t worker) {
-  const Job& job = *static_cast<const Job*>(opaque);
+void RunShare(const Job& job, std::uint32_t worker) {
   const Grid& grid = job.space.grid();
   const std::uint32_t group = worker / grid.image_groups;
   PassContext context = MakeContext(job, group, worker % grid.image_groups);
@@ -98,13 +97,30 @@ void RunShare(void* opaque, std::uint32_t worker) {
   }
 }
 
-void ForWorkers(Job* job, Task task) {
+// A task as options.parallel_for runs it, on any thread, whose floating-point state is anybody's.
+template <void (*run)(const Job&, std::uint32_t)>
+void RunTask(void* opaque, std::uint32_t worker) {
+  const Job& job = *static_cast<const Job*>(opaque);
+  if (worker >= job.space.grid().workers()) return;
+  const FloatState ieee;
+  run(job, worker);
+  job.space.TasksDone()[worker] = 1;
+}
+
+// Returns how many tasks options.parallel_for has not run to their end.
+template <void (*run)(const Job&, std::uint32_t)>
+std::uint32_t ForWorkers(Job* job) {
   const std::uint32_t workers = job->space.grid().workers();
-  if (job->options.parallel_for != nullptr && workers > 1) {
-    job->options.parallel_for(job->options.parallel_context, workers, task, job);
-    return;
+  if (job->options.parallel_for == nullptr || workers == 1) {
+    for (std::uint32_t worker = 0; worker < workers; ++worker) run(*job, worker);
+    return 0;
   }
-  for (std::uint32_t worker = 0; worker < workers; ++worker) task(job, worker);
+  std::uint32_t* done = job->space.TasksDone();
+  for (std::uint32_t worker = 0; worker < workers; ++worker) done[worker] = 0;
+  job->options.parallel_for(job->options.parallel_context, workers, RunTask<run>, job);
+  std::uint32_t undone = 0;
+  for (std::uint32_t worker = 0; worker < workers; ++worker) undone += 1 - done[worker];
+  return undone;
 }
 
 // Adds the round's passes in their order; images that are decided leave the list.
@@ -129,7 +145,8 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
 }
 
 // Round by round, one pass of each group, until all images are decided or there is no more time.
-void RunRounds(Job* job) {
+// Returns how many tasks of a round were left undone.
+std::uint32_t RunRounds(Job* job) {
   const Workspace& space = job->space;
   const std::uint32_t images = job->images.count;
   const std::uint32_t samples = job->options.mc_samples;
@@ -146,14 +163,14 @@ void RunRounds(Job* job) {
       for (std::uint32_t i = 0; i < active_count; ++i) {
         space.ProgressOf(active[i]).ended = Ended::kDeadline;
       }
-      return;
+      return 0;
     }
     const std::uint32_t left = samples - done;
     const std::uint32_t groups = space.grid().pass_groups;
     job->first_pass = done;
     job->last_pass = done + (left < groups ? left : groups);
     job->images = {active, 0, active_count};
-    ForWorkers(job, RunShare);
+    if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) return undone;
     done = job->last_pass;
     if (job->add_in_order) {
       AddRound(*job, active, &active_count);
@@ -161,12 +178,14 @@ void RunRounds(Job* job) {
       for (std::uint32_t i = 0; i < images; ++i) space.ProgressOf(i).samples = done;
     }
   }
+  return 0;
 }
 
 }  // namespace
 
-void RunPasses(const format::View& view, const kernels::KernelTable& kernels,
-               const SessionOptions& options, const Workspace& space, std::uint32_t images) {
+std::uint32_t RunPasses(const format::View& view, const kernels::KernelTable& kernels,
+                        const SessionOptions& options, const Workspace& space,
+                        std::uint32_t images) {
   const std::uint32_t groups = space.grid().pass_groups;
   for (std::uint32_t group = 0; group < groups; ++group) {
     for (std::uint32_t i = 0; i < images; ++i) ClearSums(space.SumsOf(group, i));
@@ -179,17 +198,15 @@ void RunPasses(const format::View& view, const kernels::KernelTable& kernels,
           .first_pass = 0,
           .last_pass = options.mc_samples,
           .add_in_order = options.stop.rule != StopRule::kNone};
-  ForWorkers(&job, RunPrefix);
-  if (EndsEarly(options)) {
-    RunRounds(&job);
-  } else {
-    ForWorkers(&job, RunShare);
-  }
+  std::uint32_t undone = ForWorkers<RunPrefix>(&job);
+  if (undone == 0) undone = EndsEarly(options) ? RunRounds(&job) : ForWorkers<RunShare>(&job);
+  if (undone != 0) return undone;
   for (std::uint32_t group = 1; group < groups; ++group) {
     for (std::uint32_t i = 0; i < images; ++i) {
       MergeSums(space.SumsOf(group, i), space.SumsOf(0, i));
     }
   }
+  return 0;
 }
 
 }  // namespace mu8

@@ -11,8 +11,10 @@
 namespace mu8 {
 
 // Images lie in the activations of pass group 0; afterwards its sums hold every pass, and images of
-// sessions that end early have their Progress.
-void RunPasses(const format::View& view, const kernels::KernelTable& kernels,
-               const SessionOptions& options, const Workspace& space, std::uint32_t images);
+// sessions that end early have their Progress. Returns how many tasks of a round
+// options.parallel_for has left undone: 0, or the results are none.
+std::uint32_t RunPasses(const format::View& view, const kernels::KernelTable& kernels,
+                        const SessionOptions& options, const Workspace& space,
+                        std::uint32_t images);
 
 }  // namespace mu8

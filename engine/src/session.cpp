@@ -2,6 +2,7 @@
 // layer each panel once for every image, so a seed names T networks and a batch changes nothing.
 #include <cstdint>
 
+#include "engine/src/float_state.h"
 #include "engine/src/input.h"
 #include "engine/src/passes.h"
 #include "engine/src/workspace.h"
@@ -94,19 +95,20 @@ const kernels::KernelTable* Choose(KernelSet set) {
   return nullptr;
 }
 
-// Loads images by `load` and runs all passes over them.
+// Loads images by `load` and runs all passes over them; returns how many tasks were left undone.
 template <typename Element>
-void RunImages(const Model& model, const SessionOptions& options, const void* kernels,
-               std::byte* arena, const Element* images, std::size_t count,
-               void (*load)(const format::View&, const Element*, std::uint8_t*)) {
+std::uint32_t RunImages(const Model& model, const SessionOptions& options, const void* kernels,
+                        std::byte* arena, const Element* images, std::size_t count,
+                        void (*load)(const format::View&, const Element*, std::uint8_t*)) {
+  const FloatState ieee;
   const format::View view = format::Reopen(model.bytes());
   const Workspace space(view, options, arena);
   for (std::size_t i = 0; i < count; ++i) {
     load(view, images + i * model.input_size(),
          space.Activations(0) + i * view.model.activation_bytes);
   }
-  RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels), options, space,
-            static_cast<std::uint32_t>(count));
+  return RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels), options, space,
+                   static_cast<std::uint32_t>(count));
 }
 
 }  // namespace
@@ -120,6 +122,7 @@ std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
 
 Status Session::Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session, Diagnostic* diagnostic) {
+  if (session == nullptr) return Report(diagnostic, Status::kNullPointer, 4, 0);
   if (model.bytes().empty()) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (const BadOption bad = CheckOptions(model, options); bad.bad()) {
     Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
@@ -135,6 +138,7 @@ Status Session::Create(const Model& model, const SessionOptions& options,
   if (arena.size() < needed) {
     return Report(diagnostic, Status::kArenaTooSmall, arena.size(), needed);
   }
+  if (arena.data() == nullptr) return Report(diagnostic, Status::kNullPointer, 3, 0);
   const auto misaligned = reinterpret_cast<std::uintptr_t>(arena.data()) % format::kAlignment;
   if (misaligned != 0) return Report(diagnostic, Status::kMisalignedArena, misaligned, 0);
   session->model_ = model;
@@ -150,7 +154,8 @@ const char* Session::kernels() const {
   return kernels_ == nullptr ? "none" : static_cast<const kernels::KernelTable*>(kernels_)->name;
 }
 
-Status Session::CheckCall(std::size_t elements, std::size_t images, Diagnostic* diagnostic) const {
+Status Session::CheckCall(const void* data, std::size_t elements, std::size_t images,
+                          Diagnostic* diagnostic) const {
   if (kernels_ == nullptr) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (images < 1 || images > options_.batch) {
     return Report(diagnostic, Status::kBatchSize, images, options_.batch);
@@ -158,20 +163,26 @@ Status Session::CheckCall(std::size_t elements, std::size_t images, Diagnostic* 
   if (elements != images * model_.input_size()) {
     return Report(diagnostic, Status::kInputSize, elements, images * model_.input_size());
   }
+  if (data == nullptr) return Report(diagnostic, Status::kNullPointer, 1, 0);
   return Status::kOk;
+}
+
+Status Session::Finish(std::uint32_t undone, std::size_t images, Diagnostic* diagnostic) {
+  images_ = undone == 0 ? images : 0;
+  if (undone == 0) return Status::kOk;
+  return Report(diagnostic, Status::kTasksNotRun, undone, MakeGrid(options_).workers());
 }
 
 Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
                     Diagnostic* diagnostic) {
-  const Status status = CheckCall(images.size(), count, diagnostic);
+  const Status status = CheckCall(images.data(), images.size(), count, diagnostic);
   if (status != Status::kOk) return status;
-  RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadPixels);
-  images_ = count;
-  return Status::kOk;
+  return Finish(RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadPixels),
+                count, diagnostic);
 }
 
 Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic) {
-  const Status status = CheckCall(images.size(), count, diagnostic);
+  const Status status = CheckCall(images.data(), images.size(), count, diagnostic);
   if (status != Status::kOk) return status;
   for (std::size_t i = 0; i < images.size(); ++i) {
     // The difference is 0 for finite numbers and NaN for NaN and infinities.
@@ -179,9 +190,8 @@ Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic
       return Report(diagnostic, Status::kInputNotFinite, i, 0);
     }
   }
-  RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadFloats);
-  images_ = count;
-  return Status::kOk;
+  return Finish(RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadFloats),
+                count, diagnostic);
 }
 
 Status Session::Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
@@ -202,6 +212,7 @@ Status Session::Predict(std::span<const float> images, std::span<Prediction> pre
 
 Prediction Session::Result(std::size_t index) const {
   if (index >= images_) return {};
+  const FloatState ieee;
   const Workspace space(format::Reopen(model_.bytes()), options_, arena_);
   Prediction prediction;
   std::uint32_t samples = options_.mc_samples;

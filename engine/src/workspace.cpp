@@ -33,7 +33,9 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   const bool ends_early = EndsEarly(options);
   active_ = progress_ + (ends_early ? RoundUp(batch_ * sizeof(Progress), kAlignment) : 0);
   probabilities_ = active_ + (ends_early ? RoundUp(batch_ * sizeof(std::uint32_t), kAlignment) : 0);
-  bytes_ = probabilities_ + (ends_early ? RoundUp(classes_ * sizeof(float), kAlignment) : 0);
+  tasks_ = probabilities_ + (ends_early ? RoundUp(classes_ * sizeof(float), kAlignment) : 0);
+  const std::uint32_t workers = grid_.workers();
+  bytes_ = tasks_ + (workers > 1 ? RoundUp(workers * sizeof(std::uint32_t), kAlignment) : 0);
 }
 
 std::uint8_t* Workspace::Activations(std::uint32_t group) const {
@@ -62,6 +64,7 @@ std::span<float> Workspace::Variance(std::size_t image) const {
 float* Workspace::Logits(std::size_t pass) const {
   return At<float>(layout_.logits) + pass * batch_ * classes_;
 }
+std::uint32_t* Workspace::TasksDone() const { return At<std::uint32_t>(tasks_); }
 Progress& Workspace::ProgressOf(std::size_t image) const { return At<Progress>(progress_)[image]; }
 std::uint32_t* Workspace::ActiveImages() const { return At<std::uint32_t>(active_); }
 float* Workspace::Probabilities() const { return At<float>(probabilities_); }

@@ -53,6 +53,9 @@ class Workspace {
   std::span<float> Variance(std::size_t image) const;  // [classes]
   float* Logits(std::size_t pass) const;               // [batch][classes], when kept
 
+  // [workers], only of sessions with more than one: 1 where a worker has finished its task.
+  std::uint32_t* TasksDone() const;
+
   // Only of sessions that end early.
   Progress& ProgressOf(std::size_t image) const;
   std::uint32_t* ActiveImages() const;  // [batch]
@@ -75,7 +78,7 @@ class Workspace {
   // A further group is a copy of the layout up to the sums, its own panel included.
   std::uint64_t groups_;
   std::uint64_t panels_;  // of image groups past the first
-  std::uint64_t progress_, active_, probabilities_, bytes_;
+  std::uint64_t progress_, active_, probabilities_, tasks_, bytes_;
 };
 
 }  // namespace mu8

@@ -1,6 +1,13 @@
 // mu8: inference with quantized Bayesian neural networks. Open a model, ask for the arena's size,
 // create a session in your own memory, predict. Nothing here allocates, throws or keeps global
-// state; the same seed gives the same bytes on every target.
+// state; the same seed gives the same bytes on every target, whatever rounding mode the caller's
+// thread is in (it is put aside for the call, and so in every task).
+//
+// Lifetimes: the file's bytes outlive Model and Session, the arena outlives Session, and no call
+// writes to the file's bytes. A Session keeps its own copy of Model and options.
+// Threads: a Model is read only, and may be shared. A Session serves one call at a time; sessions
+// with arenas of their own run at the same time, over one model, too. A prediction's spans hold
+// until the session's next Run or Predict.
 #pragma once
 
 #include <cstddef>
@@ -101,7 +108,9 @@ class Session {
   std::size_t arena_bytes() const { return arena_bytes_; }
 
  private:
-  Status CheckCall(std::size_t elements, std::size_t images, Diagnostic* diagnostic) const;
+  Status CheckCall(const void* data, std::size_t elements, std::size_t images,
+                   Diagnostic* diagnostic) const;
+  Status Finish(std::uint32_t undone, std::size_t images, Diagnostic* diagnostic);
   Model model_;
   SessionOptions options_;
   std::byte* arena_ = nullptr;

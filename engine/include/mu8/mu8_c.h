@@ -103,7 +103,9 @@ typedef struct mu8_prediction {
  * end. */
 mu8_options mu8_default_options(void);
 
-/* All return 0 or a status number; `diagnostic` may be null. */
+/* All return 0 or a status number; `diagnostic` may be null. Another null pointer is answered with
+ * 68 (its place in the call in `found`), by the functions below that return a size or a count with
+ * 0. mu8.h says what may be used by several threads, and for how long. */
 int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                        mu8_diagnostic* diagnostic);
 size_t mu8_model_input_size(const mu8_model* model);

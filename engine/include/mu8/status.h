@@ -74,6 +74,8 @@ enum class Status : std::int32_t {
   kInputNotFinite = 65,
   kBatchSize = 66,
   kNotReady = 67,
+  kNullPointer = 68,
+  kTasksNotRun = 69,
 };
 
 // Which of SessionOptions kBadOption is about. Numbers never change meaning.
