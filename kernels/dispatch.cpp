@@ -6,6 +6,8 @@
 #include "kernels/scalar/kernels.h"
 
 #if defined(MU8_HAVE_X86)
+#include <cpuid.h>
+
 #include "kernels/avx2/kernels.h"
 #include "kernels/avx512vbmi/kernels.h"
 #include "kernels/avx512vnni/kernels.h"
@@ -30,6 +32,19 @@ bool SameText(const char* a, const char* b) {
   return *a == *b;
 }
 
+#if defined(MU8_HAVE_X86)
+// clang 14's __builtin_cpu_supports does not know "avxvnni". The caller asks for AVX2 first, and
+// with it whether the operating system saves the registers.
+bool ProcessorHasAvxVnni() {
+  std::uint32_t eax = 0;
+  std::uint32_t ebx = 0;
+  std::uint32_t ecx = 0;
+  std::uint32_t edx = 0;
+  constexpr std::uint32_t kAvxVnniBit = 1U << 4;  // of EAX, leaf 7, subleaf 1
+  return __get_cpuid_count(7, 1, &eax, &ebx, &ecx, &edx) != 0 && (eax & kAvxVnniBit) != 0;
+}
+#endif
+
 }  // namespace
 
 std::uint32_t DetectFeatures() {
@@ -37,14 +52,16 @@ std::uint32_t DetectFeatures() {
 #if defined(MU8_HAVE_X86)
   // The builtins also ask the operating system whether it saves the wide registers.
   __builtin_cpu_init();
-  if (__builtin_cpu_supports("avx2") != 0) features |= kFeatureAvx2;
+  if (__builtin_cpu_supports("avx2") != 0) {
+    features |= kFeatureAvx2;
+    if (ProcessorHasAvxVnni()) features |= kFeatureAvxVnni;
+  }
   if (__builtin_cpu_supports("avx512f") != 0 && __builtin_cpu_supports("avx512cd") != 0 &&
       __builtin_cpu_supports("avx512bw") != 0 && __builtin_cpu_supports("avx512dq") != 0 &&
       __builtin_cpu_supports("avx512vl") != 0 && __builtin_cpu_supports("avx512vnni") != 0) {
     features |= kFeatureAvx512Vnni;
   }
   if (__builtin_cpu_supports("avx512vbmi") != 0) features |= kFeatureAvx512Vbmi;
-  if (__builtin_cpu_supports("avxvnni") != 0) features |= kFeatureAvxVnni;
 #endif
   return features;
 }

@@ -38,7 +38,6 @@ EngineTrace::EngineTrace(const host::ModelFile& file, std::uint32_t batch, std::
                          const kernels::KernelTable& kernels)
     : seed_(seed),
       kernels_(kernels),
-      batch_(batch),
       bytes_(SpreadTensors(file)),
       view_(format::Reopen(bytes_.span())) {
   view_.model.activation_bytes = ActivationBytes(view_);

@@ -42,7 +42,6 @@ class EngineTrace {
  private:
   std::uint64_t seed_;
   const kernels::KernelTable& kernels_;
-  std::uint32_t batch_;
   std::uint32_t images_ = 0;
   host::AlignedBuffer bytes_;  // the file, its tensors apart from each other
   format::View view_;

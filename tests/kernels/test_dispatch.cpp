@@ -1,6 +1,10 @@
 // Choosing kernels: a pure function of the features, and the table asked for is the one returned.
 #include <doctest/doctest.h>
 
+#include <fstream>
+#include <iterator>
+#include <set>
+#include <sstream>
 #include <string>
 #include <string_view>
 
@@ -57,6 +61,27 @@ TEST_CASE("dispatch: selection depends on nothing but its argument") {
     CHECK(&SelectKernels(features) == first);
     CHECK((first->required & ~features) == 0);
   }
+}
+
+// Linux lists a feature only where it saves the registers.
+TEST_CASE("dispatch: features are those that /proc/cpuinfo lists") {
+  std::ifstream file("/proc/cpuinfo");
+  std::string line;
+  while (std::getline(file, line) && !line.starts_with("flags\t")) {
+  }
+  const std::uint32_t features = kernels::DetectFeatures();
+  if (!Built("avx2") || line.empty()) {
+    MESSAGE("no x86, or no /proc/cpuinfo");
+    CHECK((Built("avx2") || features == 0));
+    return;
+  }
+  std::istringstream words(line);
+  const std::set<std::string> listed{std::istream_iterator<std::string>(words), {}};
+  const auto has = [&](std::uint32_t feature) { return (features & feature) != 0; };
+  CHECK(has(kernels::kFeatureAvx2) == listed.contains("avx2"));
+  CHECK(has(kernels::kFeatureAvxVnni) == listed.contains("avx_vnni"));
+  CHECK(has(kernels::kFeatureAvx512Vnni) == listed.contains("avx512_vnni"));
+  CHECK(has(kernels::kFeatureAvx512Vbmi) == listed.contains("avx512vbmi"));
 }
 
 TEST_CASE("dispatch: a table by name needs its features") {

@@ -67,11 +67,12 @@ std::size_t Compare(const Json& golden, const Json& found, const std::string& pa
     REQUIRE(found.type() == golden.type());
     if (golden.is_array()) REQUIRE(found.size() == golden.size());
     std::size_t leaves = 0;
-    for (const auto& [key, value] : golden.items()) {
+    for (const auto& item : golden.items()) {
+      const std::string& key = item.key();
       INFO(path << "/" << key);
       if (golden.is_object()) REQUIRE(found.contains(key));
       const Json& other = golden.is_object() ? found[key] : found[std::stoul(key)];
-      leaves += Compare(value, other, path + "/" + key);
+      leaves += Compare(item.value(), other, path + "/" + key);
     }
     return leaves;
   }
@@ -107,15 +108,16 @@ TEST_CASE("metrics: the golden file covers every figure of the report") {
   const std::vector<char> text = ReadArray<char>("golden.json");
   const Json golden = Json::parse(text.begin(), text.end());
   const Json found = ReportJson(ReadReport("digits", {"fashion"}));
-  for (const auto& [key, value] : found.items()) {
+  for (const auto& item : found.items()) {
+    const std::string& key = item.key();
     const bool of_the_run = std::string(
                                 " model data images classes samples seed kernels seconds "
                                 "images_per_second ")
                                 .find(" " + key + " ") != std::string::npos;
     CHECK_MESSAGE((of_the_run || golden["digits"].contains(key)), key);
   }
-  for (const auto& [key, value] : found["curves"].items()) {
-    CHECK_MESSAGE(golden["digits"]["curves"].contains(key), key);
+  for (const auto& item : found["curves"].items()) {
+    CHECK_MESSAGE(golden["digits"]["curves"].contains(item.key()), item.key());
   }
 }
 

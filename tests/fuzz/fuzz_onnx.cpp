@@ -1,0 +1,12 @@
+// An ONNX model, imported without a posterior.
+#include "converters/onnx/import.h"
+#include "tests/fuzz/memory_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const mu8::testing::MemoryFile file;
+  file.Write({data, size});
+  mu8::testing::ReadOrRefuse([&] { mu8::convert::ImportOnnx(file.path(), {}); });
+  return 0;
+}

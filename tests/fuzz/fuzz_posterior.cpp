@@ -1,0 +1,12 @@
+// A posterior: .npz or .safetensors.
+#include "converters/posterior/posterior.h"
+#include "tests/fuzz/memory_file.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  static const mu8::testing::MemoryFile file;
+  file.Write({data, size});
+  mu8::testing::ReadOrRefuse([&] { mu8::convert::ReadPosterior(file.path()); });
+  return 0;
+}
