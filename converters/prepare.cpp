@@ -55,9 +55,8 @@ void Report(const ConvertOptions& options, const std::string& stage, double frac
 Imported Import(const ConvertOptions& options, std::vector<std::string>* notices) {
   Report(options, "import", 0.0);
   Imported imported;
-  imported.network = ImportOnnx(options.model_path, options.posterior_path.empty()
-                                                        ? Posterior{}
-                                                        : ReadPosterior(options.posterior_path));
+  imported.network =
+      ImportOnnx(options.model_path, ReadPosteriorOf(options.model_path, options.posterior_path));
   PrepareNetwork(&imported.network);
   imported.steps = MakeSteps(imported.network);
   std::vector<std::string> problems;
@@ -73,11 +72,13 @@ Prepared Prepare(const ConvertOptions& options, Imported imported) {
                     .data = {},
                     .calibration = {},
                     .input = {}};
+  const std::size_t images = CalibrationImages(prepared.network, options.max_memory_bytes);
   prepared.data = LoadCalibration(options, prepared.network);
   // Without sigmas all passes are the same.
   const int passes = options.posterior_path.empty() ? 1 : options.calibration_passes;
-  prepared.calibration = Calibrate(prepared.network, prepared.data, passes, options.seed,
-                                   [&](double f) { Report(options, "calibrate", f); });
+  prepared.calibration = Calibrate(
+      prepared.network, prepared.data, passes, options.seed,
+      [&](double f) { Report(options, "calibrate", f); }, images);
   prepared.input = QuantizeInput(prepared.network, prepared.data);
   return prepared;
 }

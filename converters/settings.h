@@ -37,6 +37,8 @@ struct ConvertOptions {
   std::size_t calibration_limit = 512;  // images
   int calibration_passes = 10;          // weight samples drawn for the activation statistics
   std::uint64_t seed = 1;
+  // About the most memory that calibration may take; a network that needs more is refused before.
+  std::uint64_t max_memory_bytes = std::uint64_t{2} << 30;
   // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0
   // and 1.
   std::vector<float> mean, std;

@@ -86,11 +86,11 @@ std::uint32_t MetadataCount(const View& view) {
   return view.Load<std::uint32_t>(view.metadata.offset);
 }
 
-void MetadataAt(const View& view, std::uint32_t index, std::string_view* key,
-                std::string_view* value) {
-  std::uint64_t offset = view.metadata.offset + 4;
+void NextMetadata(const View& view, std::uint64_t* place, std::string_view* key,
+                  std::string_view* value) {
+  if (*place == 0) *place = view.metadata.offset + 4;
   Pair pair;
-  for (std::uint32_t i = 0; i <= index; ++i) NextPair(view, &offset, &pair);
+  NextPair(view, place, &pair);
   *key = pair.key;
   *value = pair.value;
 }

@@ -79,10 +79,12 @@ View Reopen(std::span<const std::byte> bytes);
 // Finds a metadata value by key; false when there is none. The text is UTF-8, not NUL-terminated.
 bool FindMetadata(const View& view, std::string_view key, std::string_view* value);
 
-// The i-th metadata pair; i < MetadataCount(view).
+// How many metadata pairs there are, and the first; then from each to the next, in one walk.
+// `place` starts as 0 and is the walk's own. The i-th call of MetadataCount(view) gives the i-th
+// pair.
 std::uint32_t MetadataCount(const View& view);
-void MetadataAt(const View& view, std::uint32_t index, std::string_view* key,
-                std::string_view* value);
+void NextMetadata(const View& view, std::uint64_t* place, std::string_view* key,
+                  std::string_view* value);
 
 // Line `index` of a newline-separated value such as "labels"; empty when there is none.
 std::string_view Line(std::string_view text, std::uint32_t index);

@@ -11,14 +11,13 @@
 namespace mu8::convert {
 namespace {
 
-constexpr std::size_t kBatch = 64;
-
 // Calls visit(value index, pointer to `images` x size floats, images) for every value of every
 // batch and pass.
 template <typename Visit>
 void RunAll(const Network& network, const host::Dataset& data, int passes, std::uint64_t seed,
-            const std::function<void(double)>& progress, const Visit& visit) {
-  const std::size_t batch = std::min(kBatch, data.count);
+            std::size_t images_at_a_time, const std::function<void(double)>& progress,
+            const Visit& visit) {
+  const std::size_t batch = std::min(images_at_a_time, data.count);
   Fp32Executor executor(network, static_cast<int>(batch));
   SampledWeights weights;
   for (int pass = 0; pass < passes; ++pass) {
@@ -94,8 +93,43 @@ std::vector<float> Normalize(const Network& network, const host::Dataset& data, 
   return out;
 }
 
+std::uint64_t CalibrationBytes(const Network& network, std::size_t images) {
+  // In double: sums of hostile sizes saturate instead of wrapping around.
+  double bytes = 0.0;
+  for (const Value& value : network.values) {
+    const auto size = static_cast<double>(value.size());
+    bytes += size * (4.0 * static_cast<double>(images) + 2 * sizeof(double));
+    bytes += sizeof(double) * kHistogramBins;
+  }
+  for (const Node& node : network.nodes) {
+    bytes +=
+        3.0 * sizeof(float) * static_cast<double>(node.weights.mu.size() + node.bias.mu.size());
+    if (!IsWeighted(node.op)) continue;
+    const auto outputs =
+        static_cast<double>(network.values[static_cast<std::size_t>(node.output)].channels);
+    const double inputs = static_cast<double>(node.weights.mu.size()) / outputs;
+    if (inputs > static_cast<double>(kMaxCovarianceInputs)) continue;
+    bytes += 2.0 * sizeof(double) * static_cast<double>(node.groups) * inputs * inputs;
+  }
+  constexpr double kMost = 9e18;
+  return static_cast<std::uint64_t>(std::min(bytes, kMost));
+}
+
+std::size_t CalibrationImages(const Network& network, std::uint64_t most_bytes) {
+  for (std::size_t images = kMostCalibrationImages; images >= kLeastCalibrationImages;
+       images -= kLeastCalibrationImages) {
+    if (CalibrationBytes(network, images) <= most_bytes) return images;
+  }
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  throw host::Error("calibrating this network needs about " +
+                    std::to_string(CalibrationBytes(network, kLeastCalibrationImages) / kMiB + 1) +
+                    " MiB, " + std::to_string(most_bytes / kMiB) +
+                    " MiB are allowed; give --max-memory if the network is meant to be so large");
+}
+
 Calibration Calibrate(const Network& network, const host::Dataset& data, int passes,
-                      std::uint64_t seed, const std::function<void(double)>& progress) {
+                      std::uint64_t seed, const std::function<void(double)>& progress,
+                      std::size_t images_at_a_time) {
   Calibration calibration;
   calibration.images = data.count;
   calibration.values.resize(network.values.size());
@@ -109,7 +143,7 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
       if (progress) progress(offset + f / 2);
     };
   };
-  RunAll(network, data, passes, seed, half(0.0),
+  RunAll(network, data, passes, seed, images_at_a_time, half(0.0),
          [&](std::size_t v, const float* x, std::size_t images) {
            AddMoments(x, images, network.values[v].size(), &calibration.values[v]);
          });
@@ -131,7 +165,7 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
     const bool weighted = node.op == Op::kConv2d || node.op == Op::kDense;
     collectors.push_back(weighted ? std::make_unique<CovarianceCollector>(network, node) : nullptr);
   }
-  RunAll(network, data, passes, seed, half(0.5),
+  RunAll(network, data, passes, seed, images_at_a_time, half(0.5),
          [&](std::size_t v, const float* x, std::size_t images) {
            AddHistogram(x, images * network.values[v].size(), &calibration.values[v]);
            for (const int consumer : network.Consumers(static_cast<int>(v))) {

@@ -33,9 +33,22 @@ struct Calibration {
 std::vector<float> Normalize(const Network& network, const host::Dataset& data, std::size_t first,
                              std::size_t count);
 
+// Images that run at a time: as many as memory allows, and always whole chunks of the FP32
+// reference, so that the figures do not depend on it.
+inline constexpr std::size_t kMostCalibrationImages = 64;
+inline constexpr std::size_t kLeastCalibrationImages = 16;
+
+// About what Calibrate needs with that many images at a time, in bytes; saturates.
+std::uint64_t CalibrationBytes(const Network& network, std::size_t images);
+
+// The most images at a time that need at most `most_bytes`. Throws Error, with what they would
+// need, where not even the fewest do.
+std::size_t CalibrationImages(const Network& network, std::uint64_t most_bytes);
+
 // Runs all images with `passes` weight samples of `seed`. Throws Error if an activation is not
 // finite, naming the value.
 Calibration Calibrate(const Network& network, const host::Dataset& data, int passes,
-                      std::uint64_t seed, const std::function<void(double)>& progress);
+                      std::uint64_t seed, const std::function<void(double)>& progress,
+                      std::size_t images_at_a_time = kMostCalibrationImages);
 
 }  // namespace mu8::convert

@@ -25,6 +25,26 @@ ModelFile OpenModel(const std::string& path) {
   return file;
 }
 
+std::vector<std::string> Labels(const Model& model) {
+  std::vector<std::string> labels(model.class_count());
+  std::string_view text = model.Metadata("labels");
+  for (std::string& label : labels) {
+    const std::size_t end = text.find('\n');
+    label = text.substr(0, end);
+    if (end == std::string_view::npos) break;
+    text.remove_prefix(end + 1);
+  }
+  return labels;
+}
+
+std::vector<std::string> ClassNames(const Model& model) {
+  std::vector<std::string> names = Labels(model);
+  for (std::size_t i = 0; i < names.size(); ++i) {
+    if (names[i].empty()) names[i] = std::to_string(i);
+  }
+  return names;
+}
+
 std::string ClassName(const Model& model, std::uint32_t class_index) {
   const std::string_view label = model.label(class_index);
   return label.empty() ? std::to_string(class_index) : std::string(label);

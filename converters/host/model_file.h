@@ -6,6 +6,7 @@
 #include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "converters/host/aligned_buffer.h"
 #include "mu8/mu8.h"
@@ -23,6 +24,12 @@ ModelFile OpenModel(const std::string& path);
 
 // What went wrong, in words; ends with the place in the file where there is one.
 std::string Explained(const Diagnostic& diagnostic);
+
+// The file's class names, in one walk; empty where it has none.
+std::vector<std::string> Labels(const Model& model);
+
+// The same, the class's index as text where the file has no name for it.
+std::vector<std::string> ClassNames(const Model& model);
 
 // The class's name, or its index as text when the file has none.
 std::string ClassName(const Model& model, std::uint32_t class_index);

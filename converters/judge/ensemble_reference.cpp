@@ -121,8 +121,7 @@ void Reference::Impl::RunPass(const host::Dataset& data, std::uint32_t pass, Fp3
 
 Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
-  const Posterior posterior =
-      options.posterior_path.empty() ? Posterior{} : ReadPosterior(options.posterior_path);
+  const Posterior posterior = ReadPosteriorOf(options.onnx_path, options.posterior_path);
   impl_->network = ImportOnnx(options.onnx_path, posterior);
   CheckParameters(impl_->network);
   if (options.engine_noise) {

@@ -3,10 +3,12 @@
 #include "converters/posterior/posterior.h"
 
 #include <algorithm>
+#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <set>
 #include <span>
 #include <string_view>
+#include <system_error>
 
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
@@ -61,8 +63,10 @@ void Collect(Problems* problems, Read read) {
   }
 }
 
-Posterior ReadNpz(const std::string& path, Bytes archive, Problems* problems) {
+Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_bytes,
+                  Problems* problems) {
   Posterior posterior;
+  std::uint64_t unpacked = 0;
   std::set<std::string> seen;
   for (const host::ZipMember& member : host::ReadZipDirectory(path, archive)) {
     const std::string where = Where(path, member.name);
@@ -78,6 +82,12 @@ Posterior ReadNpz(const std::string& path, Bytes archive, Problems* problems) {
     if (!seen.insert(name).second) {
       problems->push_back(where + "the archive holds this name twice");
       continue;
+    }
+    unpacked += member.uncompressed_bytes;
+    if (unpacked > most_bytes) {
+      throw host::Error(where + "with it the arrays unpack to " + Text(unpacked) +
+                        " bytes, more than the model's parameters can need (" + Text(most_bytes) +
+                        ")");
     }
     Collect(problems, [&] {
       host::NpyArray array = host::ReadNpy(where, host::ExtractMember(where, member));
@@ -217,14 +227,14 @@ Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* proble
 
 }  // namespace
 
-Posterior ReadPosterior(const std::string& path) {
+Posterior ReadPosterior(const std::string& path, std::uint64_t most_bytes) {
   static const std::string kExpected =
       "a .npz or .safetensors file with <initializer>.sigma arrays";
   const std::vector<std::uint8_t> bytes = host::ReadRawFile(path, kExpected, kMaxFileBytes);
   Problems problems;
   Posterior posterior;
   if (StartsWith(bytes, "PK")) {
-    posterior = ReadNpz(path, bytes, &problems);
+    posterior = ReadNpz(path, bytes, most_bytes, &problems);
   } else if (bytes.size() > 8 && bytes[8] == '{') {
     posterior = ReadSafetensors(path, bytes, &problems);
   } else if (StartsWith(bytes, "\x93NUMPY")) {
@@ -237,6 +247,14 @@ Posterior ReadPosterior(const std::string& path) {
   }
   if (!problems.empty()) throw host::Error(problems);
   return posterior;
+}
+
+Posterior ReadPosteriorOf(const std::string& model_path, const std::string& path) {
+  if (path.empty()) return {};
+  constexpr std::uint64_t kHeaders = std::uint64_t{1} << 20;  // of the arrays
+  std::error_code problem;
+  const std::uintmax_t model_bytes = std::filesystem::file_size(model_path, problem);
+  return ReadPosterior(path, problem ? kHeaders : 4 * model_bytes + kHeaders);
 }
 
 }  // namespace mu8::convert

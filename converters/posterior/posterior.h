@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <map>
 #include <string>
 #include <vector>
@@ -18,6 +19,12 @@ using Posterior = std::map<std::string, SigmaArray>;
 
 // Reads `<name>.sigma` arrays from .npz (float32 or float64, stored or deflated) or .safetensors
 // (F32, F64). Arrays without the suffix are an error, except keys beginning with "__".
-Posterior ReadPosterior(const std::string& path);
+// Throws Error before it unpacks arrays of more than `most_bytes` in all.
+Posterior ReadPosterior(const std::string& path, std::uint64_t most_bytes);
+
+// The same for the posterior of a model file, an empty one without a path: sigmas are as many as
+// the model's parameters at most, in up to four times their bytes (half precision there, double
+// here).
+Posterior ReadPosteriorOf(const std::string& model_path, const std::string& path);
 
 }  // namespace mu8::convert

@@ -64,7 +64,7 @@ class FullDisk(cli.CommandTest):
                 done = subprocess.run([self.program, *arguments], stdout=full, check=False,
                                       stderr=subprocess.PIPE, text=True)
                 self.assertEqual(done.returncode, 1)
-                self.assertEqual(done.stderr, "mu8: cannot write to stdout\n")
+                self.assertEqual(done.stderr, "mu8: cannot write to stdout: No space left on device\n")
 
 
 if __name__ == "__main__":

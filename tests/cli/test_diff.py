@@ -51,7 +51,7 @@ class Refusals(cli.CommandTest):
 
     def test_images_of_another_size(self):
         self.fails(*DIFF, "--data", "cifar.bin",
-                   says="cifar.bin: images are 32 x 32 x 3, the model expects 28 x 28 x 1")
+                   says="cifar.bin: images are 32x32x3, the model expects 28x28x1")
 
     def test_missing_images(self):
         self.fails(*DIFF, "--data", "missing.idx", says="missing.idx: no such file")

@@ -269,7 +269,7 @@ class BadInputs(EvalTest):
 
     def test_images_of_another_size(self):
         self.refuses(data="cifar.bin",
-                     says="cifar.bin: images are 32 x 32 x 3, the model expects 28 x 28 x 1")
+                     says="cifar.bin: images are 32x32x3, the model expects 28x28x1")
 
     def test_a_label_that_the_model_lacks(self):
         self.refuses(data="bad_label-images-idx3-ubyte",
@@ -281,7 +281,7 @@ class BadInputs(EvalTest):
 
     def test_foreign_images_of_another_size(self):
         self.refuses("--ood", cli.FASHION, "--ood", "cifar.bin",
-                     says="cifar.bin: images are 32 x 32 x 3, the model expects 28 x 28 x 1")
+                     says="cifar.bin: images are 32x32x3, the model expects 28x28x1")
 
     def test_missing_predictions_to_compare_with(self):
         self.refuses("--against", "missing.f32",

@@ -212,7 +212,7 @@ class BadInputs(ReferenceTest):
 
     def test_images_of_another_size(self):
         self.fails("eval", *cli.LENET5, "--data", "cifar.bin",
-                   says="cifar.bin: images are 32 x 32 x 3, the model expects 28 x 28 x 1")
+                   says="cifar.bin: images are 32x32x3, the model expects 28x28x1")
 
 
 class WrongOptions(ReferenceTest):

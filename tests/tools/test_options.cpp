@@ -67,7 +67,7 @@ TEST_CASE("text: numbers, sizes and percentages") {
 }
 
 TEST_CASE("text: control characters of an untrusted file cannot reach the terminal") {
-  CHECK(Printable("a\x1b[2Jb\nc\x7f") == "a?[2Jb\\nc?");
+  CHECK(Printable("a\x1b[2Jb\nc\x7f") == "a\\x1b[2Jb\\nc\\x7f");
   CHECK(Printable("caf\xc3\xa9") == "caf\xc3\xa9");
 }
 

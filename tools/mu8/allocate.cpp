@@ -220,6 +220,7 @@ Command AddAllocate(CLI::App* parent) {
                   "Weight samples drawn for the activations")
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
+  AddMaxMemory(app, &to.convert.max_memory_bytes);
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");

@@ -234,10 +234,12 @@ Command AddConvert(CLI::App* parent) {
   app->add_option("--seed", to.seed, "Seed of the calibration's weight samples")
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
+  AddMaxMemory(app, &to.max_memory_bytes);
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
-  app->add_option("--labels", options->labels_path, "Class names, one per line, class 0 first")->type_name("FILE");
+  app->add_option("--labels", options->labels_path, "Class names, one per line, class 0 first")
+      ->type_name("FILE");
   app->add_option("--name", to.name, "The model's name; default: the ONNX file's stem");
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);

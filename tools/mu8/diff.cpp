@@ -42,8 +42,8 @@ The last two are of the mean predictions, one layer quantized at a time. They ne
 the KL of the engine. With few samples they still compare layers: the noise is the same in all.)";
 
 convert::Network LoadNetwork(const Options& options) {
-  convert::Network network =
-      convert::ImportOnnx(options.onnx_path, convert::ReadPosterior(options.posterior_path));
+  convert::Network network = convert::ImportOnnx(
+      options.onnx_path, convert::ReadPosteriorOf(options.onnx_path, options.posterior_path));
   std::vector<float> mean, std;
   ParseNormalization(options.mean, options.std, &mean, &std);
   const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];

@@ -294,10 +294,7 @@ void RunModel(const Options& options) {
               .width = static_cast<int>(model.input_width()),
               .channels = static_cast<int>(model.input_channels()),
               .classes = model.class_count(),
-              .labels = {}};
-  for (std::uint32_t i = 0; i < model.class_count(); ++i) {
-    shape.labels.emplace_back(model.label(i));
-  }
+              .labels = host::Labels(model)};
   if (options.sampling.stop_error) {
     std::fputs(
         "mu8: note: with --stop-error images have different numbers of samples; mutual information "

@@ -95,6 +95,13 @@ void SetMuBits(const format::View& view, LayerSummary* layer) {
   if (record.mu_bits != format::kMuBitsByPanel) layer->mu_bits.resize(1);
 }
 
+std::vector<std::pair<std::string_view, std::string_view>> MetadataPairs(const format::View& view) {
+  std::vector<std::pair<std::string_view, std::string_view>> pairs(format::MetadataCount(view));
+  std::uint64_t place = 0;
+  for (auto& [key, value] : pairs) format::NextMetadata(view, &place, &key, &value);
+  return pairs;
+}
+
 LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::string_view names) {
   LayerSummary layer;
   layer.index = index;
@@ -229,10 +236,10 @@ void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
     json["layers"].push_back(LayerJson(layer, file.model.class_count()));
   }
   json["metadata"] = Json::object();
-  for (std::uint32_t i = 0; i < format::MetadataCount(summary.view); ++i) {
-    std::string_view key, value;
-    format::MetadataAt(summary.view, i, &key, &value);
-    json["metadata"][std::string(key)] = std::string(value);
+  // Keys are unique (FORMAT.md 7): no need to look for each among the others.
+  auto& metadata = json["metadata"].get_ref<Json::object_t&>();
+  for (const auto& [key, value] : MetadataPairs(summary.view)) {
+    metadata.emplace_back(std::string(key), std::string(value));
   }
   PrintJson(json);
 }
@@ -337,8 +344,8 @@ std::string LayerTable(const Summary& summary, std::uint32_t class_count) {
 void PrintAsText(const host::ModelFile& file, const Summary& summary) {
   const Model& model = file.model;
   std::string labels;
-  for (std::uint32_t i = 0; i < model.class_count(); ++i) {
-    labels += (i > 0 ? ", " : "") + host::ClassName(model, i);
+  for (const std::string& name : host::ClassNames(model)) {
+    labels += (labels.empty() ? "" : ", ") + name;
   }
   const format::TensorRecord input = summary.view.tensor(0);
   Table fields = Fields();
@@ -361,9 +368,7 @@ void PrintAsText(const host::ModelFile& file, const Summary& summary) {
               LayerTable(summary, model.class_count()).c_str());
 
   Table metadata = Fields();
-  for (std::uint32_t i = 0; i < format::MetadataCount(summary.view); ++i) {
-    std::string_view key, value;
-    format::MetadataAt(summary.view, i, &key, &value);
+  for (const auto& [key, value] : MetadataPairs(summary.view)) {
     metadata.Add({Printable(key), Printable(value)});
   }
   std::fputs(metadata.ToString("  ").c_str(), stdout);

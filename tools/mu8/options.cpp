@@ -97,6 +97,13 @@ void AddJsonFlag(CLI::App* app, bool* json) {
   app->add_flag("--json", *json, "Print one JSON object on stdout and nothing else there");
 }
 
+void AddMaxMemory(CLI::App* app, std::uint64_t* bytes) {
+  app->add_option("--max-memory", *bytes,
+                  "About the most that calibration may take, such as 512M or 8G [2G]")
+      ->transform(CLI::AsSizeValue(false))
+      ->type_name("BYTES");
+}
+
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {
   const auto check = [min, max](std::string& text) -> std::string {
     std::uint64_t value = 0;

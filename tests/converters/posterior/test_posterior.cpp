@@ -6,6 +6,8 @@
 namespace mu8::convert {
 namespace {
 
+constexpr std::uint64_t kMostBytes = std::uint64_t{1} << 33;
+
 using namespace testing;
 
 std::string Safetensors(const std::string& header, const std::string& data) {
@@ -14,7 +16,7 @@ std::string Safetensors(const std::string& header, const std::string& data) {
 
 Posterior Read(const std::string& content) {
   const TempFile file("posterior", content);
-  return ReadPosterior(file.path());
+  return ReadPosterior(file.path(), kMostBytes);
 }
 
 std::vector<std::string> Problems(const std::string& content) {
@@ -88,8 +90,9 @@ TEST_CASE("posterior: a shape whose product wraps is rejected") {
 }
 
 TEST_CASE("posterior: files that are something else are named") {
-  CheckOneProblem(ProblemsOf([] { ReadPosterior("/nonexistent.npz"); }), {"no such file"});
-  CheckOneProblem(ProblemsOf([] { ReadPosterior("/"); }), {"is a folder"});
+  CheckOneProblem(ProblemsOf([] { ReadPosterior("/nonexistent.npz", kMostBytes); }),
+                  {"no such file"});
+  CheckOneProblem(ProblemsOf([] { ReadPosterior("/", kMostBytes); }), {"is a folder"});
   CheckOneProblem(Problems(""), {"empty"});
   CheckOneProblem(Problems("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 4242\n"),
                   {"Git LFS pointer", "4242", "git lfs pull"});
