@@ -158,7 +158,7 @@ CASES = {
     "channels_last": (channels_last(), (8, 8, 3), None),
     "arithmetic": (arithmetic(), IMAGE, None),
     "no_last_layer": (Lambda(lambda m, x: m.conv(x).mean((2, 3)), conv=nn.Conv2d(3, 4, 3)), IMAGE,
-                      "Conv2d AveragePool Dense"),
+                      "Conv2d AveragePool Conv2d"),
     "ceil_mode": (nn.Sequential(nn.MaxPool2d(3, 2, ceil_mode=True),
                                 nn.AvgPool2d(2, 3, ceil_mode=True, count_include_pad=False),
                                 nn.Flatten(), nn.Linear(12, 5)), IMAGE,
