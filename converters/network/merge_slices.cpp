@@ -94,18 +94,6 @@ bool Copies(const Network& network, const Node& node) {
   });
 }
 
-// Removes the slices that nothing reads any more.
-void DropUnread(Network* network) {
-  std::erase_if(network->nodes, [&](const Node& node) {
-    if (node.op != Op::kSlice || node.output == network->output) return false;
-    for (const Node& reader : network->nodes) {
-      if (std::count(reader.inputs.begin(), reader.inputs.end(), node.output) != 0) return false;
-    }
-    return true;
-  });
-  DropOrphanValues(network);
-}
-
 }  // namespace
 
 void MergeSlices(Network* network) {

@@ -158,6 +158,21 @@ std::string WhyShapesDiffer(const Network& network, const Node& node) {
   return {};
 }
 
+void DropUnread(Network* network) {
+  std::vector<char> read(network->values.size(), 0);
+  read[static_cast<std::size_t>(network->output)] = 1;
+  std::vector<char> keep(network->nodes.size(), 0);
+  for (std::size_t i = network->nodes.size(); i-- > 0;) {  // readers come after what they read
+    const Node& node = network->nodes[i];
+    keep[i] = read[static_cast<std::size_t>(node.output)];
+    if (keep[i] == 0) continue;
+    for (const int input : node.inputs) read[static_cast<std::size_t>(input)] = 1;
+  }
+  std::size_t next = 0;
+  std::erase_if(network->nodes, [&](const Node&) { return keep[next++] == 0; });
+  DropOrphanValues(network);
+}
+
 void DropOrphanValues(Network* network) {
   std::vector<char> keep(network->values.size(), 0);
   keep[static_cast<std::size_t>(network->input)] = 1;

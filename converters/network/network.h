@@ -108,6 +108,10 @@ std::string NodePlace(const Node& node);
 // and windows their shapes); empty when they do. All indices must exist.
 std::string WhyShapesDiffer(const Network& network, const Node& node);
 
+// Drops nodes whose output neither a node reads nor the network returns, with all that only they
+// read; and values that no node writes any more.
+void DropUnread(Network* network);
+
 // Drops values that no node writes (the input excepted) and renumbers the rest.
 void DropOrphanValues(Network* network);
 

@@ -111,6 +111,7 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   if (op == "Pad") return ImportPad(importer, node);
   if (op == "Flatten") return ImportFlatten(importer, node);
   if (op == "Reshape") return ImportReshape(importer, node);
+  if (op == "Expand") return ImportExpand(importer, node);
   if (op == "Squeeze") return ImportSqueeze(importer, node);
   if (op == "Unsqueeze") return ImportUnsqueeze(importer, node);
   if (op == "Transpose") return ImportTranspose(importer, node);
@@ -160,7 +161,7 @@ bool IsChannelsLast(const OnnxImporter& importer, const std::string& name,
         !importer.graph.constants.contains(InputName(node, 1))) {
       return false;
     }
-    const std::vector<std::int64_t> target = RequiredIntegers(importer, node, 1, "shape");
+    const std::vector<std::int64_t> target = ReadIntegers(importer, node, 1).values;
     std::vector<std::int64_t> image = dims;
     std::rotate(image.begin() + 1, image.end() - 1, image.end());
     if (target.size() != rank || !std::equal(target.begin() + 1, target.end(), image.begin() + 1)) {
@@ -284,6 +285,7 @@ Network ImportOnnx(const std::string& path, const Posterior& posterior) {
   CheckSigmasRead(&importer);
   ImportMetadata(&importer);
   if (!problems.empty()) throw host::Error(problems);
+  DropUnread(&importer.network);  // of which only the shape was asked for
   CheckParameters(importer.network);
   return std::move(importer.network);
 }

@@ -34,6 +34,9 @@ Activation PeekActivation(const OnnxImporter& importer, const OnnxNode& node, in
     if (importer.graph.constants.contains(name)) {
       throw NodeProblem{"input \"" + name + "\" is a constant, expected an activation"};
     }
+    if (importer.integers.contains(name)) {
+      throw NodeProblem{"input \"" + name + "\" is computed from shapes, expected an activation"};
+    }
     throw NodeProblem{"input \"" + name + "\" is not written by any earlier node"};
   }
   Activation activation = found->second;
@@ -107,30 +110,37 @@ const OnnxConstant& ReadConstant(const OnnxImporter& importer, const OnnxNode& n
   return found->second;
 }
 
+IntegerTensor ReadIntegers(const OnnxImporter& importer, const OnnxNode& node, int i) {
+  const std::string name = InputName(node, i);
+  const auto computed = importer.integers.find(name);
+  if (computed != importer.integers.end()) return computed->second;
+  const OnnxConstant& constant = ReadConstant(importer, node, i);
+  std::optional<std::vector<std::int64_t>> values = IntegerValues(constant);
+  if (!values) throw NodeProblem{"\"" + name + "\" holds no integers"};
+  // kBatchSize is ours. As a bound the next number says the same; as a size both are refused.
+  std::replace(values->begin(), values->end(), kBatchSize, kBatchSize + 1);
+  return {.dims = constant.dims, .values = std::move(*values)};
+}
+
+std::optional<std::vector<std::int64_t>> ShapeList(const OnnxImporter& importer,
+                                                   const OnnxNode& node, int i, const char* name) {
+  if (!InputName(node, i).empty()) return ReadIntegers(importer, node, i).values;
+  const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
+  if (attribute == nullptr) return std::nullopt;
+  std::vector<std::int64_t> values(attribute->ints().begin(), attribute->ints().end());
+  std::replace(values.begin(), values.end(), kBatchSize, kBatchSize + 1);
+  return values;
+}
+
 std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importer,
                                                      const OnnxNode& node, int i,
                                                      const char* name) {
-  if (!InputName(node, i).empty()) {
-    const auto computed = importer.integers.find(InputName(node, i));
-    if (computed != importer.integers.end()) return computed->second;
-    const OnnxConstant& constant = ReadConstant(importer, node, i);
-    std::optional<std::vector<std::int64_t>> values = IntegerValues(constant);
-    if (!values) throw NodeProblem{"\"" + InputName(node, i) + "\" holds no integers"};
-    return values;
+  std::optional<std::vector<std::int64_t>> values = ShapeList(importer, node, i, name);
+  if (values && std::find(values->begin(), values->end(), kBatchSize) != values->end()) {
+    throw NodeProblem{"its " + std::string(name) +
+                      " depend on the number of images; the engine keeps images apart"};
   }
-  const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
-  if (attribute == nullptr) return std::nullopt;
-  return std::vector<std::int64_t>(attribute->ints().begin(), attribute->ints().end());
-}
-
-std::vector<std::int64_t> RequiredIntegers(const OnnxImporter& importer, const OnnxNode& node,
-                                           int i, const char* name) {
-  std::optional<std::vector<std::int64_t>> values = IntegerList(importer, node, i, name);
-  if (!values) {
-    throw NodeProblem{"has neither input " + std::to_string(i) + " nor an attribute " + name +
-                      ", expected one of them"};
-  }
-  return std::move(*values);
+  return values;
 }
 
 std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback) {

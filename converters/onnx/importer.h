@@ -5,7 +5,6 @@
 #pragma once
 
 #include <cstdint>
-#include <limits>
 #include <map>
 #include <memory>
 #include <optional>
@@ -16,6 +15,8 @@
 #include "converters/network/network.h"
 #include "converters/onnx/expressions.h"
 #include "converters/onnx/graph.h"
+#include "converters/onnx/integer_tensor.h"
+#include "converters/onnx/node_problem.h"
 #include "converters/posterior/posterior.h"
 
 namespace mu8::convert {
@@ -61,26 +62,18 @@ inline constexpr std::int64_t kMostExtent = 1 << 20;  // of an axis, and of offs
 inline constexpr std::int64_t kMostElements = 1 << 28;
 inline constexpr std::int64_t kMostWindow = 1 << 16;  // kernel, stride, dilation, pads
 
-// Stands for the number of images in a computed shape.
-inline constexpr std::int64_t kBatchSize = std::numeric_limits<std::int64_t>::min();
-
 struct OnnxImporter {
   const OnnxGraph& graph;
   const Posterior& posterior;
   std::vector<std::string>& problems;
   Network network = {};
-  Expressions expressions = {};                                    // of the pending functions
-  std::map<std::string, Activation> activations = {};              // by ONNX tensor name
-  std::map<std::string, std::vector<std::int64_t>> integers = {};  // computed shapes, by name
+  Expressions expressions = {};                        // of the pending functions
+  std::map<std::string, Activation> activations = {};  // by ONNX tensor name
+  std::map<std::string, IntegerTensor> integers = {};  // computed ones, by name
   std::map<std::string, int> readers = {};  // by ONNX tensor name; the graph's output is one, too
   std::vector<int> producers = {};          // by value: index into network.nodes, -1 for the input
   std::set<std::string> failed = {};        // tensors that could not be computed; already reported
   std::map<std::string, std::string> sigma_readers = {};  // sigma name -> the node it belongs to
-};
-
-// Ends the conversion of one node. An empty message: another node's problem is the cause.
-struct NodeProblem {
-  std::string message;
 };
 
 // A problem of `node` that does not keep its output shape from being known.
@@ -104,14 +97,16 @@ void Materialize(OnnxImporter* importer, Activation* activation);
 // Input i as a constant. Throws NodeProblem.
 const OnnxConstant& ReadConstant(const OnnxImporter& importer, const OnnxNode& node, int i);
 
-// Input i as integers (axes, starts, a target shape), or where the node has no such input the list
-// attribute of that name, as older operator sets have it; nothing when both are absent.
+// Input i as integers, computed or constant. Throws NodeProblem.
+IntegerTensor ReadIntegers(const OnnxImporter& importer, const OnnxNode& node, int i);
+
+// Input i as a list of integers (axes, starts, a target shape), or where the node has no such input
+// the list attribute of that name, as older operator sets have it; nothing when both are absent. A
+// ShapeList may hold kBatchSize, of an IntegerList every number is known. Throw NodeProblem.
+std::optional<std::vector<std::int64_t>> ShapeList(const OnnxImporter& importer,
+                                                   const OnnxNode& node, int i, const char* name);
 std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importer,
                                                      const OnnxNode& node, int i, const char* name);
-
-// The same, which must be there. Throws NodeProblem.
-std::vector<std::int64_t> RequiredIntegers(const OnnxImporter& importer, const OnnxNode& node,
-                                           int i, const char* name);
 
 // Attributes with their defaults. Throw NodeProblem when the type is another.
 std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback);

@@ -1,123 +1,214 @@
-// Shapes that the graph computes from its own input's shape, as x.view(x.size(0), -1) exports:
-// Shape, Gather, Unsqueeze, Concat and their like on integers. All sizes but the batch are known,
-// so these nodes become numbers; the batch is kBatchSize, which only Reshape's first place may
-// hold.
+// Integers that the graph computes from shapes, as x.view(x.size(0), -1), x[..., :y.size(3)] and
+// F.pad(x, (0, y.size(3) - x.size(3))) export: Shape, Gather, Concat, Sub and their like. All sizes
+// but the batch are known, so that these nodes become numbers; whoever needs one that depends on
+// the batch refuses it.
 #include "converters/onnx/integers.h"
 
 #include <algorithm>
+#include <map>
+#include <utility>
 
 namespace mu8::convert {
 namespace {
 
 using Integers = std::vector<std::int64_t>;
 
-constexpr std::size_t kMostIntegers = 1024;  // of a computed list
-
-// Input i as integers, computed or constant.
-Integers ReadIntegers(const OnnxImporter& importer, const OnnxNode& node, int i) {
-  const std::string name = InputName(node, i);
-  const auto computed = importer.integers.find(name);
-  if (computed != importer.integers.end()) return computed->second;
-  const std::optional<Integers> values = IntegerValues(ReadConstant(importer, node, i));
-  if (!values) throw NodeProblem{"\"" + name + "\" holds no integers"};
-  return *values;
+// Attribute `name` or input 1 as axes; nothing when there is neither.
+std::optional<Integers> Axes(const OnnxImporter& importer, const OnnxNode& node) {
+  return IntegerList(importer, node, 1, "axes");
 }
 
-// A place in a list of `size`, counted from the end when negative, as in Python's slices.
-std::size_t Bound(std::int64_t index, std::size_t size) {
-  const auto length = static_cast<std::int64_t>(size);
-  return static_cast<std::size_t>(
-      std::clamp(index < 0 ? index + length : index, std::int64_t{0}, length));
-}
-
-Integers ShapeOf(const OnnxImporter& importer, const OnnxNode& node) {
-  const Activation x = PeekActivation(importer, node, 0, 0);
-  Integers shape = {kBatchSize};
-  for (std::size_t dim = 0; dim < x.dims.size(); ++dim) shape.push_back(DimSize(x, dim));
-  const std::size_t begin = Bound(IntAttribute(node, "start", 0), shape.size());
-  const std::size_t end =
-      Bound(IntAttribute(node, "end", static_cast<std::int64_t>(shape.size())), shape.size());
-  if (begin >= end) return {};
-  return {shape.begin() + static_cast<std::ptrdiff_t>(begin),
-          shape.begin() + static_cast<std::ptrdiff_t>(end)};
-}
-
-Integers Gather(const OnnxImporter& importer, const OnnxNode& node) {
-  const Integers data = ReadIntegers(importer, node, 0);
-  Integers gathered;
-  for (const std::int64_t index : ReadIntegers(importer, node, 1)) {
-    const auto size = static_cast<std::int64_t>(data.size());
-    const std::int64_t at = index < 0 ? index + size : index;
-    if (at < 0 || at >= size) {
-      throw NodeProblem{"index " + std::to_string(index) + " is outside a shape of " +
-                        std::to_string(size) + " dimensions"};
-    }
-    gathered.push_back(data[static_cast<std::size_t>(at)]);
+IntegerTensor ShapeOf(const OnnxImporter& importer, const OnnxNode& node) {
+  Integers shape;
+  const std::string name = InputName(node, 0);
+  if (importer.integers.contains(name) || importer.graph.constants.contains(name)) {
+    shape = ReadIntegers(importer, node, 0).dims;
+  } else {
+    const Activation x = PeekActivation(importer, node, 0, 0);
+    shape.push_back(kBatchSize);
+    for (std::size_t dim = 0; dim < x.dims.size(); ++dim) shape.push_back(DimSize(x, dim));
   }
-  return gathered;
+  const auto rank = static_cast<std::int64_t>(shape.size());
+  return SliceIntegers(IntegerRow(std::move(shape)), 0, IntAttribute(node, "start", 0),
+                       IntAttribute(node, "end", rank), 1);
 }
 
-Integers SliceList(const OnnxImporter& importer, const OnnxNode& node) {
-  const Integers data = ReadIntegers(importer, node, 0);
-  const auto starts = IntegerList(importer, node, 1, "starts");
-  const auto ends = IntegerList(importer, node, 2, "ends");
-  const auto steps = IntegerList(importer, node, 4, "steps").value_or(Integers{1});
-  if (!starts || !ends || starts->size() != 1 || ends->size() != 1 || steps != Integers{1}) {
-    throw NodeProblem{"of a shape only one range of step 1 can be taken"};
-  }
-  const std::size_t begin = Bound(starts->front(), data.size());
-  const std::size_t end = Bound(ends->front(), data.size());
-  if (begin >= end) return {};
-  return {data.begin() + static_cast<std::ptrdiff_t>(begin),
-          data.begin() + static_cast<std::ptrdiff_t>(end)};
+IntegerTensor Gather(const OnnxImporter& importer, const OnnxNode& node) {
+  return GatherIntegers(ReadIntegers(importer, node, 0), ReadIntegers(importer, node, 1),
+                        IntAttribute(node, "axis", 0));
 }
 
-Integers Product(const OnnxImporter& importer, const OnnxNode& node) {
-  Integers a = ReadIntegers(importer, node, 0);
-  const Integers b = ReadIntegers(importer, node, 1);
-  if (a.size() != b.size() && b.size() != 1) throw NodeProblem{"lists of unlike lengths"};
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const std::int64_t factor = b[b.size() == 1 ? 0 : i];
-    constexpr std::int64_t kMost = std::int64_t{1} << 31;
-    if (a[i] == kBatchSize || factor == kBatchSize) {
-      throw NodeProblem{"it multiplies the batch size; the engine keeps images apart"};
-    }
-    if (std::abs(a[i]) > kMost || std::abs(factor) > kMost) throw NodeProblem{"too large a size"};
-    a[i] *= factor;
+IntegerTensor Slice(const OnnxImporter& importer, const OnnxNode& node) {
+  IntegerTensor data = ReadIntegers(importer, node, 0);
+  const std::optional<Integers> starts = IntegerList(importer, node, 1, "starts");
+  const std::optional<Integers> ends = IntegerList(importer, node, 2, "ends");
+  if (!starts || !ends) throw NodeProblem{"starts or ends are missing"};
+  Integers every_axis;
+  for (std::size_t i = 0; i < starts->size(); ++i) every_axis.push_back(static_cast<int>(i));
+  const Integers axes = IntegerList(importer, node, 3, "axes").value_or(every_axis);
+  const Integers steps =
+      IntegerList(importer, node, 4, "steps").value_or(Integers(starts->size(), 1));
+  if (ends->size() != starts->size() || axes.size() != starts->size() ||
+      steps.size() != starts->size()) {
+    throw NodeProblem{"starts, ends, axes and steps have different lengths"};
   }
-  return a;
+  for (std::size_t i = 0; i < axes.size(); ++i) {
+    data = SliceIntegers(std::move(data), axes[i], (*starts)[i], (*ends)[i], steps[i]);
+  }
+  return data;
+}
+
+IntegerTensor Concat(const OnnxImporter& importer, const OnnxNode& node) {
+  std::vector<IntegerTensor> parts;
+  for (int i = 0; i < node.proto->input_size(); ++i) {
+    parts.push_back(ReadIntegers(importer, node, i));
+  }
+  return ConcatIntegers(parts, IntAttribute(node, "axis", 0));
+}
+
+IntegerTensor Transpose(const OnnxImporter& importer, const OnnxNode& node) {
+  const onnx::AttributeProto* perm = FindAttribute(*node.proto, "perm");
+  Integers order;
+  if (perm != nullptr) order.assign(perm->ints().begin(), perm->ints().end());
+  return TransposeIntegers(ReadIntegers(importer, node, 0), std::move(order));
+}
+
+IntegerTensor Reshape(const OnnxImporter& importer, const OnnxNode& node) {
+  const std::optional<Integers> target = IntegerList(importer, node, 1, "shape");
+  if (!target) throw NodeProblem{"its target shape is missing"};
+  return ReshapeIntegers(ReadIntegers(importer, node, 0), *target);
+}
+
+IntegerTensor Squeeze(const OnnxImporter& importer, const OnnxNode& node) {
+  const std::optional<Integers> axes = Axes(importer, node);
+  return SqueezeIntegers(ReadIntegers(importer, node, 0), axes ? &*axes : nullptr);
+}
+
+IntegerTensor Unsqueeze(const OnnxImporter& importer, const OnnxNode& node) {
+  const std::optional<Integers> axes = Axes(importer, node);
+  if (!axes) throw NodeProblem{"its axes are missing"};
+  return UnsqueezeIntegers(ReadIntegers(importer, node, 0), *axes);
+}
+
+IntegerTensor Cast(const OnnxImporter& importer, const OnnxNode& node) {
+  IntegerTensor data = ReadIntegers(importer, node, 0);
+  const std::int64_t to = IntAttribute(node, "to", 0);
+  if (to == onnx::TensorProto::BOOL) {
+    for (std::int64_t& value : data.values) value = value != 0 ? 1 : 0;  // a batch is not empty
+  } else if (to != onnx::TensorProto::INT64 && to != onnx::TensorProto::INT32) {
+    throw NodeProblem{"it computes with sizes as anything but integers, which is not supported"};
+  }
+  return data;
+}
+
+IntegerTensor Copy(const OnnxImporter& importer, const OnnxNode& node) {
+  return ReadIntegers(importer, node, 0);
+}
+
+IntegerTensor ConstantOfShape(const OnnxImporter& importer, const OnnxNode& node) {
+  const std::optional<Integers> dims = IntegerList(importer, node, 0, "shape");
+  const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "value");
+  if (attribute == nullptr) throw NodeProblem{"without a value it makes floating-point numbers"};
+  const std::optional<Integers> value =
+      IntegerValues({.tensor = &attribute->t(), .dims = {1}, .count = 1, .copy_of = {}});
+  if (!dims || !value || value->size() != 1) {
+    throw NodeProblem{"its shape or its value are no integers"};
+  }
+  return MakeIntegers(*dims, [&](const Integers&) { return value->front(); });
+}
+
+IntegerTensor Expand(const OnnxImporter& importer, const OnnxNode& node) {
+  const IntegerTensor data = ReadIntegers(importer, node, 0);
+  const std::optional<Integers> target = IntegerList(importer, node, 1, "shape");
+  if (!target) throw NodeProblem{"its target shape is missing"};
+  return MakeIntegers(BroadcastDims(data.dims, *target),
+                      [&](const Integers& place) { return ValueAt(data, place); });
+}
+
+IntegerTensor Where(const OnnxImporter& importer, const OnnxNode& node) {
+  const IntegerTensor condition = ReadIntegers(importer, node, 0);
+  const IntegerTensor yes = ReadIntegers(importer, node, 1), no = ReadIntegers(importer, node, 2);
+  return MakeIntegers(BroadcastDims(condition.dims, BroadcastDims(yes.dims, no.dims)),
+                      [&](const Integers& place) {
+                        return ValueAt(ValueAt(condition, place) != 0 ? yes : no, place);
+                      });
+}
+
+// Of all values: ReduceProd, ReduceSum, ReduceMin, ReduceMax of a list, as x.shape[1:].numel()
+// exports.
+IntegerTensor Reduce(const OnnxImporter& importer, const OnnxNode& node) {
+  static const std::map<std::string, const char*> functions = {
+      {"ReduceProd", "Mul"}, {"ReduceSum", "Add"}, {"ReduceMin", "Min"}, {"ReduceMax", "Max"}};
+  const IntegerTensor data = ReadIntegers(importer, node, 0);
+  if (data.dims.size() > 1 || data.values.empty()) {
+    throw NodeProblem{"of computed integers only a list can be reduced"};
+  }
+  std::int64_t result = data.values[0];
+  const IntegerFunction function = FindIntegerFunction(functions.at(node.op));
+  for (std::size_t i = 1; i < data.values.size(); ++i) result = function(result, data.values[i]);
+  const bool keeps = IntAttribute(node, "keepdims", 1) != 0 && !data.dims.empty();
+  return keeps ? IntegerRow({result}) : IntegerScalar(result);
+}
+
+// Min and Max take any number of inputs, the others two.
+IntegerTensor Binary(const OnnxImporter& importer, const OnnxNode& node) {
+  const IntegerFunction function = FindIntegerFunction(node.op);
+  const bool any_number = node.op == "Min" || node.op == "Max";
+  if (node.proto->input_size() < (any_number ? 1 : 2) || IntAttribute(node, "fmod", 0) != 0) {
+    throw NodeProblem{"an input is missing, or fmod is set"};
+  }
+  IntegerTensor result = ReadIntegers(importer, node, 0);
+  for (int i = 1; i < node.proto->input_size(); ++i) {
+    const IntegerTensor left = std::move(result), right = ReadIntegers(importer, node, i);
+    result = MakeIntegers(BroadcastDims(left.dims, right.dims), [&](const Integers& place) {
+      return function(ValueAt(left, place), ValueAt(right, place));
+    });
+  }
+  return result;
+}
+
+using Rule = IntegerTensor (*)(const OnnxImporter&, const OnnxNode&);
+
+Rule FindRule(const std::string& op) {
+  static const std::map<std::string, Rule> rules = {
+      {"Cast", Cast},           {"Concat", Concat},    {"ConstantOfShape", ConstantOfShape},
+      {"Expand", Expand},       {"Gather", Gather},    {"Identity", Copy},
+      {"ReduceMax", Reduce},    {"ReduceMin", Reduce}, {"ReduceProd", Reduce},
+      {"ReduceSum", Reduce},    {"Reshape", Reshape},  {"Shape", ShapeOf},
+      {"Slice", Slice},         {"Squeeze", Squeeze},  {"Transpose", Transpose},
+      {"Unsqueeze", Unsqueeze}, {"Where", Where},
+  };
+  const auto found = rules.find(op);
+  if (found != rules.end()) return found->second;
+  return FindIntegerFunction(op) != nullptr ? Binary : nullptr;
+}
+
+// Whether a node computes integers: all that it reads are integers, computed or constant. What also
+// reads an activation (a Slice with computed ends) is a node of the network. Throws NodeProblem
+// when something that could have been such integers has failed.
+bool ReadsIntegersOnly(const OnnxImporter& importer, const OnnxNode& node) {
+  bool failed = false;
+  for (const std::string& name : node.proto->input()) {
+    if (name.empty() || importer.integers.contains(name)) continue;
+    const auto constant = importer.graph.constants.find(name);
+    const bool is_integers = constant != importer.graph.constants.end() &&
+                             constant->second.tensor != nullptr &&
+                             IsIntegerType(constant->second.tensor->data_type());
+    failed |= importer.failed.contains(name);
+    if (!is_integers && !importer.failed.contains(name)) return false;
+  }
+  if (failed) throw NodeProblem{};
+  return node.proto->input_size() > 0;
 }
 
 }  // namespace
 
 bool ImportIntegers(OnnxImporter* importer, const OnnxNode& node) {
-  const std::string& op = node.op;
-  bool reads_integers = false;
-  for (const std::string& name : node.proto->input()) {
-    reads_integers = reads_integers || importer->integers.contains(name);
-  }
-  const bool is_list_op = op == "Gather" || op == "Unsqueeze" || op == "Squeeze" || op == "Cast" ||
-                          op == "Identity" || op == "Concat" || op == "Slice" || op == "Mul";
-  if (op != "Shape" && !(reads_integers && is_list_op)) return false;
-  Integers result;
-  if (op == "Shape") {
-    result = ShapeOf(*importer, node);
-  } else if (op == "Gather") {
-    result = Gather(*importer, node);
-  } else if (op == "Slice") {
-    result = SliceList(*importer, node);
-  } else if (op == "Mul") {
-    result = Product(*importer, node);
-  } else if (op == "Concat") {
-    for (int i = 0; i < node.proto->input_size(); ++i) {
-      const Integers part = ReadIntegers(*importer, node, i);
-      result.insert(result.end(), part.begin(), part.end());
-    }
-  } else {  // a single number and a list of one are the same here
-    result = ReadIntegers(*importer, node, 0);
-  }
-  if (result.size() > kMostIntegers) {
-    throw NodeProblem{"computes a list of " + std::to_string(result.size()) +
+  const Rule rule = FindRule(node.op);
+  if (rule == nullptr || (node.op != "Shape" && !ReadsIntegersOnly(*importer, node))) return false;
+  IntegerTensor result = rule(*importer, node);
+  if (static_cast<std::int64_t>(result.values.size()) > kMostIntegers) {
+    throw NodeProblem{"computes " + std::to_string(result.values.size()) +
                       " integers, more than any shape has"};
   }
   importer->integers[OutputName(node, 0)] = std::move(result);

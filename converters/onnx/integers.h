@@ -1,11 +1,11 @@
-// Shapes that the graph computes from its own input's shape.
+// Integers that the graph computes from shapes.
 #pragma once
 
 #include "converters/onnx/importer.h"
 
 namespace mu8::convert {
 
-// Computes a shape; false when the node is none that does so.
+// Computes what such a node writes; false when it is none.
 bool ImportIntegers(OnnxImporter* importer, const OnnxNode& node);
 
 }  // namespace mu8::convert

@@ -58,6 +58,28 @@ std::vector<std::int64_t> ResolveTarget(const Activation& input, std::vector<std
   return {target.begin() + 1, target.end()};
 }
 
+// Input 1 of Reshape and Expand.
+std::vector<std::int64_t> TargetShape(const OnnxImporter& importer, const OnnxNode& node) {
+  const std::string name = InputName(node, 1);
+  if (importer.activations.contains(name)) {
+    throw NodeProblem{
+        "its target shape is computed from an activation's values; expected a constant "
+        "or what follows from shapes"};
+  }
+  std::optional<std::vector<std::int64_t>> shape = ShapeList(importer, node, 1, "shape");
+  if (!shape) throw NodeProblem{"has neither input 1 nor an attribute shape, expected one of them"};
+  return std::move(*shape);
+}
+
+// For messages: the batch is N.
+std::string TargetText(const std::vector<std::int64_t>& target) {
+  std::string text;
+  for (const std::int64_t size : target) {
+    text += (text.empty() ? "" : ", ") + (size == kBatchSize ? "N" : std::to_string(size));
+  }
+  return "[" + text + "]";
+}
+
 // Deals the axes, in ONNX's order, to dimensions of the given sizes; false if one would have to be
 // split.
 bool Regroup(Activation* activation, const std::vector<std::int64_t>& sizes) {
@@ -110,24 +132,34 @@ void ImportFlatten(OnnxImporter* importer, const OnnxNode& node) {
 
 void ImportReshape(OnnxImporter* importer, const OnnxNode& node) {
   Activation shaped = PeekActivation(*importer, node, 0, 0);
-  if (importer->failed.contains(InputName(node, 1))) throw NodeProblem{};
-  if (!InputName(node, 1).empty() && !importer->graph.constants.contains(InputName(node, 1)) &&
-      !importer->integers.contains(InputName(node, 1))) {
-    throw NodeProblem{
-        "its target shape is computed by the graph from other things than its input's shape"};
-  }
-  const std::vector<std::int64_t> target = RequiredIntegers(*importer, node, 1, "shape");
+  const std::vector<std::int64_t> target = TargetShape(*importer, node);
   const std::vector<std::int64_t> sizes = ResolveTarget(
       shaped, target, StaticBatch(importer->graph), IntAttribute(node, "allowzero", 0) == 0);
   if (sizes.empty() || !Regroup(&shaped, sizes)) {
-    std::vector<std::int64_t> shown = target;
-    std::replace(shown.begin(), shown.end(), kBatchSize, std::int64_t{0});
-    throw NodeProblem{"target shape " + DimsText(shown) +
+    throw NodeProblem{"target shape " + TargetText(target) +
                       " is not supported: only joining and separating whole axes of " +
                       LayoutText(shaped) + " with " + std::to_string(shaped.flat_size()) +
                       " elements an image, such as (N, -1)"};
   }
   Alias(importer, node, std::move(shaped));
+}
+
+// Only to the shape that the input has, as exports of expand_as leave it.
+void ImportExpand(OnnxImporter* importer, const OnnxNode& node) {
+  const Activation input = PeekActivation(*importer, node, 0, 0);
+  const std::vector<std::int64_t> target = TargetShape(*importer, node);
+  const std::int64_t batch = StaticBatch(importer->graph);
+  bool same = target.size() <= input.dims.size() + 1;
+  for (std::size_t i = 0; same && i < target.size(); ++i) {
+    const std::size_t dim = i + input.dims.size() + 1 - target.size();  // 0: the batch
+    same = target[i] == 1 || (dim == 0 ? target[i] == kBatchSize || target[i] == batch
+                                       : target[i] == DimSize(input, dim - 1));
+  }
+  if (!same) {
+    throw NodeProblem{"to " + TargetText(target) + " repeats elements of " + LayoutText(input) +
+                      ", which is not supported"};
+  }
+  Alias(importer, node, input);
 }
 
 void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node) {

@@ -10,6 +10,7 @@ namespace mu8::convert {
 void ImportAlias(OnnxImporter* importer, const OnnxNode& node);
 void ImportFlatten(OnnxImporter* importer, const OnnxNode& node);
 void ImportReshape(OnnxImporter* importer, const OnnxNode& node);
+void ImportExpand(OnnxImporter* importer, const OnnxNode& node);
 void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node);
 void ImportUnsqueeze(OnnxImporter* importer, const OnnxNode& node);
 void ImportTranspose(OnnxImporter* importer, const OnnxNode& node);

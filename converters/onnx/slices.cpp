@@ -69,8 +69,8 @@ std::vector<Cut> WholeCuts(const Activation& input) {
 // ONNX: negative starts and ends count from the end, both are clamped to the dimension.
 void ImportSlice(OnnxImporter* importer, const OnnxNode& node) {
   const Activation input = PeekActivation(*importer, node, 0, 0);
-  const auto starts = IntegerList(*importer, node, 1, "starts");
-  const auto ends = IntegerList(*importer, node, 2, "ends");
+  const auto starts = ShapeList(*importer, node, 1, "starts");
+  const auto ends = ShapeList(*importer, node, 2, "ends");
   if (!starts || !ends || starts->size() != ends->size()) {
     throw NodeProblem{"starts and ends are missing or of different lengths"};
   }
@@ -82,33 +82,34 @@ void ImportSlice(OnnxImporter* importer, const OnnxNode& node) {
     throw NodeProblem{"axes or steps have another length than starts"};
   }
   std::vector<Cut> cuts = WholeCuts(input);
+  std::vector<char> taken(cuts.size() + 1, 0);
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const std::int64_t axis = axes[i] < 0 ? axes[i] + input.rank() : axes[i];
-    if (axis < 0 || axis >= input.rank()) {
-      throw NodeProblem{"axis " + std::to_string(axes[i]) + " does not exist"};
+    if (axis < 0 || axis >= input.rank() || taken[static_cast<std::size_t>(axis)]++ != 0) {
+      throw NodeProblem{"axis " + std::to_string(axes[i]) + " does not exist, or is given twice"};
     }
     if (steps[i] < 1) {
       throw NodeProblem{"steps " + DimsText(steps) + " are not supported, only positive ones"};
     }
+    const std::int64_t start = (*starts)[i], end = (*ends)[i];
     if (axis == 0) {
       // The batch may only be copied.
-      if ((*starts)[i] == 0 && (*ends)[i] >= INT32_MAX && steps[i] == 1) continue;
+      if (start == 0 && (end >= INT32_MAX || end == kBatchSize) && steps[i] == 1) continue;
       throw NodeProblem{"axis 0, the batch, cannot be sliced"};
     }
-    Cut& cut = cuts[static_cast<std::size_t>(axis - 1)];
-    const std::int64_t size = cut.size;
-    const auto clamp = [size](std::int64_t index) {
-      // Written so that INT64_MIN and INT64_MAX do not overflow.
-      if (index < 0) return index < -size ? 0 : index + size;
-      return std::min(index, size);
-    };
-    const std::int64_t start = clamp((*starts)[i]), end = clamp((*ends)[i]);
-    if (end <= start) {
-      throw NodeProblem{"nothing is left of axis " + std::to_string(axes[i]) + ": elements " +
-                        std::to_string(start) + " to " + std::to_string(end)};
+    if (start == kBatchSize || end == kBatchSize) {
+      throw NodeProblem{"axis " + std::to_string(axis) +
+                        " is cut at the number of images; the "
+                        "engine keeps images apart"};
     }
-    cut = {
-        .start = start, .step = std::min(steps[i], size), .size = (end - start - 1) / steps[i] + 1};
+    Cut& cut = cuts[static_cast<std::size_t>(axis - 1)];
+    const Range range = ResolveRange(start, end, steps[i], cut.size);
+    if (range.size == 0) {
+      throw NodeProblem{"nothing is left of axis " + std::to_string(axes[i]) + ", " +
+                        std::to_string(cut.size) + " elements, between " + std::to_string(start) +
+                        " and " + std::to_string(end)};
+    }
+    cut = {.start = range.start, .step = std::min(range.step, cut.size), .size = range.size};
   }
   AddSlice(importer, node, cuts);
 }

@@ -19,6 +19,11 @@ std::size_t BytesPerElement(int type) {
   }
 }
 
+bool IsIntegerType(int type) {
+  return type == onnx::TensorProto::INT64 || type == onnx::TensorProto::INT32 ||
+         type == onnx::TensorProto::BOOL;
+}
+
 std::string DimsText(std::span<const std::int64_t> dims) {
   std::string text = "[";
   for (const std::int64_t dim : dims) {
@@ -46,10 +51,7 @@ std::optional<std::vector<float>> FloatValues(const OnnxConstant& constant) {
 std::optional<std::vector<std::int64_t>> IntegerValues(const OnnxConstant& constant) {
   const onnx::TensorProto& tensor = *constant.tensor;
   const int type = tensor.data_type();
-  if (type != onnx::TensorProto::INT64 && type != onnx::TensorProto::INT32 &&
-      type != onnx::TensorProto::BOOL) {
-    return std::nullopt;
-  }
+  if (!IsIntegerType(type)) return std::nullopt;
   std::vector<std::int64_t> values;
   values.reserve(constant.count);
   if (!tensor.has_raw_data()) {

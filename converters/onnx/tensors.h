@@ -26,6 +26,9 @@ std::string DimsText(std::span<const std::int64_t> dims);
 // Of raw data; 0 for types that are not supported.
 std::size_t BytesPerElement(int type);
 
+// INT64, INT32 or BOOL.
+bool IsIntegerType(int type);
+
 // Values of a floating-point (FLOAT, DOUBLE), an integer (INT64, INT32) or a BOOL tensor, in the
 // tensor's own order; nothing when it has another type. LoadOnnx has checked the sizes.
 std::optional<std::vector<float>> FloatValues(const OnnxConstant& constant);

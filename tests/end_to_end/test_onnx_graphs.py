@@ -108,6 +108,25 @@ def padded():
     return Lambda(forward, conv=nn.Conv2d(3, 4, 3, stride=2), fc=nn.Linear(4 * 5 * 4, 5))
 
 
+def cropped_like():
+    """As U-Nets join their halves: cut to, and from the middle of, another value's size."""
+    def forward(m, x):
+        y = m.conv(x)
+        top = (x.size(2) - y.size(2)) // 2
+        x = x[:, :, top:top + y.size(2)][..., :y.size(3)]
+        return m.fc(torch.cat([x, y], 1).flatten(1))
+    return Lambda(forward, conv=nn.Conv2d(3, 4, 3), fc=nn.Linear(7 * 36, 5))
+
+
+def padded_like():
+    def forward(m, x):
+        y = m.conv(x)
+        down, right = x.size(2) - y.size(2), x.size(3) - y.size(3)
+        y = F.pad(y, [right // 2, right - right // 2, down // 2, down - down // 2])
+        return m.fc(torch.cat([x, y], 1).flatten(1))
+    return Lambda(forward, conv=nn.Conv2d(3, 4, 4), fc=nn.Linear(7 * 64, 5))
+
+
 def channels_last():
     def forward(m, x):  # x: (N, H, W, C), as NHWC frameworks export it
         x = m.conv(x.permute(0, 3, 1, 2)).relu().permute(0, 2, 3, 1)
@@ -173,6 +192,17 @@ CASES = {
     "view_shape": (Lambda(lambda m, x: m.fc(m.conv(x).reshape(x.shape[:1] + (144,))),
                           conv=nn.Conv2d(3, 4, 3), fc=nn.Linear(144, 5)), IMAGE,
                    "Conv2d Dense"),
+    "view_numel": (Lambda(lambda m, x: m.fc(m.conv(x).reshape(-1, x.shape[1] * 48)),
+                          conv=nn.Conv2d(3, 4, 3), fc=nn.Linear(144, 5)), IMAGE,
+                   "Conv2d Dense"),
+    "expand": (Lambda(lambda m, x: m.fc(m.conv(x).expand(x.size(0), -1, 6, -1).flatten(1)),
+                      conv=nn.Conv2d(3, 4, 3), fc=nn.Linear(144, 5)), IMAGE,
+               "Conv2d Dense"),
+    "cut_at_shape": (Lambda(lambda m, x: m.fc(x[..., :m.conv(x).size(3)].flatten(1)),
+                            conv=nn.Conv2d(3, 4, 3), fc=nn.Linear(144, 5)), IMAGE,
+                     "Slice Dense"),
+    "cropped_like": (cropped_like(), IMAGE, "Conv2d Slice Concat Dense"),
+    "padded_like": (padded_like(), IMAGE, "Conv2d Slice Concat Dense"),
     "resnet20": (ResNet20(), ResNet20.input_shape, RESNET20),
 }
 

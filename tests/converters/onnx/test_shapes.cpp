@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <functional>
 #include <limits>
 
 #include "tests/converters/onnx/onnx_models.h"
@@ -64,7 +65,9 @@ TEST_CASE("onnx: Reshape to other shapes is an error") {
 std::vector<std::string> ViewProblems(std::int64_t batch_at, const Dims& rest) {
   OnnxBuilder builder({0, 2, 2, 3});
   builder.Node("Shape", "shape", {"x"}, {"s"});
-  builder.Initializer("zero", OnnxBuilder::Integers({batch_at}));
+  onnx::TensorProto place = OnnxBuilder::Integers({batch_at});
+  place.clear_dims();  // one number
+  builder.Initializer("zero", std::move(place));
   builder.Initializer("rest", OnnxBuilder::Integers(rest));
   builder.Node("Gather", "size", {"s", "zero"}, {"n"});
   builder.Node("Unsqueeze", "list", {"n"}, {"l"}).Ints("axes", {0});
@@ -82,6 +85,141 @@ TEST_CASE("onnx: a shape computed from the input's own is known but for the batc
   CheckOneProblem(ViewProblems(1, {-1}),
                   {"\"flat\" (Reshape)", "not supported"});  // channels first
   CheckOneProblem(ViewProblems(4, {-1}), {"\"size\" (Gather)", "outside a shape of 4"});
+}
+
+// Convolves x (8 x 6 x 3) to z (6 x 4 x 2), then has `add` write "c" from both.
+Network WithSmaller(const std::function<void(OnnxBuilder&)>& add) {
+  OnnxBuilder builder({0, 3, 8, 6});
+  builder.Initializer("k", {2, 3, 3, 3}, Count(54));
+  builder.Node("Conv", "smaller", {"x", "k"}, {"z"});
+  add(builder);
+  return Finish(&builder).Import();
+}
+
+// Gather of one dimension of `tensor`'s shape, as a list of one.
+void AddSize(OnnxBuilder* builder, const std::string& tensor, std::int64_t dim,
+             const std::string& name) {
+  builder->Initializer(name + "_i", OnnxBuilder::Integers({dim}));
+  builder->Node("Shape", name + "_shape", {tensor}, {name + "_s"});
+  builder->Node("Gather", name + "_gather", {name + "_s", name + "_i"}, {name});
+}
+
+TEST_CASE("onnx: a cut at another value's size, x[..., :z.size(3)]") {
+  const Network network = WithSmaller([](OnnxBuilder& builder) {
+    AddSize(&builder, "z", 3, "end");
+    builder.Initializer("s", OnnxBuilder::Integers({0}));
+    builder.Initializer("a", OnnxBuilder::Integers({3}));
+    builder.Node("Slice", "cut", {"x", "s", "end", "a"}, {"c"});
+  });
+  // Of z only the shape was asked for: its convolution is gone.
+  REQUIRE(Ops(network) == "Slice AveragePool Conv2d");
+  CHECK(ShapeOf(network, network.nodes[0].output) == std::vector<int>{8, 4, 3});
+}
+
+TEST_CASE("onnx: a centre crop, (x.size(2) - z.size(2)) // 2 from either side") {
+  const Network network = WithSmaller([](OnnxBuilder& builder) {
+    AddSize(&builder, "x", 2, "big");
+    AddSize(&builder, "z", 2, "small");
+    builder.Initializer("two", OnnxBuilder::Integers({2}));
+    builder.Initializer("a", OnnxBuilder::Integers({2}));
+    builder.Node("Sub", "sub", {"big", "small"}, {"d"}).Node("Div", "div", {"d", "two"}, {"b"});
+    builder.Node("Add", "add", {"b", "small"}, {"e"});
+    builder.Node("Slice", "cut", {"x", "b", "e", "a"}, {"c"});
+  });
+  REQUIRE(Ops(network) == "Slice AveragePool Conv2d");
+  CHECK(network.nodes[0].offset_h == 1);
+  CHECK(ShapeOf(network, network.nodes[0].output) == std::vector<int>{6, 6, 3});
+}
+
+TEST_CASE("onnx: computed pads, as F.pad(z, (0, d)) exports them") {
+  // PyTorch: the pads, zeros up to two a dimension, as pairs, reversed, and by sides.
+  const Network network = WithSmaller([](OnnxBuilder& builder) {
+    AddSize(&builder, "x", 3, "big");
+    AddSize(&builder, "z", 3, "small");
+    builder.Initializer("zero", OnnxBuilder::Integers({0}));
+    builder.Initializer("six", OnnxBuilder::Integers({6}));
+    builder.Initializer("pairs", OnnxBuilder::Integers({-1, 2}));
+    builder.Initializer("all", OnnxBuilder::Integers({-1}));
+    builder.Initializer("last", OnnxBuilder::Integers({-1}));
+    builder.Initializer("first", OnnxBuilder::Integers({-9223372036854775807}));
+    builder.Node("Sub", "sub", {"big", "small"}, {"d"});
+    builder.Node("Concat", "given", {"zero", "d"}, {"g"}).Int("axis", 0);
+    builder.Node("ConstantOfShape", "rest", {"six"}, {"r"});
+    builder.TensorAttribute("value", OnnxBuilder::Integers({0}));
+    builder.Node("Concat", "eight", {"g", "r"}, {"e"}).Int("axis", 0);
+    builder.Node("Reshape", "by_dim", {"e", "pairs"}, {"p"});
+    builder.Node("Slice", "reverse", {"p", "last", "first", "zero", "last"}, {"q"});
+    builder.Node("Transpose", "by_side", {"q"}, {"t"}).Ints("perm", {1, 0});
+    builder.Node("Reshape", "flat", {"t", "all"}, {"f"});
+    builder.Node("Cast", "cast", {"f"}, {"pads"}).Int("to", onnx::TensorProto::INT64);
+    builder.Node("Pad", "pad", {"z", "pads"}, {"c"});
+  });
+  REQUIRE(Ops(network) == "Conv2d Slice AveragePool Conv2d");
+  CHECK(ShapeOf(network, network.nodes[1].output) == std::vector<int>{6, 6, 2});
+  CHECK(network.nodes[1].offset_w == 0);
+}
+
+TEST_CASE("onnx: Expand to the shape that is there, as expand() exports it") {
+  // (-1, 3, -1, -1): where a dimension is -1 it becomes the input's.
+  const auto expand = [](const Dims& wanted) {
+    return ProblemsOf([&] {
+      WithSmaller([&](OnnxBuilder& builder) {
+        builder.Initializer("wanted", OnnxBuilder::Integers(wanted));
+        builder.Initializer("four", OnnxBuilder::Integers({4}));
+        builder.Initializer("minus", OnnxBuilder::Integers({-1}));
+        builder.Node("Shape", "shape", {"x"}, {"s"});
+        builder.Node("ConstantOfShape", "ones", {"four"}, {"o"});
+        builder.TensorAttribute("value", OnnxBuilder::Integers({1}));
+        builder.Node("Mul", "mul", {"o", "minus"}, {"m"});
+        builder.Node("Equal", "equal", {"wanted", "m"}, {"q"});
+        builder.Node("Where", "where", {"q", "s", "wanted"}, {"t"});
+        builder.Node("Expand", "expand", {"x", "t"}, {"c"});
+      });
+    });
+  };
+  CHECK(expand({-1, 3, -1, -1}).empty());
+  CHECK(expand({1, 3, 8, 1}).empty());
+  CheckOneProblem(expand({-1, 6, -1, -1}), {"\"expand\" (Expand)", "[N, 6, 8, 6]", "repeats"});
+}
+
+TEST_CASE("onnx: what would depend on the number of images is refused where it is used") {
+  const auto cut_at = [](std::int64_t dim, std::int64_t axis) {
+    return ProblemsOf([&] {
+      WithSmaller([&](OnnxBuilder& builder) {
+        AddSize(&builder, "z", dim, "end");
+        builder.Initializer("s", OnnxBuilder::Integers({0}));
+        builder.Initializer("a", OnnxBuilder::Integers({axis}));
+        builder.Node("Slice", "cut", {"x", "s", "end", "a"}, {"c"});
+      });
+    });
+  };
+  CHECK(cut_at(3, 3).empty());
+  CHECK(cut_at(0, 0).empty());  // all of them
+  CheckOneProblem(cut_at(0, 3), {"\"cut\" (Slice)", "axis 3", "number of images"});
+  CheckOneProblem(cut_at(3, 0), {"\"cut\" (Slice)", "the batch"});
+  const auto product = [](const char* op) {
+    return ProblemsOf([&] {
+      WithSmaller([&](OnnxBuilder& builder) {
+        AddSize(&builder, "x", 0, "batch");
+        AddSize(&builder, "x", 1, "channels");
+        builder.Initializer("rest", OnnxBuilder::Integers({-1}));
+        builder.Node(op, "size", {"batch", "channels"}, {"n"});
+        builder.Node("Concat", "target", {"n", "rest"}, {"t"}).Int("axis", 0);
+        builder.Node("Reshape", "reshape", {"x", "t"}, {"c"});
+      });
+    });
+  };
+  CheckOneProblem(product("Mul"), {"\"size\" (Mul)", "number of images"});
+  CheckOneProblem(product("Mod"), {"\"size\" (Mod)", "number of images"});
+  // Sizes as fractions.
+  CheckOneProblem(ProblemsOf([&] {
+                    WithSmaller([&](OnnxBuilder& builder) {
+                      AddSize(&builder, "z", 3, "size");
+                      builder.Node("Cast", "cast", {"size"}, {"half"}).Int("to", 1);
+                      builder.Node("Reshape", "reshape", {"x", "half"}, {"c"});
+                    });
+                  }),
+                  {"\"cast\" (Cast)", "anything but integers"});
 }
 
 TEST_CASE("onnx: Reshape joins and separates whole axes") {
