@@ -163,6 +163,35 @@ void MustOpen(const std::vector<std::byte>& file, ConvertResult* result) {
   throw host::Error(RefusalText(diagnostic, result->layers));
 }
 
+// Quantizes the weights; where the importance is to be measured, by both rules, of which the one
+// that serves the ensemble better is kept. `importance` is then the one that was taken.
+Lowered LowerByImportance(const ConvertOptions& options, const Prepared& prepared,
+                          const std::vector<MuBits>& mu_bits, SigmaImportance* importance) {
+  const auto lower = [&](SigmaImportance rule) {
+    return Lower(prepared.network, prepared.steps, prepared.calibration, prepared.input,
+                 {options.sigma_bits, options.sigma_quantizer, rule}, mu_bits);
+  };
+  if (options.sigma_importance != SigmaImportance::kMeasured) {
+    *importance = options.sigma_importance;
+  }
+  Lowered lowered = lower(*importance);
+  // With many levels no sigma is far from its own, whatever the importance.
+  const bool measure = !options.posterior_path.empty() &&
+                       options.sigma_importance == SigmaImportance::kMeasured &&
+                       options.sigma_quantizer == SigmaQuantizer::kWeighted &&
+                       options.sigma_bits <= kMostMeasuredBits;
+  if (!measure) return lowered;
+  if (options.progress) options.progress("measure importance", 0.0);
+  const EnsembleJudge judge(prepared.network, prepared.data, options.seed, kMeasuredPasses);
+  Lowered other = lower(SigmaImportance::kPower);
+  if (judge.Judge(format::Write(other.content)).divergence >=
+      judge.Judge(format::Write(lowered.content)).divergence) {
+    return lowered;
+  }
+  *importance = SigmaImportance::kPower;
+  return other;
+}
+
 }  // namespace
 
 ConvertResult Convert(const ConvertOptions& options) {
@@ -171,7 +200,6 @@ ConvertResult Convert(const ConvertOptions& options) {
     if (options.progress) options.progress(name, fraction);
   };
   ConvertResult result;
-  const bool bayesian = !options.posterior_path.empty();
   Imported imported = Import(options, &result.notices);
   ResolveLabels(options, &imported.network, &result.notices);
   const std::vector<MuBits> mu_bits = MuBitsBySteps(options, imported.network, imported.steps);
@@ -187,30 +215,9 @@ ConvertResult Convert(const ConvertOptions& options) {
         "--labels, or \"labels\" in the ONNX file's metadata)");
   }
   stage("quantize", 0.0);
-  const auto lower = [&](SigmaImportance importance) {
-    return Lower(network, prepared.steps, prepared.calibration, prepared.input,
-                 {options.sigma_bits, options.sigma_quantizer, importance}, mu_bits);
-  };
-  // With many levels no sigma is far from its own, whatever the importance.
-  const bool measure = bayesian && options.sigma_importance == SigmaImportance::kMeasured &&
-                       options.sigma_quantizer == SigmaQuantizer::kWeighted &&
-                       options.sigma_bits <= kMostMeasuredBits;
-  if (options.sigma_importance != SigmaImportance::kMeasured) {
-    result.sigma_importance = options.sigma_importance;
-  }
-  Lowered lowered = lower(result.sigma_importance);
-  if (measure) {
-    stage("measure importance", 0.0);
-    const EnsembleJudge judge(network, data, options.seed, kMeasuredPasses);
-    Lowered other = lower(SigmaImportance::kPower);
-    if (judge.Judge(format::Write(other.content)).divergence <
-        judge.Judge(format::Write(lowered.content)).divergence) {
-      lowered = std::move(other);
-      result.sigma_importance = SigmaImportance::kPower;
-    }
-  }
+  Lowered lowered = LowerByImportance(options, prepared, mu_bits, &result.sigma_importance);
   lowered.content.metadata = Metadata(options, network, data, lowered.reports);
-  if (bayesian) {
+  if (!options.posterior_path.empty()) {
     lowered.content.metadata["sigma_importance"] =
         result.sigma_importance == SigmaImportance::kPower ? "power" : "fisher";
   }

@@ -61,18 +61,49 @@ struct WindowShape {
   std::int64_t height = 0, width = 0;  // of the output
 };
 
+// NOTSET, VALID, SAME_UPPER or SAME_LOWER.
+std::string ReadAutoPad(const OnnxNode& node) {
+  std::string auto_pad = StringAttribute(node, "auto_pad", "NOTSET");
+  if (auto_pad != "NOTSET" && auto_pad != "VALID" && auto_pad != "SAME_UPPER" &&
+      auto_pad != "SAME_LOWER") {
+    throw NodeProblem{"auto_pad \"" + auto_pad +
+                      "\" is unknown (NOTSET, VALID, SAME_UPPER and SAME_LOWER are)"};
+  }
+  return auto_pad;
+}
+
+// What ceil_mode adds along one axis.
+struct Ceiling {
+  std::int64_t pad = 0;         // behind the input, for one more window
+  bool is_all_padding = false;  // it would hold nothing else
+};
+
+// How many windows of `extent` fit along an axis of `size` padded by `before` and `after`; with
+// `ceil_mode` one more, which reaches past the padded input: like the padding, what it reads there
+// is skipped.
+std::int64_t CountWindows(std::size_t axis, std::int64_t size, std::int64_t before,
+                          std::int64_t after, std::int64_t extent, std::int64_t stride,
+                          bool ceil_mode, Ceiling* ceiling) {
+  const std::int64_t slack = size + before + after - extent;
+  if (slack < 0) {
+    throw NodeProblem{"the window spans " + std::to_string(extent) +
+                      (axis == 0 ? " rows" : " columns") + ", the padded input has " +
+                      std::to_string(slack + extent)};
+  }
+  const std::int64_t count = slack / stride + 1;
+  const std::int64_t rest = slack % stride;
+  if (!ceil_mode || rest == 0) return count;
+  *ceiling = {.pad = stride - rest, .is_all_padding = count * stride >= size + before};
+  return count + 1;
+}
+
 // Reads strides, dilations, pads, auto_pad and ceil_mode for a kernel over `input`.
 WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair& kernel,
                        const Activation& input) {
   const Pair strides = ReadPair(node, "strides", input.rank());
   const Pair dilations = ReadPair(node, "dilations", input.rank());
   std::array<std::int64_t, 4> pads = ReadPads(node, input.rank());
-  const std::string auto_pad = StringAttribute(node, "auto_pad", "NOTSET");
-  const bool same = auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER";
-  if (!same && auto_pad != "NOTSET" && auto_pad != "VALID") {
-    throw NodeProblem{"auto_pad \"" + auto_pad +
-                      "\" is unknown (NOTSET, VALID, SAME_UPPER and SAME_LOWER are)"};
-  }
+  const std::string auto_pad = ReadAutoPad(node);
   if (auto_pad != "NOTSET" && pads != std::array<std::int64_t, 4>{}) {
     Report(importer, node, "pads and auto_pad " + auto_pad + " contradict each other");
   }
@@ -82,30 +113,19 @@ WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair&
   bool ceil_adds = false;
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const std::int64_t extent = (kernel[axis] - 1) * dilations[axis] + 1;
-    if (auto_pad != "NOTSET") {
-      const Pair padding =
-          same ? SamePadding(sizes[axis], extent, strides[axis], auto_pad == "SAME_UPPER")
-               : Pair{0, 0};
-      pads[axis] = padding[0];
-      pads[axis + 2] = padding[1];
+    if (auto_pad == "VALID") pads[axis] = pads[axis + 2] = 0;
+    if (auto_pad == "SAME_UPPER" || auto_pad == "SAME_LOWER") {
+      const Pair same = SamePadding(sizes[axis], extent, strides[axis], auto_pad == "SAME_UPPER");
+      pads[axis] = same[0], pads[axis + 2] = same[1];
     }
-    const std::int64_t slack = sizes[axis] + pads[axis] + pads[axis + 2] - extent;
-    if (slack < 0) {
-      throw NodeProblem{"the window spans " + std::to_string(extent) +
-                        (axis == 0 ? " rows" : " columns") + ", the padded input has " +
-                        std::to_string(slack + extent)};
-    }
-    output[axis] = slack / strides[axis] + 1;
-    const std::int64_t rest = slack % strides[axis];
-    if (!ceil_mode || rest == 0) continue;
-    // One more window, which reaches past the padded input; like the padding, what it reads there
-    // is skipped.
-    pads[axis + 2] += strides[axis] - rest;
-    ceil_adds = true;
-    if (output[axis] * strides[axis] >= sizes[axis] + pads[axis]) {
+    Ceiling ceiling;
+    output[axis] = CountWindows(axis, sizes[axis], pads[axis], pads[axis + 2], extent,
+                                strides[axis], ceil_mode, &ceiling);
+    pads[axis + 2] += ceiling.pad;
+    ceil_adds |= ceiling.pad != 0;
+    if (ceiling.is_all_padding) {
       Report(importer, node, "ceil_mode 1 adds a window that holds nothing but padding");
     }
-    ++output[axis];
   }
   if (ceil_adds && IntAttribute(node, "count_include_pad", 0) != 0) {
     Report(importer, node,

@@ -152,12 +152,8 @@ void Run(Options* options) {
   if (options->json) PrintJson(to_folder ? plans : plans[0]);
 }
 
-}  // namespace
-
-Command AddAllocate(CLI::App* parent) {
-  CLI::App* app =
-      parent->add_subcommand("allocate", "Spend few bits where the posterior is unsure");
-  const auto options = std::make_shared<Options>();
+// What is read, what is wanted of the plan, and where it goes.
+void AddPlanOptions(CLI::App* app, Options* options) {
   convert::AllocateOptions& to = options->allocate;
   app->add_option("--model", to.convert.model_path, "ONNX file of the mean network")
       ->required()
@@ -196,6 +192,11 @@ Command AddAllocate(CLI::App* parent) {
          "METHOD.BITS.seedN.json of each")
       ->required()
       ->type_name("PLAN.json");
+}
+
+// How it is searched for and measured.
+void AddSearchOptions(CLI::App* app, Options* options) {
+  convert::AllocateOptions& to = options->allocate;
   app->add_option("--quantile", to.quantile, "Of quantile-inform")
       ->check(CLI::Range(0.0, 1.0))
       ->capture_default_str();
@@ -224,6 +225,16 @@ Command AddAllocate(CLI::App* parent) {
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
+}
+
+}  // namespace
+
+Command AddAllocate(CLI::App* parent) {
+  CLI::App* app =
+      parent->add_subcommand("allocate", "Spend few bits where the posterior is unsure");
+  const auto options = std::make_shared<Options>();
+  AddPlanOptions(app, options.get());
+  AddSearchOptions(app, options.get());
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
   return {app, [options] { Run(options.get()); }};

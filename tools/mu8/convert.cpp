@@ -180,11 +180,7 @@ void Run(Options* options) {
   }
 }
 
-}  // namespace
-
-Command AddConvert(CLI::App* parent) {
-  CLI::App* app = parent->add_subcommand("convert", "Make a .mu8 file from a trained posterior");
-  const auto options = std::make_shared<Options>();
+void AddFiles(CLI::App* app, Options* options) {
   convert::ConvertOptions& to = options->convert;
   app->add_option("--model", to.model_path, "ONNX file of the mean network")
       ->required()
@@ -200,6 +196,11 @@ Command AddConvert(CLI::App* parent) {
   app->add_option("-o,--output", options->output_path, "The file to write; replaced if it exists")
       ->required()
       ->type_name("OUT.mu8");
+}
+
+// How many bits stay, and how they are chosen.
+void AddBits(CLI::App* app, Options* options) {
+  convert::ConvertOptions& to = options->convert;
   app->add_option("--mu-bits", to.mu_bits,
                   "Bits stored per mean; of 5 to 7, 4 where they serve better")
       ->check(WholeNumber(1, 8))
@@ -225,6 +226,11 @@ Command AddConvert(CLI::App* parent) {
       ->check(CLI::IsMember({"measured", "power", "fisher"}))
       ->type_name("RULE")
       ->capture_default_str();
+}
+
+// How calibration measures, and what the file says about input and classes.
+void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
+  convert::ConvertOptions& to = options->convert;
   app->add_option("--calibration-limit", to.calibration_limit, "Use at most this many images")
       ->check(WholeNumber(1, 1000000000))
       ->capture_default_str();
@@ -241,6 +247,16 @@ Command AddConvert(CLI::App* parent) {
   app->add_option("--labels", options->labels_path, "Class names, one per line, class 0 first")
       ->type_name("FILE");
   app->add_option("--name", to.name, "The model's name; default: the ONNX file's stem");
+}
+
+}  // namespace
+
+Command AddConvert(CLI::App* parent) {
+  CLI::App* app = parent->add_subcommand("convert", "Make a .mu8 file from a trained posterior");
+  const auto options = std::make_shared<Options>();
+  AddFiles(app, options.get());
+  AddBits(app, options.get());
+  AddCalibrationAndMetadata(app, options.get());
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
   return {app, [options] { Run(options.get()); }};

@@ -320,12 +320,8 @@ void Run(const Options& options) {
   }
 }
 
-}  // namespace
-
-Command AddEval(CLI::App* parent) {
-  CLI::App* app =
-      parent->add_subcommand("eval", "Accuracy, calibration and uncertainty over a data set");
-  const auto options = std::make_shared<Options>();
+// The model, or the FP32 reference and how it draws.
+void AddModelOptions(CLI::App* app, Options* options) {
   app->add_option("MODEL", options->model_path, "A .mu8 file");
   app->add_option("--model", options->onnx_path, "Instead of it: the FP32 reference's ONNX file")
       ->type_name("M.onnx");
@@ -343,6 +339,9 @@ Command AddEval(CLI::App* parent) {
   app->add_option("--mean", options->mean, "Reference: input is (u8 / 255 - mean) / std")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
+}
+
+void AddDataOptions(CLI::App* app, Options* options) {
   app->add_option("--data", options->data_path, "Images, with or without labels")
       ->required()
       ->type_name("DATA");
@@ -362,6 +361,10 @@ Command AddEval(CLI::App* parent) {
       ->check(WholeNumber(1, std::numeric_limits<std::size_t>::max()))
       ->needs(ood)
       ->type_name("N");
+}
+
+// Predictions written, and predictions of other runs.
+void AddPredictionFiles(CLI::App* app, Options* options) {
   app->add_option("--predictions", options->predictions_path,
                   "Write the float32 probabilities, images x classes")
       ->type_name("FILE");
@@ -383,6 +386,17 @@ Command AddEval(CLI::App* parent) {
   app->add_option("--against", options->against_path,
                   "Such a file of another run: gives kl_against")
       ->type_name("FILE.f32");
+}
+
+}  // namespace
+
+Command AddEval(CLI::App* parent) {
+  CLI::App* app =
+      parent->add_subcommand("eval", "Accuracy, calibration and uncertainty over a data set");
+  const auto options = std::make_shared<Options>();
+  AddModelOptions(app, options.get());
+  AddDataOptions(app, options.get());
+  AddPredictionFiles(app, options.get());
   AddJsonFlag(app, &options->json);
   app->add_flag("--curves", options->curves,
                 "With --json: also bins, curves and histograms for plots");
