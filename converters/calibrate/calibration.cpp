@@ -160,6 +160,7 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
     }
   }
   if (!problems.empty()) throw host::Error(problems);
+  const std::vector<std::vector<int>> consumers = AllConsumers(network);
   std::vector<std::unique_ptr<CovarianceCollector>> collectors;
   for (const Node& node : network.nodes) {
     const bool weighted = node.op == Op::kConv2d || node.op == Op::kDense;
@@ -168,7 +169,7 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
   RunAll(network, data, passes, seed, images_at_a_time, half(0.5),
          [&](std::size_t v, const float* x, std::size_t images) {
            AddHistogram(x, images * network.values[v].size(), &calibration.values[v]);
-           for (const int consumer : network.Consumers(static_cast<int>(v))) {
+           for (const int consumer : consumers[v]) {
              const auto& collector = collectors[static_cast<std::size_t>(consumer)];
              if (collector != nullptr) collector->Add(x, images);
            }

@@ -5,6 +5,9 @@
 
 #include <algorithm>
 #include <array>
+#include <cstdlib>
+#include <numeric>
+#include <vector>
 
 namespace mu8::convert {
 namespace {
@@ -27,33 +30,58 @@ Axes AxesOf(const Network& network, const Node& node) {
            {1, node.offset_c, in.channels, out.channels}}};
 }
 
+// The first i >= 0 with i * stride + offset >= bound.
+std::int64_t FirstAt(const Axis& axis, std::int64_t bound) {
+  return bound <= axis.offset ? 0 : (bound - axis.offset + axis.stride - 1) / axis.stride;
+}
+
 // Both slices as one, if every element of the second one's output stays what it is.
 bool Join(const Axis& first, const Axis& second, Axis* joined) {
   *joined = {first.stride * second.stride, second.offset * first.stride + first.offset, first.input,
              second.output};
-  for (std::int64_t i = 0; i < second.output; ++i) {
-    const std::int64_t middle = i * second.stride + second.offset;
-    const std::int64_t source = i * joined->stride + joined->offset;
-    const bool was_zero = middle < 0 || middle >= first.output;
-    // Inside the middle value both rules name the same source.
-    if (was_zero && source >= 0 && source < first.input) return false;
-  }
-  return true;
+  constexpr std::int64_t kMost = 1 << 30;  // what a Node holds
+  if (joined->stride > kMost || std::abs(joined->offset) > kMost) return false;
+  // Inside the middle value both rules name the same source. Where the second slice found zeros,
+  // before `begin` and from `end` on, the joined one must not find the input, which it does between
+  // `from` and `to`.
+  const std::int64_t begin = FirstAt(second, 0), end = FirstAt(second, first.output);
+  const std::int64_t from = FirstAt(*joined, 0), to = FirstAt(*joined, first.input);
+  return from >= std::min({begin, to, second.output}) &&
+         std::max(end, from) >= std::min(to, second.output);
 }
 
-// The producer of `value` and its only reader, when it is a kSlice.
-Node* SoleSlice(Network* network, int value) {
-  if (value == network->output || network->Consumers(value).size() != 1) return nullptr;
-  for (Node& node : network->nodes) {
-    if (node.output == value) return node.op == Op::kSlice ? &node : nullptr;
+// Who writes and who reads each value. A slice that is joined hands its input to its only reader:
+// no other count changes.
+class Links {
+ public:
+  explicit Links(Network* network)
+      : network_(network),
+        producer_(network->values.size(), nullptr),
+        readers_(network->values.size(), 0) {
+    for (Node& node : network->nodes) producer_[Index(node.output)] = &node;
+    const std::vector<std::vector<int>> consumers = AllConsumers(*network);
+    for (std::size_t i = 0; i < consumers.size(); ++i) readers_[i] = consumers[i].size();
   }
-  return nullptr;
-}
 
-bool JoinWithProducer(Network* network, Node* node) {
-  const Node* before = SoleSlice(network, node->inputs[0]);
+  // The producer of `value`, when it is a kSlice and one node alone reads it.
+  const Node* SoleSlice(int value) const {
+    if (value == network_->output || readers_[Index(value)] != 1) return nullptr;
+    const Node* producer = producer_[Index(value)];
+    return producer != nullptr && producer->op == Op::kSlice ? producer : nullptr;
+  }
+
+ private:
+  static std::size_t Index(int value) { return static_cast<std::size_t>(value); }
+
+  const Network* network_;
+  std::vector<Node*> producer_;
+  std::vector<std::size_t> readers_;
+};
+
+bool JoinWithProducer(const Network& network, const Links& links, Node* node) {
+  const Node* before = links.SoleSlice(node->inputs[0]);
   if (before == nullptr) return false;
-  const Axes first = AxesOf(*network, *before), second = AxesOf(*network, *node);
+  const Axes first = AxesOf(network, *before), second = AxesOf(network, *node);
   Axes joined{};
   for (std::size_t i = 0; i < joined.size(); ++i) {
     if (!Join(first[i], second[i], &joined[i])) return false;
@@ -68,10 +96,10 @@ bool JoinWithProducer(Network* network, Node* node) {
 }
 
 // Zeros around the image that `conv` alone reads: its window may reach over them by itself.
-bool FoldPadding(Network* network, Node* conv) {
-  const Node* pad = SoleSlice(network, conv->inputs[0]);
+bool FoldPadding(const Network& network, const Links& links, Node* conv) {
+  const Node* pad = links.SoleSlice(conv->inputs[0]);
   if (pad == nullptr) return false;
-  const Axes axes = AxesOf(*network, *pad);
+  const Axes axes = AxesOf(network, *pad);
   std::array<std::int64_t, 2> after{};
   for (std::size_t i = 0; i < 2; ++i) {
     after[i] = axes[i].output - axes[i].input + axes[i].offset;
@@ -94,26 +122,31 @@ bool Copies(const Network& network, const Node& node) {
   });
 }
 
+// Whoever reads a copy reads what it copies.
+void SkipCopies(Network* network) {
+  std::vector<int> source(network->values.size());
+  std::iota(source.begin(), source.end(), 0);
+  for (Node& node : network->nodes) {
+    for (int& input : node.inputs) input = source[static_cast<std::size_t>(input)];
+    if (Copies(*network, node)) source[static_cast<std::size_t>(node.output)] = node.inputs[0];
+  }
+  DropUnread(network);
+}
+
 }  // namespace
 
 void MergeSlices(Network* network) {
+  SkipCopies(network);
+  const Links links(network);
+  // Producers come first and are as joined as they can be: each node looks back until nothing fits.
   for (Node& node : network->nodes) {
-    if (!Copies(*network, node)) continue;
-    for (Node& reader : network->nodes) {
-      std::replace(reader.inputs.begin(), reader.inputs.end(), node.output, node.inputs[0]);
+    if (node.op == Op::kSlice) {
+      while (JoinWithProducer(*network, links, &node)) continue;
+    } else if (node.op == Op::kConv2d) {
+      while (FoldPadding(*network, links, &node)) continue;
     }
   }
-  // A slice that was joined reads what its producer read: that may be joined, too. The producer is
-  // dropped at once, so that readers are counted without it.
-  for (bool changed = true; changed;) {
-    DropUnread(network);
-    changed = false;
-    for (Node& node : network->nodes) {
-      if (node.op == Op::kSlice) changed = JoinWithProducer(network, &node);
-      if (node.op == Op::kConv2d) changed = FoldPadding(network, &node);
-      if (changed) break;
-    }
-  }
+  DropUnread(network);
 }
 
 }  // namespace mu8::convert

@@ -240,6 +240,18 @@ std::vector<int> Network::Consumers(int value) const {
   return consumers;
 }
 
+std::vector<std::vector<int>> AllConsumers(const Network& network) {
+  std::vector<std::vector<int>> consumers(network.values.size());
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const int index = static_cast<int>(i);
+    for (const int read : network.nodes[i].inputs) {
+      std::vector<int>& nodes = consumers[static_cast<std::size_t>(read)];
+      if (nodes.empty() || nodes.back() != index) nodes.push_back(index);
+    }
+  }
+  return consumers;
+}
+
 void CheckShapes(const Network& network) {
   Problems problems;
   for (const Node& node : network.nodes) CheckNodeSizes(network, node, &problems);

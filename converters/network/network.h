@@ -96,6 +96,9 @@ struct Network {
   std::vector<int> Consumers(int value) const;  // node indices that read `value`
 };
 
+// Consumers of every value, by value.
+std::vector<std::vector<int>> AllConsumers(const Network& network);
+
 bool SameShape(const Value& a, const Value& b);
 
 // "28x28x6": height, width, channels.

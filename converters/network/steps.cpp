@@ -29,7 +29,15 @@ bool ClampsResult(Op op) {
 
 class StepMaker {
  public:
-  explicit StepMaker(const Network& network) : network_(network), fused_(network.nodes.size(), -1) {
+  explicit StepMaker(const Network& network)
+      : network_(network),
+        consumers_(AllConsumers(network)),
+        producer_(network.values.size(), -1),
+        fused_(network.nodes.size(), -1),
+        is_term_(network.nodes.size(), 0) {
+    for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+      producer_[static_cast<std::size_t>(network.nodes[i].output)] = static_cast<int>(i);
+    }
     for (std::size_t i = 0; i < network.nodes.size(); ++i) FuseAdd(static_cast<int>(i));
   }
 
@@ -49,13 +57,12 @@ class StepMaker {
  private:
   const Node& NodeAt(int index) const { return network_.nodes[static_cast<std::size_t>(index)]; }
   const Value& ValueAt(int index) const { return network_.values[static_cast<std::size_t>(index)]; }
-  // Whether a convolution is run as part of a sum.
-  bool IsTerm(int index) const {
-    for (const int term : fused_) {
-      if (term == index) return true;
-    }
-    return false;
+  const std::vector<int>& Consumers(int value) const {
+    return consumers_[static_cast<std::size_t>(value)];
   }
+
+  // Whether a convolution is run as part of a sum.
+  bool IsTerm(int index) const { return is_term_[static_cast<std::size_t>(index)] != 0; }
 
   // The later of the two terms that is a convolution nobody else reads; the other term is then its
   // residual, computed before the sum in any case.
@@ -63,14 +70,14 @@ class StepMaker {
     const Node& add = NodeAt(index);
     if (add.op != Op::kAdd || add.inputs[0] == add.inputs[1]) return;
     if (!SameShape(ValueAt(add.inputs[0]), ValueAt(add.inputs[1]))) return;
-    for (std::size_t i = 0; i < network_.nodes.size(); ++i) {
-      const Node& node = network_.nodes[i];
-      const bool is_term = node.output == add.inputs[0] || node.output == add.inputs[1];
-      if (!is_term || node.op != Op::kConv2d || node.output == network_.output) continue;
-      if (network_.Consumers(node.output).size() == 1) {
-        fused_[static_cast<std::size_t>(index)] = static_cast<int>(i);
-      }
+    int latest = -1;
+    for (const int input : add.inputs) {
+      const int term = producer_[static_cast<std::size_t>(input)];
+      if (term <= latest || NodeAt(term).op != Op::kConv2d || input == network_.output) continue;
+      if (Consumers(input).size() == 1) latest = term;
     }
+    fused_[static_cast<std::size_t>(index)] = latest;
+    if (latest >= 0) is_term_[static_cast<std::size_t>(latest)] = 1;
   }
 
   Step MakeStep(int index) const {
@@ -94,7 +101,7 @@ class StepMaker {
 
   void FuseClip(Step* step) const {
     if (!ClampsResult(NodeAt(step->node).op) || step->output == network_.output) return;
-    const std::vector<int> consumers = network_.Consumers(step->output);
+    const std::vector<int>& consumers = Consumers(step->output);
     if (consumers.size() != 1 || NodeAt(consumers[0]).op != Op::kClip) return;
     step->clip = consumers[0];
     step->output = NodeAt(step->clip).output;
@@ -103,7 +110,7 @@ class StepMaker {
   // A dense layer whose input has physical padding, because a convolution reads it, too.
   bool IsSpatial(const Node& node) const {
     if (node.op != Op::kDense) return false;
-    for (const int consumer : network_.Consumers(node.inputs[0])) {
+    for (const int consumer : Consumers(node.inputs[0])) {
       const Window padding = ReadPadding(network_, NodeAt(consumer));
       if ((padding.pad_top | padding.pad_bottom | padding.pad_left | padding.pad_right) != 0) {
         return true;
@@ -113,7 +120,10 @@ class StepMaker {
   }
 
   const Network& network_;
-  std::vector<int> fused_;  // by kAdd: the convolution that it is computed with, or -1
+  std::vector<std::vector<int>> consumers_;
+  std::vector<int> producer_;  // by value: the node that writes it, -1 for the input
+  std::vector<int> fused_;     // by kAdd: the convolution that it is computed with, or -1
+  std::vector<char> is_term_;  // by node
 };
 
 // Rows or columns that a convolution reads past the input's end.
@@ -141,13 +151,14 @@ Window ReadPadding(const Network& network, const Node& node) {
 
 std::vector<Step> MakeSteps(const Network& network) {
   std::vector<Step> steps = StepMaker(network).Make();
+  const std::vector<std::vector<int>> consumers = AllConsumers(network);
   std::vector<std::string> problems;
   for (std::size_t i = 0; i < steps.size(); ++i) {
     const Node& node = network.nodes[static_cast<std::size_t>(steps[i].node)];
     const bool last = i + 1 == steps.size();
     if (!last && steps[i].output == network.output) {
       problems.push_back("node '" + node.name + "' writes the output, but other nodes follow it");
-    } else if (!last && network.Consumers(steps[i].output).empty()) {
+    } else if (!last && consumers[static_cast<std::size_t>(steps[i].output)].empty()) {
       problems.push_back("node '" + node.name + "': nothing reads its output");
     } else if (last && (!IsWeighted(node.op) || steps[i].output != node.output ||
                         node.output != network.output)) {

@@ -180,7 +180,7 @@ void ImportLinear(OnnxImporter* importer, const OnnxNode& node, int i) {
   if (keeps_sign && layer != nullptr && layer->op != Op::kAffine) {
     return AddToBias(importer, node, input, layer, i, node.op == "Add" ? 1.0 : -1.0);
   }
-  if (HasSigma(*importer, node, i) && is_sum) {
+  if (HasSigma(importer, node, i) && is_sum) {
     ReadGaussian(importer, node, i);  // it belongs here, even if it cannot stay
     throw NodeProblem{
         "a Bayesian constant can only be added to the output of Conv, Gemm or MatMul, and only if "

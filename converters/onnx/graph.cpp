@@ -108,6 +108,10 @@ std::size_t TypedCount(const onnx::TensorProto& tensor) {
 // Checks type and sizes, so that FloatValues and IntegerValues can copy without looking.
 std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant) {
   constant->tensor = &tensor;
+  if (tensor.dims_size() > static_cast<int>(kMostRank)) {
+    return "has " + std::to_string(tensor.dims_size()) + " dimensions, at most " +
+           std::to_string(kMostRank) + " are supported";
+  }
   constant->dims.assign(tensor.dims().begin(), tensor.dims().end());
   std::vector<std::uint64_t> dims;
   for (const std::int64_t dim : constant->dims) {
@@ -252,6 +256,7 @@ bool AddOnes(const OnnxNode& node, const OnnxGraph& graph, std::vector<std::int6
   } else if (const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "axes")) {
     axes.assign(attribute->ints().begin(), attribute->ints().end());
   }
+  if (dims->size() + axes.size() > kMostRank) return false;
   const auto rank = static_cast<std::int64_t>(dims->size() + axes.size());
   for (std::int64_t& axis : axes) axis += axis < 0 ? rank : 0;
   std::sort(axes.begin(), axes.end());
@@ -261,6 +266,9 @@ bool AddOnes(const OnnxNode& node, const OnnxGraph& graph, std::vector<std::int6
   }
   return !axes.empty();
 }
+
+// Any number of casts may read one tensor, and each makes a copy.
+constexpr std::size_t kMostCastIntegers = 1024;
 
 // Identity and Unsqueeze of a constant, and Cast to the kind of number that it is or from integers
 // to floats.
@@ -275,15 +283,17 @@ bool AddCopy(const OnnxNode& node, OnnxGraph* graph) {
   if (node.op == "Unsqueeze" && !AddOnes(node, *graph, &copy.dims)) return false;
   if (node.op == "Cast" && copy.tensor != nullptr) {
     const onnx::AttributeProto* to = FindAttribute(*node.proto, "to");
-    const std::optional<std::vector<std::int64_t>> integers = IntegerValues(copy);
+    const bool is_integer = IsIntegerType(copy.tensor->data_type());
     const bool to_float = to != nullptr && (to->i() == onnx::TensorProto::FLOAT ||
                                             to->i() == onnx::TensorProto::DOUBLE);
     const bool to_integer = to != nullptr && (to->i() == onnx::TensorProto::INT64 ||
                                               to->i() == onnx::TensorProto::INT32);
-    if (!(integers ? to_float || to_integer : to_float)) return false;
-    if (integers && to_float) {
+    if (!to_float && !(is_integer && to_integer)) return false;
+    if (is_integer && to_float) {
+      if (copy.count > kMostCastIntegers) return false;
       onnx::TensorProto floats;
       floats.set_data_type(onnx::TensorProto::FLOAT);
+      const std::optional<std::vector<std::int64_t>> integers = IntegerValues(copy);
       for (const std::int64_t value : *integers) floats.add_float_data(static_cast<float>(value));
       graph->made.push_back(std::move(floats));
       copy.tensor = &graph->made.back();

@@ -276,6 +276,9 @@ Network ImportOnnx(const std::string& path, const Posterior& posterior) {
   OnnxGraph graph;
   LoadOnnx(path, &graph, &problems);
   OnnxImporter importer{.graph = graph, .posterior = posterior, .problems = problems};
+  // Every parameter is counted when it is read and when its layer is made, its sigma, too.
+  importer.most_parameter_bytes =
+      std::max<std::uint64_t>(512 << 20, 16 * graph.model.ByteSizeLong());
   importer.network.name = std::filesystem::path(path).stem().string();
   CountReaders(&importer);
   ImportInput(&importer);

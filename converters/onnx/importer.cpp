@@ -115,6 +115,10 @@ IntegerTensor ReadIntegers(const OnnxImporter& importer, const OnnxNode& node, i
   const auto computed = importer.integers.find(name);
   if (computed != importer.integers.end()) return computed->second;
   const OnnxConstant& constant = ReadConstant(importer, node, i);
+  if (constant.count > static_cast<std::size_t>(kMostIntegers)) {
+    throw NodeProblem{"\"" + name + "\" holds " + std::to_string(constant.count) +
+                      " numbers, expected at most " + std::to_string(kMostIntegers)};
+  }
   std::optional<std::vector<std::int64_t>> values = IntegerValues(constant);
   if (!values) throw NodeProblem{"\"" + name + "\" holds no integers"};
   // kBatchSize is ours. As a bound the next number says the same; as a size both are refused.
@@ -141,6 +145,14 @@ std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importe
                       " depend on the number of images; the engine keeps images apart"};
   }
   return values;
+}
+
+void SpendBytes(OnnxImporter* importer, std::uint64_t bytes) {
+  importer->parameter_bytes += bytes;
+  if (importer->parameter_bytes <= importer->most_parameter_bytes) return;
+  throw NodeProblem{"the parameters of the nodes up to this one take more than " +
+                    std::to_string(importer->most_parameter_bytes >> 20) +
+                    " MiB, many times what the file holds"};
 }
 
 std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback) {
@@ -188,6 +200,9 @@ int AddValue(OnnxImporter* importer, const std::string& name, std::int64_t heigh
 
 void AddLayer(OnnxImporter* importer, const OnnxNode& node, Node layer, std::vector<int> inputs,
               Activation output) {
+  SpendBytes(importer, sizeof(float) * (layer.weights.mu.size() + layer.weights.sigma.size() +
+                                        layer.bias.mu.size() + layer.bias.sigma.size() +
+                                        layer.scale.size() + layer.offset.size()));
   layer.name = node.name;
   layer.inputs = std::move(inputs);
   layer.output = output.value;

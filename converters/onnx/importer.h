@@ -74,6 +74,9 @@ struct OnnxImporter {
   std::vector<int> producers = {};          // by value: index into network.nodes, -1 for the input
   std::set<std::string> failed = {};        // tensors that could not be computed; already reported
   std::map<std::string, std::string> sigma_readers = {};  // sigma name -> the node it belongs to
+  std::map<std::string, std::string> sigma_names = {};    // constant -> sigma name, once looked up
+  std::uint64_t parameter_bytes = 0;                      // read or made so far
+  std::uint64_t most_parameter_bytes = 0;
 };
 
 // A problem of `node` that does not keep its output shape from being known.
@@ -107,6 +110,10 @@ std::optional<std::vector<std::int64_t>> ShapeList(const OnnxImporter& importer,
                                                    const OnnxNode& node, int i, const char* name);
 std::optional<std::vector<std::int64_t>> IntegerList(const OnnxImporter& importer,
                                                      const OnnxNode& node, int i, const char* name);
+
+// Counts bytes of parameters that are about to be copied or made. Throws NodeProblem when the graph
+// asks for many times what its file holds: any number of nodes may read one tensor.
+void SpendBytes(OnnxImporter* importer, std::uint64_t bytes);
 
 // Attributes with their defaults. Throw NodeProblem when the type is another.
 std::int64_t IntAttribute(const OnnxNode& node, const char* name, std::int64_t fallback);

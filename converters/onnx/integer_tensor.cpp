@@ -11,6 +11,10 @@ using Integers = std::vector<std::int64_t>;
 
 std::int64_t CountOf(const Integers& dims) {
   std::int64_t count = 1;
+  if (dims.size() > kMostRank) {
+    throw NodeProblem{"computes a tensor of " + std::to_string(dims.size()) +
+                      " dimensions, at most " + std::to_string(kMostRank) + " are supported"};
+  }
   for (const std::int64_t dim : dims) {
     // Every factor is at most kMostIntegers, so that the product cannot overflow.
     if (dim < 0 || dim > kMostIntegers || count * dim > kMostIntegers) {
@@ -274,6 +278,7 @@ IntegerTensor UnsqueezeIntegers(IntegerTensor data, std::vector<std::int64_t> ax
     throw NodeProblem{"an axis is given twice"};
   }
   for (const std::int64_t axis : axes) data.dims.insert(data.dims.begin() + axis, 1);
+  CountOf(data.dims);
   return data;
 }
 

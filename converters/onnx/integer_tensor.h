@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "converters/onnx/node_problem.h"
+#include "converters/onnx/tensors.h"
 
 namespace mu8::convert {
 
@@ -17,7 +18,7 @@ namespace mu8::convert {
 // what a file gives is at least kBatchSize + 1.
 inline constexpr std::int64_t kBatchSize = std::numeric_limits<std::int64_t>::min();
 
-inline constexpr std::int64_t kMostIntegers = 1024;  // of a computed tensor
+inline constexpr std::int64_t kMostIntegers = 128;  // of a computed tensor
 
 struct IntegerTensor {
   std::vector<std::int64_t> dims;    // empty: one number

@@ -9,13 +9,26 @@ namespace {
 
 // The name under which the posterior knows the constant `name`: its own, or that of the tensor it
 // is a copy of (Identity); empty when there is none.
-std::string SigmaName(const OnnxImporter& importer, std::string name) {
+std::string SigmaName(OnnxImporter* importer, const std::string& name) {
+  std::vector<std::string> copies;  // on the way; each is looked up once in the whole import
+  std::string found, next = name;
   for (;;) {
-    if (importer.posterior.contains(name)) return name;
-    const auto constant = importer.graph.constants.find(name);
-    if (constant == importer.graph.constants.end() || constant->second.copy_of.empty()) return {};
-    name = constant->second.copy_of;
+    const auto known = importer->sigma_names.find(next);
+    if (known != importer->sigma_names.end()) {
+      found = known->second;
+      break;
+    }
+    copies.push_back(next);
+    if (importer->posterior.contains(next)) {
+      found = next;
+      break;
+    }
+    const auto constant = importer->graph.constants.find(next);
+    if (constant == importer->graph.constants.end() || constant->second.copy_of.empty()) break;
+    next = constant->second.copy_of;
   }
+  for (const std::string& copy : copies) importer->sigma_names[copy] = found;
+  return found;
 }
 
 std::string SigmaPlace(const std::string& name) { return "posterior: \"" + name + ".sigma\": "; }
@@ -40,7 +53,9 @@ void CheckSigmaValues(OnnxImporter* importer, const std::string& name, const Sig
       " at index " + std::to_string(first));
 }
 
-std::vector<float> ReadFloats(const OnnxConstant& constant, const std::string& name) {
+std::vector<float> ReadFloats(OnnxImporter* importer, const OnnxConstant& constant,
+                              const std::string& name) {
+  SpendBytes(importer, sizeof(float) * constant.count);
   std::optional<std::vector<float>> values = FloatValues(constant);
   if (!values) throw NodeProblem{"\"" + name + "\" is not a FLOAT or DOUBLE tensor"};
   return std::move(*values);
@@ -58,8 +73,8 @@ std::vector<std::int64_t> WithoutLeadingOnes(std::vector<std::int64_t> dims) {
 
 GaussianTensor ReadGaussian(OnnxImporter* importer, const OnnxNode& node, int i) {
   const OnnxConstant& constant = ReadConstant(*importer, node, i);
-  GaussianTensor gaussian{.mu = ReadFloats(constant, InputName(node, i)), .sigma = {}};
-  const std::string name = SigmaName(*importer, InputName(node, i));
+  GaussianTensor gaussian{.mu = ReadFloats(importer, constant, InputName(node, i)), .sigma = {}};
+  const std::string name = SigmaName(importer, InputName(node, i));
   if (name.empty()) return gaussian;
   const auto [reader, is_first] = importer->sigma_readers.emplace(name, node.name);
   if (!is_first) {
@@ -76,15 +91,15 @@ GaussianTensor ReadGaussian(OnnxImporter* importer, const OnnxNode& node, int i)
 std::vector<float> ReadDeterministic(OnnxImporter* importer, const OnnxNode& node, int i,
                                      const std::string& why) {
   const OnnxConstant& constant = ReadConstant(*importer, node, i);
-  const std::string name = SigmaName(*importer, InputName(node, i));
+  const std::string name = SigmaName(importer, InputName(node, i));
   if (!name.empty()) {
     importer->sigma_readers.emplace(name, node.name);
     Report(importer, node, "\"" + name + "\" has a sigma: " + why);
   }
-  return ReadFloats(constant, InputName(node, i));
+  return ReadFloats(importer, constant, InputName(node, i));
 }
 
-bool HasSigma(const OnnxImporter& importer, const OnnxNode& node, int i) {
+bool HasSigma(OnnxImporter* importer, const OnnxNode& node, int i) {
   return !SigmaName(importer, InputName(node, i)).empty();
 }
 
@@ -105,6 +120,7 @@ GaussianTensor ReadBias(OnnxImporter* importer, const OnnxNode& node, int i,
            "a single Bayesian value added to all channels is not supported: the engine draws each "
            "channel's bias independently");
   }
+  SpendBytes(importer, sizeof(float) * channels);
   return {.mu = std::vector<float>(channels, bias.mu[0]), .sigma = {}};
 }
 
@@ -148,7 +164,7 @@ void CheckSigmasRead(OnnxImporter* importer) {
     if (!importer->failed.contains(OutputName(node, 0))) continue;
     for (const std::string& input : node.proto->input()) {
       unknown.insert(input);
-      const std::string name = SigmaName(*importer, input);
+      const std::string name = SigmaName(importer, input);
       if (!name.empty()) unknown.insert(name);
     }
   }

@@ -13,7 +13,7 @@ GaussianTensor ReadGaussian(OnnxImporter* importer, const OnnxNode& node, int i)
 std::vector<float> ReadDeterministic(OnnxImporter* importer, const OnnxNode& node, int i,
                                      const std::string& why);
 
-bool HasSigma(const OnnxImporter& importer, const OnnxNode& node, int i);
+bool HasSigma(OnnxImporter* importer, const OnnxNode& node, int i);
 
 // Input i of `node` as one Gaussian per output channel. `per_channel` is the shape, without leading
 // ones, that broadcasts along the channels alone; a single value is repeated.

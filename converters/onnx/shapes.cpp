@@ -33,7 +33,7 @@ void Alias(OnnxImporter* importer, const OnnxNode& node, Activation activation) 
 // batch; empty when the target does not keep the batch or has another number of elements.
 std::vector<std::int64_t> ResolveTarget(const Activation& input, std::vector<std::int64_t> target,
                                         std::int64_t batch, bool zero_copies) {
-  if (target.size() < 2) return {};
+  if (target.size() < 2 || target.size() > kMostRank) return {};
   const std::int64_t rows = target[0];
   const auto all = static_cast<std::int64_t>(input.flat_size());
   std::int64_t known = 1, inferred = 0;
@@ -188,6 +188,9 @@ void ImportUnsqueeze(OnnxImporter* importer, const OnnxNode& node) {
   Activation unsqueezed = PeekActivation(*importer, node, 0, 0);
   const std::vector<std::int64_t> axes =
       IntegerList(*importer, node, 1, "axes").value_or(std::vector<std::int64_t>{});
+  if (unsqueezed.dims.size() + axes.size() >= kMostRank) {
+    throw NodeProblem{"its output has more than " + std::to_string(kMostRank) + " dimensions"};
+  }
   std::vector<char> added(unsqueezed.dims.size() + axes.size(), 0);
   for (const std::int64_t axis : axes) {
     added[DimIndex(axis, static_cast<int>(added.size()) + 1)] = 1;

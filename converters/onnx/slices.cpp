@@ -122,8 +122,9 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
   }
   float fill = FloatAttribute(node, "value", 0.0f);
   if (!InputName(node, 2).empty()) {
-    const auto values = FloatValues(ReadConstant(*importer, node, 2));
-    if (!values || values->size() != 1) throw NodeProblem{"its constant_value is not one number"};
+    const OnnxConstant& constant = ReadConstant(*importer, node, 2);
+    const auto values = constant.count == 1 ? FloatValues(constant) : std::nullopt;
+    if (!values) throw NodeProblem{"its constant_value is not one number"};
     fill = (*values)[0];
   }
   if (fill != 0.0f) {

@@ -12,6 +12,10 @@
 
 namespace mu8::convert {
 
+// Of tensors and of what the graph makes of them; real ones have at most 6 dimensions. It keeps
+// chains of reshapes from growing with the square of their length.
+inline constexpr std::size_t kMostRank = 32;
+
 // A tensor with a fixed value: an initializer, the output of Constant, or Identity of such a one.
 struct OnnxConstant {
   const onnx::TensorProto* tensor = nullptr;

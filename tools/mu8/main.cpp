@@ -122,7 +122,10 @@ int Main(int argc, char** argv) {
 int main(int argc, char** argv) {
   try {
     return mu8::tool::Main(argc, argv);
-  } catch (...) {  // out of memory before any command ran
+  } catch (const std::bad_alloc&) {  // before a command ran, or while another error was printed
+    std::fputs("mu8: out of memory\n", stderr);
+    return mu8::tool::kFailed;
+  } catch (...) {
     std::fputs("mu8: unexpected failure\n", stderr);
     return mu8::tool::kFailed;
   }
