@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -29,6 +30,12 @@ using dnnl::memory;
 // Images at a time: a value of a ResNet-20 (64 KiB an image) stays in a core's second-level cache,
 // and every weight that is loaded serves as many images. Measured: 8 to 32 are alike.
 constexpr memory::dim kChunk = 16;
+
+// oneDNN's errors as those that the rest of the program throws.
+[[noreturn]] void ThrowOurs(const dnnl::error& error) {
+  if (error.status == dnnl_out_of_memory) throw std::bad_alloc();
+  throw host::Error(std::string("oneDNN: ") + error.what());
+}
 
 // Limits OpenMP to the calling thread, and only for this thread's calls.
 class OneThread {
@@ -63,6 +70,7 @@ Fp32Executor::Impl::Impl(const Network& network, int batch_size, bool keep_value
     } catch (const host::Error& error) {
       throw host::Error("node '" + node.name + "': " + error.what());
     } catch (const dnnl::error& error) {
+      if (error.status == dnnl_out_of_memory) throw;
       throw host::Error("node '" + node.name + "': oneDNN cannot run it: " + error.what());
     }
   }
@@ -173,7 +181,11 @@ void Fp32Executor::Impl::RunChunk(const float* images, std::size_t first, const 
 Fp32Executor::Fp32Executor(const Network& network, int batch, bool keep_values) {
   // oneDNN makes a primitive for the thread count at its creation.
   const OneThread one_thread;
-  impl_ = std::make_unique<Impl>(network, batch, keep_values);
+  try {
+    impl_ = std::make_unique<Impl>(network, batch, keep_values);
+  } catch (const dnnl::error& error) {
+    ThrowOurs(error);
+  }
 }
 
 Fp32Executor::~Fp32Executor() = default;
@@ -191,6 +203,8 @@ void Fp32Executor::SetWeights(const SampledWeights& weights) {
       impl_->Set("bias", weights.biases[i], &impl_->steps[i].bias);
     } catch (const host::Error& error) {
       throw host::Error("node '" + impl_->names[i] + "': " + error.what());
+    } catch (const dnnl::error& error) {
+      ThrowOurs(error);
     }
   }
   impl_->stream.wait();
@@ -202,9 +216,13 @@ void Fp32Executor::Run(const float* input, const Hook& after) {
   if (impl_->needs_weights) throw host::Error("Run before SetWeights");
   const auto batch = static_cast<std::size_t>(impl_->batch);
   const auto chunk = static_cast<std::size_t>(impl_->chunk);
-  for (std::size_t first = 0; first < batch; first += chunk) {
-    // The last chunk ends with the batch; a few of its images may have run before.
-    impl_->RunChunk(input, std::min(first, batch - chunk), after);
+  try {
+    for (std::size_t first = 0; first < batch; first += chunk) {
+      // The last chunk ends with the batch; a few of its images may have run before.
+      impl_->RunChunk(input, std::min(first, batch - chunk), after);
+    }
+  } catch (const dnnl::error& error) {
+    ThrowOurs(error);
   }
 }
 

@@ -7,6 +7,7 @@
 #include <filesystem>
 #include <limits>
 #include <memory>
+#include <new>
 #include <optional>
 #include <utility>
 
@@ -65,11 +66,13 @@ void DecodeImage(const std::string& path, const std::vector<std::uint8_t>& bytes
       &stbi_image_free);
   if (!pixels) {
     const std::string reason = stbi_failure_reason();
-    throw Error(path + ": cannot decode image: " +
-                (reason == "outofmem"
-                     ? "its data are far larger than " + std::to_string(expected.height) + " x " +
-                           std::to_string(expected.width) + " pixels"
-                     : reason));
+    if (limit.reached()) {
+      throw Error(path + ": cannot decode image: its data are far larger than " +
+                  std::to_string(expected.height) + " x " + std::to_string(expected.width) +
+                  " pixels");
+    }
+    if (limit.out_of_memory()) throw std::bad_alloc();
+    throw Error(path + ": cannot decode image: " + reason);
   }
   if (found.width != expected.width || found.height != expected.height) {
     throw Error(path + ": changed while it was read");

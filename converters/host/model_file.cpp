@@ -45,11 +45,6 @@ std::vector<std::string> ClassNames(const Model& model) {
   return names;
 }
 
-std::string ClassName(const Model& model, std::uint32_t class_index) {
-  const std::string_view label = model.label(class_index);
-  return label.empty() ? std::to_string(class_index) : std::string(label);
-}
-
 Runner::Runner(const ModelFile& file, const SessionOptions& options)
     : arena_(ArenaBytes(file.model, options)) {
   SessionOptions threaded = options;

@@ -31,9 +31,6 @@ std::vector<std::string> Labels(const Model& model);
 // The same, the class's index as text where the file has no name for it.
 std::vector<std::string> ClassNames(const Model& model);
 
-// The class's name, or its index as text when the file has none.
-std::string ClassName(const Model& model, std::uint32_t class_index);
-
 // A session with the arena it lives in, and a pool where options.workers is above 1. `file` must
 // outlive it.
 class Runner {

@@ -14,11 +14,25 @@ namespace {
 constexpr std::size_t kNoLimit = std::numeric_limits<std::size_t>::max();
 thread_local std::size_t most_bytes = kNoLimit;
 
-void* Allocate(std::size_t bytes) { return bytes > most_bytes ? nullptr : std::calloc(1, bytes); }
+thread_local bool asked_for_more = false, had_no_memory = false;
+
+bool IsTooMuch(std::size_t bytes) {
+  asked_for_more |= bytes > most_bytes;
+  return bytes > most_bytes;
+}
+
+void* Checked(void* memory) {
+  had_no_memory |= memory == nullptr;
+  return memory;
+}
+
+void* Allocate(std::size_t bytes) {
+  return IsTooMuch(bytes) ? nullptr : Checked(std::calloc(1, bytes));
+}
 
 void* Reallocate(void* old, std::size_t old_bytes, std::size_t bytes) {
-  if (bytes > most_bytes) return nullptr;
-  void* grown = std::realloc(old, bytes);
+  if (IsTooMuch(bytes)) return nullptr;
+  void* grown = Checked(std::realloc(old, bytes));
   if (grown != nullptr && bytes > old_bytes) {
     std::memset(static_cast<char*>(grown) + old_bytes, 0, bytes - old_bytes);
   }
@@ -35,7 +49,12 @@ void* Reallocate(void* old, std::size_t old_bytes, std::size_t bytes) {
 
 namespace mu8::host {
 
-StbMemoryLimit::StbMemoryLimit(std::size_t bytes) { most_bytes = bytes; }
+StbMemoryLimit::StbMemoryLimit(std::size_t bytes) {
+  most_bytes = bytes;
+  asked_for_more = had_no_memory = false;
+}
+bool StbMemoryLimit::reached() const { return asked_for_more; }
+bool StbMemoryLimit::out_of_memory() const { return had_no_memory; }
 StbMemoryLimit::~StbMemoryLimit() { most_bytes = kNoLimit; }
 
 }  // namespace mu8::host

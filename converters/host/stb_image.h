@@ -19,6 +19,9 @@ class StbMemoryLimit {
   ~StbMemoryLimit();
   StbMemoryLimit(const StbMemoryLimit&) = delete;
   StbMemoryLimit& operator=(const StbMemoryLimit&) = delete;
+
+  bool reached() const;        // whether it was asked for more
+  bool out_of_memory() const;  // whether there was none
 };
 
 }  // namespace mu8::host

@@ -42,8 +42,8 @@ void PutMu(std::uint8_t code, std::uint64_t offset, std::uint32_t bits, std::uin
   for (const std::uint32_t plane_bits : {4U, 2U, 1U}) {
     if ((bits & plane_bits) == 0) continue;
     left -= plane_bits;
-    PutCode(static_cast<std::uint8_t>(code >> left & ((1U << plane_bits) - 1)), offset % 64,
-            plane_bits, plane);
+    PutCode(static_cast<std::uint8_t>(std::uint32_t{code} >> left & ((1U << plane_bits) - 1)),
+            offset % 64, plane_bits, plane);
     plane += 8 * plane_bits;
   }
 }

@@ -91,13 +91,16 @@ IntegerTensor Unsqueeze(const OnnxImporter& importer, const OnnxNode& node) {
 }
 
 IntegerTensor Cast(const OnnxImporter& importer, const OnnxNode& node) {
-  IntegerTensor data = ReadIntegers(importer, node, 0);
   const std::int64_t to = IntAttribute(node, "to", 0);
-  if (to == onnx::TensorProto::BOOL) {
-    for (std::int64_t& value : data.values) value = value != 0 ? 1 : 0;  // a batch is not empty
-  } else if (to != onnx::TensorProto::INT64 && to != onnx::TensorProto::INT32) {
-    throw NodeProblem{"it computes with sizes as anything but integers, which is not supported"};
+  const bool to_bool = to == onnx::TensorProto::BOOL;
+  if (!to_bool && to != onnx::TensorProto::INT64 && to != onnx::TensorProto::INT32) {
+    throw NodeProblem{
+        "integers that follow from shapes, or more than a few constant ones, can only "
+        "be cast to INT64, INT32 or BOOL"};
   }
+  IntegerTensor data = ReadIntegers(importer, node, 0);
+  // A batch is not empty.
+  for (std::int64_t& value : data.values) value = to_bool ? std::int64_t{value != 0} : value;
   return data;
 }
 

@@ -216,10 +216,7 @@ void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
             {"format", FileVersion(summary.view)},
             {"name", std::string(file.model.name())}};
   json["classes"] = file.model.class_count();
-  json["labels"] = Json::array();
-  for (std::uint32_t i = 0; i < file.model.class_count(); ++i) {
-    json["labels"].push_back(host::ClassName(file.model, i));
-  }
+  json["labels"] = host::ClassNames(file.model);
   json["input_shape"] = ShapeJson(input);
   json["input_scale"] = ShortestDouble(input.scale);
   json["input_zero_point"] = input.zero_point;

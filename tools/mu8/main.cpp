@@ -1,6 +1,7 @@
 // The `mu8` command: from a trained posterior to a .mu8 file, and from there to predictions,
 // figures and timings. This file parses, runs one subcommand and turns its outcome into an exit
 // code.
+#include <algorithm>
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
@@ -50,6 +51,16 @@ void PrintError(std::string_view text) {
   std::fprintf(stderr, "mu8: %s\n", Printable(text).c_str());
 }
 
+// All of them, but for the many that one cause can make.
+void PrintProblems(const std::vector<std::string>& problems) {
+  constexpr std::size_t kMostPrinted = 100;
+  const std::size_t count = std::min(problems.size(), kMostPrinted);
+  for (std::size_t i = 0; i < count; ++i) PrintError(problems[i]);
+  if (count < problems.size()) {
+    PrintError("and " + std::to_string(problems.size() - count) + " more problems");
+  }
+}
+
 // What was printed has arrived, or the program has failed.
 int FlushStdout() {
   errno = 0;
@@ -77,7 +88,7 @@ int Run(const CLI::App& app, const Command& command) {
     PrintError("out of memory");
     return kFailed;
   } catch (const host::Error& error) {
-    for (const std::string& problem : error.problems()) PrintError(problem);
+    PrintProblems(error.problems());
     return kFailed;
   } catch (const std::exception& error) {
     PrintError(error.what());

@@ -108,12 +108,12 @@ Verdict VerdictOf(const Prediction& prediction) {
                prediction.samples_used);
 }
 
-Json PredictionJson(const std::string& path, const Prediction& prediction, const Model& model,
-                    std::size_t top) {
+Json PredictionJson(const std::string& path, const Prediction& prediction,
+                    const std::vector<std::string>& names, std::size_t top) {
   const Verdict verdict = VerdictOf(prediction);
   Json json{{"image", path},
             {"label", prediction.label},
-            {"label_name", host::ClassName(model, prediction.label)},
+            {"label_name", names[prediction.label]},
             {"probability", ShortestDouble(prediction.mean[prediction.label])},
             {"predictive_entropy", ShortestDouble(prediction.predictive_entropy)},
             {"expected_entropy", ShortestDouble(prediction.expected_entropy)},
@@ -125,7 +125,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
   json["top"] = Json::array();
   for (const std::uint32_t c : Ranking(prediction, top)) {
     json["top"].push_back({{"label", c},
-                           {"label_name", host::ClassName(model, c)},
+                           {"label_name", names[c]},
                            {"probability", ShortestDouble(prediction.mean[c])},
                            {"standard_deviation", ShortestDouble(Deviation(prediction, c))}});
   }
@@ -138,16 +138,14 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, const
   return json;
 }
 
-void PrintPrediction(const std::string& path, const Prediction& prediction, const Model& model,
-                     std::size_t top, const Stop& stop) {
-  std::printf("%s: %s (%s)\n", Printable(path).c_str(),
-              Printable(host::ClassName(model, prediction.label)).c_str(),
+void PrintPrediction(const std::string& path, const Prediction& prediction,
+                     const std::vector<std::string>& names, std::size_t top, const Stop& stop) {
+  std::printf("%s: %s (%s)\n", Printable(path).c_str(), Printable(names[prediction.label]).c_str(),
               Percent(static_cast<double>(prediction.mean[prediction.label]), 2).c_str());
   std::printf("  %s\n", VerdictSentence(VerdictOf(prediction)));
   Table table({{"class", Table::Align::kLeft}, {"probability"}, {"sd over passes"}});
   for (const std::uint32_t c : Ranking(prediction, top)) {
-    table.Add({Printable(host::ClassName(model, c)),
-               Percent(static_cast<double>(prediction.mean[c]), 2),
+    table.Add({Printable(names[c]), Percent(static_cast<double>(prediction.mean[c]), 2),
                Percent(static_cast<double>(Deviation(prediction, c)), 2)});
   }
   std::fputs(table.ToString("  ").c_str(), stdout);
@@ -170,6 +168,7 @@ void Run(const Options& options) {
     session.keep_going_context = &deadline;
   }
   host::Runner runner(file, session);
+  const std::vector<std::string> names = host::ClassNames(file.model);
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {
@@ -182,10 +181,10 @@ void Run(const Options& options) {
       runner.Predict(input.path, std::span<const float>(input.values), one);
     }
     if (options.json) {
-      predictions.push_back(PredictionJson(input.path, prediction, file.model, options.top));
+      predictions.push_back(PredictionJson(input.path, prediction, names, options.top));
     } else {
       if (!first) std::putchar('\n');
-      PrintPrediction(input.path, prediction, file.model, options.top, session.stop);
+      PrintPrediction(input.path, prediction, names, options.top, session.stop);
     }
     first = false;
   }
@@ -209,7 +208,8 @@ Command AddPredict(CLI::App* parent) {
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
   app->add_option("--deadline-ms", options->deadline_ms,
-                  "After so many milliseconds answer with the passes that are done, at least one")
+                  "After so many milliseconds answer with the passes that are done, at least one; "
+                  "asked between passes: one that runs is finished")
       ->check(WholeNumber(0, 1000000000))
       ->type_name("N");
   AddJsonFlag(app, &options->json);

@@ -56,10 +56,12 @@ using ParallelFor = void (*)(void* context, std::uint32_t count, Task task, void
 using KeepGoing = bool (*)(void* context);
 
 struct SessionOptions {
-  std::uint32_t mc_samples = 50;  // T, weight samples per prediction: 1 to 65,536
-  std::uint64_t seed = 1;         // names the ensemble of T networks
-  std::uint32_t batch = 1;        // most images that one Predict takes: 1 to 65,536
-  bool keep_logits = false;       // keep each pass's logits
+  // T, weight samples per prediction: 1 to 65,536. A weight is drawn from 256 equiprobable values,
+  // at most 2.91 standard deviations from its mean; variance .998, kurtosis 2.93 (a Gaussian's 3).
+  std::uint32_t mc_samples = 50;
+  std::uint64_t seed = 1;    // names the ensemble of T networks
+  std::uint32_t batch = 1;   // most images that one Predict takes: 1 to 65,536
+  bool keep_logits = false;  // keep each pass's logits
   KernelSet kernels = KernelSet::kAuto;
   Noise noise = Noise::kIndependent;
   Stop stop = {};

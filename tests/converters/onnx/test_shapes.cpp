@@ -219,7 +219,7 @@ TEST_CASE("onnx: what would depend on the number of images is refused where it i
                       builder.Node("Reshape", "reshape", {"x", "half"}, {"c"});
                     });
                   }),
-                  {"\"cast\" (Cast)", "anything but integers"});
+                  {"\"cast\" (Cast)", "can only be cast to"});
 }
 
 TEST_CASE("onnx: Reshape joins and separates whole axes") {
