@@ -1,4 +1,4 @@
-// PNG and JPEG images, alone or in folders. Headers are read first, so that every image that does
+// PNG and JPEG images, alone or in folders. Sizes are read first, so that every image that does
 // not fit is listed before anything is decoded; pixels are appended only after their image decoded.
 #include "converters/host/images.h"
 
@@ -25,41 +25,32 @@ constexpr std::size_t kMaxPixelBytes = std::size_t{4} << 30;  // of a whole fold
 constexpr std::size_t kMaxImageFileBytes = std::size_t{256} << 20;
 constexpr std::size_t kMaxProblems = 10;  // listed; the rest is counted
 
-struct ImageShape {
-  int width = 0, height = 0, channels = 0;
-};
-
-int StbLength(const std::vector<std::uint8_t>& bytes) {
+int StbLength(std::span<const std::uint8_t> bytes) {
   return static_cast<int>(std::min<std::size_t>(
       bytes.size(), static_cast<std::size_t>(std::numeric_limits<int>::max())));
 }
 
-// Nothing, and the reason in `why`, for what is no image that can be decoded.
-std::optional<ImageShape> ImageShapeOf(const std::vector<std::uint8_t>& bytes, std::string* why) {
-  *why = WhyBadJpegTables(bytes);
-  if (!why->empty()) {
-    *why = "damaged JPEG image: " + *why;
-    return std::nullopt;
+// Why a file must not be given to the decoder; empty when it may.
+std::string WhyNotDecoded(std::span<const std::uint8_t> bytes) {
+  constexpr std::uint8_t kPng[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
+  if (bytes.size() >= sizeof(kPng) && std::equal(std::begin(kPng), std::end(kPng), bytes.begin())) {
+    return {};
   }
-  *why = "not a PNG or JPEG image";
-  ImageShape shape;
-  if (stbi_info_from_memory(bytes.data(), StbLength(bytes), &shape.width, &shape.height,
-                            &shape.channels) == 0) {
-    return std::nullopt;
-  }
-  return shape;
+  if (!IsJpeg(bytes)) return "not a PNG or JPEG image";
+  const std::string bad = WhyBadJpegTables(bytes);
+  return bad.empty() ? bad : "damaged JPEG image: " + bad;
 }
 
 // Appends the decoded image to `out`.
 void DecodeImage(const std::string& path, const std::vector<std::uint8_t>& bytes,
-                 const ImageShape& expected, int channels, std::vector<std::uint8_t>* out) {
-  const std::string bad = WhyBadJpegTables(bytes);
-  if (!bad.empty()) throw Error(path + ": damaged JPEG image: " + bad);
+                 const ImageSize& expected, int channels, std::vector<std::uint8_t>* out) {
+  const std::string bad = WhyNotDecoded(bytes);
+  if (!bad.empty()) throw Error(path + ": " + bad);
   // Room for coefficients and 16-bit samples of padded blocks, rows in transit and tables.
   const StbMemoryLimit limit((std::size_t{1} << 20) +
                              std::size_t{32} * static_cast<std::size_t>(expected.width + 64) *
                                  static_cast<std::size_t>(expected.height + 64));
-  ImageShape found;
+  ImageSize found;
   const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
       stbi_load_from_memory(bytes.data(), StbLength(bytes), &found.width, &found.height,
                             &found.channels, channels),
@@ -141,11 +132,10 @@ std::vector<LabelledFile> ListImages(const std::string& path, std::vector<std::s
   return files;
 }
 
-// The one shape of all images, three channels if any has colour. Reads headers only to list every
-// image that does not fit before anything is decoded.
-ImageShape CommonShape(const std::vector<LabelledFile>& files) {
-  constexpr std::size_t kHeaderBytes = std::size_t{1} << 20;  // JPEG sizes may follow a preview
-  ImageShape common;
+// The one size of all images, three channels if any has colour: every image that does not fit is
+// listed before anything is decoded.
+ImageSize CommonShape(const std::vector<LabelledFile>& files) {
+  ImageSize common;
   std::vector<std::string> problems;
   std::size_t problem_count = 0;
   const auto report = [&](const LabelledFile& file, const std::string& what) {
@@ -153,7 +143,8 @@ ImageShape CommonShape(const std::vector<LabelledFile>& files) {
   };
   for (const LabelledFile& file : files) {
     std::string why;
-    const auto shape = ImageShapeOf(ReadUnpackedFile(file.path.string(), kHeaderBytes), &why);
+    const auto shape =
+        FindImageSize(ReadUnpackedFile(file.path.string(), kMaxImageFileBytes), &why);
     if (!shape) {
       report(file, why);
       continue;
@@ -176,6 +167,18 @@ ImageShape CommonShape(const std::vector<LabelledFile>& files) {
 
 }  // namespace
 
+std::optional<ImageSize> FindImageSize(std::span<const std::uint8_t> bytes, std::string* why) {
+  *why = WhyNotDecoded(bytes);
+  if (!why->empty()) return std::nullopt;
+  *why = "not a PNG or JPEG image";
+  ImageSize size;
+  if (stbi_info_from_memory(bytes.data(), StbLength(bytes), &size.width, &size.height,
+                            &size.channels) == 0) {
+    return std::nullopt;
+  }
+  return size;
+}
+
 Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageSize& wanted) {
   Dataset set;
   std::vector<LabelledFile> files;
@@ -186,7 +189,7 @@ Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageS
   }
   if (files.empty()) throw Error(path + ": holds no images, expected .png, .jpg or .jpeg files");
   if (files.size() > limit) files.resize(limit);
-  const ImageShape shape = CommonShape(files);
+  const ImageSize shape = CommonShape(files);
   CheckImageSize(path, {shape.height, shape.width, shape.channels}, wanted);
   set.height = shape.height;
   set.width = shape.width;
@@ -208,7 +211,7 @@ Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageS
 Dataset LoadImageFile(const std::string& path, const ImageSize& wanted) {
   const std::vector<std::uint8_t> bytes = ReadUnpackedFile(path, kMaxImageFileBytes);
   std::string why;
-  const std::optional<ImageShape> shape = ImageShapeOf(bytes, &why);
+  const std::optional<ImageSize> shape = FindImageSize(bytes, &why);
   if (!shape) {
     throw Error(path + ": " + why + " (name an entry of an IDX or CIFAR-10 file by " + path +
                 "#0)");

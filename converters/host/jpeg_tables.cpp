@@ -7,14 +7,18 @@ namespace mu8::host {
 namespace {
 
 constexpr std::uint8_t kStart = 0xd8, kEnd = 0xd9, kTables = 0xc4, kScan = 0xda;
-constexpr std::uint8_t kFirstRestart = 0xd0, kLastRestart = 0xd7, kTemporary = 0x01;
+constexpr std::uint8_t kFirstRestart = 0xd0, kLastRestart = 0xd7, kRestartInterval = 0xdd;
+constexpr std::uint8_t kFirstApplication = 0xe0, kLastApplication = 0xef, kComment = 0xfe;
 constexpr std::uint8_t kProgressive = 0xc2;
 constexpr std::size_t kMostCodes = 256;
 constexpr std::uint8_t kMostDcCategory = 15;
 
 bool IsFrame(std::uint8_t marker) { return marker >= 0xc0 && marker <= 0xc2; }
-bool StandsAlone(std::uint8_t marker) {
-  return marker == kTemporary || (marker >= kFirstRestart && marker <= kStart);
+// Those that a decoder may meet between scans: tables, restart interval, number of lines,
+// applications' segments and comments, frames and scans.
+bool IsSegment(std::uint8_t marker) {
+  return IsFrame(marker) || marker == kTables || (marker >= kScan && marker <= kRestartInterval) ||
+         (marker >= kFirstApplication && marker <= kLastApplication) || marker == kComment;
 }
 
 // Which of the four tables of each class have been defined: bit 4 * class + number.
@@ -85,8 +89,12 @@ std::size_t SkipData(std::span<const std::uint8_t> file, std::size_t at) {
 
 }  // namespace
 
+bool IsJpeg(std::span<const std::uint8_t> file) {
+  return file.size() >= 3 && file[0] == 0xff && file[1] == kStart && file[2] == 0xff;
+}
+
 std::string WhyBadJpegTables(std::span<const std::uint8_t> file) {
-  if (file.size() < 3 || file[0] != 0xff || file[1] != kStart || file[2] != 0xff) return {};
+  if (!IsJpeg(file)) return {};
   Defined defined = 0;
   bool progressive = false;
   std::size_t at = 2;
@@ -99,7 +107,7 @@ std::string WhyBadJpegTables(std::span<const std::uint8_t> file) {
     if (at == file.size()) return {};
     const std::uint8_t marker = file[at++];
     if (marker == kEnd) return {};
-    if (marker == 0 || StandsAlone(marker)) continue;
+    if (!IsSegment(marker)) return "marker " + std::to_string(marker) + " has no place here";
     if (file.size() - at < 2) return {};  // cut: the decoder finds no image
     const std::size_t length = std::size_t{file[at]} << 8 | file[at + 1];
     if (length < 2 || length > file.size() - at) return "a segment is longer than the file";

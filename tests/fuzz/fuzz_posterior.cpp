@@ -7,6 +7,6 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   static const mu8::testing::MemoryFile file;
   file.Write({data, size});
-  mu8::testing::ReadOrRefuse([&] { mu8::convert::ReadPosterior(file.path()); });
+  mu8::testing::ReadOrRefuse([&] { mu8::convert::ReadPosterior(file.path(), 1 << 20); });
   return 0;
 }

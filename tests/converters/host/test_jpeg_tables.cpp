@@ -75,6 +75,42 @@ TEST_CASE("jpeg tables: more codes than a table can have (stb_image 2.27 wrote p
   }
 }
 
+TEST_CASE("jpeg tables: what the decoder would read otherwise than the check is refused") {
+  // Bytes of 0xff before the first marker: the decoder skips them, and the check saw no JPEG.
+  Bytes filled = Committed("baseline.jpg");
+  filled.insert(filled.begin(), 8, 0xff);
+  CHECK(Contains(WhyNot(filled), "not a PNG or JPEG image"));
+  // Markers that have no segment, or none that the decoder knows.
+  int refused = 0;
+  for (const int marker :
+       {0x00, 0x01, 0x02, 0xbf, 0xc3, 0xc5, 0xc8, 0xcf, 0xd0, 0xd7, 0xd8, 0xf0, 0xfd}) {
+    CAPTURE(marker);
+    Bytes file = Committed("baseline.jpg");
+    const Bytes inserted = {0xff, static_cast<std::uint8_t>(marker), 0x00, 0x02};
+    file.insert(file.begin() + 2, inserted.begin(), inserted.end());
+    CHECK(Contains(WhyNot(file), "has no place here"));
+    ++refused;
+  }
+  CHECK(refused == 13);
+}
+
+TEST_CASE("jpeg tables: a long file is looked at whole") {
+  // A comment lies across the first mebibyte, and the size behind it.
+  Bytes file = Committed("baseline.jpg");
+  Bytes comments;
+  for (int i = 0; i < 20; ++i) {
+    const std::size_t at = comments.size();
+    comments.resize(at + 2 + 65535);
+    comments[at] = 0xff, comments[at + 1] = 0xfe, comments[at + 2] = comments[at + 3] = 0xff;
+  }
+  file.insert(file.begin() + 2, comments.begin(), comments.end());
+  const Folder folder;
+  folder.Write("set/a/a.jpg", file);
+  const Dataset set = LoadDataset(folder.path("set"), 10, {7, 9, 3});
+  CHECK(set.count == 1);
+  CHECK(set.pixels == LoadImage("tests/data/images/baseline.jpg", {7, 9, 3}).pixels);
+}
+
 TEST_CASE("jpeg tables: codes that do not fit their lengths, a table cut short, a bad category") {
   Bytes file = Committed("baseline.jpg");
   const std::size_t at = SegmentAt(file, 0xc4);
