@@ -149,7 +149,7 @@ ImageSize CommonShape(const std::vector<LabelledFile>& files) {
       report(file, why);
       continue;
     }
-    if (common.width == 0) common = {shape->width, shape->height, 1};
+    if (common.width == 0) common = {shape->height, shape->width, 1};
     if (shape->channels >= 3) common.channels = 3;  // 2 is grey with alpha
     if (shape->width != common.width || shape->height != common.height) {
       report(file, "image is " + std::to_string(shape->width) + " x " +
