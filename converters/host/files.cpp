@@ -11,6 +11,7 @@
 #include <cstring>
 #include <filesystem>
 #include <memory>
+#include <new>
 #include <span>
 #include <string_view>
 #include <system_error>
@@ -177,7 +178,9 @@ void ReadPlain(Source* source, Sink* sink) {
 void ReadGzip(Source* source, Sink* sink) {
   z_stream stream{};
   constexpr int kGzipOnly = 16;
-  if (inflateInit2(&stream, MAX_WBITS + kGzipOnly) != Z_OK) throw Error("zlib: cannot start");
+  const int started = inflateInit2(&stream, MAX_WBITS + kGzipOnly);
+  if (started == Z_MEM_ERROR) throw std::bad_alloc();
+  if (started != Z_OK) throw Error("zlib: cannot start");
   const std::unique_ptr<z_stream, int (*)(z_stream*)> guard(&stream, &inflateEnd);
 
   bool member_complete = false;  // a .gz file may hold several members, one after the other
@@ -197,6 +200,7 @@ void ReadGzip(Source* source, Sink* sink) {
     const int result = inflate(&stream, Z_NO_FLUSH);
     sink->Commit(room.size() - stream.avail_out);
     member_complete = result == Z_STREAM_END;
+    if (result == Z_MEM_ERROR) throw std::bad_alloc();
     if (result == Z_BUF_ERROR) throw Error(Truncated(source->path(), "gzip"));
     if (result != Z_OK && result != Z_STREAM_END) {
       throw Error(source->path() +
@@ -220,9 +224,9 @@ std::string XzProblem(const std::string& path, lzma_ret result) {
 
 void ReadXz(Source* source, Sink* sink) {
   lzma_stream stream = LZMA_STREAM_INIT;
-  if (lzma_stream_decoder(&stream, kXzMemoryBytes, LZMA_CONCATENATED) != LZMA_OK) {
-    throw Error("liblzma: cannot start");
-  }
+  const lzma_ret started = lzma_stream_decoder(&stream, kXzMemoryBytes, LZMA_CONCATENATED);
+  if (started == LZMA_MEM_ERROR) throw std::bad_alloc();
+  if (started != LZMA_OK) throw Error("liblzma: cannot start");
   const std::unique_ptr<lzma_stream, void (*)(lzma_stream*)> guard(&stream, &lzma_end);
 
   stream.next_in = source->chunk().data();
@@ -239,6 +243,7 @@ void ReadXz(Source* source, Sink* sink) {
     const lzma_ret result = lzma_code(&stream, source->chunk().empty() ? LZMA_FINISH : LZMA_RUN);
     sink->Commit(room.size() - stream.avail_out);
     if (result == LZMA_STREAM_END) return;
+    if (result == LZMA_MEM_ERROR) throw std::bad_alloc();
     if (result != LZMA_OK) throw Error(XzProblem(source->path(), result));
   }
 }

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstring>
 #include <limits>
+#include <new>
 
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
@@ -102,7 +103,9 @@ std::vector<std::uint8_t> Inflate(const std::string& where, const ZipMember& mem
   // One spare byte: output beyond the promised size shows as avail_out == 0.
   std::vector<std::uint8_t> bytes(member.uncompressed_bytes + 1);
   z_stream stream{};
-  if (inflateInit2(&stream, -MAX_WBITS) != Z_OK) throw Error(where + "zlib does not start");
+  const int started = inflateInit2(&stream, -MAX_WBITS);
+  if (started == Z_MEM_ERROR) throw std::bad_alloc();
+  if (started != Z_OK) throw Error(where + "zlib does not start");
   // Both sizes are below 4 GiB (no ZIP64), so they fit zlib's 32-bit counters.
   stream.next_in = const_cast<Bytef*>(member.compressed.data());
   stream.avail_in = static_cast<uInt>(member.compressed.size());
@@ -112,6 +115,7 @@ std::vector<std::uint8_t> Inflate(const std::string& where, const ZipMember& mem
   const int status = inflate(&stream, Z_FINISH);
   const std::size_t produced = stream.total_out;
   inflateEnd(&stream);
+  if (status == Z_MEM_ERROR) throw std::bad_alloc();
   if (status != Z_STREAM_END || produced != member.uncompressed_bytes) {
     throw Error(where + "damaged deflate stream: " + Text(produced) + " bytes, expected " +
                 Text(member.uncompressed_bytes));

@@ -1,11 +1,16 @@
 // Preloaded into a program by test_allocation_failure.py: the request for memory with the number
 // MU8_FAIL_AT (the first is 1) is answered with nullptr. At its end the program writes to the file
-// MU8_COUNT_TO how many there were.
+// MU8_COUNT_TO how many there were. A request that fails and was made for oneDNN is told on stderr.
+#include <dlfcn.h>
+#include <execinfo.h>
+#include <unistd.h>
+
 #include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
 #include <cstdlib>
+#include <cstring>
 
 extern "C" {
 void* __libc_malloc(std::size_t size);
@@ -18,12 +23,28 @@ namespace {
 
 std::atomic<long> requests{0};
 
+void TellIfForDnnl() {
+  void* frames[32];
+  const int count = backtrace(frames, 32);
+  for (int i = 0; i < count; ++i) {
+    Dl_info info;
+    if (dladdr(frames[i], &info) == 0 || info.dli_fname == nullptr ||
+        std::strstr(info.dli_fname, "libdnnl") == nullptr) {
+      continue;
+    }
+    constexpr char kText[] = "fail_allocation: for oneDNN\n";
+    if (write(STDERR_FILENO, kText, sizeof(kText) - 1) < 0) std::abort();
+    return;
+  }
+}
+
 bool Fails() {
   static const long at = [] {
     const char* text = std::getenv("MU8_FAIL_AT");
     return text == nullptr ? 0L : std::atol(text);
   }();
   if (++requests != at) return false;
+  TellIfForDnnl();  // its own requests come after this one
   errno = ENOMEM;
   return true;
 }

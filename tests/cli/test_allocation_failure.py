@@ -19,7 +19,7 @@ DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 MODEL = ("--model", DATA / "lenet5_mnist.onnx", "--posterior", DATA / "lenet5_mnist.npz")
 IMAGES = DATA / "mnist" / "calibration-images-idx3-ubyte.gz"
 POINTS = 60  # a command
-MOST_CRASHES = 2  # inside oneDNN, which does not look at every result: 3 of 150 were seen
+FOR_DNNL = "fail_allocation: for oneDNN\n"  # it does not look at every result, and may crash
 
 
 class AllocationFailure(unittest.TestCase):
@@ -39,7 +39,7 @@ class AllocationFailure(unittest.TestCase):
         self.assertEqual(self.run_mu8(arguments).returncode, 0)
         return int((Path(self.folder.name) / "count").read_text())
 
-    def check(self, arguments, crashes_allowed=0):
+    def check(self, arguments):
         before = self.requests(["--version"])
         total = self.requests(arguments)
         out = Path(self.folder.name) / "out"
@@ -58,7 +58,7 @@ class AllocationFailure(unittest.TestCase):
                 self.assertEqual(out.read_bytes(), whole, where)
                 out.unlink()
                 left.remove("out")
-            if done.returncode < 0 and crashes_allowed > 0:
+            if done.returncode < 0 and FOR_DNNL in done.stderr:
                 ends["crash"] += 1
                 for name in left:
                     (Path(self.folder.name) / name).unlink()
@@ -68,8 +68,7 @@ class AllocationFailure(unittest.TestCase):
             self.assertRegex(done.stderr, "[Oo]ut of memory|Cannot allocate memory", where)
             ends["out of memory"] += 1
         print(f"{arguments[0]}: {total} requests, {before} before; {ends}", flush=True)
-        self.assertGreater(ends["out of memory"], POINTS // 2)
-        self.assertLessEqual(ends["crash"], crashes_allowed)
+        self.assertGreater(ends["out of memory"], min(POINTS, total - before) // 2)
 
     def test_inspect(self):
         self.check(["inspect", DATA / "golden" / "tiny_sigma4.mu8"])
@@ -82,12 +81,11 @@ class AllocationFailure(unittest.TestCase):
         self.check(["predict", model, DATA / "mnist" / "digit_0_label7.png"])
 
     def test_reference(self):
-        self.check(["eval", *MODEL, "--data", IMAGES, "--limit", 2, "--samples", 2],
-                   crashes_allowed=MOST_CRASHES)
+        self.check(["eval", *MODEL, "--data", IMAGES, "--limit", 2, "--samples", 2])
 
     def test_convert(self):
         self.check(["convert", *MODEL, "--calibration", IMAGES, "--calibration-limit", 4,
-                    "--calibration-passes", 1, "-o", "out"], crashes_allowed=MOST_CRASHES)
+                    "--calibration-passes", 1, "-o", "out"])
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <csignal>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <exception>
 #include <iostream>
@@ -97,7 +98,20 @@ int Run(const CLI::App& app, const Command& command) {
   return FlushStdout();
 }
 
+// A destructor that wants memory, as those of JSON values do, ends here when there is none.
+[[noreturn]] void Terminate() {
+  try {
+    if (std::current_exception() != nullptr) throw;
+  } catch (const std::bad_alloc&) {
+    std::fputs("mu8: out of memory\n", stderr);
+    std::_Exit(kFailed);
+  } catch (...) {
+  }
+  std::abort();
+}
+
 int Main(int argc, char** argv) {
+  std::set_terminate(Terminate);
   // A reader that has gone and a file over the size limit are errors of writing, with a reason, not
   // the end of the program.
   std::signal(SIGPIPE, SIG_IGN);
