@@ -17,8 +17,9 @@ static_assert(std::endian::native == std::endian::little, ".mu8 files are little
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 2;  // a width of mu for each panel
-inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without either, 0
+inline constexpr std::uint16_t kVersionMinor = 3;  // outputs that are no softmax
+inline constexpr std::uint16_t kByPanelMinor = 2;  // a width of mu for each panel
+inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without any of them, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
 inline constexpr std::uint64_t kAlignment = 64;
 
@@ -72,12 +73,21 @@ struct SectionRecord {
 static_assert(sizeof(SectionRecord) == 32);
 inline constexpr std::uint32_t kSectionRequired = 1;
 
+// What the network's outputs are (FORMAT.md 10).
+enum class Head : std::uint32_t {
+  kSoftmax = 0,  // logits of classes that exclude each other
+  kSigmoid = 1,  // logits of labels, each true or not
+  kValues = 2,   // numbers
+};
+inline constexpr std::uint32_t kHeadCount = 3;
+
 struct ModelRecord {
   std::uint32_t class_count;
   std::uint32_t panel_bytes;       // scratch for the largest sampled panel
   std::uint64_t activation_bytes;  // all tensors of one image
   std::uint64_t arena_bytes;       // ArenaBytes for batch 1 without logits
-  std::array<std::uint32_t, 10> reserved;
+  std::uint32_t head;              // Head
+  std::array<std::uint32_t, 9> reserved;
 };
 static_assert(sizeof(ModelRecord) == 64);
 
@@ -342,30 +352,39 @@ struct ArenaLayout {
   std::uint64_t activations;   // u8 [B][activation_bytes]
   std::uint64_t panel;         // s8 [panel_bytes]
   std::uint64_t accumulators;  // s32 [B][slots of the last layer]
-  std::uint64_t sum;           // u64 [B][classes], probabilities in units of 2^-40
-  std::uint64_t sum_squares;   // u64 [B][classes]
-  std::uint64_t entropy;       // u64 [B], expected entropy
-  std::uint64_t mean;          // f32 [B][classes]
-  std::uint64_t variance;      // f32 [B][classes]
-  std::uint64_t logits;        // f32 [T][B][classes] when kept
+  // Sums over the passes, for C outputs. What a head does not have is empty.
+  std::uint64_t sum;             // u64 [B][C] p in units of 2^-40; kValues: s64 [B][C] accumulators
+  std::uint64_t sum_squares;     // u64 [B][C]; kValues: [B][C][2], the low half first
+  std::uint64_t entropy;         // u64 [B] expected entropy; kSigmoid: [B][C]
+  std::uint64_t mean;            // f32 [B][C]
+  std::uint64_t variance;        // f32 [B][C]
+  std::uint64_t output_entropy;  // f32 [B][C], kSigmoid
+  std::uint64_t output_expected_entropy;  // f32 [B][C], kSigmoid
+  std::uint64_t logits;                   // f32 [T][B][C] when kept
   std::uint64_t bytes;
 };
 
 constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t logit_slots,
                                       std::uint32_t batch, std::uint32_t kept_logit_passes) {
   const std::uint64_t b = batch;
-  const std::uint64_t classes = model.class_count;
+  const std::uint64_t outputs = b * model.class_count;
+  const bool sigmoid = model.head == static_cast<std::uint32_t>(Head::kSigmoid);
+  const bool values = model.head == static_cast<std::uint32_t>(Head::kValues);
+  const std::uint64_t entropies = values ? 0 : sigmoid ? outputs : b;
   ArenaLayout layout{};
   layout.activations = 0;
   layout.panel = b * model.activation_bytes;
   layout.accumulators = layout.panel + RoundUp(model.panel_bytes, kAlignment);
   layout.sum = layout.accumulators + RoundUp(b * logit_slots * 4, kAlignment);
-  layout.sum_squares = layout.sum + RoundUp(b * classes * 8, kAlignment);
-  layout.entropy = layout.sum_squares + RoundUp(b * classes * 8, kAlignment);
-  layout.mean = layout.entropy + RoundUp(b * 8, kAlignment);
-  layout.variance = layout.mean + RoundUp(b * classes * 4, kAlignment);
-  layout.logits = layout.variance + RoundUp(b * classes * 4, kAlignment);
-  layout.bytes = layout.logits + RoundUp(kept_logit_passes * b * classes * 4, kAlignment);
+  layout.sum_squares = layout.sum + RoundUp(outputs * 8, kAlignment);
+  layout.entropy = layout.sum_squares + RoundUp(outputs * (values ? 16 : 8), kAlignment);
+  layout.mean = layout.entropy + RoundUp(entropies * 8, kAlignment);
+  layout.variance = layout.mean + RoundUp(outputs * 4, kAlignment);
+  layout.output_entropy = layout.variance + RoundUp(outputs * 4, kAlignment);
+  const std::uint64_t by_output = sigmoid ? RoundUp(outputs * 4, kAlignment) : 0;
+  layout.output_expected_entropy = layout.output_entropy + by_output;
+  layout.logits = layout.output_expected_entropy + by_output;
+  layout.bytes = layout.logits + RoundUp(kept_logit_passes * outputs * 4, kAlignment);
   return layout;
 }
 

@@ -181,6 +181,10 @@ bool ReadSections(View* view, Checker* check) {
                               offsetof(SectionRecord, bytes), model.bytes, sizeof(ModelRecord));
   }
   view->model = view->Load<ModelRecord>(model.offset);
+  if (view->model.head >= kHeadCount) {
+    return check->FailModel(Status::kUnknownHead, offsetof(ModelRecord, head), view->model.head,
+                            kHeadCount - 1);
+  }
   for (std::uint32_t i = 0; i < view->model.reserved.size(); ++i) {
     if (view->model.reserved[i] != 0) {
       return check->FailModel(Status::kReservedNotZero, offsetof(ModelRecord, reserved) + i * 4,

@@ -73,6 +73,7 @@ constexpr Entry kEntries[] = {
      "an accumulator could overflow (found: bound, expected: at most)"},
     {Status::kMuRange, "a weight is -128; the range is -127 to 127"},
     {Status::kPaddingWeight, "the weight of a padded input must be zero"},
+    {Status::kUnknownHead, "what the outputs are is not known to this version (found: the head)"},
     {Status::kClassCount, "class count disagrees with the last layer"},
     {Status::kActivationBytes, "activation bytes disagree with the tensors"},
     {Status::kPanelBytes, "panel bytes disagree with the layers"},

@@ -48,6 +48,7 @@ ModelRecord Totals(const FileContent& content) {
   ModelRecord model{};
   const LayerRecord& last = content.layers.back();
   model.class_count = last.output_channels;
+  model.head = static_cast<std::uint32_t>(content.head);
   for (const LayerRecord& layer : content.layers) {
     model.panel_bytes =
         std::max(model.panel_bytes, static_cast<std::uint32_t>(PanelScratch(layer)));
@@ -97,9 +98,10 @@ std::vector<std::byte> Write(FileContent content) {
                    MakeSection(SectionId::kInputTable, content.input_table),
                    MakeSection(SectionId::kParameters, parameters),
                    MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))},
-                  by_panel ? kVersionMinor
-                  : packed ? kPackedMinor
-                           : std::uint16_t{0});
+                  content.head != Head::kSoftmax ? kVersionMinor
+                  : by_panel                     ? kByPanelMinor
+                  : packed                       ? kPackedMinor
+                                                 : std::uint16_t{0});
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {

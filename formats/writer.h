@@ -20,6 +20,7 @@ struct FileContent {
   std::vector<std::vector<std::uint8_t>> parameters;  // one per layer, multiple of 64 bytes
   std::vector<std::uint8_t> input_table;              // u8 [channels][256]
   std::map<std::string, std::string> metadata;
+  Head head = Head::kSoftmax;
 };
 
 // The file's bytes. Does not validate: open the result with the reader.

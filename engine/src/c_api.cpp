@@ -70,7 +70,9 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.mean.data(),
           p.variance.data(),
           p.logits.empty() ? nullptr : p.logits.data(),
-          p.logits_stride};
+          p.logits_stride,
+          p.output_entropy.empty() ? nullptr : p.output_entropy.data(),
+          p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data()};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
@@ -145,6 +147,10 @@ size_t mu8_model_input_size(const mu8_model* model) {
 }
 uint32_t mu8_model_class_count(const mu8_model* model) {
   return model == nullptr ? 0 : AsModel(model)->class_count();
+}
+
+uint32_t mu8_model_head(const mu8_model* model) {
+  return model == nullptr ? 0 : static_cast<uint32_t>(AsModel(model)->head());
 }
 
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {

@@ -29,7 +29,8 @@ struct PassContext {
   std::int8_t* panel;          // [panel_bytes]
   std::int32_t* accumulators;  // [batch][slots of the last layer]
   float* logits;               // [batch][classes], rows `logits_stride` floats apart; may be the
-  std::size_t logits_stride;   // accumulators' memory, each row within its image's accumulators
+  std::size_t logits_stride;   // accumulators' memory, each row within its image's accumulators,
+                               // or null where nobody wants them
 };
 
 // Runs the layers that are the same in every pass: those before the first Bayesian one.

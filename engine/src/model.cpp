@@ -24,6 +24,7 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.input_width_ = input.width;
   opened.input_channels_ = input.channels;
   opened.class_count_ = view.model.class_count;
+  opened.head_ = static_cast<Head>(view.model.head);
   *model = opened;
   return Status::kOk;
 }

@@ -5,6 +5,7 @@
 
 #include "engine/src/layers.h"
 #include "formats/layout.h"
+#include "formats/reader.h"
 
 namespace mu8 {
 
@@ -30,6 +31,18 @@ void ForImages(const PassContext& context, const Run& run) {
 
 // conv2d and dense: draws each panel once and uses it for all images (weighted_layer.cpp).
 void RunWeighted(const Layer& layer, PassContext* context);
+
+// What turns an accumulator of the last layer into an output (FORMAT.md 6.5).
+class OutputMultipliers {
+ public:
+  explicit OutputMultipliers(const format::View& view);
+  float operator()(std::uint32_t output) const;
+
+ private:
+  format::PanelLayout panels_;
+  format::TensorRecord input_;
+  const std::uint8_t* weight_scale_;
+};
 
 // The others are in operators.cpp.
 void RunPool(const Layer& layer, PassContext* context);         // max-pool, average-pool

@@ -46,17 +46,35 @@ ImageList Part(const ImageList& list, std::uint32_t index, std::uint32_t count) 
   return {list.list, list.first + begin, end - begin};
 }
 
-// Logits overwrite the accumulators that they come from unless the caller keeps them.
+// Logits overwrite the accumulators that they come from unless the caller keeps them, or the head
+// takes the accumulators.
 void PlaceLogits(const Job& job, std::uint32_t group, std::uint32_t pass, PassContext* context) {
   const bool keep = job.options.keep_logits;
-  context->logits =
-      keep ? job.space.Logits(pass) : reinterpret_cast<float*>(job.space.Accumulators(group));
+  context->logits = keep ? job.space.Logits(pass)
+                    : job.space.head() == Head::kValues
+                        ? nullptr
+                        : reinterpret_cast<float*>(job.space.Accumulators(group));
   context->logits_stride = keep ? job.space.classes() : job.space.logit_slots();
 }
 
 std::span<const float> LogitsOf(const PassContext& context, std::uint32_t image,
                                 std::size_t classes) {
   return {context.logits + image * context.logits_stride, classes};
+}
+
+// Adds one image's outputs of a pass to sums of `group`.
+void AddPass(const Job& job, const PassContext& context, std::uint32_t group, std::uint32_t image,
+             float* probabilities) {
+  const Workspace& space = job.space;
+  const Sums sums = space.SumsOf(group, image);
+  switch (space.head()) {
+    case Head::kSoftmax:
+      return AddSoftmax(LogitsOf(context, image, space.classes()), sums, probabilities);
+    case Head::kSigmoid:
+      return AddSigmoid(LogitsOf(context, image, space.classes()), sums, probabilities);
+    case Head::kValues:
+      return AddValues({context.accumulators + image * space.logit_slots(), space.classes()}, sums);
+  }
 }
 
 // The layers that are the same in every pass, for a worker's part of the images, and copies of what
@@ -90,9 +108,7 @@ void RunShare(const Job& job, std::uint32_t worker) {
     RunPass(&context);
     if (job.add_in_order) continue;  // one pass a round
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
-      const std::uint32_t image = context.images[i];
-      AddPass(LogitsOf(context, image, job.space.classes()), job.space.SumsOf(group, image),
-              nullptr);
+      AddPass(job, context, group, context.images[i], nullptr);
     }
   }
 }
@@ -133,11 +149,11 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
     for (std::uint32_t i = 0; i < *active_count; ++i) {
       const std::uint32_t image = active[i];
       Progress& progress = space.ProgressOf(image);
-      const Sums sums = space.SumsOf(0, image);
-      AddPass(LogitsOf(context, image, space.classes()), sums, space.Probabilities());
+      AddPass(job, context, 0, image, space.Probabilities());
       progress.samples = pass + 1;
       progress.ended = WatchPass(job.options.stop, job.options.noise, pass,
-                                 {space.Probabilities(), space.classes()}, sums, &progress.stop);
+                                 {space.Probabilities(), space.classes()}, space.SumsOf(0, image),
+                                 &progress.stop);
       if (progress.ended == Ended::kAllSamples) active[kept++] = image;
     }
     *active_count = kept;
@@ -203,7 +219,7 @@ std::uint32_t RunPasses(const format::View& view, const kernels::KernelTable& ke
   if (undone != 0) return undone;
   for (std::uint32_t group = 1; group < groups; ++group) {
     for (std::uint32_t i = 0; i < images; ++i) {
-      MergeSums(space.SumsOf(group, i), space.SumsOf(0, i));
+      MergeSums(space.head(), space.SumsOf(group, i), space.SumsOf(0, i));
     }
   }
   return 0;

@@ -4,6 +4,7 @@
 
 #include "engine/src/float_state.h"
 #include "engine/src/input.h"
+#include "engine/src/operators.h"
 #include "engine/src/passes.h"
 #include "engine/src/workspace.h"
 #include "formats/reader.h"
@@ -38,9 +39,14 @@ BadOption CheckCount(Option option, std::uint32_t value, std::uint32_t most) {
 }
 
 template <typename Enumeration>
+std::uint64_t Number(Enumeration value) {
+  return static_cast<std::uint64_t>(value);
+}
+
+template <typename Enumeration>
 BadOption CheckChoice(Option option, Enumeration value, Enumeration last) {
   if (value <= last) return {};
-  return {option, static_cast<std::uint64_t>(value), static_cast<std::uint64_t>(last)};
+  return {option, Number(value), Number(last)};
 }
 
 // From a millionth to `most`, so that the fixed-point sums of a prediction resolve it; NaN is bad.
@@ -56,6 +62,10 @@ BadOption CheckShare(Option option, float value, float most) {
 BadOption CheckStop(const Model& model, const Stop& stop) {
   BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThreshold);
   if (bad.bad() || stop.rule == StopRule::kNone) return bad;
+  if (model.head() == Head::kValues) return {Option::kStopRule, Number(stop.rule), 0};
+  if (model.head() == Head::kSigmoid && stop.rule == StopRule::kLabel) {
+    return {Option::kStopRule, Number(stop.rule), Number(StopRule::kThreshold)};
+  }
   bad = CheckShare(Option::kStopError, stop.error, 0.5F);
   if (bad.bad() || stop.rule == StopRule::kLabel) return bad;
   if (stop.class_index >= model.class_count()) {
@@ -213,7 +223,8 @@ Status Session::Predict(std::span<const float> images, std::span<Prediction> pre
 Prediction Session::Result(std::size_t index) const {
   if (index >= images_) return {};
   const FloatState ieee;
-  const Workspace space(format::Reopen(model_.bytes()), options_, arena_);
+  const format::View view = format::Reopen(model_.bytes());
+  const Workspace space(view, options_, arena_);
   Prediction prediction;
   std::uint32_t samples = options_.mc_samples;
   if (EndsEarly(options_)) {
@@ -221,7 +232,19 @@ Prediction Session::Result(std::size_t index) const {
     samples = progress.samples;
     prediction.ended = progress.ended;
   }
-  Summarize(space.SumsOf(0, index), samples, space.Mean(index), space.Variance(index), &prediction);
+  const Sums sums = space.SumsOf(0, index);
+  const Results results = space.ResultsOf(index);
+  switch (model_.head()) {
+    case Head::kSoftmax:
+      SummarizeSoftmax(sums, samples, results, &prediction);
+      break;
+    case Head::kSigmoid:
+      SummarizeSigmoid(sums, samples, results, &prediction);
+      break;
+    case Head::kValues:
+      SummarizeValues(sums, samples, OutputMultipliers(view), results, &prediction);
+      break;
+  }
   if (options_.keep_logits) {
     const std::size_t stride = std::size_t{options_.batch} * space.classes();
     prediction.logits = {space.Logits(0) + index * space.classes(),

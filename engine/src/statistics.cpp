@@ -12,15 +12,48 @@ constexpr double kInverseUnit = 1.0 / 1099511627776.0;
 // than 2^-40.
 std::uint64_t Fixed(float value) { return static_cast<std::uint64_t>(value * kUnit); }
 
+// a and a's complement have the probability 0 or so below this, and no logarithm.
+constexpr float kLeast = 1e-37F;
+
+void SetMoments(const Sums& sums, std::size_t c, double scale, const Results& results) {
+  const double m = static_cast<double>(sums.sum[c]) * scale;
+  const double v = static_cast<double>(sums.square[c]) * scale - m * m;
+  results.mean[c] = static_cast<float>(m);
+  results.variance[c] = v > 0.0 ? static_cast<float>(v) : 0.0F;
+}
+
+// An unsigned integer of 128 bits, for targets whose compilers have none.
+struct Wide {
+  std::uint64_t low = 0, high = 0;
+};
+
+Wide Product(std::uint64_t a, std::uint64_t b) {
+  constexpr std::uint64_t kLow = 0xffffffff;
+  const std::uint64_t low = (a & kLow) * (b & kLow);
+  const std::uint64_t cross1 = (a >> 32) * (b & kLow) + (low >> 32);
+  const std::uint64_t cross2 = (a & kLow) * (b >> 32) + (cross1 & kLow);
+  return {(cross2 << 32) | (low & kLow), (a >> 32) * (b >> 32) + (cross1 >> 32) + (cross2 >> 32)};
+}
+
+// a - b where a >= b.
+Wide Difference(const Wide& a, const Wide& b) {
+  return {a.low - b.low, a.high - b.high - (a.low < b.low ? 1U : 0U)};
+}
+
+double ToDouble(const Wide& value) {
+  constexpr double kTwo64 = 18446744073709551616.0;
+  return static_cast<double>(value.high) * kTwo64 + static_cast<double>(value.low);
+}
+
 }  // namespace
 
 void ClearSums(const Sums& sums) {
-  for (std::uint64_t& value : sums.probability) value = 0;
+  for (std::uint64_t& value : sums.sum) value = 0;
   for (std::uint64_t& value : sums.square) value = 0;
-  *sums.entropy = 0;
+  for (std::uint64_t& value : sums.entropy) value = 0;
 }
 
-void AddPass(std::span<const float> logits, const Sums& sums, float* probabilities) {
+void AddSoftmax(std::span<const float> logits, const Sums& sums, float* probabilities) {
   float top = logits[0];
   for (const float logit : logits) top = logit > top ? logit : top;
 
@@ -35,42 +68,111 @@ void AddPass(std::span<const float> logits, const Sums& sums, float* probabiliti
     const float below = top - logits[c];
     const float p = ExpNegative(-below) / normalizer;
     if (probabilities != nullptr) probabilities[c] = p;
-    sums.probability[c] += Fixed(p);
+    sums.sum[c] += Fixed(p);
     sums.square[c] += Fixed(p * p);
     if (p > 0.0F) entropy += Fixed(p * below);
   }
-  *sums.entropy += entropy;
+  sums.entropy[0] += entropy;
 }
 
-void MergeSums(const Sums& from, const Sums& into) {
-  for (std::size_t c = 0; c < into.probability.size(); ++c) {
-    into.probability[c] += from.probability[c];
-    into.square[c] += from.square[c];
+void AddSigmoid(std::span<const float> logits, const Sums& sums, float* probabilities) {
+  for (std::size_t c = 0; c < logits.size(); ++c) {
+    const float distance = logits[c] < 0.0F ? -logits[c] : logits[c];
+    const float e = ExpNegative(-distance);
+    const float total = 1.0F + e;
+    const float less = e / total;
+    const float p = logits[c] >= 0.0F ? 1.0F / total : less;
+    if (probabilities != nullptr) probabilities[c] = p;
+    sums.sum[c] += Fixed(p);
+    sums.square[c] += Fixed(p * p);
+    // H(p) = -p ln p - (1 - p) ln(1 - p), with ln of the larger -ln(1 + e), of the other d less.
+    sums.entropy[c] += Fixed(LogPositive(total)) + Fixed(less * distance);
   }
-  *into.entropy += *from.entropy;
 }
 
-void Summarize(const Sums& sums, std::uint32_t mc_samples, std::span<float> mean,
-               std::span<float> variance, Prediction* prediction) {
+void AddValues(std::span<const std::int32_t> accumulators, const Sums& sums) {
+  for (std::size_t c = 0; c < accumulators.size(); ++c) {
+    const std::int64_t acc = accumulators[c];
+    sums.sum[c] += static_cast<std::uint64_t>(acc);
+    const auto square = static_cast<std::uint64_t>(acc * acc);
+    sums.square[2 * c] += square;
+    sums.square[2 * c + 1] += sums.square[2 * c] < square ? 1U : 0U;
+  }
+}
+
+void MergeSums(Head head, const Sums& from, const Sums& into) {
+  for (std::size_t c = 0; c < into.sum.size(); ++c) into.sum[c] += from.sum[c];
+  for (std::size_t i = 0; i < into.entropy.size(); ++i) into.entropy[i] += from.entropy[i];
+  for (std::size_t i = 0; i < into.square.size(); ++i) {
+    into.square[i] += from.square[i];
+    const bool is_low = head == Head::kValues && i % 2 == 0;
+    if (is_low && into.square[i] < from.square[i]) ++into.square[i + 1];
+  }
+}
+
+void SummarizeSoftmax(const Sums& sums, std::uint32_t mc_samples, const Results& results,
+                      Prediction* prediction) {
   const double scale = kInverseUnit / mc_samples;
   double predictive = 0.0;
-  for (std::size_t c = 0; c < mean.size(); ++c) {
-    const double m = static_cast<double>(sums.probability[c]) * scale;
-    const double v = static_cast<double>(sums.square[c]) * scale - m * m;
-    mean[c] = static_cast<float>(m);
-    variance[c] = v > 0.0 ? static_cast<float>(v) : 0.0F;
-    if (mean[c] >= 1e-37F) predictive -= m * static_cast<double>(LogPositive(mean[c]));
+  for (std::size_t c = 0; c < results.mean.size(); ++c) {
+    SetMoments(sums, c, scale, results);
+    if (results.mean[c] < kLeast) continue;
+    const double m = static_cast<double>(sums.sum[c]) * scale;
+    predictive -= m * static_cast<double>(LogPositive(results.mean[c]));
   }
-  const double expected = static_cast<double>(*sums.entropy) * scale;
+  const double expected = static_cast<double>(sums.entropy[0]) * scale;
   // Rounding can leave either slightly below its bound; an entropy is never negative.
   const double total = predictive > 0.0 ? predictive : 0.0;
-  prediction->label = MostProbable<std::uint64_t>(sums.probability);
-  prediction->mean = mean;
-  prediction->variance = variance;
+  prediction->label = MostProbable<std::uint64_t>(sums.sum);
+  prediction->mean = results.mean;
+  prediction->variance = results.variance;
   prediction->predictive_entropy = static_cast<float>(total);
   prediction->expected_entropy = static_cast<float>(expected);
   prediction->mutual_information = total > expected ? static_cast<float>(total - expected) : 0.0F;
   prediction->samples_used = mc_samples;
+}
+
+void SummarizeSigmoid(const Sums& sums, std::uint32_t mc_samples, const Results& results,
+                      Prediction* prediction) {
+  const double scale = kInverseUnit / mc_samples;
+  double predictive = 0.0, expected = 0.0;
+  for (std::size_t c = 0; c < results.mean.size(); ++c) {
+    SetMoments(sums, c, scale, results);
+    double entropy = 0.0;
+    const double yes = static_cast<double>(sums.sum[c]) * scale;
+    for (const double share : {yes, 1.0 - yes}) {
+      const float p = static_cast<float>(share);
+      if (p >= kLeast) entropy -= share * static_cast<double>(LogPositive(p));
+    }
+    const double aleatoric = static_cast<double>(sums.entropy[c]) * scale;
+    results.output_entropy[c] = static_cast<float>(entropy);
+    results.output_expected_entropy[c] = static_cast<float>(aleatoric);
+    predictive += entropy;
+    expected += aleatoric;
+  }
+  prediction->label = kNoLabel;
+  prediction->mean = results.mean;
+  prediction->variance = results.variance;
+  prediction->output_entropy = results.output_entropy;
+  prediction->output_expected_entropy = results.output_expected_entropy;
+  prediction->predictive_entropy = static_cast<float>(predictive);
+  prediction->expected_entropy = static_cast<float>(expected);
+  prediction->mutual_information =
+      predictive > expected ? static_cast<float>(predictive - expected) : 0.0F;
+  prediction->samples_used = mc_samples;
+}
+
+void SummarizeValue(std::uint64_t sum, std::uint64_t square_low, std::uint64_t square_high,
+                    std::uint32_t mc_samples, float multiplier, float* mean, float* variance) {
+  const auto samples = static_cast<double>(mc_samples);
+  const auto scale = static_cast<double>(multiplier);
+  const auto total = static_cast<std::int64_t>(sum);
+  *mean = static_cast<float>(static_cast<double>(total) / samples * scale);
+  const std::uint64_t magnitude = total < 0 ? 0 - sum : sum;
+  Wide scaled = Product(square_low, mc_samples);  // T * Q: below 2^94
+  scaled.high += square_high * mc_samples;
+  const double spread = ToDouble(Difference(scaled, Product(magnitude, magnitude)));
+  *variance = static_cast<float>(spread / (samples * samples) * (scale * scale));
 }
 
 }  // namespace mu8

@@ -35,9 +35,8 @@ Ended WatchLabel(const Stop& stop, bool first, float advantage, const Sums& sums
   }
   Learn(advantage, state);
   const bool decided = state->wealth[0] * stop.error >= 1.0F;
-  return decided && MostProbable<std::uint64_t>(sums.probability) == state->leader
-             ? Ended::kLabel
-             : Ended::kAllSamples;
+  return decided && MostProbable<std::uint64_t>(sums.sum) == state->leader ? Ended::kLabel
+                                                                           : Ended::kAllSamples;
 }
 
 Ended WatchThreshold(const Stop& stop, float advantage, StopState* state) {

@@ -69,6 +69,19 @@ void WriteLogits(const Parameters& parameters, const format::WeightedScales& sca
 
 }  // namespace
 
+OutputMultipliers::OutputMultipliers(const format::View& view) {
+  const LayerRecord last = view.layer(view.layer_count() - 1);
+  const Parameters parameters(view, last);
+  panels_ = parameters.panels;
+  input_ = view.tensor(last.input);
+  weight_scale_ = parameters.base + parameters.layout.weight_scale;
+}
+
+float OutputMultipliers::operator()(std::uint32_t output) const {
+  const format::WeightedScales scales(weight_scale_, input_, nullptr, nullptr);
+  return scales.Multiplier(format::SlotOf(panels_, output));
+}
+
 void RunWeighted(const Layer& layer, PassContext* context) {
   const Parameters parameters(context->view, layer.record);
   const format::PanelLayout& panels = parameters.panels;
@@ -125,7 +138,7 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       runs.depthwise ? context->kernels.convolve_depthwise(args) : context->kernels.convolve(args);
     }
   }
-  if (layer.logits) WriteLogits(parameters, scales, layer, context);
+  if (layer.logits && context->logits != nullptr) WriteLogits(parameters, scales, layer, context);
 }
 
 }  // namespace mu8

@@ -18,8 +18,9 @@ Grid MakeGrid(const SessionOptions& options) {
 Workspace::Workspace(const format::View& view, const SessionOptions& options, std::byte* arena)
     : arena_(arena),
       grid_(MakeGrid(options)),
-      batch_(options.batch),
+      head_(static_cast<Head>(view.model.head)),
       classes_(view.model.class_count),
+      batch_(options.batch),
       panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)) {
   const format::LayerRecord last = view.layer(view.layer_count() - 1);
   const std::uint32_t slots = format::MakePanelLayout(last).padded_channels;
@@ -46,20 +47,24 @@ std::int32_t* Workspace::Accumulators(std::uint32_t group) const {
 }
 Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
   const std::uint64_t base = GroupBase(group);
+  const std::size_t squares = head_ == Head::kValues ? 2 * classes_ : classes_;
+  const std::size_t entropies = head_ == Head::kValues ? 0 : head_ == Head::kSigmoid ? classes_ : 1;
   return {{At<std::uint64_t>(base + layout_.sum) + image * classes_, classes_},
-          {At<std::uint64_t>(base + layout_.sum_squares) + image * classes_, classes_},
-          At<std::uint64_t>(base + layout_.entropy) + image};
+          {At<std::uint64_t>(base + layout_.sum_squares) + image * squares, squares},
+          {At<std::uint64_t>(base + layout_.entropy) + image * entropies, entropies}};
+}
+Results Workspace::ResultsOf(std::size_t image) const {
+  const auto row = [&](std::uint64_t offset) {
+    return std::span<float>(At<float>(offset) + image * classes_, classes_);
+  };
+  if (head_ != Head::kSigmoid) return {row(layout_.mean), row(layout_.variance), {}, {}};
+  return {row(layout_.mean), row(layout_.variance), row(layout_.output_entropy),
+          row(layout_.output_expected_entropy)};
 }
 std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) const {
   if (image_group == 0) return At<std::int8_t>(GroupBase(group) + layout_.panel);
   const std::uint64_t index = std::uint64_t{group} * (grid_.image_groups - 1) + image_group - 1;
   return At<std::int8_t>(panels_ + index * panel_bytes_);
-}
-std::span<float> Workspace::Mean(std::size_t image) const {
-  return {At<float>(layout_.mean) + image * classes_, classes_};
-}
-std::span<float> Workspace::Variance(std::size_t image) const {
-  return {At<float>(layout_.variance) + image * classes_, classes_};
 }
 float* Workspace::Logits(std::size_t pass) const {
   return At<float>(layout_.logits) + pass * batch_ * classes_;

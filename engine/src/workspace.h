@@ -40,6 +40,7 @@ class Workspace {
 
   std::uint64_t bytes() const { return bytes_; }
   const Grid& grid() const { return grid_; }
+  Head head() const { return head_; }
   std::size_t classes() const { return classes_; }
   std::size_t logit_slots() const { return slots_; }
 
@@ -49,9 +50,8 @@ class Workspace {
   Sums SumsOf(std::uint32_t group, std::size_t image) const;
   std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
 
-  std::span<float> Mean(std::size_t image) const;      // [classes]
-  std::span<float> Variance(std::size_t image) const;  // [classes]
-  float* Logits(std::size_t pass) const;               // [batch][classes], when kept
+  Results ResultsOf(std::size_t image) const;
+  float* Logits(std::size_t pass) const;  // [batch][classes], when kept
 
   // [workers], only of sessions with more than one: 1 where a worker has finished its task.
   std::uint32_t* TasksDone() const;
@@ -73,7 +73,8 @@ class Workspace {
   std::byte* arena_;
   format::ArenaLayout layout_;
   Grid grid_;
-  std::size_t batch_, classes_, slots_;
+  Head head_;
+  std::size_t classes_, batch_, slots_;
   std::uint64_t panel_bytes_;
   // A further group is a copy of the layout up to the sums, its own panel included.
   std::uint64_t groups_;

@@ -105,10 +105,11 @@ TEST_CASE("statistics: equal the formulas for random models") {
 struct Manual {
   explicit Manual(std::span<const std::vector<float>> passes)
       : sum(passes[0].size()), square(passes[0].size()), mean(sum.size()), variance(sum.size()) {
-    const Sums sums{sum, square, &entropy};
+    const Sums sums{sum, square, {&entropy, 1}};
     ClearSums(sums);
-    for (const auto& logits : passes) AddPass(logits, sums, nullptr);
-    Summarize(sums, static_cast<std::uint32_t>(passes.size()), mean, variance, &prediction);
+    for (const auto& logits : passes) AddSoftmax(logits, sums, nullptr);
+    SummarizeSoftmax(sums, static_cast<std::uint32_t>(passes.size()), {mean, variance, {}, {}},
+                     &prediction);
   }
   std::vector<std::uint64_t> sum, square;
   std::uint64_t entropy = 1;
@@ -165,15 +166,15 @@ TEST_CASE("statistics: as many passes as an option allows do not overflow") {
   std::vector<std::uint64_t> sum(2);
   std::vector<std::uint64_t> square(2);
   std::uint64_t entropy = 0;
-  const Sums sums{sum, square, &entropy};
+  const Sums sums{sum, square, {&entropy, 1}};
   ClearSums(sums);
   const std::vector<float> logits = {0, 0};
   const int passes = Effort(65536, 4096);
-  for (int t = 0; t < passes; ++t) AddPass(logits, sums, nullptr);
+  for (int t = 0; t < passes; ++t) AddSoftmax(logits, sums, nullptr);
   std::vector<float> mean(2);
   std::vector<float> variance(2);
   Prediction prediction;
-  Summarize(sums, static_cast<std::uint32_t>(passes), mean, variance, &prediction);
+  SummarizeSoftmax(sums, static_cast<std::uint32_t>(passes), {mean, variance, {}, {}}, &prediction);
   CHECK(mean[0] == 0.5F);
   CHECK(variance[0] == 0.0F);
   CHECK(prediction.expected_entropy == doctest::Approx(std::log(2.0)).epsilon(1e-6));

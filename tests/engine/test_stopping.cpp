@@ -24,7 +24,7 @@ Outcome Watch(const Stop& stop, Noise noise, std::uint32_t most, const Draw& dra
   std::array<std::uint64_t, kClasses> sum{};
   std::array<std::uint64_t, kClasses> square{};
   std::uint64_t entropy = 0;
-  const Sums sums{sum, square, &entropy};
+  const Sums sums{sum, square, {&entropy, 1}};
   StopState state;
   for (std::uint32_t pass = 0; pass < most; ++pass) {
     std::array<float, kClasses> p{};

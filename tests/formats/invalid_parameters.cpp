@@ -314,7 +314,9 @@ void AddPanelWidths(std::vector<InvalidFile>* files) {
 
 void AddTotals(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
-  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(9), 1, 0);
+  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(8), 1, 0);
+  tiny.Set(Status::kUnknownHead, "three", ModelField(&ModelRecord::head), 3, 2);
+  tiny.Set(Status::kUnknownHead, "four_billion", ModelField(&ModelRecord::head), 0xffffffff, 2);
   const auto off = [&](Status status, const char* name, const Field& field, std::int64_t by) {
     const std::uint64_t right = tiny.Edit().Value(field);
     tiny.Set(status, name, field, right + static_cast<std::uint64_t>(by), right);
@@ -323,6 +325,19 @@ void AddTotals(std::vector<InvalidFile>* files) {
   off(Status::kActivationBytes, "too_many", ModelField(&ModelRecord::activation_bytes), 64);
   off(Status::kPanelBytes, "too_few", ModelField(&ModelRecord::panel_bytes), -64);
   off(Status::kArenaBytes, "too_few", ModelField(&ModelRecord::arena_bytes), -64);
+  // Another head has another arena: a head that was changed is found by its total.
+  for (const format::Head head : {format::Head::kSigmoid, format::Head::kValues}) {
+    format::FileContent content = TinyModel(2).content;
+    const Field arena = ModelField(&ModelRecord::arena_bytes);
+    content.head = head;
+    const std::uint64_t right = Collector(format::Write(content), files).Edit().Value(arena);
+    const std::uint64_t found = tiny.Edit().Value(arena);
+    if (found == right) continue;
+    tiny.Set(
+        Status::kArenaBytes,
+        head == format::Head::kSigmoid ? "of_a_softmax_for_a_sigmoid" : "of_a_softmax_for_values",
+        ModelField(&ModelRecord::head), static_cast<std::uint64_t>(head), arena, right);
+  }
 }
 
 // u32 count; per pair u16 key bytes, u16 zero, u32 value bytes, key, value.

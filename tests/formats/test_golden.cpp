@@ -20,6 +20,11 @@ constexpr std::uint64_t kSeed = 2026;
 constexpr std::uint32_t kSamples = 32;
 constexpr std::size_t kImages = 8;
 
+TestModel WithHead(TestModel model, format::Head head) {
+  model.content.head = head;
+  return model;
+}
+
 std::map<std::string, TestModel> GoldenModels() {
   return {{"tiny_sigma8", TinyModel(8)},
           {"tiny_sigma4", TinyModel(4)},
@@ -36,7 +41,10 @@ std::map<std::string, TestModel> GoldenModels() {
           {"every_operator", EveryOperatorModel()},
           {"deterministic_prefix", EveryOperatorModel(5)},
           {"every_operator_mu_by_panel", EveryOperatorModel(5, format::kMuBitsByPanel)},
-          {"deterministic", EveryOperatorModel(12)}};
+          {"deterministic", EveryOperatorModel(12)},
+          {"tiny_sigmoid", WithHead(TinyModel(4), format::Head::kSigmoid)},
+          {"tiny_values", WithHead(TinyModel(8), format::Head::kValues)},
+          {"every_operator_values", WithHead(EveryOperatorModel(), format::Head::kValues)}};
 }
 
 AlignedBytes Committed(const std::string& name) {
@@ -65,7 +73,8 @@ void Update() {
       << "# CRC-32C of the predictions of each model: for 8 images of SplitMix64 outputs mod 256 "
          "(seed 7),\n"
          "# T = 32, seed 2026, the float bits of mean[], variance[], predictive entropy, expected\n"
-         "# entropy and mutual information. The same for every kernel set and every target.\n"
+         "# entropy and mutual information; of a sigmoid head also of output_entropy[] and\n"
+         "# output_expected_entropy[]. The same for every kernel set and every target.\n"
          "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
          "test_golden.cpp.\n";
   for (const auto& [name, model] : GoldenModels()) {

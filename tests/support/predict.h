@@ -46,13 +46,15 @@ void AppendBytes(std::span<const T> values, std::vector<std::byte>* out) {
   out->insert(out->end(), bytes.begin(), bytes.end());
 }
 
-// Every computed number of a prediction: mean, variance, the three entropies.
+// Every computed number of a prediction: mean, variance, the three entropies, those by output.
 inline void AppendPrediction(const Prediction& prediction, std::vector<std::byte>* out) {
   AppendBytes(prediction.mean, out);
   AppendBytes(prediction.variance, out);
   const float entropies[3] = {prediction.predictive_entropy, prediction.expected_entropy,
                               prediction.mutual_information};
   AppendBytes(std::span<const float>(entropies), out);
+  AppendBytes(prediction.output_entropy, out);
+  AppendBytes(prediction.output_expected_entropy, out);
 }
 
 // The predictions of all images, `batch` at a time; empty if a call fails.

@@ -243,7 +243,7 @@ class PageTest(unittest.TestCase):
     def test_prediction(self):
         sources = {i: WeightSource(self.model, i) for i in (0, 2)}
         stored = quantize_input(self.model, self.image)
-        tensors, _ = run_pass(self.model, sources, stored, 1, 1)
+        tensors, *_ = run_pass(self.model, sources, stored, 1, 1)
         self.assertEqual([f"{int(q):02x}" for q in tensors[2].ravel()],
                          words(self.results["tensor 2, pass 1 (NHWC)"]))
         p = predict(self.model, self.image, 2, 1)
@@ -279,8 +279,10 @@ class FileTest(unittest.TestCase):
                     8, t.height, t.width, t.channels)
                 found = bytearray()
                 for image in images:
-                    for value in predict(model, image, 32, 2026)[:5]:
-                        found += np.asarray(value, "<f4").tobytes()
+                    p = predict(model, image, 32, 2026)
+                    for value in (*p[:5], p.output_entropy, p.output_expected_entropy):
+                        if value is not None:
+                            found += np.asarray(value, "<f4").tobytes()
                 self.assertEqual(f"{crc32c(found):08x}", crc)
 
     def test_invalid_files_give_the_code_in_their_name(self):

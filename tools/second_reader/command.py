@@ -15,8 +15,11 @@ import sys
 from .file_format import (MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, SECTION_NAMES,
                           FormatError)
 from .images import read_image
-from .prediction import predict
+from .prediction import SOFTMAX, VALUES, predict
 from .reader import read_model
+
+
+HEAD_NAMES = ("classes", "labels", "values")
 
 
 def mu_bits_text(layer):
@@ -29,7 +32,7 @@ def mu_bits_text(layer):
 
 def print_summary(model):
     print(f"mu8 {model.version[0]}.{model.version[1]}, {model.file_bytes} bytes, "
-          f"{model.class_count} classes; activations {model.activation_bytes}, "
+          f"{model.class_count} {HEAD_NAMES[model.head]}; activations {model.activation_bytes}, "
           f"panel {model.panel_bytes}, arena {model.arena_bytes} bytes")
     print("\nsection         flags    offset     bytes  crc")
     for s in model.sections:
@@ -65,9 +68,13 @@ def print_summary(model):
 
 def print_prediction(model, p):
     labels = model.metadata.get(b"labels", b"").decode("utf-8", "replace").split("\n")
-    name = f" ({labels[p.label]})" if len(labels) == model.class_count else ""
-    print(f"label               {p.label}{name}")
+    if model.head == SOFTMAX:
+        name = f" ({labels[p.label]})" if len(labels) == model.class_count else ""
+        print(f"label               {p.label}{name}")
     print("mean               ", " ".join(f"{value:.6f}" for value in p.mean))
+    if model.head == VALUES:
+        print("standard deviation ", " ".join(f"{value ** .5:.6f}" for value in p.variance))
+        return
     print(f"predictive_entropy  {p.predictive_entropy:.6f} nats")
     print(f"expected_entropy    {p.expected_entropy:.6f} nats")
     print(f"mutual_information  {p.mutual_information:.6f} nats")

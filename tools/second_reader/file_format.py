@@ -122,6 +122,7 @@ class Model:
     panel_bytes: int
     activation_bytes: int
     arena_bytes: int
+    head: int
     tensors: list = None
     layers: list = None
     input_table: np.ndarray = None  # u8 [channels][256]

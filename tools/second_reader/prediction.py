@@ -16,15 +16,21 @@ def f32(bits):
     return np.uint32(bits).view(np.float32)
 
 
+SOFTMAX, SIGMOID, VALUES = range(3)  # heads
+NO_LABEL = 0xFFFFFFFF
+
+
 class Prediction(typing.NamedTuple):
-    """Section 10; C classes, T passes. Floats are f32, label is an int."""
+    """Section 10; C outputs, T passes. Floats are f32, label is an int."""
     mean: np.ndarray                # [C]
     variance: np.ndarray            # [C]
     predictive_entropy: np.float32  # nats, as the next two
     expected_entropy: np.float32
     mutual_information: np.float32
     logits: np.ndarray              # [T][C]
-    label: int
+    label: int                      # NO_LABEL: the head has none
+    output_entropy: np.ndarray      # [C], SIGMOID; else None, as the next one
+    output_expected_entropy: np.ndarray
 
 
 def exp(x):
@@ -94,13 +100,67 @@ def statistics(logits):
             sum_p.index(max(sum_p)))
 
 
+def sigmoid_statistics(logits):
+    """f32 [T][C] -> the fields of a Prediction but for logits and label, section 10.2."""
+    passes, outputs = logits.shape
+    one = np.float32(1)
+    distance = np.abs(logits)
+    e = exp(-distance)
+    less = e / (one + e)
+    p = np.where(logits >= 0, one / (one + e), less)
+    unit = 2.0 ** -40 / float(passes)
+    moments, entropies, expected = [], [], []
+    for c in range(outputs):
+        sum_p = sum(fixed(x) for x in p[:, c])
+        sum_squares = sum(fixed(x * x) for x in p[:, c])
+        sum_entropy = sum(fixed(log(one + e[t, c])) + fixed(less[t, c] * distance[t, c])
+                          for t in range(passes))
+        a = float(sum_p) * unit
+        v = float(sum_squares) * unit - a * a
+        moments.append((np.float32(a), np.float32(v if v > 0 else 0)))
+        entropy = 0.0
+        for share in (a, 1.0 - a):
+            if np.float32(share) >= f32(0x02081CEA):
+                entropy = entropy - share * float(log(np.float32(share)))
+        entropies.append(entropy)
+        expected.append(float(sum_entropy) * unit)
+    mean, variance = np.array(moments, np.float32).T
+    total, aleatoric = sum(entropies, 0.0), sum(expected, 0.0)
+    mutual = total - aleatoric if total > aleatoric else 0.0
+    return (mean, variance, np.float32(total), np.float32(aleatoric), np.float32(mutual),
+            np.array(entropies, np.float32), np.array(expected, np.float32))
+
+
+def value_statistics(accumulators, multipliers):
+    """s32 [T][C], f32 [C] -> (mean, variance), section 10.3."""
+    passes = len(accumulators)
+    results = []
+    for column, m in zip(accumulators.T, multipliers):
+        column, m = [int(acc) for acc in column], float(m)
+        total = sum(column)
+        spread = passes * sum(acc * acc for acc in column) - total * total  # Python's: exact
+        high, low = divmod(spread, 2 ** 64)
+        spread = float(high) * 2.0 ** 64 + float(low)
+        results.append((np.float32(float(total) / float(passes) * m),
+                        np.float32(spread / (float(passes) * float(passes)) * (m * m))))
+    mean, variance = np.array(results, np.float32).T
+    return mean, variance
+
+
 def predict(model, image, mc_samples, seed, antithetic=False):
     """u8 or float image [H][W][C] -> Prediction over T = mc_samples networks of ensemble `seed`."""
     if not 1 <= mc_samples <= 65536 or not 0 <= seed < 2 ** 64:
         raise ValueError("mc_samples is 1 to 65536, seed a u64")
     stored = quantize_input(model, image)
     sources = {i: WeightSource(model, i) for i, layer in enumerate(model.layers) if layer.weighted}
-    logits = np.stack([run_pass(model, sources, stored, seed, *stream_of_pass(t, antithetic))[1]
-                       for t in range(mc_samples)])
-    mean, variance, predictive, expected, mutual, label = statistics(logits)
-    return Prediction(mean, variance, predictive, expected, mutual, logits, label)
+    passes = [run_pass(model, sources, stored, seed, *stream_of_pass(t, antithetic))[1:]
+              for t in range(mc_samples)]
+    logits = np.stack([row for row, _, _ in passes])
+    if model.head == SIGMOID:
+        *scalars, entropy, expected = sigmoid_statistics(logits)
+        return Prediction(*scalars, logits, NO_LABEL, entropy, expected)
+    if model.head == VALUES:
+        moments = value_statistics(np.stack([acc for _, acc, _ in passes]), passes[0][2])
+        return Prediction(*moments, *3 * [np.float32(0)], logits, NO_LABEL, None, None)
+    *scalars, label = statistics(logits)
+    return Prediction(*scalars, logits, label, None, None)

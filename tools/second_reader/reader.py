@@ -10,6 +10,15 @@ from .file_format import (Model, read_header, read_metadata, read_records, read_
                           round_up)
 from .layers import check_layers
 from .parameters import read_parameters
+from .prediction import SIGMOID, SOFTMAX, VALUES
+
+
+# Squares, entropies and what the latter become, for C outputs.
+HEAD_PARTS = {
+    SOFTMAX: lambda c: (8 * c, 8),
+    SIGMOID: lambda c: (8 * c, 8 * c, 4 * c, 4 * c),
+    VALUES: lambda c: (16 * c,),
+}
 
 
 def check_totals(model, at):
@@ -20,8 +29,8 @@ def check_totals(model, at):
     panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers
               if layer.bayesian or layer.weighted and layer.mu_bits != 8]
     require(model.panel_bytes == max(panels, default=0), 48, "panel_bytes", at + 4)
-    parts = (model.activation_bytes, model.panel_bytes, 4 * last.parameters.layout.slots,
-             8 * classes, 8 * classes, 8, 4 * classes, 4 * classes)
+    parts = [model.activation_bytes, model.panel_bytes, 4 * last.parameters.layout.slots,
+             8 * classes, *HEAD_PARTS[model.head](classes), 4 * classes, 4 * classes]
     require(model.arena_bytes == sum(round_up(p, 64) for p in parts), 49, "arena_bytes", at + 16)
 
 
@@ -33,8 +42,9 @@ def read_model(data):
     by_id = {s.id: s for s in sections}
     at = by_id[1].offset
     require(by_id[1].bytes == 64, 17, "size of the model section", at)
-    *totals, reserved = struct.unpack_from("<IIQQ40s", data, at)
-    require(not any(reserved), 9, "reserved bytes of the model", at + 24)
+    *totals, reserved = struct.unpack_from("<IIQQI36s", data, at)
+    require(totals[-1] <= VALUES, 51, f"head {totals[-1]}", at + 24)
+    require(not any(reserved), 9, "reserved bytes of the model", at + 28)
     model = Model((1, minor), file_bytes, sections, *totals)
 
     read_records(data, model)

@@ -20,6 +20,16 @@
 
 namespace mu8 {
 
+// What the network's outputs are; the file says so.
+enum class Head : std::uint8_t {
+  kSoftmax = 0,  // classes that exclude each other: a prediction is their probabilities
+  kSigmoid = 1,  // labels, each true or not: a prediction is the probability of each
+  kValues = 2,   // numbers, in the network's own units
+};
+
+// Prediction::label where there is none: every head but kSoftmax.
+inline constexpr std::uint32_t kNoLabel = 0xffffffff;
+
 // A view over a .mu8 file in memory, which must outlive it. Copyable.
 class Model {
  public:
@@ -35,7 +45,8 @@ class Model {
   std::size_t input_size() const {
     return std::size_t{input_height_} * input_width_ * input_channels_;
   }
-  std::uint32_t class_count() const { return class_count_; }
+  std::uint32_t class_count() const { return class_count_; }  // outputs, of whatever head
+  Head head() const { return head_; }
 
   // Metadata; empty when the file has none. Text is UTF-8 without a final NUL.
   std::string_view name() const { return Metadata("name"); }
@@ -48,6 +59,7 @@ class Model {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
+  Head head_ = Head::kSoftmax;
 };
 
 // Why an image got no more passes.
@@ -64,10 +76,18 @@ enum class Ended : std::uint8_t {
 // stop rule gives the same bytes again. Entropies are in nats: predictive_entropy = H(mean_t p_t),
 // expected_entropy = mean_t H(p_t) (aleatoric), mutual_information = their difference (epistemic;
 // Houlsby 2011, eq. 1). It grows with T for the same network: compare at equal T.
+// kSigmoid: mean and variance are those of each label's probability, output_entropy and
+// output_expected_entropy its entropies (their difference is epistemic), and the three entropies
+// the sums over the labels. kValues: mean and variance are those of each number over the networks
+// (epistemic; the noise of observations is not in it), in its own unit and its square; all
+// entropies are 0.
 struct Prediction {
-  std::uint32_t label = 0;          // the most probable class; the lowest index among equals
-  std::span<const float> mean;      // [classes] mean probabilities
-  std::span<const float> variance;  // [classes] variance of p_t over the passes, 1/T
+  std::uint32_t label = 0;          // the most probable class, the lowest index among equals; or
+                                    // kNoLabel
+  std::span<const float> mean;      // [outputs] mean probabilities, or values
+  std::span<const float> variance;  // [outputs] variance of p_t over the passes, 1/T
+  std::span<const float> output_entropy;           // [outputs], kSigmoid only
+  std::span<const float> output_expected_entropy;  // [outputs], kSigmoid only
   float predictive_entropy = 0;
   float expected_entropy = 0;
   float mutual_information = 0;

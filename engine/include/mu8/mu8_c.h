@@ -62,6 +62,10 @@ enum {
   MU8_ENDED_DEADLINE = 4
 };
 
+/* What the outputs are; mu8.h says what a prediction then holds. */
+enum { MU8_HEAD_SOFTMAX = 0, MU8_HEAD_SIGMOID = 1, MU8_HEAD_VALUES = 2 };
+#define MU8_NO_LABEL 0xffffffffu
+
 /* mu8/options.h says what each means. Start from mu8_default_options(). */
 typedef struct mu8_options {
   uint32_t mc_samples; /* T, 1 to 65536 */
@@ -86,7 +90,7 @@ typedef struct mu8_options {
 
 /* Arrays lie in the arena and hold until the session's next call. Entropies in nats. */
 typedef struct mu8_prediction {
-  uint32_t label;
+  uint32_t label; /* MU8_NO_LABEL where the head has none */
   uint32_t class_count;
   uint32_t samples_used;
   uint32_t ended; /* MU8_ENDED_* */
@@ -97,6 +101,8 @@ typedef struct mu8_prediction {
   const float* variance; /* [class_count] */
   const float* logits;   /* [samples_used] rows, logits_stride floats apart; null unless kept */
   size_t logits_stride;
+  const float* output_entropy;          /* [class_count]; null but for MU8_HEAD_SIGMOID */
+  const float* output_expected_entropy; /* the same */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
@@ -109,7 +115,8 @@ mu8_options mu8_default_options(void);
 int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                        mu8_diagnostic* diagnostic);
 size_t mu8_model_input_size(const mu8_model* model);
-uint32_t mu8_model_class_count(const mu8_model* model);
+uint32_t mu8_model_class_count(const mu8_model* model); /* outputs, of whatever head */
+uint32_t mu8_model_head(const mu8_model* model);        /* MU8_HEAD_* */
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
 int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                            size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);

@@ -37,7 +37,8 @@ enum class StopRule : std::uint8_t {
 // A sequential rule that holds at any stopping time. Let q be the mean prediction of infinitely
 // many passes. An image ends early with a wrong decision (a label that is not the largest of q;
 // "above" though q[class_index] <= threshold, or "below" though it is >=) with probability at most
-// `error` over the seeds. engine/STOPPING.md has the theorem, its proof, and how many passes it
+// `error` over the seeds. kThreshold holds for one label of a sigmoid head as well; no rule holds
+// for values. engine/STOPPING.md has the theorem, its proof, and how many passes it
 // takes. Mutual information grows with the number of passes: compare it at equal samples_used only.
 struct Stop {
   StopRule rule = StopRule::kNone;

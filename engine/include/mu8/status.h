@@ -64,6 +64,7 @@ enum class Status : std::int32_t {
   kPanelBytes = 48,
   kArenaBytes = 49,
   kMetadata = 50,
+  kUnknownHead = 51,
 
   // Calls.
   kArenaTooSmall = 60,
