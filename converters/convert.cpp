@@ -100,16 +100,14 @@ std::vector<MuBits> MuBitsBySteps(const ConvertOptions& options, const Network& 
   return bits;
 }
 
-// The classes' names: those of the options, else the ONNX file's, which the importer has checked.
+// The outputs' names: those of the options, else the ONNX file's, which the importer has checked.
 // Throws Error unless each class has one that a line can hold.
-void ResolveLabels(const ConvertOptions& options, Network* network,
-                   std::vector<std::string>* notices) {
-  if (!options.labels.empty()) network->labels = options.labels;
-  const std::vector<std::string>& labels = network->labels;
+void CheckLabels(const Network& network, std::vector<std::string>* notices) {
+  const std::vector<std::string>& labels = network.labels;
   if (labels.empty()) return;
   std::vector<std::string> problems;
   const auto classes =
-      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
+      static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
   if (labels.size() != classes) {
     problems.push_back("there are " + std::to_string(labels.size()) + " labels for " +
                        std::to_string(classes) + " classes");
@@ -201,7 +199,9 @@ ConvertResult Convert(const ConvertOptions& options) {
   };
   ConvertResult result;
   Imported imported = Import(options, &result.notices);
-  ResolveLabels(options, &imported.network, &result.notices);
+  CheckLabels(imported.network, &result.notices);
+  result.head = imported.network.head;
+  result.head_reason = imported.head_reason;
   const std::vector<MuBits> mu_bits = MuBitsBySteps(options, imported.network, imported.steps);
   std::vector<std::string> problems;
   CheckFileSize(imported.network, imported.steps, mu_bits, options.sigma_bits, &problems);

@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "converters/network/network.h"
 #include "converters/report.h"
 #include "converters/settings.h"
 
@@ -16,6 +17,8 @@ struct ConvertResult {
   std::vector<std::string> notices;  // assumptions that the user should know of
   std::size_t arena_bytes = 0;
   std::size_t calibration_images = 0;
+  Head head = Head::kSoftmax;
+  std::string head_reason;                                      // who says that
   SigmaImportance sigma_importance = SigmaImportance::kFisher;  // what was used
 };
 

@@ -5,6 +5,7 @@
 
 #include "converters/host/error.h"
 #include "converters/lower/limits.h"
+#include "converters/network/head.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
 
@@ -56,11 +57,14 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
   Report(options, "import", 0.0);
   Imported imported;
   imported.network =
-      ImportOnnx(options.model_path, ReadPosteriorOf(options.model_path, options.posterior_path));
+      ImportOnnx(options.model_path, ReadPosteriorOf(options.model_path, options.posterior_path),
+                 options.output_name);
   PrepareNetwork(&imported.network);
   imported.steps = MakeSteps(imported.network);
   std::vector<std::string> problems;
   ResolveInput(options, &imported.network, notices, &problems);
+  if (!options.labels.empty()) imported.network.labels = options.labels;
+  imported.head_reason = ResolveHead(options.head, &imported.network, notices, &problems);
   CheckLimits(imported.network, imported.steps, &problems);
   if (!problems.empty()) throw host::Error(problems);
   return imported;

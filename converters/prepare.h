@@ -17,6 +17,7 @@ namespace mu8::convert {
 struct Imported {
   Network network;  // folded; mean and std are the options' own, the file's, or 0 and 1
   std::vector<Step> steps;
+  std::string head_reason;  // why network.head is what it is
 };
 
 // Throws Error with every problem found; assumptions go to `notices`.

@@ -4,10 +4,12 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "converters/host/progress.h"
+#include "formats/layout.h"
 
 namespace mu8::convert {
 
@@ -42,8 +44,10 @@ struct ConvertOptions {
   // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0
   // and 1.
   std::vector<float> mean, std;
-  std::vector<std::string> labels;  // empty: the ONNX file's own; class 0 first
-  std::string name;                 // empty: the ONNX file's stem
+  std::optional<format::Head> head;  // nothing: as the ONNX file says
+  std::vector<std::string> labels;   // empty: the ONNX file's own; class 0 first
+  std::string output_name;           // of several ONNX outputs; empty: there is one
+  std::string name;                  // empty: the ONNX file's stem
   host::Progress progress;
 };
 

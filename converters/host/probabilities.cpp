@@ -42,6 +42,17 @@ void AddDivergenceOf(std::span<const P> p, std::span<const float> q, double* sum
 
 }  // namespace
 
+double Sigmoid(double x) {
+  const double e = std::exp(-std::fabs(x));
+  return x >= 0.0 ? 1.0 / (1.0 + e) : e / (1.0 + e);
+}
+
+double BernoulliDivergence(double p, double q) {
+  p = std::clamp(p, kKlFloor, 1.0 - kKlFloor);
+  q = std::clamp(q, kKlFloor, 1.0 - kKlFloor);
+  return p * std::log(p / q) + (1.0 - p) * std::log((1.0 - p) / (1.0 - q));
+}
+
 std::vector<double> Softmax(std::span<const float> logits) { return SoftmaxOf(logits); }
 std::vector<double> Softmax(std::span<const double> logits) { return SoftmaxOf(logits); }
 

@@ -14,6 +14,12 @@ inline constexpr double kKlFloor = 1e-9;
 std::vector<double> Softmax(std::span<const float> logits);
 std::vector<double> Softmax(std::span<const double> logits);
 
+// 1 / (1 + exp(-x)).
+double Sigmoid(double x);
+
+// KL between two Bernoullis, p and q clipped to [kKlFloor, 1 - kKlFloor], nats.
+double BernoulliDivergence(double p, double q);
+
 // -sum_c p_c ln p_c in nats; 0 ln 0 = 0 (Shannon 1948).
 double Entropy(std::span<const float> distribution);
 double Entropy(std::span<const double> distribution);

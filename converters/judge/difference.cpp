@@ -14,6 +14,7 @@
 #include "converters/judge/engine_noise.h"
 #include "converters/judge/engine_trace.h"
 #include "converters/judge/file_network.h"
+#include "converters/network/head.h"
 #include "converters/network/steps.h"
 
 namespace mu8::convert {
@@ -254,6 +255,7 @@ class Comparer {
 
 Difference Compare(const host::ModelFile& file, Network network, const host::Dataset& data,
                    const DifferenceOptions& options, const host::Progress& progress) {
+  MustBeSoftmax(static_cast<Head>(file.model.head()), file.path, "mu8 diff");
   PrepareLikeFile(&network);
   return Comparer(file, network, data, options).Run(progress);
 }

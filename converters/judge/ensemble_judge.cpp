@@ -15,21 +15,40 @@
 namespace mu8::convert {
 namespace {
 
+using Expected = ExpectedOutputs;
+
 constexpr std::size_t kMostImages = 512;
 constexpr std::size_t kBatch = 16;  // activations stay in the caches
 
-// mean += softmax(logits) / passes
-void AddSoftmax(std::span<const float> logits, std::uint32_t passes, double* mean) {
-  for (const double p : host::Softmax(logits)) *mean++ += p / passes;
+// Adds one pass's outputs: probabilities, or values and their squares.
+void AddPass(Head head, std::span<const float> outputs, Expected* to) {
+  const std::vector<double> p =
+      head == Head::kSoftmax ? host::Softmax(outputs) : std::vector<double>();
+  for (std::size_t c = 0; c < outputs.size(); ++c) {
+    const auto output = static_cast<double>(outputs[c]);
+    const double value = head == Head::kSoftmax   ? p[c]
+                         : head == Head::kSigmoid ? host::Sigmoid(output)
+                                                  : output;
+    to->mean[c] += value;
+    to->variance[c] += value * value;
+  }
 }
 
-// Mean softmax over FP32 passes, images x classes.
-std::vector<double> PredictFp32(const Network& network, const host::Dataset& data,
-                                std::size_t count, std::uint64_t seed, std::uint32_t passes) {
-  const std::size_t classes = network.values[static_cast<std::size_t>(network.output)].size();
+void Finish(std::uint32_t passes, Expected* of) {
+  for (std::size_t c = 0; c < of->mean.size(); ++c) {
+    of->mean[c] /= passes;
+    of->variance[c] = std::max(of->variance[c] / passes - of->mean[c] * of->mean[c], 0.0);
+  }
+}
+
+// What FP32 passes give, by image.
+std::vector<Expected> PredictFp32(const Network& network, const host::Dataset& data,
+                                  std::size_t count, std::uint64_t seed, std::uint32_t passes) {
+  const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
   const std::vector<float> images = Normalize(network, data, 0, count);
   const std::size_t input = images.size() / count;
-  std::vector<double> mean(count * classes, 0.0);
+  const std::vector<double> zeros(outputs, 0.0);
+  std::vector<Expected> expected(count, Expected{zeros, zeros});
   const std::size_t batch = std::min(kBatch, count);
   Fp32Executor executor(network, static_cast<int>(batch), false);
   SampledWeights weights;
@@ -40,14 +59,57 @@ std::vector<double> PredictFp32(const Network& network, const host::Dataset& dat
       // The last batch reaches back, so that all have one size; only new images count.
       const std::size_t begin = std::min(first, count - batch);
       executor.Run(images.data() + begin * input);
-      const float* logits = executor.value(network.output);
+      const float* row = executor.value(network.output);
       for (std::size_t image = first; image < begin + batch; ++image) {
-        AddSoftmax({logits + (image - begin) * classes, classes}, passes,
-                   mean.data() + image * classes);
+        AddPass(network.head, {row + (image - begin) * outputs, outputs}, &expected[image]);
       }
     }
   }
-  return mean;
+  for (Expected& image : expected) Finish(passes, &image);
+  return expected;
+}
+
+// The spread of each value over images and passes, which its errors are measured in.
+std::vector<double> PowerOf(const std::vector<Expected>& expected) {
+  Expected total;
+  const std::size_t outputs = expected[0].mean.size();
+  total.mean.assign(outputs, 0.0), total.variance.assign(outputs, 0.0);
+  double within = 0.0;
+  std::vector<double> power(outputs, 0.0);
+  for (std::size_t c = 0; c < outputs; ++c) {
+    within = 0.0;
+    for (const Expected& image : expected) {
+      total.mean[c] += image.mean[c];
+      total.variance[c] += image.mean[c] * image.mean[c];
+      within += image.variance[c];
+    }
+    const auto count = static_cast<double>(expected.size());
+    const double mean = total.mean[c] / count;
+    power[c] = std::max(total.variance[c] / count - mean * mean, 0.0) + within / count;
+  }
+  return power;
+}
+
+// How far one image's prediction is from what was expected of it.
+double Distance(Head head, const Expected& expected, const Prediction& found,
+                const std::vector<double>& power) {
+  double sum = 0.0;
+  if (head == Head::kSoftmax) {
+    host::AddDivergence(expected.mean, found.mean, &sum);
+    return sum;
+  }
+  for (std::size_t c = 0; c < expected.mean.size(); ++c) {
+    const auto mean = static_cast<double>(found.mean[c]);
+    if (head == Head::kSigmoid) {
+      sum += host::BernoulliDivergence(expected.mean[c], mean);
+    } else if (power[c] > 0.0) {
+      const double deviation = std::sqrt(static_cast<double>(found.variance[c]));
+      const double of_mean = mean - expected.mean[c];
+      const double of_deviation = deviation - std::sqrt(expected.variance[c]);
+      sum += (of_mean * of_mean + of_deviation * of_deviation) / power[c];
+    }
+  }
+  return sum;
 }
 
 void MustBeOk(Status status, const Diagnostic& diagnostic) {
@@ -65,7 +127,9 @@ EnsembleJudge::EnsembleJudge(const Network& network, const host::Dataset& data, 
       count_(std::min(data.count, kMostImages)),
       seed_(seed),
       passes_(passes),
-      reference_(PredictFp32(network, data, count_, seed, passes)) {}
+      head_(network.head),
+      reference_(PredictFp32(network, data, count_, seed, passes)),
+      power_(PowerOf(reference_)) {}
 
 Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
   host::AlignedBuffer bytes(file.size());
@@ -81,16 +145,13 @@ Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
   host::AlignedBuffer arena(ArenaBytes(model, options));
   Session session;
   MustBeOk(Session::Create(model, options, arena.span(), &session, &diagnostic), diagnostic);
-  const std::size_t classes = model.class_count();
   double sum = 0.0;
   for (std::size_t first = 0; first < count_; first += kBatch) {
     const std::size_t count = std::min(kBatch, count_ - first);
     const std::span images(data_.image(first), count * data_.image_bytes());
     MustBeOk(session.Run(images, count, &diagnostic), diagnostic);
     for (std::size_t image = 0; image < count; ++image) {
-      const Prediction prediction = session.Result(image);
-      const std::span reference = std::span(reference_).subspan((first + image) * classes, classes);
-      host::AddDivergence(reference, prediction.mean, &sum);
+      sum += Distance(head_, reference_[first + image], session.Result(image), power_);
     }
   }
   return {sum / static_cast<double>(count_), {}};

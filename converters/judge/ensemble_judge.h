@@ -14,12 +14,20 @@
 namespace mu8::convert {
 
 struct Judgement {
-  // Mean KL(reference || ensemble), nats; of a file that the reader refuses the largest that there
-  // can be, so that it is worse than any other.
+  // The mean over the images of: for a softmax KL(reference || ensemble), nats; for sigmoids the
+  // sum over the labels of KL between Bernoullis, nats; for values the sum over the outputs of
+  // ((mean - mean')^2 + (deviation - deviation')^2) / the output's variance over images and passes
+  // (the squared Wasserstein distance of two Gaussians). Of a file that the reader refuses the
+  // largest KL that there can be, so that it is worse than any other.
   double divergence = 0;
   Diagnostic refusal;  // status kOk: the reader has accepted the file
 
   bool is_refused() const { return refusal.status != Status::kOk; }
+};
+
+// What the passes of FP32 give for one image, by output.
+struct ExpectedOutputs {
+  std::vector<double> mean, variance;
 };
 
 class EnsembleJudge {
@@ -38,7 +46,9 @@ class EnsembleJudge {
   std::size_t count_;  // images
   std::uint64_t seed_;
   std::uint32_t passes_;
-  std::vector<double> reference_;  // images x classes
+  Head head_;
+  std::vector<ExpectedOutputs> reference_;  // by image
+  std::vector<double> power_;               // by output
 };
 
 }  // namespace mu8::convert

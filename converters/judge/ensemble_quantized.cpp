@@ -3,11 +3,14 @@
 #include <algorithm>
 #include <chrono>
 
+#include "converters/network/head.h"
+
 namespace mu8::convert {
 
 EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& options,
                             const host::Dataset& data, const host::Progress& progress) {
   using Clock = std::chrono::steady_clock;
+  MustBeSoftmax(static_cast<Head>(file.model.head()), file.path, "mu8 eval");
   SessionOptions session_options = options;
   session_options.batch =
       static_cast<std::uint32_t>(std::min<std::size_t>(options.batch, data.count));

@@ -11,6 +11,7 @@
 #include "converters/judge/engine_noise.h"
 #include "converters/judge/engine_trace.h"
 #include "converters/judge/file_network.h"
+#include "converters/network/head.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
 #include "kernels/kernel_table.h"
@@ -124,6 +125,11 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
   const Posterior posterior = ReadPosteriorOf(options.onnx_path, options.posterior_path);
   impl_->network = ImportOnnx(options.onnx_path, posterior);
   CheckParameters(impl_->network);
+  std::vector<std::string> notices, problems;
+  ResolveHead(std::nullopt, &impl_->network, &notices, &problems);
+  for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
+  if (!problems.empty()) throw host::Error(problems);
+  MustBeSoftmax(impl_->network.head, options.onnx_path, "mu8 eval");
   if (options.engine_noise) {
     // The file's layers, and with them the random streams, are those of the folded network.
     PrepareNetwork(&impl_->network);

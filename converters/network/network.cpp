@@ -194,6 +194,25 @@ void DropOrphanValues(Network* network) {
   network->values = std::move(values);
 }
 
+const char* HeadName(Head head) {
+  switch (head) {
+    case Head::kSoftmax:
+      return "softmax";
+    case Head::kSigmoid:
+      return "sigmoid";
+    case Head::kValues:
+      return "values";
+  }
+  return "unknown";
+}
+
+std::optional<Head> FindHead(std::string_view name) {
+  for (const Head head : {Head::kSoftmax, Head::kSigmoid, Head::kValues}) {
+    if (name == HeadName(head)) return head;
+  }
+  return std::nullopt;
+}
+
 const char* OpName(Op op) {
   switch (op) {
     case Op::kConv2d:

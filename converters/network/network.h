@@ -8,8 +8,12 @@
 #include <cstdint>
 #include <functional>
 #include <limits>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
+
+#include "formats/layout.h"
 
 namespace mu8::convert {
 
@@ -79,6 +83,17 @@ struct Node {
   int offset_h = 0, offset_w = 0, offset_c = 0;  // kSlice; negative: zeros before the first
 };
 
+// What the outputs are (FORMAT.md 10), as far as the source file says it.
+using Head = format::Head;
+struct HeadHint {
+  std::optional<Head> head;  // nothing: the file does not say
+  std::string why;           // "the graph ends in Sigmoid"
+};
+
+// "softmax", "sigmoid", "values".
+const char* HeadName(Head head);
+std::optional<Head> FindHead(std::string_view name);
+
 // Any directed acyclic graph. Nodes are in topological order; every value has one producer (the
 // input none) and any number of readers.
 struct Network {
@@ -86,7 +101,9 @@ struct Network {
   std::vector<Value> values;
   std::vector<Node> nodes;
   int input = 0;
-  int output = 0;  // the logits, 1 x 1 x classes
+  int output = 0;  // 1 x 1 x outputs: logits where the head has probabilities
+  HeadHint head_hint;
+  Head head = Head::kSoftmax;  // set by ResolveHead
   // What the source file says about its input and classes; empty when it says nothing.
   // x = (u8 / 255 - mean[c]) / std[c].
   std::vector<float> mean, std;

@@ -193,16 +193,36 @@ OnnxNode MakeNode(const onnx::NodeProto& proto, int index) {
   return node;
 }
 
+// The one output, or the one of that name.
+void ChooseOutput(const std::string& wanted, OnnxGraph* graph, Problems* problems) {
+  const auto& outputs = graph->model.graph().output();
+  std::string names;
+  for (const onnx::ValueInfoProto& output : outputs) {
+    names += (names.empty() ? "\"" : ", \"") + output.name() + "\"";
+    if (output.name() == wanted) graph->output = &output;
+  }
+  if (graph->output != nullptr) return;
+  if (!wanted.empty()) {
+    problems->push_back(graph->path + ": the graph has no output \"" + wanted + "\"; it has " +
+                        (names.empty() ? "none" : names));
+  } else if (outputs.size() != 1) {
+    problems->push_back(graph->path + ": the graph has " + std::to_string(outputs.size()) +
+                        " outputs" + (names.empty() ? "" : " (" + names + ")") +
+                        ", expected one; --output-name says which is wanted");
+  }
+  if (!outputs.empty()) graph->output = &outputs[0];
+}
+
 // Marks the nodes that the first output depends on. What nothing reads (exporters leave such nodes
 // behind) is neither converted nor reported.
-std::vector<char> NeededNodes(const onnx::GraphProto& graph) {
+std::vector<char> NeededNodes(const onnx::GraphProto& graph, const std::string& wanted) {
   std::map<std::string, int> producer;
   for (int i = 0; i < graph.node_size(); ++i) {
     for (const std::string& output : graph.node(i).output()) producer.emplace(output, i);
   }
   std::vector<char> needed(static_cast<std::size_t>(graph.node_size()), 0);
   std::vector<std::string> pending;
-  if (graph.output_size() > 0) pending.push_back(graph.output(0).name());
+  pending.push_back(wanted);
   while (!pending.empty()) {
     const auto found = producer.find(pending.back());
     pending.pop_back();
@@ -332,7 +352,7 @@ void CollectNodes(const std::vector<char>& needed, OnnxGraph* graph, Problems* p
   }
 }
 
-void CollectInputsAndOutputs(OnnxGraph* graph, Problems* problems) {
+void CollectInputs(OnnxGraph* graph, Problems* problems) {
   const onnx::GraphProto& proto = graph->model.graph();
   std::string names;
   int count = 0;
@@ -345,22 +365,20 @@ void CollectInputsAndOutputs(OnnxGraph* graph, Problems* problems) {
     problems->push_back(graph->path + ": the graph has " + std::to_string(count) + " inputs" +
                         (names.empty() ? "" : " (" + names + ")") + ", expected one");
   }
-  if (proto.output_size() != 1) {
-    problems->push_back(graph->path + ": the graph has " + std::to_string(proto.output_size()) +
-                        " outputs, expected one");
-  }
-  if (proto.output_size() > 0) graph->output = &proto.output(0);
 }
 
 }  // namespace
 
-void LoadOnnx(const std::string& path, OnnxGraph* graph, std::vector<std::string>* problems) {
+void LoadOnnx(const std::string& path, const std::string& output, OnnxGraph* graph,
+              std::vector<std::string>* problems) {
   graph->path = path;
   ParseModel(path, graph);
   CheckOpset(graph, problems);
-  const std::vector<char> needed = NeededNodes(graph->model.graph());
+  ChooseOutput(output, graph, problems);
+  const std::vector<char> needed = NeededNodes(
+      graph->model.graph(), graph->output == nullptr ? std::string() : graph->output->name());
   CollectInitializers(needed, graph, problems);
-  CollectInputsAndOutputs(graph, problems);
+  CollectInputs(graph, problems);
   CollectNodes(needed, graph, problems);
 }
 

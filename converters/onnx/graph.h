@@ -24,15 +24,17 @@ struct OnnxGraph {
   std::string path;
   onnx::ModelProto model;
   std::int64_t opset = 0;
-  std::vector<OnnxNode> nodes;  // those that the first output depends on, in file order
+  std::vector<OnnxNode> nodes;  // those that the output depends on, in file order
   std::map<std::string, OnnxConstant> constants;
   const onnx::ValueInfoProto* input = nullptr;   // the first input that is not an initializer
-  const onnx::ValueInfoProto* output = nullptr;  // the first output
+  const onnx::ValueInfoProto* output = nullptr;  // the output that is imported
   std::deque<onnx::TensorProto> made;            // tensors of Constant nodes given as attributes
 };
 
-// Reads `path` and fills `graph` as far as the file allows; adds every problem found. Throws Error
-// when there is no graph to go on with (not an ONNX file, truncated, a Git LFS pointer).
-void LoadOnnx(const std::string& path, OnnxGraph* graph, std::vector<std::string>* problems);
+// Reads `path` and fills `graph` as far as the file allows; adds every problem found. `output`
+// names the one of several outputs that is wanted; empty: there must be one. Throws Error when
+// there is no graph to go on with (not an ONNX file, truncated, a Git LFS pointer).
+void LoadOnnx(const std::string& path, const std::string& output, OnnxGraph* graph,
+              std::vector<std::string>* problems);
 
 }  // namespace mu8::convert

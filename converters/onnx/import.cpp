@@ -62,6 +62,7 @@ void ImportSoftmax(OnnxImporter* importer, const OnnxNode& node) {
     Report(importer, node, "axis " + std::to_string(axis) + " does not run along the classes");
   }
   logits.probabilities = true;
+  importer->network.head_hint = {Head::kSoftmax, "the graph ends in " + node.op};
   importer->activations[OutputName(node, 0)] = logits;
 }
 
@@ -252,6 +253,11 @@ void ImportOutput(OnnxImporter* importer) {
     return;
   }
   Activation output = found->second;
+  if (output.pending != nullptr && output.pending->text == "Sigmoid(x)") {
+    // The engine computes the probabilities, and their spread over the passes, from the logits.
+    output.pending = nullptr;
+    importer->network.head_hint = {Head::kSigmoid, "the graph ends in Sigmoid"};
+  }
   Materialize(importer, &output);
   if (output.height * output.width != 1) {
     importer->problems.push_back(
@@ -271,10 +277,10 @@ void ImportOutput(OnnxImporter* importer) {
 
 }  // namespace
 
-Network ImportOnnx(const std::string& path, const Posterior& posterior) {
+Network ImportOnnx(const std::string& path, const Posterior& posterior, const std::string& output) {
   Problems problems;
   OnnxGraph graph;
-  LoadOnnx(path, &graph, &problems);
+  LoadOnnx(path, output, &graph, &problems);
   OnnxImporter importer{.graph = graph, .posterior = posterior, .problems = problems};
   // Every parameter is counted when it is read and when its layer is made, its sigma, too.
   importer.most_parameter_bytes =

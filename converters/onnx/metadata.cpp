@@ -72,16 +72,31 @@ std::vector<std::string> ParseLabels(OnnxImporter* importer, const std::string& 
   return labels;
 }
 
+void ParseHead(OnnxImporter* importer, const std::string& text) {
+  const std::string where = importer->graph.path + ": metadata \"head\": ";
+  const std::optional<Head> head = FindHead(Trim(text));
+  HeadHint& hint = importer->network.head_hint;
+  if (!head) {
+    importer->problems.push_back(where + "\"" + text + "\" is none of softmax, sigmoid and values");
+  } else if (hint.head && *hint.head != *head) {
+    importer->problems.push_back(where + HeadName(*head) + ", but " + hint.why);
+  } else if (!hint.head) {
+    hint = {head, "its metadata says so"};
+  }
+}
+
 }  // namespace
 
 void ImportMetadata(OnnxImporter* importer) {
   std::set<std::string> keys;
   for (const onnx::StringStringEntryProto& entry : importer->graph.model.metadata_props()) {
     const std::string& key = entry.key();
-    if (key != "mean" && key != "std" && key != "labels") continue;
+    if (key != "mean" && key != "std" && key != "labels" && key != "head") continue;
     if (!keys.insert(key).second) {
       importer->problems.push_back(importer->graph.path + ": metadata \"" + key +
                                    "\" is given twice");
+    } else if (key == "head") {
+      ParseHead(importer, entry.value());
     } else if (key == "mean") {
       importer->network.mean = ParseFloats(importer, key, entry.value());
     } else if (key == "std") {

@@ -8,6 +8,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/output_file.h"
+#include "converters/network/network.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -23,7 +24,7 @@ struct Options {
   std::vector<double> average_bits;
   std::vector<std::uint64_t> seeds = {1};
   std::string output_path;
-  std::string mean, std, layer_bits = "1..8", unit = "layer";
+  std::string mean, std, head, layer_bits = "1..8", unit = "layer";
   bool json = false;
 };
 
@@ -116,6 +117,7 @@ void Run(Options* options) {
   convert::AllocateOptions& asked = options->allocate;
   ParseLayerBits(options->layer_bits, &asked);
   asked.by_panel = options->unit == "panel";
+  asked.convert.head = convert::FindHead(options->head);
   ParseNormalization(options->mean, options->std, &asked.convert.mean, &asked.convert.std);
   const std::vector<convert::Request> requests = Requests(*options);
   std::error_code problem;
@@ -158,6 +160,9 @@ void AddPlanOptions(CLI::App* app, Options* options) {
   app->add_option("--model", to.convert.model_path, "ONNX file of the mean network")
       ->required()
       ->type_name("M.onnx");
+  app->add_option("--output-name", to.convert.output_name,
+                  "Which of the graph's outputs, if it has several")
+      ->type_name("NAME");
   app->add_option("--posterior", to.convert.posterior_path, "Its sigmas, as for mu8 convert")
       ->required()
       ->type_name("P.npz");
@@ -222,6 +227,7 @@ void AddSearchOptions(CLI::App* app, Options* options) {
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
   AddMaxMemory(app, &to.convert.max_memory_bytes);
+  AddHead(app, &options->head);
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");

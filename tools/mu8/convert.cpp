@@ -24,7 +24,7 @@ struct Options {
   std::string output_path;
   std::string quantizer = "weighted";
   std::string importance = "measured";
-  std::string mean, std, labels_path, plan_path;
+  std::string mean, std, labels_path, plan_path, head;
   bool deterministic = false;
   bool json = false;
 };
@@ -32,6 +32,9 @@ struct Options {
 constexpr const char* kFooter = R"(
 Without --mean and --std the ONNX file's metadata "mean" and "std" count, else 0 and 1; without
 --labels its metadata "labels", else classes have no names.
+
+Heads: softmax, classes that exclude each other; sigmoid, labels each true or not; values, numbers.
+A graph that ends in Softmax or Sigmoid says so itself, and so does its metadata "head".
 
 DATA is an IDX image file (MNIST), a CIFAR-10 binary batch, or a folder of images in class folders;
 .gz and .xz are unpacked. Its labels are not used, nor the names of class folders. Calibrate on
@@ -84,7 +87,9 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
              result.sigma_importance == convert::SigmaImportance::kPower ? "power" : "fisher"},
             {"calibration_images", result.calibration_images},
             {"calibration_passes", options.convert.calibration_passes},
-            {"seed", options.convert.seed}};
+            {"seed", options.convert.seed},
+            {"head", convert::HeadName(result.head)},
+            {"head_reason", result.head_reason}};
   json["layers"] = Json::array();
   for (const convert::LayerReport& layer : result.layers) {
     json["layers"].push_back(LayerJson(layer));
@@ -134,6 +139,7 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   Table fields = Fields();
   fields.Add({"written", Printable(options.output_path)});
   fields.Add({"file", ByteCount(result.file.size())});
+  fields.Add({"head", std::string(convert::HeadName(result.head)) + ": " + result.head_reason});
   fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
   fields.Add({"calibrated", std::to_string(result.calibration_images) + " images, " +
@@ -147,6 +153,7 @@ void Run(Options* options) {
     throw UsageError("expected either --posterior P.npz or --deterministic");
   }
   ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
+  convert_options.head = convert::FindHead(options->head);
   if (!options->plan_path.empty())
     convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
   if (!options->labels_path.empty())
@@ -185,6 +192,9 @@ void AddFiles(CLI::App* app, Options* options) {
   app->add_option("--model", to.model_path, "ONNX file of the mean network")
       ->required()
       ->type_name("M.onnx");
+  app->add_option("--output-name", to.output_name,
+                  "Which of the graph's outputs, if it has several")
+      ->type_name("NAME");
   app->add_option("--posterior", to.posterior_path,
                   "Sigmas, .npz or .safetensors: one array \"<initializer>.sigma\" each")
       ->type_name("P.npz");
@@ -241,6 +251,7 @@ void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   AddMaxMemory(app, &to.max_memory_bytes);
+  AddHead(app, &options->head);
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");

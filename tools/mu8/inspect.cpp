@@ -7,6 +7,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/model_file.h"
+#include "converters/network/network.h"
 #include "formats/reader.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
@@ -210,11 +211,16 @@ Json LayerJson(const LayerSummary& layer, std::uint32_t class_count) {
   return json;
 }
 
+const char* HeadNameOf(const Model& model) {
+  return convert::HeadName(static_cast<format::Head>(model.head()));
+}
+
 void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   const format::TensorRecord input = summary.view.tensor(0);
   Json json{{"file", file.path},
             {"format", FileVersion(summary.view)},
             {"name", std::string(file.model.name())}};
+  json["head"] = HeadNameOf(file.model);
   json["classes"] = file.model.class_count();
   json["labels"] = host::ClassNames(file.model);
   json["input_shape"] = ShapeJson(input);
@@ -348,7 +354,9 @@ void PrintAsText(const host::ModelFile& file, const Summary& summary) {
   Table fields = Fields();
   fields.Add({"file", Printable(file.path) + ", format " + FileVersion(summary.view)});
   fields.Add({"name", Printable(model.name())});
-  fields.Add({"classes", std::to_string(model.class_count()) + ": " + Printable(labels)});
+  fields.Add({"head", HeadNameOf(model)});
+  fields.Add({model.head() == Head::kSoftmax ? "classes" : "outputs",
+              std::to_string(model.class_count()) + ": " + Printable(labels)});
   fields.Add({"input", Dimensions(input.height, input.width, input.channels) +
                            " (height x width x channels), scale " +
                            Significant(static_cast<double>(input.scale), 6) + ", zero point " +

@@ -69,6 +69,14 @@ SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t bat
     throw UsageError("--stop-class: is " + std::to_string(*stop_class) +
                      ", the model has classes 0 to " + std::to_string(model.class_count() - 1));
   }
+  if (stop_error && model.head() == Head::kValues) {
+    throw UsageError("--stop-error: decides about probabilities, the model's outputs are values");
+  }
+  if (stop_error && !stop_class && model.head() == Head::kSigmoid) {
+    throw UsageError(
+        "--stop-error: the model's outputs are labels, none of which is the most probable one: give "
+        "--stop-class and --stop-threshold for one of them");
+  }
   Stop stop;
   if (stop_error) {
     stop = {.rule = stop_class ? StopRule::kThreshold : StopRule::kLabel,
@@ -102,6 +110,12 @@ void AddMaxMemory(CLI::App* app, std::uint64_t* bytes) {
                   "About the most that calibration may take, such as 512M or 8G [2G]")
       ->transform(CLI::AsSizeValue(false))
       ->type_name("BYTES");
+}
+
+void AddHead(CLI::App* app, std::string* head) {
+  app->add_option("--head", *head, "What the outputs are, where the model does not say it")
+      ->check(CLI::IsMember({"softmax", "sigmoid", "values"}))
+      ->type_name("HEAD");
 }
 
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {

@@ -34,6 +34,9 @@ void AddJsonFlag(CLI::App* app, bool* json);
 // --max-memory: bytes, or a number with K, M or G (times 1024).
 void AddMaxMemory(CLI::App* app, std::uint64_t* bytes);
 
+// --head, for a graph that does not say what its outputs are; empty where it is not given.
+void AddHead(CLI::App* app, std::string* head);
+
 // Accepts decimal whole numbers from `min` to `max`. CLI11 2.1 alone would wrap "-1" around, cut
 // values that do not fit and read "010" as eight.
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);

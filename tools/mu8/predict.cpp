@@ -11,6 +11,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/model_file.h"
+#include "converters/network/network.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
@@ -65,6 +66,8 @@ EndedWords WordsOf(Ended ended, const Stop& stop) {
   return {"unknown", ""};
 }
 
+using Names = std::vector<std::string>;  // of the outputs
+
 constexpr const char* kFooter = R"(
 An IMAGE is a PNG or JPEG file, FILE#7 for entry 7 (from 0) of an IDX or CIFAR-10 file, or a .npy
 file of floats in the network's own input units (normalized), shaped (C, H, W) or (1, C, H, W) as
@@ -108,20 +111,37 @@ Verdict VerdictOf(const Prediction& prediction) {
                prediction.samples_used);
 }
 
-Json PredictionJson(const std::string& path, const Prediction& prediction,
-                    const std::vector<std::string>& names, std::size_t top) {
-  const Verdict verdict = VerdictOf(prediction);
+// What every head has.
+Json CommonJson(const std::string& path, const Prediction& prediction, Head head) {
+  std::vector<float> deviations;
+  for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
+    deviations.push_back(Deviation(prediction, c));
+  }
   Json json{{"image", path},
-            {"label", prediction.label},
-            {"label_name", names[prediction.label]},
-            {"probability", ShortestDouble(prediction.mean[prediction.label])},
-            {"predictive_entropy", ShortestDouble(prediction.predictive_entropy)},
-            {"expected_entropy", ShortestDouble(prediction.expected_entropy)},
-            {"mutual_information", ShortestDouble(prediction.mutual_information)},
+            {"head", convert::HeadName(static_cast<format::Head>(head))},
             {"samples_used", prediction.samples_used},
-            {"ended", WordsOf(prediction.ended, {}).name},
-            {"verdict", VerdictName(verdict)},
-            {"why", VerdictSentence(verdict)}};
+            {"ended", WordsOf(prediction.ended, {}).name}};
+  json["mean"] = FloatArray(prediction.mean);
+  json["standard_deviation"] = FloatArray(deviations);
+  return json;
+}
+
+void AddEntropies(const Prediction& prediction, Json* json) {
+  (*json)["predictive_entropy"] = ShortestDouble(prediction.predictive_entropy);
+  (*json)["expected_entropy"] = ShortestDouble(prediction.expected_entropy);
+  (*json)["mutual_information"] = ShortestDouble(prediction.mutual_information);
+}
+
+Json SoftmaxJson(const std::string& path, const Prediction& prediction, const Names& names,
+                 std::size_t top) {
+  const Verdict verdict = VerdictOf(prediction);
+  Json json = CommonJson(path, prediction, Head::kSoftmax);
+  AddEntropies(prediction, &json);
+  json["label"] = prediction.label;
+  json["label_name"] = names[prediction.label];
+  json["probability"] = ShortestDouble(prediction.mean[prediction.label]);
+  json["verdict"] = VerdictName(verdict);
+  json["why"] = VerdictSentence(verdict);
   json["top"] = Json::array();
   for (const std::uint32_t c : Ranking(prediction, top)) {
     json["top"].push_back({{"label", c},
@@ -129,17 +149,73 @@ Json PredictionJson(const std::string& path, const Prediction& prediction,
                            {"probability", ShortestDouble(prediction.mean[c])},
                            {"standard_deviation", ShortestDouble(Deviation(prediction, c))}});
   }
-  std::vector<float> deviations;
-  for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
-    deviations.push_back(Deviation(prediction, c));
-  }
-  json["mean"] = FloatArray(prediction.mean);
-  json["standard_deviation"] = FloatArray(deviations);
   return json;
 }
 
-void PrintPrediction(const std::string& path, const Prediction& prediction,
-                     const std::vector<std::string>& names, std::size_t top, const Stop& stop) {
+// What a label's uncertainty is beyond its own noise: the passes disagree about it.
+double Epistemic(const Prediction& prediction, std::uint32_t label) {
+  const auto total = static_cast<double>(prediction.output_entropy[label]);
+  return std::max(total - static_cast<double>(prediction.output_expected_entropy[label]), 0.0);
+}
+
+Json SigmoidJson(const std::string& path, const Prediction& prediction, const Names& names,
+                 std::size_t top) {
+  Json json = CommonJson(path, prediction, Head::kSigmoid);
+  AddEntropies(prediction, &json);
+  json["labels"] = Json::array();
+  for (const std::uint32_t c : Ranking(prediction, top)) {
+    json["labels"].push_back(
+        {{"label", c},
+         {"label_name", names[c]},
+         {"probability", ShortestDouble(prediction.mean[c])},
+         {"standard_deviation", ShortestDouble(Deviation(prediction, c))},
+         {"predictive_entropy", ShortestDouble(prediction.output_entropy[c])},
+         {"expected_entropy", ShortestDouble(prediction.output_expected_entropy[c])},
+         {"mutual_information", Epistemic(prediction, c)}});
+  }
+  return json;
+}
+
+// Half of the interval that holds 95 % of a Gaussian with this deviation.
+constexpr double kInterval95 = 1.959964;
+
+Json ValuesJson(const std::string& path, const Prediction& prediction, const Names& names) {
+  Json json = CommonJson(path, prediction, Head::kValues);
+  json["values"] = Json::array();
+  for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
+    const auto value = static_cast<double>(prediction.mean[c]);
+    const double half = kInterval95 * static_cast<double>(Deviation(prediction, c));
+    json["values"].push_back({{"output", c},
+                              {"name", names[c]},
+                              {"value", ShortestDouble(prediction.mean[c])},
+                              {"standard_deviation", ShortestDouble(Deviation(prediction, c))},
+                              {"interval_95", {value - half, value + half}}});
+  }
+  return json;
+}
+
+Json PredictionJson(const std::string& path, const Prediction& prediction, Head head,
+                    const Names& names, std::size_t top) {
+  switch (head) {
+    case Head::kSoftmax:
+      return SoftmaxJson(path, prediction, names, top);
+    case Head::kSigmoid:
+      return SigmoidJson(path, prediction, names, top);
+    case Head::kValues:
+      return ValuesJson(path, prediction, names);
+  }
+  return {};
+}
+
+void PrintEntropies(const Prediction& prediction, double most) {
+  std::printf("  entropy %.4f of at most %.4f nats = aleatoric %.4f + epistemic %.4f\n",
+              static_cast<double>(prediction.predictive_entropy), most,
+              static_cast<double>(prediction.expected_entropy),
+              static_cast<double>(prediction.mutual_information));
+}
+
+void PrintSoftmax(const std::string& path, const Prediction& prediction, const Names& names,
+                  std::size_t top) {
   std::printf("%s: %s (%s)\n", Printable(path).c_str(), Printable(names[prediction.label]).c_str(),
               Percent(static_cast<double>(prediction.mean[prediction.label]), 2).c_str());
   std::printf("  %s\n", VerdictSentence(VerdictOf(prediction)));
@@ -149,11 +225,61 @@ void PrintPrediction(const std::string& path, const Prediction& prediction,
                Percent(static_cast<double>(Deviation(prediction, c)), 2)});
   }
   std::fputs(table.ToString("  ").c_str(), stdout);
-  std::printf("  entropy %.4f of at most %.4f nats = aleatoric %.4f + epistemic %.4f\n",
-              static_cast<double>(prediction.predictive_entropy),
-              std::log(static_cast<double>(prediction.mean.size())),
-              static_cast<double>(prediction.expected_entropy),
-              static_cast<double>(prediction.mutual_information));
+  PrintEntropies(prediction, std::log(static_cast<double>(prediction.mean.size())));
+}
+
+void PrintSigmoid(const std::string& path, const Prediction& prediction, const Names& names,
+                  std::size_t top) {
+  const std::size_t count = prediction.mean.size();
+  const std::string what =
+      count == 1 ? "one label, true or not"
+                 : std::to_string(count) + " labels, each true or not; the most probable first";
+  std::printf("%s: %s\n", Printable(path).c_str(), what.c_str());
+  Table table({{"label", Table::Align::kLeft},
+               {"probability"},
+               {"sd over passes"},
+               {"entropy"},
+               {"aleatoric"},
+               {"epistemic"}});
+  for (const std::uint32_t c : Ranking(prediction, top)) {
+    table.Add({Printable(names[c]), Percent(static_cast<double>(prediction.mean[c]), 2),
+               Percent(static_cast<double>(Deviation(prediction, c)), 2),
+               Fixed(static_cast<double>(prediction.output_entropy[c]), 4),
+               Fixed(static_cast<double>(prediction.output_expected_entropy[c]), 4),
+               Fixed(Epistemic(prediction, c), 4)});
+  }
+  std::fputs(table.ToString("  ").c_str(), stdout);
+  PrintEntropies(prediction, std::log(2.0) * static_cast<double>(prediction.mean.size()));
+}
+
+void PrintValues(const std::string& path, const Prediction& prediction, const Names& names) {
+  std::printf("%s:\n", Printable(path).c_str());
+  Table table({{"output", Table::Align::kLeft}, {"value"}, {"sd over networks"}, {"95 % of them"}});
+  for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
+    const auto value = static_cast<double>(prediction.mean[c]);
+    const auto deviation = static_cast<double>(Deviation(prediction, c));
+    const double half = kInterval95 * deviation;
+    table.Add({Printable(names[c]), Significant(value, 6), Significant(deviation, 3),
+               Significant(value - half, 6) + " .. " + Significant(value + half, 6)});
+  }
+  std::fputs(table.ToString("  ").c_str(), stdout);
+  std::printf(
+      "  epistemic: what the networks disagree about; the noise of observations is not in it\n");
+}
+
+void PrintPrediction(const std::string& path, const Prediction& prediction, Head head,
+                     const Names& names, std::size_t top, const Stop& stop) {
+  switch (head) {
+    case Head::kSoftmax:
+      PrintSoftmax(path, prediction, names, top);
+      break;
+    case Head::kSigmoid:
+      PrintSigmoid(path, prediction, names, top);
+      break;
+    case Head::kValues:
+      PrintValues(path, prediction, names);
+      break;
+  }
   std::printf("  %u samples%s\n", prediction.samples_used,
               WordsOf(prediction.ended, stop).sentence);
 }
@@ -168,7 +294,8 @@ void Run(const Options& options) {
     session.keep_going_context = &deadline;
   }
   host::Runner runner(file, session);
-  const std::vector<std::string> names = host::ClassNames(file.model);
+  const Names names = host::ClassNames(file.model);
+  const Head head = file.model.head();
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {
@@ -181,10 +308,10 @@ void Run(const Options& options) {
       runner.Predict(input.path, std::span<const float>(input.values), one);
     }
     if (options.json) {
-      predictions.push_back(PredictionJson(input.path, prediction, names, options.top));
+      predictions.push_back(PredictionJson(input.path, prediction, head, names, options.top));
     } else {
       if (!first) std::putchar('\n');
-      PrintPrediction(input.path, prediction, names, options.top, session.stop);
+      PrintPrediction(input.path, prediction, head, names, options.top, session.stop);
     }
     first = false;
   }
@@ -199,12 +326,13 @@ void Run(const Options& options) {
 }  // namespace
 
 Command AddPredict(CLI::App* parent) {
-  CLI::App* app = parent->add_subcommand("predict", "Classify images, with their uncertainty");
+  CLI::App* app =
+      parent->add_subcommand("predict", "Predict for images or arrays, with the uncertainty");
   const auto options = std::make_shared<Options>();
   app->add_option("MODEL", options->model_path, "A .mu8 file")->required();
   app->add_option("IMAGE", options->images, "One or more images")->required();
   options->sampling.AddTo(app);
-  app->add_option("--top", options->top, "How many classes to list")
+  app->add_option("--top", options->top, "How many classes or labels to list")
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
   app->add_option("--deadline-ms", options->deadline_ms,

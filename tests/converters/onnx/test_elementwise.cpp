@@ -168,9 +168,12 @@ TEST_CASE("onnx: every function of one number has ONNX's definition") {
     CAPTURE(c.op);
     CAPTURE(c.x);
     OnnxBuilder builder({0, 3}, 20);
-    builder.Node(c.op, "f", {"x"}, {"y"});
+    builder.Node(c.op, "f", {"x"}, {"z"});
+    // A Sigmoid at the end would become the head.
+    builder.Initializer("w", {3, 2}, Count(6)).Node("MatMul", "fc", {"z", "w"}, {"y"});
     const Network network = builder.Import();
-    const Node& lookup = OnlyLookup(network);
+    REQUIRE(Ops(network) == "Lookup Dense");
+    const Node& lookup = network.nodes[0];
     CHECK(lookup.name == "f");
     CHECK(lookup.function_name == c.op);
     CHECK(lookup.function(c.x) == doctest::Approx(c.y).epsilon(1e-6));

@@ -114,7 +114,11 @@ TEST_CASE("onnx: inputs and outputs other than one image and its scores") {
   CHECK(Problems(listed).empty());
   OnnxBuilder outputs = GemmModel(3, 2);
   outputs.graph().add_output()->set_name("z");
-  CheckOneProblem(Problems(outputs), {"2 outputs, expected one"});
+  CheckOneProblem(Problems(outputs), {"2 outputs (\"y\", \"z\")", "--output-name"});
+  const TempFile file("outputs.onnx", outputs.model().SerializeAsString());
+  CHECK(ImportOnnx(file.path(), {}, "y").nodes.size() == 1);
+  CheckOneProblem(ProblemsOf([&] { ImportOnnx(file.path(), {}, "loss"); }),
+                  {"no output \"loss\"", "\"y\", \"z\""});
   OnnxBuilder rank({0, 3, 4, 5, 6});
   rank.Node("Relu", "r", {"x"}, {"y"});
   CheckOneProblem(Problems(rank), {"input \"x\"", "shape [0, 3, 4, 5, 6] is not supported"});

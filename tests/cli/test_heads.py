@@ -1,0 +1,176 @@
+"""What the outputs are: sigmoids, values, one output or several, and what is never guessed.
+
+    /usr/bin/python3 tests/cli/test_heads.py build/release/mu8
+"""
+
+import math
+import struct
+
+import cli
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+PIXELS = 4
+WEIGHTS = np.array([[0.9, -1.2, 0.5, 0.3], [-0.4, 0.8, -0.9, 1.1], [1.3, 0.2, -0.6, -1.0]], np.float32)
+BIAS = np.array([0.2, -0.3, 0.1], np.float32)
+X = np.array([[0.1, 0.9, 0.4, 0.7]], np.float32)
+
+
+def network(outputs, last=None, head=None, more_outputs=()):
+    """y = W x + b of `outputs` rows, and a node behind it."""
+    nodes = [helper.make_node("Gemm", ["x", "w", "b"], ["z" if last else "y"], transB=1)]
+    if last:
+        nodes.append(helper.make_node(last, ["z"], ["y"]))
+    nodes += [helper.make_node("Neg", ["y"], [name]) for name in more_outputs]
+    tensors = [helper.make_tensor("w", TensorProto.FLOAT, [outputs, PIXELS], WEIGHTS[:outputs].ravel()),
+               helper.make_tensor("b", TensorProto.FLOAT, [outputs], BIAS[:outputs])]
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", PIXELS])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", outputs])
+         for name in ("y", *more_outputs)], tensors)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    if head:
+        helper.set_model_props(model, {"head": head})
+    return model.SerializeToString()
+
+
+class HeadTest(cli.CommandTest):
+    def setUp(self):
+        rng = np.random.default_rng(3)
+        pixels = rng.integers(0, 256, 64 * PIXELS, dtype=np.uint8).tobytes()
+        self.write("images", struct.pack(">IIIII", 0x804, 64, 1, 1, PIXELS) + pixels)
+        np.save(self.folder / "x.npy", X)
+
+    def write(self, name, content):
+        (self.folder / name).write_bytes(content)
+
+    def convert(self, content, *options):
+        self.write("m.onnx", content)
+        return ("convert", "--model", "m.onnx", *options, "--calibration", "images", "-o", "m.mu8",
+                "--mean", "0,0,0,0", "--std", "1,1,1,1")
+
+    def converted(self, content, *options, note=None):
+        return self.json_of(*self.convert(content, "--deterministic", *options), note=note)
+
+    def prediction(self, *options):
+        return self.json_of("predict", "m.mu8", "x.npy", *options)["predictions"][0]
+
+
+class Sigmoids(HeadTest):
+    def test_one_output_is_a_probability_and_not_a_class(self):
+        report = self.converted(network(1, "Sigmoid"))
+        self.assertEqual((report["head"], report["head_reason"]),
+                         ("sigmoid", "the graph ends in Sigmoid"))
+        found = self.prediction()
+        right = 1 / (1 + math.exp(-float(X[0] @ WEIGHTS[0] + BIAS[0])))
+        self.assertAlmostEqual(found["mean"][0], right, delta=0.01)
+        self.assertNotIn("label_name", found)
+        self.assertEqual(len(found["labels"]), 1)
+        self.assertGreater(found["labels"][0]["predictive_entropy"], 0.1)
+        self.assertIn("one label, true or not", self.text_of("predict", "m.mu8", "x.npy"))
+
+    def test_several_need_not_add_up_to_one(self):
+        self.converted(network(3, "Sigmoid"))
+        found = self.prediction("--top", 3)
+        right = 1 / (1 + np.exp(-(X @ WEIGHTS.T + BIAS)[0]))
+        np.testing.assert_allclose(found["mean"], right, atol=0.01)
+        order = [label["label"] for label in found["labels"]]
+        self.assertEqual(order, list(np.argsort(-right)))
+        for label in found["labels"]:
+            p = right[label["label"]]
+            entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
+            self.assertAlmostEqual(label["predictive_entropy"], entropy, delta=0.01)
+        self.assertEqual(self.json_of("inspect", "m.mu8")["head"], "sigmoid")
+
+    def test_logits_when_told(self):
+        self.converted(network(1), "--head", "sigmoid")
+        right = 1 / (1 + math.exp(-float(X[0] @ WEIGHTS[0] + BIAS[0])))
+        self.assertAlmostEqual(self.prediction()["mean"][0], right, delta=0.01)
+
+
+class Values(HeadTest):
+    def test_in_their_own_units(self):
+        for outputs in (1, 3):
+            report = self.converted(network(outputs), "--head", "values")
+            self.assertEqual(report["head"], "values")
+            found = self.prediction()
+            right = (X @ WEIGHTS.T + BIAS)[0][:outputs]
+            np.testing.assert_allclose(found["mean"], right, atol=0.02)
+            self.assertEqual(found["standard_deviation"], [0] * outputs)
+            self.assertNotIn("predictive_entropy", found)
+            self.assertEqual(len(found["values"]), outputs)
+
+    def test_the_spread_of_the_networks(self):
+        sigma = np.full((3, PIXELS), 0.1, np.float32)
+        np.savez(self.folder / "p.npz", **{"w.sigma": sigma})
+        self.json_of(*self.convert(network(3, head="values"), "--posterior", "p.npz"))
+        found = self.prediction("--samples", 4000)
+        right = 0.1 * float(np.sqrt((X ** 2).sum()))
+        for value in found["values"]:
+            self.assertAlmostEqual(value["standard_deviation"] / right, 1, delta=0.05)
+            low, high = value["interval_95"]
+            self.assertAlmostEqual((high - low) / (2 * 1.959964 * right), 1, delta=0.05)
+        self.assertIn("epistemic", self.text_of("predict", "m.mu8", "x.npy"))
+
+
+class NeverGuessed(HeadTest):
+    def refused(self, content, *options, says):
+        self.fails(*self.convert(content, "--deterministic", *options), says=says)
+
+    def test_one_output_is_asked_about(self):
+        self.refused(network(1), says="the model does not say what its one output is")
+
+    def test_a_softmax_of_one_output(self):
+        self.refused(network(1), "--head", "softmax", says="a softmax over one output is 1")
+        self.refused(network(1, "Softmax"), says="a softmax over one output is 1")
+
+    def test_what_contradicts_the_graph(self):
+        self.refused(network(3, "Sigmoid"), "--head", "softmax",
+                     says="--head softmax contradicts the model")
+        self.refused(network(3, "Softmax"), "--head", "values",
+                     says="--head values contradicts the model")
+        self.refused(network(3, "Softmax", head="sigmoid"),
+                     says='m.onnx: metadata "head": sigmoid, but the graph ends in Softmax')
+
+    def test_a_head_that_does_not_exist(self):
+        self.wrong_command(*self.convert(network(3), "--deterministic", "--head", "regression"),
+                           says="--head: regression not in")
+
+    def test_several_outputs_are_classes_with_a_notice(self):
+        report = self.converted(network(3), note="the model does not say what its 3 outputs are")
+        self.assertEqual(report["head"], "softmax")
+        self.assertEqual(len(report["notices"]), 1)
+        self.assertEqual(self.converted(network(3), "--head", "softmax")["notices"], [])
+
+    def test_two_graph_outputs_are_listed_and_chosen(self):
+        both = network(3, "Sigmoid", more_outputs=("minus",))
+        self.refused(both, says='m.onnx: the graph has 2 outputs ("y", "minus"), expected one')
+        self.refused(both, "--output-name", "loss", says='m.onnx: the graph has no output "loss"')
+        self.assertEqual(self.converted(both, "--output-name", "y")["head"], "sigmoid")
+        self.converted(both, "--output-name", "minus", "--head", "values")
+        np.testing.assert_allclose(self.prediction()["mean"],
+                                   -1 / (1 + np.exp(-(X @ WEIGHTS.T + BIAS)[0])), atol=0.02)
+
+    def test_commands_that_know_only_classes_refuse(self):
+        self.converted(network(3), "--head", "values")
+        self.fails("eval", "m.mu8", "--data", "images", says="m.mu8: its outputs are numbers")
+        self.converted(network(1, "Sigmoid"))
+        self.fails("eval", "m.mu8", "--data", "images", says="m.mu8: its outputs are labels")
+        self.fails("eval", "--model", "m.onnx", "--mean-weights", "--data", "images",
+                   says="m.onnx: its outputs are labels")
+        np.savez(self.folder / "p.npz", **{"w.sigma": np.ones((1, PIXELS), np.float32)})
+        self.fails("diff", "m.mu8", "--model", "m.onnx", "--posterior", "p.npz", "--data", "images",
+                   says="m.mu8: its outputs are labels")
+        self.wrong_command("predict", "m.mu8", "x.npy", "--stop-error", "0.05",
+                           says="--stop-error: the model's outputs are labels")
+        decided = self.prediction("--stop-error", "0.05", "--stop-class", "0",
+                                  "--stop-threshold", "0.9", "--samples", "2000")
+        self.assertEqual(decided["ended"], "below")
+        self.converted(network(3), "--head", "values")
+        self.wrong_command("predict", "m.mu8", "x.npy", "--stop-error", "0.05",
+                           says="--stop-error: decides about probabilities")
+
+
+if __name__ == "__main__":
+    cli.main()

@@ -1,0 +1,90 @@
+// What a network's outputs are: who says it, and when it is asked for.
+#include <doctest/doctest.h>
+
+#include "converters/network/head.h"
+#include "tests/converters/onnx/onnx_models.h"
+
+namespace mu8::convert {
+namespace {
+
+using namespace testing;
+
+struct Resolved {
+  Network network;
+  std::string why;
+  std::vector<std::string> notices, problems;
+};
+
+// A dense layer of `outputs`, behind it a node `last` unless empty; metadata "head" and labels.
+Resolved Resolve(int outputs, const std::string& last, std::optional<Head> given = std::nullopt,
+                 const std::string& metadata = {}, const std::string& labels = {}) {
+  OnnxBuilder builder({0, 2});
+  builder.Initializer("w", {2, outputs}, Count(static_cast<std::size_t>(2 * outputs)));
+  builder.Node("MatMul", "fc", {"x", "w"}, {last.empty() ? "y" : "z"});
+  if (!last.empty()) builder.Node(last, "last", {"z"}, {"y"});
+  if (!metadata.empty()) builder.Metadata("head", metadata);
+  if (!labels.empty()) builder.Metadata("labels", labels);
+  Resolved resolved;
+  resolved.network = builder.Import();
+  resolved.why = ResolveHead(given, &resolved.network, &resolved.notices, &resolved.problems);
+  return resolved;
+}
+
+TEST_CASE("head: the graph's last node says it, and is left to the engine") {
+  for (const char* softmax : {"Softmax", "LogSoftmax"}) {
+    const Resolved resolved = Resolve(3, softmax);
+    CHECK(resolved.network.head == Head::kSoftmax);
+    CHECK(resolved.why == std::string("the graph ends in ") + softmax);
+    CHECK(resolved.notices.empty());
+    CHECK(Ops(resolved.network) == "Dense");
+  }
+  for (const int outputs : {1, 3}) {
+    const Resolved resolved = Resolve(outputs, "Sigmoid");
+    CHECK(resolved.network.head == Head::kSigmoid);
+    CHECK(resolved.problems.empty());
+    CHECK(resolved.notices.empty());
+    CHECK(Ops(resolved.network) == "Dense");
+  }
+  // Another function of the scores is part of the network.
+  CHECK(Ops(Resolve(3, "Tanh", Head::kValues).network) == "Dense Lookup Conv2d");
+}
+
+TEST_CASE("head: what is said twice must be the same") {
+  CHECK(Resolve(3, "Softmax", Head::kSoftmax).problems.empty());
+  CHECK(Resolve(3, "Sigmoid", std::nullopt, "sigmoid").problems.empty());
+  CheckOneProblem(Resolve(3, "Softmax", Head::kSigmoid).problems,
+                  {"--head sigmoid contradicts", "ends in Softmax"});
+  CheckOneProblem(Resolve(1, "Sigmoid", Head::kValues).problems,
+                  {"--head values contradicts", "ends in Sigmoid"});
+  CheckOneProblem(ProblemsOf([] { Resolve(3, "Softmax", std::nullopt, "values"); }),
+                  {"metadata \"head\": values, but the graph ends in Softmax"});
+  CheckOneProblem(ProblemsOf([] { Resolve(3, "", std::nullopt, "regression"); }),
+                  {"\"regression\" is none of softmax, sigmoid and values"});
+  CheckOneProblem(Resolve(3, "", Head::kValues, "sigmoid").problems,
+                  {"--head values contradicts", "metadata"});
+}
+
+TEST_CASE("head: one output is asked about, several are taken for classes with a notice") {
+  CheckOneProblem(Resolve(1, "").problems, {"--head values", "--head sigmoid"});
+  for (const Head head : {Head::kValues, Head::kSigmoid}) {
+    const Resolved resolved = Resolve(1, "", head);
+    CHECK(resolved.problems.empty());
+    CHECK(resolved.network.head == head);
+    CHECK(resolved.why == "--head says so");
+  }
+  CheckOneProblem(Resolve(1, "", Head::kSoftmax).problems, {"one output is 1 whatever the input"});
+  CheckOneProblem(Resolve(1, "Softmax").problems, {"one output is 1 whatever the input"});
+
+  const Resolved assumed = Resolve(3, "");
+  CHECK(assumed.network.head == Head::kSoftmax);
+  REQUIRE(assumed.notices.size() == 1);
+  CHECK(assumed.notices[0].find("--head") != std::string::npos);
+  const Resolved named = Resolve(3, "", std::nullopt, "", "a\nb\nc");
+  CHECK(named.network.head == Head::kSoftmax);
+  CHECK(named.notices.empty());
+  CHECK(named.why == "the model names its 3 classes");
+  CHECK(Resolve(3, "", std::nullopt, "values", "a\nb\nc").network.head == Head::kValues);
+}
+
+}  // namespace
+}  // namespace mu8::convert
