@@ -74,7 +74,8 @@ SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t bat
   }
   if (stop_error && !stop_class && model.head() == Head::kSigmoid) {
     throw UsageError(
-        "--stop-error: the model's outputs are labels, none of which is the most probable one: give "
+        "--stop-error: the model's outputs are labels, none of which is the most probable one: "
+        "give "
         "--stop-class and --stop-threshold for one of them");
   }
   Stop stop;
