@@ -22,8 +22,11 @@ InputStatistics WeightInputs(const Network& network, const Node& node,
             for (int ox = 0; ox < out.width && y >= 0 && y < in.height; ++ox) {
               const int x = ox * window.stride_w + kx * window.dilation_w - window.pad_left;
               if (x < 0 || x >= in.width) continue;
-              const auto at = static_cast<std::size_t>((y * in.width + x) * in.channels +
-                                                       group * group_channels + c);
+              const std::size_t pixel =
+                  static_cast<std::size_t>(y) * static_cast<std::size_t>(in.width) +
+                  static_cast<std::size_t>(x);
+              const std::size_t at = pixel * static_cast<std::size_t>(in.channels) +
+                                     static_cast<std::size_t>(group * group_channels + c);
               mean += input.mean[at];
               power += input.power[at];
             }

@@ -106,7 +106,10 @@ bool IsLess(std::int64_t a, std::int64_t b) {
 IntegerTensor IntegerScalar(std::int64_t value) { return {.dims = {}, .values = {value}}; }
 
 IntegerTensor IntegerRow(std::vector<std::int64_t> values) {
-  return {.dims = {static_cast<std::int64_t>(values.size())}, .values = std::move(values)};
+  IntegerTensor row;
+  row.dims = {static_cast<std::int64_t>(values.size())};
+  row.values = std::move(values);
+  return row;
 }
 
 IntegerTensor MakeIntegers(

@@ -228,8 +228,7 @@ Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* proble
 }  // namespace
 
 Posterior ReadPosterior(const std::string& path, std::uint64_t most_bytes) {
-  static const std::string kExpected =
-      "a .npz or .safetensors file with <initializer>.sigma arrays";
+  constexpr const char* kExpected = "a .npz or .safetensors file with <initializer>.sigma arrays";
   const std::vector<std::uint8_t> bytes = host::ReadRawFile(path, kExpected, kMaxFileBytes);
   Problems problems;
   Posterior posterior;

@@ -22,7 +22,8 @@ constexpr float kLeastRelativeScale = 1.0F / 4096;
 // A depthwise layer's panels hold 16 of its channels; others do not straddle groups.
 std::size_t PanelChannels(const Node& node, std::size_t channels) {
   const auto groups = static_cast<std::size_t>(node.groups);
-  const auto taps = static_cast<std::size_t>(node.window.kernel_h * node.window.kernel_w);
+  const auto taps = static_cast<std::size_t>(node.window.kernel_h) *
+                    static_cast<std::size_t>(node.window.kernel_w);
   const bool depthwise =
       groups > 1 && groups == channels && node.weights.mu.size() == channels * taps;
   return depthwise ? channels : channels / groups;

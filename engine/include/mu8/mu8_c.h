@@ -11,6 +11,8 @@
 extern "C" {
 #endif
 
+/* Names as in C. NOLINTBEGIN(readability-identifier-naming) */
+
 /* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
  * outlive them. */
 typedef struct mu8_model {
@@ -130,6 +132,8 @@ int32_t mu8_predict_f32(mu8_session* session, const float* images, size_t count,
 /* Text of a status, and a full message; see mu8/status.h. */
 const char* mu8_status_text(int32_t status);
 size_t mu8_explain(const mu8_diagnostic* diagnostic, char* buffer, size_t buffer_bytes);
+
+/* NOLINTEND(readability-identifier-naming) */
 
 #ifdef __cplusplus
 }
