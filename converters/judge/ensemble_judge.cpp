@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <limits>
 #include <span>
 
 #include "converters/calibrate/calibration.h"
@@ -69,6 +70,8 @@ std::vector<Expected> PredictFp32(const Network& network, const host::Dataset& d
   return expected;
 }
 
+constexpr double kLeastSpread = 1e-8;  // of a value's mean square
+
 // The spread of each value over images and passes, which its errors are measured in.
 std::vector<double> PowerOf(const std::vector<Expected>& expected) {
   Expected total;
@@ -85,7 +88,9 @@ std::vector<double> PowerOf(const std::vector<Expected>& expected) {
     }
     const auto count = static_cast<double>(expected.size());
     const double mean = total.mean[c] / count;
-    power[c] = std::max(total.variance[c] / count - mean * mean, 0.0) + within / count;
+    const double spread = std::max(total.variance[c] / count - mean * mean, 0.0) + within / count;
+    // An output that hardly varies would count for more than all others together.
+    power[c] = std::max(spread, kLeastSpread * (mean * mean + spread));
   }
   return power;
 }
@@ -137,7 +142,7 @@ Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
   Model model;
   Diagnostic diagnostic;
   if (Model::Open(bytes.span(), &model, &diagnostic) != Status::kOk) {
-    return {-std::log(host::kKlFloor), diagnostic};
+    return {std::numeric_limits<double>::max(), diagnostic};
   }
   const SessionOptions options{.mc_samples = passes_,
                                .seed = seed_,

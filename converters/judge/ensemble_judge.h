@@ -18,7 +18,7 @@ struct Judgement {
   // sum over the labels of KL between Bernoullis, nats; for values the sum over the outputs of
   // ((mean - mean')^2 + (deviation - deviation')^2) / the output's variance over images and passes
   // (the squared Wasserstein distance of two Gaussians). Of a file that the reader refuses the
-  // largest KL that there can be, so that it is worse than any other.
+  // largest number, so that it is worse than any other.
   double divergence = 0;
   Diagnostic refusal;  // status kOk: the reader has accepted the file
 

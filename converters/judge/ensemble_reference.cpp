@@ -66,6 +66,7 @@ struct Reference::Impl {
   std::vector<Step> steps;              // for the engine's noise or weights
   std::unique_ptr<EngineTrace> engine;  // for the engine's weights
   std::vector<float> input_table;
+  std::vector<std::string> notices;
 
   const Value& input() const { return network.values[static_cast<std::size_t>(network.input)]; }
   const Value& output() const { return network.values[static_cast<std::size_t>(network.output)]; }
@@ -123,10 +124,10 @@ void Reference::Impl::RunPass(const host::Dataset& data, std::uint32_t pass, Fp3
 Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
   const Posterior posterior = ReadPosteriorOf(options.onnx_path, options.posterior_path);
-  impl_->network = ImportOnnx(options.onnx_path, posterior);
+  impl_->network = ImportOnnx(options.onnx_path, posterior, options.output_name);
   CheckParameters(impl_->network);
-  std::vector<std::string> notices, problems;
-  ResolveHead(std::nullopt, &impl_->network, &notices, &problems);
+  std::vector<std::string> problems;
+  ResolveHead(options.head, &impl_->network, &impl_->notices, &problems);
   for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
   if (!problems.empty()) throw host::Error(problems);
   MustBeSoftmax(impl_->network.head, options.onnx_path, "mu8 eval");
@@ -155,6 +156,7 @@ int Reference::width() const { return impl_->input().width; }
 int Reference::channels() const { return impl_->input().channels; }
 std::size_t Reference::classes() const { return impl_->output().size(); }
 const std::vector<std::string>& Reference::labels() const { return impl_->network.labels; }
+const std::vector<std::string>& Reference::notices() const { return impl_->notices; }
 bool Reference::has_normalization() const {
   return !impl_->options.mean.empty() || !impl_->options.std.empty() ||
          !impl_->network.mean.empty() || !impl_->network.std.empty();

@@ -10,12 +10,15 @@
 #include "converters/host/datasets.h"
 #include "converters/host/progress.h"
 #include "converters/judge/ensemble.h"
+#include "converters/network/network.h"
 
 namespace mu8::convert {
 
 struct ReferenceOptions {
   std::string onnx_path;
   std::string posterior_path;  // empty: a network without sigmas
+  std::optional<Head> head;    // nothing: as the ONNX file says
+  std::string output_name;     // of several ONNX outputs; empty: there is one
   std::uint32_t samples = 50;
   std::uint64_t seed = 1;
   std::uint32_t batch = 16;
@@ -40,6 +43,9 @@ class Reference {
   const std::vector<std::string>& labels() const;
   // False when neither the options nor the ONNX file say how pixels become inputs: mean 0, std 1.
   bool has_normalization() const;
+
+  // Assumptions that the user should know of.
+  const std::vector<std::string>& notices() const;
 
   // T passes, each one weight sample for all images: sum of softmax in double.
   EnsembleResult Run(const host::Dataset& data, const host::Progress& progress = {}) const;

@@ -49,6 +49,12 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
                          "or --head values for numbers)");
     }
   }
+  if (network->head != Head::kValues && !hint.probabilities.empty()) {
+    problems->push_back(hint.probabilities + " gives numbers between 0 and 1: head " +
+                        HeadName(network->head) + " (" + why +
+                        ") would take them for scores. Export the network so that it ends in that "
+                        "Sigmoid, or before it; or give --head values");
+  }
   if (network->head == Head::kSoftmax && outputs == 1) {
     problems->push_back("a softmax over one output is 1 whatever the input (" + why +
                         "): train it with a sigmoid, or give --head sigmoid or --head values if "

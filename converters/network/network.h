@@ -88,6 +88,8 @@ using Head = format::Head;
 struct HeadHint {
   std::optional<Head> head;  // nothing: the file does not say
   std::string why;           // "the graph ends in Sigmoid"
+  // The node that has made probabilities of the outputs, where the end of the graph is no head.
+  std::string probabilities = {};
 };
 
 // "softmax", "sigmoid", "values".

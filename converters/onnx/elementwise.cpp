@@ -51,7 +51,9 @@ void SetPending(OnnxImporter* importer, const OnnxNode& node, Activation activat
   activation.pending = std::make_shared<Pending>(Pending{.function = function,
                                                          .text = std::move(text),
                                                          .node_name = node.name,
-                                                         .output_name = OutputName(node, 0)});
+                                                         .output_name = OutputName(node, 0),
+                                                         .ends_in_sigmoid = false,
+                                                         .inner = {}});
   activation.is_shared = false;
   importer->activations[OutputName(node, 0)] = std::move(activation);
 }
@@ -63,7 +65,12 @@ void Compose(OnnxImporter* importer, const OnnxNode& node, Activation input, Fun
   if (importer->expressions.Count(FunctionOf(input)) >= kMostTerms) Materialize(importer, &input);
   const TermIndex composed = importer->expressions.Add(std::move(function), FunctionOf(input));
   const std::string argument = TextOf(input);
+  const std::shared_ptr<Pending> inner = input.pending;
   SetPending(importer, node, std::move(input), composed, text(argument));
+  Pending& pending = *importer->activations[OutputName(node, 0)].pending;
+  if (node.op != "Sigmoid") return;
+  pending.ends_in_sigmoid = true;
+  pending.inner = inner;
 }
 
 // min(max(x, low), high): a node of its own, or part of a function that is one already.

@@ -105,7 +105,8 @@ std::size_t TypedCount(const onnx::TensorProto& tensor) {
   }
 }
 
-// Checks type and sizes, so that FloatValues and IntegerValues can copy without looking.
+}  // namespace
+
 std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant) {
   constant->tensor = &tensor;
   if (tensor.dims_size() > static_cast<int>(kMostRank)) {
@@ -142,6 +143,8 @@ std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant)
   }
   return {};
 }
+
+namespace {
 
 // A damaged tensor stays known by name as a constant without values; it is a problem only if read.
 void AddConstant(const std::string& name, const onnx::TensorProto& tensor, bool read,
@@ -272,6 +275,7 @@ bool AddOnes(const OnnxNode& node, const OnnxGraph& graph, std::vector<std::int6
   if (node.proto->input_size() == 2) {
     const auto list = graph.constants.find(node.proto->input(1));
     if (list == graph.constants.end() || list->second.tensor == nullptr) return false;
+    if (list->second.count > kMostRank) return false;
     axes = IntegerValues(list->second).value_or(axes);
   } else if (const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "axes")) {
     axes.assign(attribute->ints().begin(), attribute->ints().end());
@@ -287,7 +291,7 @@ bool AddOnes(const OnnxNode& node, const OnnxGraph& graph, std::vector<std::int6
   return !axes.empty();
 }
 
-// Any number of casts may read one tensor, and each makes a copy.
+// Of shapes and scalars, not of weights.
 constexpr std::size_t kMostCastIntegers = 1024;
 
 // Identity and Unsqueeze of a constant, and Cast to the kind of number that it is or from integers
@@ -311,12 +315,18 @@ bool AddCopy(const OnnxNode& node, OnnxGraph* graph) {
     if (!to_float && !(is_integer && to_integer)) return false;
     if (is_integer && to_float) {
       if (copy.count > kMostCastIntegers) return false;
+      const onnx::TensorProto*& known = graph->casts[copy.tensor];
+      if (known != nullptr) {
+        copy.tensor = known;
+        graph->constants.emplace(node.proto->output(0), std::move(copy));
+        return true;
+      }
       onnx::TensorProto floats;
       floats.set_data_type(onnx::TensorProto::FLOAT);
       const std::optional<std::vector<std::int64_t>> integers = IntegerValues(copy);
       for (const std::int64_t value : *integers) floats.add_float_data(static_cast<float>(value));
       graph->made.push_back(std::move(floats));
-      copy.tensor = &graph->made.back();
+      copy.tensor = known = &graph->made.back();
     }
   }
   graph->constants.emplace(node.proto->output(0), std::move(copy));

@@ -28,8 +28,13 @@ struct OnnxGraph {
   std::map<std::string, OnnxConstant> constants;
   const onnx::ValueInfoProto* input = nullptr;   // the first input that is not an initializer
   const onnx::ValueInfoProto* output = nullptr;  // the output that is imported
-  std::deque<onnx::TensorProto> made;            // tensors of Constant nodes given as attributes
+  std::deque<onnx::TensorProto> made;  // of Constant nodes' attributes, and casts to floats
+  std::map<const onnx::TensorProto*, const onnx::TensorProto*> casts;  // of integers, once each
 };
+
+// Fills `constant` from a tensor of the file. What is wrong with it: type, sizes; empty: nothing,
+// so that FloatValues and IntegerValues can copy without looking.
+std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant);
 
 // Reads `path` and fills `graph` as far as the file allows; adds every problem found. `output`
 // names the one of several outputs that is wanted; empty: there must be one. Throws Error when

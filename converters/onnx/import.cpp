@@ -5,6 +5,8 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <set>
+#include <vector>
 
 #include "converters/host/error.h"
 #include "converters/onnx/dense.h"
@@ -29,9 +31,10 @@ void ImportDropout(OnnxImporter* importer, const OnnxNode& node) {
   if (!training.empty()) {
     std::optional<std::vector<std::int64_t>> mode;
     if (importer->graph.constants.contains(training)) {
-      mode = IntegerValues(ReadConstant(*importer, node, 2));
+      const OnnxConstant& constant = ReadConstant(*importer, node, 2);
+      if (constant.count == 1) mode = IntegerValues(constant);
     }
-    if (!mode || mode->size() != 1) {
+    if (!mode) {
       Report(importer, node, "training_mode is not a constant truth value");
     } else if (mode->front() != 0) {
       Report(importer, node,
@@ -62,7 +65,7 @@ void ImportSoftmax(OnnxImporter* importer, const OnnxNode& node) {
     Report(importer, node, "axis " + std::to_string(axis) + " does not run along the classes");
   }
   logits.probabilities = true;
-  importer->network.head_hint = {Head::kSoftmax, "the graph ends in " + node.op};
+  importer->network.head_hint = {.head = Head::kSoftmax, .why = "the graph ends in " + node.op};
   importer->activations[OutputName(node, 0)] = logits;
 }
 
@@ -242,6 +245,38 @@ void AppendIdentity(OnnxImporter* importer, Activation* output) {
   importer->network.nodes.push_back(std::move(layer));
 }
 
+// Whether a function gives numbers between 0 and 1 and nearly all of them, as a sigmoid does in
+// whatever nodes it is written.
+bool IsLikeSigmoid(const Node& node) {
+  if (node.op == Op::kClip) return node.low >= 0.0F && node.high <= 1.0F;
+  if (node.op != Op::kLookup) return false;
+  double least = 1.0, most = 0.0;
+  for (int x = -400; x <= 400; ++x) {
+    const double y = node.function(0.1 * x);
+    if (!(y >= -1e-6 && y <= 1.0 + 1e-6)) return false;
+    least = std::min(least, y), most = std::max(most, y);
+  }
+  return most - least > 0.9;
+}
+
+// The node that has made probabilities of (some of) the outputs, unless the graph's end was one
+// that the head replaces: found through what only cuts and joins. nullptr: there is none.
+const Node* FindProbabilities(const OnnxImporter& importer, int output) {
+  std::vector<int> values = {output};
+  std::set<int> seen;
+  while (!values.empty()) {
+    const int value = values.back();
+    values.pop_back();
+    const int producer = importer.producers[static_cast<std::size_t>(value)];
+    if (producer < 0 || !seen.insert(value).second) continue;
+    const Node& node = importer.network.nodes[static_cast<std::size_t>(producer)];
+    if (IsLikeSigmoid(node)) return &node;
+    if (node.op != Op::kSlice && node.op != Op::kConcat && node.op != Op::kClip) continue;
+    values.insert(values.end(), node.inputs.begin(), node.inputs.end());
+  }
+  return nullptr;
+}
+
 void ImportOutput(OnnxImporter* importer) {
   if (importer->graph.output == nullptr) return;
   const std::string& name = importer->graph.output->name();
@@ -253,12 +288,18 @@ void ImportOutput(OnnxImporter* importer) {
     return;
   }
   Activation output = found->second;
-  if (output.pending != nullptr && output.pending->text == "Sigmoid(x)") {
+  if (output.pending != nullptr && output.pending->ends_in_sigmoid) {
     // The engine computes the probabilities, and their spread over the passes, from the logits.
-    output.pending = nullptr;
-    importer->network.head_hint = {Head::kSigmoid, "the graph ends in Sigmoid"};
+    output.pending = output.pending->inner;
+    importer->network.head_hint = {.head = Head::kSigmoid, .why = "the graph ends in Sigmoid"};
   }
   Materialize(importer, &output);
+  if (const Node* node = FindProbabilities(*importer, output.value);
+      node != nullptr && !importer->network.head_hint.head) {
+    importer->network.head_hint.probabilities =
+        "node \"" + node->name + "\" (" + (node->op == Op::kClip ? "Clip" : node->function_name) +
+        ")";
+  }
   if (output.height * output.width != 1) {
     importer->problems.push_back(
         where +

@@ -32,6 +32,9 @@ struct Pending {
   std::string node_name;    // of the last ONNX node in it
   std::string output_name;  // and its output
   int value = -1;           // what its kLookup writes; -1: there is none yet
+  // Of Sigmoid(inner(x)); an empty inner is x itself.
+  bool ends_in_sigmoid = false;
+  std::shared_ptr<Pending> inner = {};
 };
 
 // What an ONNX tensor name stands for: a Network value, and how ONNX sees it. Flatten, Reshape and

@@ -112,11 +112,12 @@ IntegerTensor ConstantOfShape(const OnnxImporter& importer, const OnnxNode& node
   const std::optional<Integers> dims = IntegerList(importer, node, 0, "shape");
   const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "value");
   if (attribute == nullptr) throw NodeProblem{"without a value it makes floating-point numbers"};
+  OnnxConstant constant;
+  const std::string why = CheckTensor(attribute->t(), &constant);
+  if (!why.empty()) throw NodeProblem{"its value " + why};
   const std::optional<Integers> value =
-      IntegerValues({.tensor = &attribute->t(), .dims = {1}, .count = 1, .copy_of = {}});
-  if (!dims || !value || value->size() != 1) {
-    throw NodeProblem{"its shape or its value are no integers"};
-  }
+      constant.count == 1 ? IntegerValues(constant) : std::nullopt;
+  if (!dims || !value) throw NodeProblem{"its shape is none, or its value not one integer"};
   return MakeIntegers(*dims, [&](const Integers&) { return value->front(); });
 }
 

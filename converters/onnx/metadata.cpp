@@ -81,7 +81,8 @@ void ParseHead(OnnxImporter* importer, const std::string& text) {
   } else if (hint.head && *hint.head != *head) {
     importer->problems.push_back(where + HeadName(*head) + ", but " + hint.why);
   } else if (!hint.head) {
-    hint = {head, "its metadata says so"};
+    hint.head = head;
+    hint.why = "its metadata says so";
   }
 }
 

@@ -152,8 +152,9 @@ void ImportExpand(OnnxImporter* importer, const OnnxNode& node) {
   bool same = target.size() <= input.dims.size() + 1;
   for (std::size_t i = 0; same && i < target.size(); ++i) {
     const std::size_t dim = i + input.dims.size() + 1 - target.size();  // 0: the batch
-    same = target[i] == 1 || (dim == 0 ? target[i] == kBatchSize || target[i] == batch
-                                       : target[i] == DimSize(input, dim - 1));
+    same =
+        target[i] == 1 || (dim == 0 ? target[i] == kBatchSize || (batch > 0 && target[i] == batch)
+                                    : target[i] == DimSize(input, dim - 1));
   }
   if (!same) {
     throw NodeProblem{"to " + TargetText(target) + " repeats elements of " + LayoutText(input) +

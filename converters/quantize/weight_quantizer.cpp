@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "converters/host/error.h"
 #include "converters/quantize/coarse_means.h"
 #include "converters/quantize/noise_moments.h"
 #include "converters/quantize/quantizer_report.h"
@@ -207,8 +208,15 @@ void QuantizeBias(LayerWork* work, const InputStatistics& statistics, float inpu
       const double produced = WeightMoments(mu, work->Level(c, i), work->out.shift[c]).mean;
       bias += (work->Mu(c, i) - produced) * scale * mean[i];
     }
-    work->out.bias_mu[c] =
-        static_cast<std::int32_t>(std::clamp(std::nearbyint(bias / unit), -2e9, 2e9));
+    constexpr double kMostBias = 2e9;
+    if (std::fabs(bias / unit) > kMostBias) {
+      throw host::Error(NodePlace(work->node) + "the bias of output channel " + std::to_string(c) +
+                        ", " + std::to_string(bias) + ", is more than " +
+                        std::to_string(unit * kMostBias) +
+                        ", the most beside weights of its size: scale the targets or the inputs of "
+                        "the network (to a variance of about 1, for example) and train it so");
+    }
+    work->out.bias_mu[c] = static_cast<std::int32_t>(std::nearbyint(bias / unit));
     const double sigma =
         work->node.bias.sigma.empty() ? 0.0 : double{work->node.bias.sigma[c]} / unit;
     // sigma = level * 2^(5 - shift), as for weights but with 16-bit levels.

@@ -114,6 +114,21 @@ class Values(HeadTest):
         self.assertIn("epistemic", self.text_of("predict", "m.mu8", "x.npy"))
 
 
+    def test_a_bias_beyond_the_integers_is_refused(self):
+        global BIAS
+        kept, BIAS = BIAS, np.array([2e7, 0, 0], np.float32)
+        try:
+            self.fails(*self.convert(network(1), "--deterministic", "--head", "values"),
+                       says='node "Gemm#0" (Dense): the bias of output channel 0, ')
+        finally:
+            BIAS = kept
+
+    def test_one_network_has_no_interval(self):
+        self.converted(network(1), "--head", "values")
+        self.assertIsNone(self.prediction("--samples", 1)["values"][0]["interval_95"])
+        self.assertIn("one network alone", self.text_of("predict", "m.mu8", "x.npy", "--samples", 1))
+
+
 class NeverGuessed(HeadTest):
     def refused(self, content, *options, says):
         self.fails(*self.convert(content, "--deterministic", *options), says=says)

@@ -164,6 +164,26 @@ class Graphs(HostileTest):
         self.refused(*self.convert(graph.SerializeToString()), says="and 1901 more problems")
 
 
+    def test_constants_that_only_seem_to_hold_numbers(self):
+        for raw, dims in ((b"", [1]), (b"\5", [1]), (bytes(16), [7])):
+            value = TensorProto(data_type=INT64, dims=dims, raw_data=raw)
+            nodes = [helper.make_node("ConstantOfShape", ["d"], ["t"], value=value),
+                     helper.make_node("Reshape", ["x", "t"], ["f"]), DENSE]
+            self.refused(*self.convert(model(nodes, [WEIGHTS, integers("d", [2])])),
+                         says="its value holds")
+
+    def test_one_list_read_by_many_nodes(self):
+        """Truth values of Dropout and axes of Unsqueeze: looked at before they are copied."""
+        count = 4000
+        big = helper.make_tensor("t", TensorProto.BOOL, [1000 * count], bytes(1000 * count), raw=True)
+        nodes, last = [], "x"
+        for i in range(count):
+            nodes.append(helper.make_node("Dropout", [last, "", "t"], [f"d{i}"]))
+            last = f"d{i}"
+        nodes += [helper.make_node("Flatten", [last], ["f"]), DENSE]
+        self.refused(*self.convert(model(nodes, [WEIGHTS, big])), says="training_mode is not a")
+
+
 class Terminal(HostileTest):
     MARKS = "\x1b[31mred\x1b[0m \u202egnp.exe \x9b31m c1 \x7f"
 

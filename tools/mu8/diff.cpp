@@ -7,6 +7,7 @@
 #include "converters/host/datasets.h"
 #include "converters/host/error.h"
 #include "converters/judge/difference.h"
+#include "converters/network/head.h"
 #include "converters/onnx/import.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
@@ -19,7 +20,7 @@ namespace {
 
 struct Options {
   std::string model_path, onnx_path, posterior_path, data_path;
-  std::string mean, std;
+  std::string mean, std, output_name;
   std::size_t limit = 128;
   std::uint32_t samples = 10;
   std::uint64_t seed = 1;
@@ -41,9 +42,13 @@ KL values     KL(FP32 || FP32 with this layer's result as the engine stores it),
 The last two are of the mean predictions, one layer quantized at a time. They need not add up to
 the KL of the engine. With few samples they still compare layers: the noise is the same in all.)";
 
-convert::Network LoadNetwork(const Options& options) {
+convert::Network LoadNetwork(const Options& options, convert::Head head) {
   convert::Network network = convert::ImportOnnx(
-      options.onnx_path, convert::ReadPosteriorOf(options.onnx_path, options.posterior_path));
+      options.onnx_path, convert::ReadPosteriorOf(options.onnx_path, options.posterior_path),
+      options.output_name);
+  std::vector<std::string> notices, problems;
+  convert::ResolveHead(head, &network, &notices, &problems);  // that of the file
+  if (!problems.empty()) throw host::Error(problems);
   std::vector<float> mean, std;
   ParseNormalization(options.mean, options.std, &mean, &std);
   const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];
@@ -130,7 +135,7 @@ void PrintAsText(const Options& options, const convert::Difference& difference) 
 
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
-  convert::Network network = LoadNetwork(options);
+  convert::Network network = LoadNetwork(options, static_cast<convert::Head>(file.model.head()));
   const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];
   const host::Dataset data = host::LoadDataset(options.data_path, options.limit,
                                                {input.height, input.width, input.channels});
@@ -159,6 +164,9 @@ Command AddDiff(CLI::App* parent) {
   app->add_option("--posterior", options->posterior_path, "The sigmas that it was made from")
       ->required()
       ->type_name("P.npz");
+  app->add_option("--output-name", options->output_name,
+                  "Which of the graph's outputs, if it has several")
+      ->type_name("NAME");
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std")->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
   app->add_option("--data", options->data_path, "Images; labels are not used")

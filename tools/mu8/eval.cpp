@@ -25,8 +25,8 @@ namespace mu8::tool {
 namespace {
 
 struct Options {
-  std::string model_path;                 // a .mu8 file, or
-  std::string onnx_path, posterior_path;  // the FP32 reference
+  std::string model_path;                                    // a .mu8 file, or
+  std::string onnx_path, posterior_path, head, output_name;  // the FP32 reference
   bool mean_weights = false;
   bool engine_noise = false;
   std::string engine_weights;
@@ -250,6 +250,8 @@ Shape ShapeOf(const convert::Reference& reference) {
 void RunRecorded(const Options& options) {
   convert::ReferenceOptions of;
   of.onnx_path = options.onnx_path;
+  of.head = convert::FindHead(options.head);
+  of.output_name = options.output_name;
   const convert::Reference network(of);
   std::size_t set = 0;  // Evaluate asks for --data first, then for each --ood in order
   Evaluate(options, ShapeOf(network), [&](const host::Dataset& data) {
@@ -267,6 +269,8 @@ void RunRecorded(const Options& options) {
 void RunReference(const Options& options) {
   convert::ReferenceOptions to{.onnx_path = options.onnx_path,
                                .posterior_path = options.posterior_path,
+                               .head = convert::FindHead(options.head),
+                               .output_name = options.output_name,
                                .samples = options.sampling.samples,
                                .seed = options.sampling.seed,
                                .batch = options.batch.value_or(kReferenceBatch),
@@ -277,6 +281,9 @@ void RunReference(const Options& options) {
                                .std = {}};
   ParseNormalization(options.mean, options.std, &to.mean, &to.std);
   const convert::Reference reference(to);
+  for (const std::string& notice : reference.notices()) {
+    std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
+  }
   if (!reference.has_normalization()) {
     std::fputs("mu8: note: no --mean and --std, and none in the ONNX file: inputs are u8 / 255\n",
                stderr);
@@ -327,6 +334,10 @@ void AddModelOptions(CLI::App* app, Options* options) {
       ->type_name("M.onnx");
   app->add_option("--posterior", options->posterior_path, "The reference's sigmas")
       ->type_name("P.npz");
+  AddHead(app, &options->head);
+  app->add_option("--output-name", options->output_name,
+                  "Which of the reference's outputs, if it has several")
+      ->type_name("NAME");
   app->add_flag("--mean-weights", options->mean_weights,
                 "Reference: one pass with the mean weights");
   app->add_flag("--engine-noise", options->engine_noise,

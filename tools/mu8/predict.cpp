@@ -182,6 +182,7 @@ constexpr double kInterval95 = 1.959964;
 Json ValuesJson(const std::string& path, const Prediction& prediction, const Names& names) {
   Json json = CommonJson(path, prediction, Head::kValues);
   json["values"] = Json::array();
+  const bool spread = prediction.samples_used > 1;  // one network disagrees with nobody
   for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
     const auto value = static_cast<double>(prediction.mean[c]);
     const double half = kInterval95 * static_cast<double>(Deviation(prediction, c));
@@ -189,7 +190,7 @@ Json ValuesJson(const std::string& path, const Prediction& prediction, const Nam
                               {"name", names[c]},
                               {"value", ShortestDouble(prediction.mean[c])},
                               {"standard_deviation", ShortestDouble(Deviation(prediction, c))},
-                              {"interval_95", {value - half, value + half}}});
+                              {"interval_95", spread ? Json{value - half, value + half} : Json()}});
   }
   return json;
 }
@@ -260,11 +261,16 @@ void PrintValues(const std::string& path, const Prediction& prediction, const Na
     const auto deviation = static_cast<double>(Deviation(prediction, c));
     const double half = kInterval95 * deviation;
     table.Add({Printable(names[c]), Significant(value, 6), Significant(deviation, 3),
-               Significant(value - half, 6) + " .. " + Significant(value + half, 6)});
+               prediction.samples_used > 1
+                   ? Significant(value - half, 6) + " .. " + Significant(value + half, 6)
+                   : "-"});
   }
   std::fputs(table.ToString("  ").c_str(), stdout);
   std::printf(
-      "  epistemic: what the networks disagree about; the noise of observations is not in it\n");
+      prediction.samples_used > 1
+          ? "  epistemic: what the networks disagree about; the noise of observations is not "
+            "in it\n"
+          : "  one network alone says nothing about what it does not know\n");
 }
 
 void PrintPrediction(const std::string& path, const Prediction& prediction, Head head,

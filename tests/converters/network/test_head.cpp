@@ -1,6 +1,9 @@
 // What a network's outputs are: who says it, and when it is asked for.
 #include <doctest/doctest.h>
 
+#include <cmath>
+#include <functional>
+
 #include "converters/network/head.h"
 #include "tests/converters/onnx/onnx_models.h"
 
@@ -45,8 +48,63 @@ TEST_CASE("head: the graph's last node says it, and is left to the engine") {
     CHECK(resolved.notices.empty());
     CHECK(Ops(resolved.network) == "Dense");
   }
+  // A Sigmoid is one whatever stands before it.
+  OnnxBuilder averaged({0, 2});
+  averaged.Initializer("w", {2, 3}, Count(6)).Initializer("half", {}, {0.5F});
+  averaged.Node("MatMul", "a", {"x", "w"}, {"a"}).Node("Tanh", "t", {"a"}, {"t"});
+  averaged.Node("Mul", "m", {"t", "half"}, {"m"}).Node("Sigmoid", "s", {"m"}, {"y"});
+  Network network = averaged.Import();
+  CHECK(network.head_hint.head == Head::kSigmoid);
+  CHECK(Ops(network) == "Dense Lookup Conv2d");
+  CHECK(network.nodes[1].function(2.0) == doctest::Approx(0.5 * std::tanh(2.0)));
   // Another function of the scores is part of the network.
   CHECK(Ops(Resolve(3, "Tanh", Head::kValues).network) == "Dense Lookup Conv2d");
+}
+
+TEST_CASE("head: probabilities that the graph makes in other words are no scores") {
+  const auto resolve = [](const std::function<void(OnnxBuilder&)>& add, std::optional<Head> given) {
+    OnnxBuilder builder({0, 2});
+    builder.Initializer("w", {2, 3}, Count(6)).Initializer("one", {}, {1});
+    builder.Initializer("low", {}, {0.001F}).Initializer("high", {}, {0.999F});
+    builder.Node("MatMul", "a", {"x", "w"}, {"a"});
+    add(builder);
+    Network network = builder.Import();
+    std::vector<std::string> notices, problems;
+    ResolveHead(given, &network, &notices, &problems);
+    return problems;
+  };
+  const auto clipped = [](OnnxBuilder& builder) {
+    builder.Node("Sigmoid", "s", {"a"}, {"s"}).Node("Clip", "c", {"s", "low", "high"}, {"y"});
+  };
+  const auto joined = [](OnnxBuilder& builder) {
+    builder.Node("Sigmoid", "s", {"a"}, {"s"}).Node("Neg", "n", {"a"}, {"n"});
+    builder.Node("Concat", "c", {"n", "s"}, {"y"}).Int("axis", 1);
+  };
+  const auto spelled = [](OnnxBuilder& builder) {
+    builder.Node("Neg", "n", {"a"}, {"n"}).Node("Exp", "e", {"n"}, {"e"});
+    builder.Node("Add", "p", {"e", "one"}, {"p"}).Node("Div", "d", {"one", "p"}, {"y"});
+  };
+  const auto hard = [](OnnxBuilder& builder) { builder.Node("HardSigmoid", "h", {"a"}, {"y"}); };
+  int refused = 0;
+  for (const std::function<void(OnnxBuilder&)>& add :
+       std::vector<std::function<void(OnnxBuilder&)>>{clipped, joined, spelled, hard}) {
+    CAPTURE(refused);
+    for (const std::optional<Head> head :
+         {std::optional<Head>(), std::optional(Head::kSigmoid), std::optional(Head::kSoftmax)}) {
+      CheckOneProblem(resolve(add, head), {"gives numbers between 0 and 1", "--head values"});
+    }
+    CHECK(resolve(add, Head::kValues).empty());
+    ++refused;
+  }
+  CHECK(refused == 4);
+  // Softmax of them is what the graph says; other functions make no probabilities.
+  const auto softmax = [&](OnnxBuilder& builder) {
+    builder.Node("Sigmoid", "s", {"a"}, {"s"}).Node("Softmax", "m", {"s"}, {"y"});
+  };
+  CHECK(resolve(softmax, std::nullopt).empty());
+  for (const char* op : {"Tanh", "Relu", "Softplus", "Neg"}) {
+    CHECK(resolve([&](OnnxBuilder& b) { b.Node(op, "f", {"a"}, {"y"}); }, std::nullopt).empty());
+  }
 }
 
 TEST_CASE("head: what is said twice must be the same") {
