@@ -9,6 +9,15 @@
 
 #include "formats/layout.h"
 
+// A build that reorders float operations or keeps more bits between them gives other bytes: none is
+// made. Flush-to-zero and the caller's rounding mode are put aside at run time (float_state.h).
+#if defined(__FAST_MATH__)
+#error "mu8 computes the same bytes everywhere: build it without -ffast-math"
+#endif
+#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
+#error "mu8 computes the same bytes everywhere: build it without x87 (-msse2 -mfpmath=sse)"
+#endif
+
 namespace mu8::format {
 
 // Positive, finite and normal. Written on the bits so that no compiler flag can weaken it.
