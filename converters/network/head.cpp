@@ -40,9 +40,7 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
     if (network->labels.size() == outputs) {
       why = "the model names its " + count + " classes";
     } else {
-      why = "taken for the logits of " + count +
-            " classes, as training with cross-entropy leaves "
-            "them";
+      why = "taken for the logits of " + count + " classes, for nothing says otherwise";
       notices->push_back("the model does not say what its " + count +
                          " outputs are: taken for the logits of classes that exclude each other "
                          "(give --head softmax, or --head sigmoid for labels each true or not, "
