@@ -43,9 +43,17 @@ void RunOnce(PassContext* context) {
   for (std::uint32_t i = 0; i < end; ++i) RunLayer(i, context);
 }
 
-void RunPass(PassContext* context) {
+bool RunPass(PassContext* context) {
+  const std::uint32_t begin = context->view.first_pass_layer();
   const std::uint32_t end = context->view.layer_count();
-  for (std::uint32_t i = context->view.first_pass_layer(); i < end; ++i) RunLayer(i, context);
+  for (std::uint32_t i = begin; i < end; ++i) {
+    if (i > begin && context->keep_going != nullptr &&
+        !context->keep_going(context->keep_going_context)) {
+      return false;
+    }
+    RunLayer(i, context);
+  }
+  return true;
 }
 
 }  // namespace mu8

@@ -79,7 +79,7 @@ void AddPass(const Job& job, const PassContext& context, std::uint32_t group, st
 
 // The layers that are the same in every pass, for a worker's part of the images, and copies of what
 // they computed for the other groups.
-void RunPrefix(const Job& job, std::uint32_t worker) {
+bool RunPrefix(const Job& job, std::uint32_t worker) {
   const Grid& grid = job.space.grid();
   PassContext context = MakeContext(job, worker / grid.image_groups, worker % grid.image_groups);
   context.activations = job.space.Activations(0);
@@ -92,44 +92,53 @@ void RunPrefix(const Job& job, std::uint32_t worker) {
       std::memcpy(job.space.Activations(group) + at, job.space.Activations(0) + at, bytes);
     }
   }
+  return true;
 }
 
-// A worker's passes of the round over its part of the images.
-void RunShare(const Job& job, std::uint32_t worker) {
+// A worker's passes of the round over its part of the images. False if keep_going, asked within a
+// pass, has said no: that pass has left no trace.
+bool RunShare(const Job& job, std::uint32_t worker) {
   const Grid& grid = job.space.grid();
   const std::uint32_t group = worker / grid.image_groups;
   PassContext context = MakeContext(job, group, worker % grid.image_groups);
   context.images = Part(job.images, worker % grid.image_groups, grid.image_groups);
-  if (context.images.count == 0) return;
+  if (context.images.count == 0) return true;
+  // Only the calling thread asks, and there is an answer to give after the first pass.
+  if (grid.workers() == 1 && job.first_pass > 0) {
+    context.keep_going = job.options.keep_going;
+    context.keep_going_context = job.options.keep_going_context;
+  }
   for (std::uint32_t pass = job.first_pass + group; pass < job.last_pass;
        pass += grid.pass_groups) {
     context.stream = StreamOf(job.options, pass);
     PlaceLogits(job, group, pass, &context);
-    RunPass(&context);
+    if (!RunPass(&context)) return false;
     if (job.add_in_order) continue;  // one pass a round
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
       AddPass(job, context, group, context.images[i], nullptr);
     }
   }
+  return true;
 }
 
 // A task as options.parallel_for runs it, on any thread, whose floating-point state is anybody's.
-template <void (*run)(const Job&, std::uint32_t)>
+template <bool (*run)(const Job&, std::uint32_t)>
 void RunTask(void* opaque, std::uint32_t worker) {
   const Job& job = *static_cast<const Job*>(opaque);
   if (worker >= job.space.grid().workers()) return;
   const FloatState ieee;
-  run(job, worker);
-  job.space.TasksDone()[worker] = 1;
+  job.space.TasksDone()[worker] = run(job, worker) ? 1 : 0;
 }
 
-// Returns how many tasks options.parallel_for has not run to their end.
-template <void (*run)(const Job&, std::uint32_t)>
+// Returns how many tasks were not run to their end.
+template <bool (*run)(const Job&, std::uint32_t)>
 std::uint32_t ForWorkers(Job* job) {
   const std::uint32_t workers = job->space.grid().workers();
   if (job->options.parallel_for == nullptr || workers == 1) {
-    for (std::uint32_t worker = 0; worker < workers; ++worker) run(*job, worker);
-    return 0;
+    std::uint32_t undone = 0;
+    for (std::uint32_t worker = 0; worker < workers; ++worker)
+      undone += run(*job, worker) ? 0U : 1U;
+    return undone;
   }
   std::uint32_t* done = job->space.TasksDone();
   for (std::uint32_t worker = 0; worker < workers; ++worker) done[worker] = 0;
@@ -160,6 +169,11 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
   }
 }
 
+// For the images that are not decided.
+void EndAtDeadline(const Workspace& space, const std::uint32_t* active, std::uint32_t count) {
+  for (std::uint32_t i = 0; i < count; ++i) space.ProgressOf(active[i]).ended = Ended::kDeadline;
+}
+
 // Round by round, one pass of each group, until all images are decided or there is no more time.
 // Returns how many tasks of a round were left undone.
 std::uint32_t RunRounds(Job* job) {
@@ -176,9 +190,7 @@ std::uint32_t RunRounds(Job* job) {
   while (done < samples && active_count > 0) {
     if (done > 0 && job->options.keep_going != nullptr &&
         !job->options.keep_going(job->options.keep_going_context)) {
-      for (std::uint32_t i = 0; i < active_count; ++i) {
-        space.ProgressOf(active[i]).ended = Ended::kDeadline;
-      }
+      EndAtDeadline(space, active, active_count);
       return 0;
     }
     const std::uint32_t left = samples - done;
@@ -186,7 +198,11 @@ std::uint32_t RunRounds(Job* job) {
     job->first_pass = done;
     job->last_pass = done + (left < groups ? left : groups);
     job->images = {active, 0, active_count};
-    if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) return undone;
+    if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) {
+      if (space.grid().workers() > 1) return undone;
+      EndAtDeadline(space, active, active_count);
+      return 0;
+    }
     done = job->last_pass;
     if (job->add_in_order) {
       AddRound(*job, active, &active_count);

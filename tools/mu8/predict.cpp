@@ -343,7 +343,7 @@ Command AddPredict(CLI::App* parent) {
       ->capture_default_str();
   app->add_option("--deadline-ms", options->deadline_ms,
                   "After so many milliseconds answer with the passes that are done, at least one; "
-                  "asked between passes: one that runs is finished")
+                  "asked before every layer, with more threads before every round of passes")
       ->check(WholeNumber(0, 1000000000))
       ->type_name("N");
   AddJsonFlag(app, &options->json);

@@ -85,7 +85,8 @@ typedef struct mu8_options {
   void (*parallel_for)(void* context, uint32_t count, void (*task)(void* job, uint32_t index),
                        void* job);
   void* parallel_context;
-  /* Asked before each round of passes but the first; false ends the call. May be null. */
+  /* Asked before each round of passes but the first, and by a single worker before each layer of
+   * these; false ends the call with the passes that are done. May be null. */
   bool (*keep_going)(void* context);
   void* keep_going_context;
 } mu8_options;

@@ -52,8 +52,9 @@ struct Stop {
 using Task = void (*)(void* job, std::uint32_t index);
 using ParallelFor = void (*)(void* context, std::uint32_t count, Task task, void* job);
 
-// Asked before every round of passes but the first, on the calling thread; false ends the call with
-// the passes that are done. A round is one pass at most of each worker.
+// Asked on the calling thread before every round of passes but the first; a round is one pass at
+// most of each worker. A single worker asks before every layer of those passes as well. False ends
+// the call with the passes that are done.
 using KeepGoing = bool (*)(void* context);
 
 struct SessionOptions {
