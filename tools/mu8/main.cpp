@@ -98,7 +98,8 @@ int Run(const CLI::App& app, const Command& command) {
   return FlushStdout();
 }
 
-// A destructor that wants memory, as those of JSON values do, ends here when there is none.
+// A destructor that wants memory, as those of JSON values do, and the initializers of libraries end
+// here when there is none.
 [[noreturn]] void Terminate() {
   try {
     if (std::current_exception() != nullptr) throw;
@@ -109,6 +110,13 @@ int Run(const CLI::App& app, const Command& command) {
   }
   std::abort();
 }
+
+#ifdef __ELF__
+// Before the libraries' initializers, which run before main.
+[[gnu::section(".preinit_array"), gnu::used]] void (*const kSetTerminate)() = [] {
+  std::set_terminate(Terminate);
+};
+#endif
 
 int Main(int argc, char** argv) {
   std::set_terminate(Terminate);
