@@ -26,6 +26,10 @@ constexpr bool IsNormal(float value) {
   return bits >= 0x00800000U && bits < 0x7f800000U;
 }
 
+constexpr bool IsFinite(float value) {
+  return (std::bit_cast<std::uint32_t>(value) & 0x7fffffffU) < 0x7f800000U;
+}
+
 // The closest to `value` of the positive normal numbers up to `most`.
 inline constexpr float kMostNormal = std::bit_cast<float>(0x7f7fffffU);
 constexpr float NearestNormal(float value, float most) {

@@ -33,6 +33,11 @@ struct Checker {
 // Floats in diagnostics.
 constexpr std::uint32_t Bits(float value) { return std::bit_cast<std::uint32_t>(value); }
 
+// The finite float closest to one that is none.
+constexpr std::uint32_t NearestFinite(float value) {
+  return (Bits(value) & 0x80000000U) | 0x7f7fffffU;
+}
+
 // The number from 1 to `most` that is nearest to `value`.
 constexpr std::uint64_t NearestCount(std::uint64_t value, std::uint64_t most) {
   return value == 0 ? 1 : value > most ? most : value;
@@ -54,6 +59,9 @@ bool CheckTensors(Checker* check);     // shapes, layout, placement of every act
 bool CheckLayers(Checker* check);      // operators, operands, windows, lifetimes, overlap
 bool CheckParameters(Checker* check);  // sizes, scales, shifts, accumulator bounds, padding weights
 bool CheckMetadata(Checker* check);    // key/value structure
+
+// Gains are positive and normal, offsets finite; else `status`, for `count` Affines at offset `at`.
+bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check);
 
 // Parts of CheckLayers, for the layer at hand.
 bool CheckFields(const LayerRecord& layer, Checker* check);  // reserved, flags, bit widths, clamps

@@ -229,7 +229,35 @@ bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
   return true;
 }
 
+// What makes stored values of the caller's: a table or an affine map for each channel of tensor 0.
+bool CheckInput(Checker* check) {
+  const View& view = check->view;
+  const bool numbers = view.input_kind() == InputKind::kNumbers;
+  const std::uint32_t channels = view.tensor(0).channels;
+  const std::uint64_t bytes = (numbers ? sizeof(Affine) : std::uint64_t{256}) * channels;
+  if (view.input_table.bytes != bytes) {
+    return check->FailSection(Status::kSectionSize, SectionId::kInputTable,
+                              offsetof(SectionRecord, bytes), view.input_table.bytes, bytes);
+  }
+  return !numbers || CheckAffines(Status::kInputAffine, view.input_table.offset, channels, check);
+}
+
 }  // namespace
+
+bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check) {
+  for (std::uint32_t i = 0; i < count; ++i, at += sizeof(Affine)) {
+    const auto affine = check->view.Load<Affine>(at);
+    if (!IsNormal(affine.gain)) {
+      return check->Fail(status, at, Bits(affine.gain),
+                         Bits(NearestNormal(affine.gain, kMostNormal)));
+    }
+    if (!IsFinite(affine.offset)) {
+      return check->Fail(status, at + offsetof(Affine, offset), Bits(affine.offset),
+                         NearestFinite(affine.offset));
+    }
+  }
+  return true;
+}
 
 bool CheckTensors(Checker* check) {
   const View& view = check->view;
@@ -244,12 +272,7 @@ bool CheckTensors(Checker* check) {
     return check->FailModel(Status::kActivationBytes, offsetof(ModelRecord, activation_bytes),
                             view.model.activation_bytes, end);
   }
-  const std::uint64_t table_bytes = std::uint64_t{256} * view.tensor(0).channels;
-  if (view.input_table.bytes != table_bytes) {
-    return check->FailSection(Status::kSectionSize, SectionId::kInputTable,
-                              offsetof(SectionRecord, bytes), view.input_table.bytes, table_bytes);
-  }
-  return true;
+  return CheckInput(check);
 }
 
 bool CheckLayers(Checker* check) {

@@ -17,7 +17,7 @@ static_assert(std::endian::native == std::endian::little, ".mu8 files are little
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 3;  // outputs that are no softmax
+inline constexpr std::uint16_t kVersionMinor = 3;  // outputs that are no softmax, numbers as input
 inline constexpr std::uint16_t kByPanelMinor = 2;  // a width of mu for each panel
 inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without any of them, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
@@ -81,13 +81,26 @@ enum class Head : std::uint32_t {
 };
 inline constexpr std::uint32_t kHeadCount = 3;
 
+// What the network's inputs are, and so what section 4 holds (FORMAT.md 5.1).
+enum class InputKind : std::uint32_t {
+  kPixels = 0,   // u8 [channels][256]: stored value of each pixel
+  kNumbers = 1,  // Affine [channels]: stored value = value * gain + offset
+};
+inline constexpr std::uint32_t kInputKindCount = 2;
+
+struct Affine {
+  float gain, offset;
+};
+static_assert(sizeof(Affine) == 8);
+
 struct ModelRecord {
   std::uint32_t class_count;
   std::uint32_t panel_bytes;       // scratch for the largest sampled panel
   std::uint64_t activation_bytes;  // all tensors of one image
   std::uint64_t arena_bytes;       // ArenaBytes for batch 1 without logits
   std::uint32_t head;              // Head
-  std::array<std::uint32_t, 9> reserved;
+  std::uint32_t input;             // InputKind
+  std::array<std::uint32_t, 8> reserved;
 };
 static_assert(sizeof(ModelRecord) == 64);
 

@@ -185,6 +185,10 @@ bool ReadSections(View* view, Checker* check) {
     return check->FailModel(Status::kUnknownHead, offsetof(ModelRecord, head), view->model.head,
                             kHeadCount - 1);
   }
+  if (view->model.input >= kInputKindCount) {
+    return check->FailModel(Status::kUnknownInput, offsetof(ModelRecord, input), view->model.input,
+                            kInputKindCount - 1);
+  }
   for (std::uint32_t i = 0; i < view->model.reserved.size(); ++i) {
     if (view->model.reserved[i] != 0) {
       return check->FailModel(Status::kReservedNotZero, offsetof(ModelRecord, reserved) + i * 4,

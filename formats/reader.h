@@ -51,8 +51,13 @@ struct View {
     return index;
   }
 
-  // u8 [channels of the input][256]: raw pixel -> quantized input.
+  InputKind input_kind() const { return static_cast<InputKind>(model.input); }
+  // u8 [channels of the input][256]: raw pixel -> quantized input; of InputKind::kPixels.
   const std::uint8_t* input_lookup() const { return Bytes(input_table.offset); }
+  // A number of that channel -> quantized input; of InputKind::kNumbers.
+  Affine input_affine(std::uint32_t channel) const {
+    return Load<Affine>(input_table.offset + channel * sizeof(Affine));
+  }
   // The parameters of a layer; MakeParameterLayout's offsets count from here.
   const std::uint8_t* layer_parameters(const LayerRecord& layer) const {
     return Bytes(parameters.offset + layer.parameter_offset);

@@ -74,6 +74,9 @@ constexpr Entry kEntries[] = {
     {Status::kMuRange, "a weight is -128; the range is -127 to 127"},
     {Status::kPaddingWeight, "the weight of a padded input must be zero"},
     {Status::kUnknownHead, "what the outputs are is not known to this version (found: the head)"},
+    {Status::kUnknownInput, "what the inputs are is not known to this version (found: the kind)"},
+    {Status::kInputAffine,
+     "an input's gain must be positive and normal, its offset finite (found, expected: bits)"},
     {Status::kClassCount, "class count disagrees with the last layer"},
     {Status::kActivationBytes, "activation bytes disagree with the tensors"},
     {Status::kPanelBytes, "panel bytes disagree with the layers"},
@@ -90,6 +93,9 @@ constexpr Entry kEntries[] = {
     {Status::kNullPointer, "an argument is a null pointer (found: its place in the call, from 1)"},
     {Status::kTasksNotRun,
      "parallel_for has not run every task to its end (found: how many, expected: of)"},
+    {Status::kInputKind,
+     "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
+     "numbers)"},
 };
 
 // How an option is shown: as a number from `least`, or as a share, stored in millionths.

@@ -49,6 +49,7 @@ ModelRecord Totals(const FileContent& content) {
   const LayerRecord& last = content.layers.back();
   model.class_count = last.output_channels;
   model.head = static_cast<std::uint32_t>(content.head);
+  model.input = content.input_affine.empty() ? 0 : 1;
   for (const LayerRecord& layer : content.layers) {
     model.panel_bytes =
         std::max(model.panel_bytes, static_cast<std::uint32_t>(PanelScratch(layer)));
@@ -92,16 +93,19 @@ std::vector<std::byte> Write(FileContent content) {
   };
   const bool packed = any_layer([](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
   const bool by_panel = any_layer([](const auto& l) { return l.mu_bits == kMuBitsByPanel; });
-  return Assemble({MakeSection(SectionId::kModel, std::move(model)),
-                   MakeSection(SectionId::kTensors, content.tensors),
-                   MakeSection(SectionId::kLayers, content.layers),
-                   MakeSection(SectionId::kInputTable, content.input_table),
-                   MakeSection(SectionId::kParameters, parameters),
-                   MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))},
-                  content.head != Head::kSoftmax ? kVersionMinor
-                  : by_panel                     ? kByPanelMinor
-                  : packed                       ? kPackedMinor
-                                                 : std::uint16_t{0});
+  const bool since_1_3 = content.head != Head::kSoftmax || !content.input_affine.empty();
+  return Assemble(
+      {MakeSection(SectionId::kModel, std::move(model)),
+       MakeSection(SectionId::kTensors, content.tensors),
+       MakeSection(SectionId::kLayers, content.layers),
+       content.input_affine.empty() ? MakeSection(SectionId::kInputTable, content.input_table)
+                                    : MakeSection(SectionId::kInputTable, content.input_affine),
+       MakeSection(SectionId::kParameters, parameters),
+       MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))},
+      since_1_3  ? kVersionMinor
+      : by_panel ? kByPanelMinor
+      : packed   ? kPackedMinor
+                 : std::uint16_t{0});
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {

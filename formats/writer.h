@@ -19,6 +19,7 @@ struct FileContent {
   std::vector<LayerRecord> layers;
   std::vector<std::vector<std::uint8_t>> parameters;  // one per layer, multiple of 64 bytes
   std::vector<std::uint8_t> input_table;              // u8 [channels][256]
+  std::vector<float> input_affine;  // [channels][gain, offset]; not empty: instead of input_table
   std::map<std::string, std::string> metadata;
   Head head = Head::kSoftmax;
 };

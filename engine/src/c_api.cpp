@@ -72,7 +72,8 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.logits.empty() ? nullptr : p.logits.data(),
           p.logits_stride,
           p.output_entropy.empty() ? nullptr : p.output_entropy.data(),
-          p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data()};
+          p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data(),
+          p.clamped_inputs};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
@@ -151,6 +152,10 @@ uint32_t mu8_model_class_count(const mu8_model* model) {
 
 uint32_t mu8_model_head(const mu8_model* model) {
   return model == nullptr ? 0 : static_cast<uint32_t>(AsModel(model)->head());
+}
+
+uint32_t mu8_model_input_kind(const mu8_model* model) {
+  return model == nullptr ? 0 : static_cast<uint32_t>(AsModel(model)->input_kind());
 }
 
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {

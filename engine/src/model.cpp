@@ -25,6 +25,7 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.input_channels_ = input.channels;
   opened.class_count_ = view.model.class_count;
   opened.head_ = static_cast<Head>(view.model.head);
+  opened.input_kind_ = static_cast<InputKind>(view.model.input);
   *model = opened;
   return Status::kOk;
 }

@@ -187,6 +187,10 @@ Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
                     Diagnostic* diagnostic) {
   const Status status = CheckCall(images.data(), images.size(), count, diagnostic);
   if (status != Status::kOk) return status;
+  if (model_.input_kind() != InputKind::kPixels) {
+    return Report(diagnostic, Status::kInputKind, Number(InputKind::kPixels),
+                  Number(model_.input_kind()));
+  }
   return Finish(RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadPixels),
                 count, diagnostic);
 }
@@ -245,6 +249,8 @@ Prediction Session::Result(std::size_t index) const {
       SummarizeValues(sums, samples, OutputMultipliers(view), results, &prediction);
       break;
   }
+  prediction.clamped_inputs =
+      ClampedInputs(view, space.Activations(0) + index * view.model.activation_bytes);
   if (options_.keep_logits) {
     const std::size_t stride = std::size_t{options_.batch} * space.classes();
     prediction.logits = {space.Logits(0) + index * space.classes(),

@@ -44,7 +44,9 @@ class Workspace {
   std::size_t classes() const { return classes_; }
   std::size_t logit_slots() const { return slots_; }
 
-  // Of a pass group: u8 [batch][activation_bytes], s32 [batch][slots], sums of an image.
+  // Of a pass group: u8 [batch][activation_bytes], s32 [batch][slots], sums of an image. The last 4
+  // bytes of an image's activations, which no layer writes, hold its clamped inputs (input.h);
+  // those of group 0 are the image's own, the other groups have copies.
   std::uint8_t* Activations(std::uint32_t group) const;
   std::int32_t* Accumulators(std::uint32_t group) const;
   Sums SumsOf(std::uint32_t group, std::size_t image) const;

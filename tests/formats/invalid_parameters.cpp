@@ -314,7 +314,7 @@ void AddPanelWidths(std::vector<InvalidFile>* files) {
 
 void AddTotals(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
-  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(8), 1, 0);
+  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(7), 1, 0);
   tiny.Set(Status::kUnknownHead, "three", ModelField(&ModelRecord::head), 3, 2);
   tiny.Set(Status::kUnknownHead, "four_billion", ModelField(&ModelRecord::head), 0xffffffff, 2);
   const auto off = [&](Status status, const char* name, const Field& field, std::int64_t by) {
@@ -338,6 +338,36 @@ void AddTotals(std::vector<InvalidFile>* files) {
         head == format::Head::kSigmoid ? "of_a_softmax_for_a_sigmoid" : "of_a_softmax_for_values",
         ModelField(&ModelRecord::head), static_cast<std::uint64_t>(head), arena, right);
   }
+}
+
+// An affine map for each of three channels instead of a table.
+void AddNumbers(std::vector<InvalidFile>* files) {
+  TestModel model = EveryOperatorModel();
+  model.content.metadata.clear();
+  Collector pixels(format::Write(TinyModel(2).content), files);
+  for (const std::uint32_t input : {2U, 0xffffffffU}) {
+    pixels.Set(Status::kUnknownInput, std::to_string(input), ModelField(&ModelRecord::input), input,
+               1);
+  }
+  const Field bytes = TableField(SectionId::kInputTable, &SectionRecord::bytes);
+  pixels.Set(Status::kSectionSize, "table_for_numbers", ModelField(&ModelRecord::input), 1, bytes,
+             8);
+  model.content.input_affine = {16, 128, 0.5F, -3, 1e30F, 0};
+  Collector numbers(format::Write(model.content), files);
+  numbers.Set(Status::kSectionSize, "affine_for_pixels", ModelField(&ModelRecord::input), 0, bytes,
+              std::uint64_t{3} * 256);
+  const auto set = [&](const char* name, std::size_t index, std::uint64_t value,
+                       std::uint64_t expected) {
+    const Field first{0, 4, SectionId::kInputTable};
+    numbers.Set(Status::kInputAffine, name, first.Element(index), value, expected);
+  };
+  set("zero_gain", 0, 0, kLeastNormalBits);
+  set("negative_gain", 2, Bits(-1.0F), kLeastNormalBits);
+  set("subnormal_gain", 4, 0x007fffff, kLeastNormalBits);
+  set("infinite_gain", 4, 0x7f800000, kMostNormalBits);
+  set("nan_gain", 2, 0x7fc00000, kMostNormalBits);
+  set("infinite_offset", 5, 0xff800000, 0xff7fffff);
+  set("nan_offset", 1, 0x7fc00001, kMostNormalBits);
 }
 
 // u32 count; per pair u16 key bytes, u16 zero, u32 value bytes, key, value.
@@ -415,6 +445,7 @@ std::vector<InvalidFile> InvalidParameters() {
   AddSums(&files);
   AddResidualBiases(&files);
   AddTotals(&files);
+  AddNumbers(&files);
   AddMetadata(&files);
   return files;
 }

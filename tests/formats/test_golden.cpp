@@ -2,6 +2,7 @@
 // every target must give these bytes.
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <iomanip>
 #include <map>
 #include <sstream>
@@ -25,6 +26,12 @@ TestModel WithHead(TestModel model, format::Head head) {
   return model;
 }
 
+TestModel WithNumbers(TestModel model, std::vector<float> affine) {
+  model.content.input_affine = std::move(affine);
+  model.content.input_table.clear();
+  return model;
+}
+
 std::map<std::string, TestModel> GoldenModels() {
   return {{"tiny_sigma8", TinyModel(8)},
           {"tiny_sigma4", TinyModel(4)},
@@ -44,14 +51,18 @@ std::map<std::string, TestModel> GoldenModels() {
           {"deterministic", EveryOperatorModel(12)},
           {"tiny_sigmoid", WithHead(TinyModel(4), format::Head::kSigmoid)},
           {"tiny_values", WithHead(TinyModel(8), format::Head::kValues)},
-          {"every_operator_values", WithHead(EveryOperatorModel(), format::Head::kValues)}};
+          {"every_operator_values", WithHead(EveryOperatorModel(), format::Head::kValues)},
+          {"tiny_numbers", WithNumbers(TinyModel(4), {21.7F, 101.3F})},
+          {"every_operator_numbers",
+           WithNumbers(EveryOperatorModel(),
+                       {16.0F, 128.0F, 1e30F, 0.25F, 0.1F, std::bit_cast<float>(0x437f8000U)})}};
 }
 
 AlignedBytes Committed(const std::string& name) {
   return AlignedBytes(ReadFile(kFolder / (name + ".mu8")));
 }
 
-// CRC-32C of the mean, variance and three entropies of every image.
+// CRC-32C of every image's prediction, as the head of predictions.txt says.
 std::string Hash(const AlignedBytes& file, KernelSet kernels) {
   Engine engine;
   const SessionOptions options{.mc_samples = kSamples, .seed = kSeed, .kernels = kernels};
@@ -59,7 +70,10 @@ std::string Hash(const AlignedBytes& file, KernelSet kernels) {
   if (kernels != KernelSet::kAuto) {
     REQUIRE(std::string(engine.session.kernels()) == NameOf(kernels));
   }
-  const auto bytes = PredictAll(&engine, RandomPixels(engine.model, kImages, 7), 1);
+  const auto pixels = RandomPixels(engine.model, kImages, 7);
+  const bool numbers = engine.model.input_kind() == InputKind::kNumbers;
+  const auto bytes =
+      numbers ? PredictAll(&engine, AsNumbers(pixels), 1) : PredictAll(&engine, pixels, 1);
   REQUIRE(!bytes.empty());
   std::ostringstream hash;
   hash << std::hex << std::setw(8) << std::setfill('0')
@@ -74,7 +88,8 @@ void Update() {
          "(seed 7),\n"
          "# T = 32, seed 2026, the float bits of mean[], variance[], predictive entropy, expected\n"
          "# entropy and mutual information; of a sigmoid head also of output_entropy[] and\n"
-         "# output_expected_entropy[]. The same for every kernel set and every target.\n"
+         "# output_expected_entropy[]. Of a file of numbers the images are (u8 - 128) / 16, and\n"
+         "# clamped_inputs (u32) ends each prediction. The same for every kernel set and target.\n"
          "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
          "test_golden.cpp.\n";
   for (const auto& [name, model] : GoldenModels()) {

@@ -31,7 +31,7 @@ TEST_CASE("status: every code has its own sentence") {
     ++codes;
     texts.insert(text);
   }
-  CHECK(codes == 1 + 17 + 19 + 12 + 10);
+  CHECK(codes == 1 + 17 + 19 + 14 + 11);
   CHECK(static_cast<int>(texts.size()) == codes);
 }
 
@@ -44,6 +44,7 @@ TEST_CASE("status: numbers never change") {
   CHECK(static_cast<int>(Status::kMetadata) == 50);
   CHECK(static_cast<int>(Status::kArenaTooSmall) == 60);
   CHECK(static_cast<int>(Status::kNotReady) == 67);
+  CHECK(static_cast<int>(Status::kInputKind) == 70);
 }
 
 TEST_CASE("explain: says what, where, found and expected") {

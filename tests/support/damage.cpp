@@ -60,8 +60,11 @@ Outcome Sandbox::Run(std::span<const std::byte> file) {
   if (outcome.status != Status::kOk) return outcome;
   std::vector<std::uint8_t> image(model.input_size());
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(i * 37);
+  const std::vector<float> numbers(image.begin(), image.end());
   Prediction prediction;
-  outcome.status = session.Predict(image, {&prediction, 1});
+  outcome.status = model.input_kind() == InputKind::kPixels
+                       ? session.Predict(image, {&prediction, 1})
+                       : session.Predict(std::span<const float>(numbers), {&prediction, 1});
   if (outcome.status != Status::kOk) return outcome;
   outcome.ran = true;
   Append(prediction.mean, &outcome.predictions);

@@ -23,6 +23,13 @@ inline std::vector<std::uint8_t> RandomPixels(const Model& model, std::size_t im
   return pixels;
 }
 
+// The same pixels as numbers from -8 to 7.9375.
+inline std::vector<float> AsNumbers(std::span<const std::uint8_t> pixels) {
+  std::vector<float> numbers;
+  for (const std::uint8_t pixel : pixels) numbers.push_back((static_cast<float>(pixel) - 128) / 16);
+  return numbers;
+}
+
 // A model and a session with its arena.
 struct Engine {
   Model model;
@@ -57,9 +64,11 @@ inline void AppendPrediction(const Prediction& prediction, std::vector<std::byte
   AppendBytes(prediction.output_expected_entropy, out);
 }
 
-// The predictions of all images, `batch` at a time; empty if a call fails.
-inline std::vector<std::byte> PredictAll(Engine* engine, std::span<const std::uint8_t> pixels,
-                                         std::size_t batch) {
+// The predictions of all images, u8 or floats, `batch` at a time, those of floats with their
+// clamped_inputs; empty if a call fails.
+template <typename Images>
+std::vector<std::byte> PredictAll(Engine* engine, const Images& images, std::size_t batch) {
+  const std::span pixels(images);
   std::vector<std::byte> bytes;
   const std::size_t size = engine->model.input_size();
   for (std::size_t done = 0; done < pixels.size() / size; done += batch) {
@@ -69,7 +78,11 @@ inline std::vector<std::byte> PredictAll(Engine* engine, std::span<const std::ui
         Status::kOk) {
       return {};
     }
-    for (const Prediction& prediction : predictions) AppendPrediction(prediction, &bytes);
+    for (const Prediction& prediction : predictions) {
+      AppendPrediction(prediction, &bytes);
+      if (sizeof(pixels[0]) == 1) continue;
+      AppendBytes(std::span<const std::uint32_t>(&prediction.clamped_inputs, 1), &bytes);
+    }
   }
   return bytes;
 }

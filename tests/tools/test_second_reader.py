@@ -23,8 +23,8 @@ DATA = ROOT / "tests" / "data"
 sys.path.insert(0, str(ROOT / "tools"))
 
 from second_reader.arithmetic import quantize_input, run_pass  # noqa: E402
-from second_reader.file_format import (MAGIC, FormatError, crc32c, read_header,  # noqa: E402
-                                       read_sections, round_up)
+from second_reader.file_format import (MAGIC, NUMBERS, FormatError, crc32c,  # noqa: E402
+                                       read_header, read_sections, round_up)
 from second_reader.images import read_idx  # noqa: E402
 from second_reader.parameters import mu_of_codes, unpack_mu_codes  # noqa: E402
 from second_reader.prediction import predict  # noqa: E402
@@ -242,7 +242,7 @@ class PageTest(unittest.TestCase):
 
     def test_prediction(self):
         sources = {i: WeightSource(self.model, i) for i in (0, 2)}
-        stored = quantize_input(self.model, self.image)
+        stored, _ = quantize_input(self.model, self.image)
         tensors, *_ = run_pass(self.model, sources, stored, 1, 1)
         self.assertEqual([f"{int(q):02x}" for q in tensors[2].ravel()],
                          words(self.results["tensor 2, pass 1 (NHWC)"]))
@@ -277,12 +277,16 @@ class FileTest(unittest.TestCase):
                 t = model.tensors[0]
                 images = split_mix_bytes(7, 8 * t.height * t.width * t.channels).reshape(
                     8, t.height, t.width, t.channels)
+                if model.input == NUMBERS:
+                    images = (images.astype(np.float32) - 128) / 16
                 found = bytearray()
                 for image in images:
                     p = predict(model, image, 32, 2026)
                     for value in (*p[:5], p.output_entropy, p.output_expected_entropy):
                         if value is not None:
                             found += np.asarray(value, "<f4").tobytes()
+                    if model.input == NUMBERS:
+                        found += struct.pack("<I", p.clamped_inputs)
                 self.assertEqual(f"{crc32c(found):08x}", crc)
 
     def test_invalid_files_give_the_code_in_their_name(self):

@@ -7,7 +7,7 @@ operations, one rounding each.
 
 import numpy as np
 
-from .file_format import ADD, CONCAT, DENSE, LOOKUP, MAX_POOL, MULTIPLY, NO_TENSOR, SLICE
+from .file_format import ADD, CONCAT, DENSE, LOOKUP, MAX_POOL, MULTIPLY, NO_TENSOR, NUMBERS, SLICE
 from .scales import (fixed_point, fixed_point_shift, multipliers, product_multiplier,
                      residual_factors, sum_factors)
 
@@ -111,8 +111,8 @@ def pool(layer, source, target, value):
 
 
 def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
-    """One network of the ensemble: u8 input [H][W][C] -> all tensors [u8], logits f32 [C], accumulators [C],
-    their multipliers f32 [C]."""
+    """One network of the ensemble: u8 input [H][W][C] -> all tensors [u8], logits f32 [C],
+    accumulators [C], their multipliers f32 [C]."""
     values = [image]
     for i, layer in enumerate(model.layers):
         source, value = model.tensors[layer.input], values[layer.input]
@@ -144,7 +144,8 @@ def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
 
 
 def quantize_input(model, image):
-    """u8 pixels or floats in the network's units, [H][W][C] -> stored u8 (5.1)."""
+    """u8 pixels, floats in the network's units or numbers, [H][W][C] -> (stored u8, how many of
+    the values were clamped) (5.1)."""
     t = model.tensors[0]
     shape = (t.height, t.width, t.channels)
     image = np.asarray(image)
@@ -152,11 +153,20 @@ def quantize_input(model, image):
         raise ValueError(f"the image is {image.shape}, the model wants {shape}")
     image = image.reshape(shape)
     if image.dtype == np.uint8:
-        return model.input_table[np.arange(t.channels), image]
+        if model.input == NUMBERS:
+            raise ValueError("the model takes numbers, not u8 pixels")
+        return model.input_table[np.arange(t.channels), image], 0
     value = image.astype(np.float32)
     if not np.isfinite(value).all():
         raise ValueError("the image is not finite")
+    zero_point = 0 if model.input == NUMBERS else t.zero_point
     with np.errstate(over="ignore"):
-        code = np.rint(np.clip(value / t.scale, np.float32(-t.zero_point),
-                               np.float32(255 - t.zero_point)))
-    return (t.zero_point + code.astype(np.int64)).astype(np.uint8)
+        if model.input == NUMBERS:
+            value = value * model.input_affine[:, 0] + model.input_affine[:, 1]
+        else:
+            value = value / t.scale
+    low, high = np.float32([-zero_point, 255 - zero_point])
+    half = np.float32(0.5)
+    clamped = int(((value < low - half) | (value > high + half)).sum())
+    code = np.rint(np.clip(value, low, high))
+    return (zero_point + code.astype(np.int64)).astype(np.uint8), clamped

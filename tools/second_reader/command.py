@@ -71,6 +71,8 @@ def print_prediction(model, p):
     if model.head == SOFTMAX:
         name = f" ({labels[p.label]})" if len(labels) == model.class_count else ""
         print(f"label               {p.label}{name}")
+    if p.clamped_inputs:
+        print(f"clamped_inputs      {p.clamped_inputs}")
     print("mean               ", " ".join(f"{value:.6f}" for value in p.mean))
     if model.head == VALUES:
         print("standard deviation ", " ".join(f"{value ** .5:.6f}" for value in p.variance))

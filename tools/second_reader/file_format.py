@@ -13,12 +13,13 @@ import numpy as np
 MAGIC = bytes.fromhex("936d75380d0a1a0a")
 LFS_TEXT = b"version https://git-lfs"
 NO_TENSOR = 0xFFFF
+PIXELS, NUMBERS = 0, 1  # what the inputs are, section 5.1
 MU_BITS_BY_PANEL = 255  # every panel has a width of its own, section 6.8
 CONV2D, DENSE, MAX_POOL, AVERAGE_POOL, LOOKUP, ADD, MULTIPLY, SLICE, CONCAT = range(1, 10)
 OPERATOR_NAMES = {CONV2D: "conv2d", DENSE: "dense", MAX_POOL: "max-pool",
                   AVERAGE_POOL: "average-pool", LOOKUP: "lookup", ADD: "add",
                   MULTIPLY: "multiply", SLICE: "slice", CONCAT: "concat"}
-SECTION_NAMES = {1: "model", 2: "tensors", 3: "layers", 4: "input table", 5: "parameters",
+SECTION_NAMES = {1: "model", 2: "tensors", 3: "layers", 4: "input", 5: "parameters",
                  6: "metadata"}
 
 
@@ -123,10 +124,12 @@ class Model:
     activation_bytes: int
     arena_bytes: int
     head: int
+    input: int
     tensors: list = None
     layers: list = None
-    input_table: np.ndarray = None  # u8 [channels][256]
-    metadata: dict = None           # bytes to bytes
+    input_table: np.ndarray = None   # u8 [channels][256], input 0
+    input_affine: np.ndarray = None  # f32 [channels][gain, offset], input 1
+    metadata: dict = None            # bytes to bytes
 
     @property
     def first_pass_layer(self):
@@ -246,9 +249,7 @@ def read_records(data, model):
     require(max(t.offset + t.bytes for t in model.tensors) == model.activation_bytes, 47,
             "activation_bytes is not the end of the last tensor", by_id[1].offset + 8)
 
-    channels, table = model.tensors[0].channels, by_id[4]
-    require(table.bytes == 256 * channels, 17, "size of the input table", table.offset)
-    model.input_table = np.frombuffer(data, np.uint8, 256 * channels, table.offset).reshape(-1, 256)
+    read_input(data, model, by_id[4])
     require(counts[2] == counts[3], 20, f"{counts[2]} tensors, {counts[3]} layers", by_id[3].offset)
 
     model.layers = []
@@ -258,6 +259,26 @@ def read_records(data, model):
     first = model.tensors[0]
     require(first.first_layer == NO_TENSOR and first.last_layer < counts[3], 26,
             "lifetime of the input", first.at + 36)
+
+
+def read_affines(data, at, count, code):
+    """Gains and offsets, f32 [count][2]."""
+    affines = np.frombuffer(data, "<f4", 2 * count, at).reshape(-1, 2)
+    require(is_normal(affines[:, 0]).all() and np.isfinite(affines[:, 1]).all(), code,
+            "a gain or an offset", at)
+    return affines
+
+
+def read_input(data, model, section):
+    """Section 4 of the file, 5.1 of the page."""
+    channels = model.tensors[0].channels
+    size = 8 if model.input == NUMBERS else 256
+    require(section.bytes == size * channels, 17, "size of the input section", section.offset)
+    if model.input == NUMBERS:
+        model.input_affine = read_affines(data, section.offset, channels, 53)
+        return
+    table = np.frombuffer(data, np.uint8, 256 * channels, section.offset)
+    model.input_table = table.reshape(-1, 256)
 
 
 def read_metadata(data, section):

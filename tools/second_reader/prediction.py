@@ -31,6 +31,7 @@ class Prediction(typing.NamedTuple):
     label: int                      # NO_LABEL: the head has none
     output_entropy: np.ndarray      # [C], SIGMOID; else None, as the next one
     output_expected_entropy: np.ndarray
+    clamped_inputs: int             # 5.1
 
 
 def exp(x):
@@ -151,16 +152,17 @@ def predict(model, image, mc_samples, seed, antithetic=False):
     """u8 or float image [H][W][C] -> Prediction over T = mc_samples networks of ensemble `seed`."""
     if not 1 <= mc_samples <= 65536 or not 0 <= seed < 2 ** 64:
         raise ValueError("mc_samples is 1 to 65536, seed a u64")
-    stored = quantize_input(model, image)
+    stored, clamped = quantize_input(model, image)
     sources = {i: WeightSource(model, i) for i, layer in enumerate(model.layers) if layer.weighted}
     passes = [run_pass(model, sources, stored, seed, *stream_of_pass(t, antithetic))[1:]
               for t in range(mc_samples)]
     logits = np.stack([row for row, _, _ in passes])
     if model.head == SIGMOID:
         *scalars, entropy, expected = sigmoid_statistics(logits)
-        return Prediction(*scalars, logits, NO_LABEL, entropy, expected)
+        return Prediction(*scalars, logits, NO_LABEL, entropy, expected, clamped)
     if model.head == VALUES:
         moments = value_statistics(np.stack([acc for _, acc, _ in passes]), passes[0][2])
-        return Prediction(*moments, *3 * [np.float32(0)], logits, NO_LABEL, None, None)
+        return Prediction(*moments, *3 * [np.float32(0)], logits, NO_LABEL, None, None,
+                          clamped)
     *scalars, label = statistics(logits)
-    return Prediction(*scalars, logits, label, None, None)
+    return Prediction(*scalars, logits, label, None, None, clamped)

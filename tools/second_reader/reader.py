@@ -6,8 +6,8 @@ layers.py and parameters.py; prediction.py runs what comes out.
 
 import struct
 
-from .file_format import (Model, read_header, read_metadata, read_records, read_sections, require,
-                          round_up)
+from .file_format import (NUMBERS, Model, read_header, read_metadata, read_records, read_sections,
+                          require, round_up)
 from .layers import check_layers
 from .parameters import read_parameters
 from .prediction import SIGMOID, SOFTMAX, VALUES
@@ -42,10 +42,11 @@ def read_model(data):
     by_id = {s.id: s for s in sections}
     at = by_id[1].offset
     require(by_id[1].bytes == 64, 17, "size of the model section", at)
-    *totals, reserved = struct.unpack_from("<IIQQI36s", data, at)
-    require(totals[-1] <= VALUES, 51, f"head {totals[-1]}", at + 24)
-    require(not any(reserved), 9, "reserved bytes of the model", at + 28)
-    model = Model((1, minor), file_bytes, sections, *totals)
+    *totals, head, input_, reserved = struct.unpack_from("<IIQQII32s", data, at)
+    require(head <= VALUES, 51, f"head {head}", at + 24)
+    require(input_ <= NUMBERS, 52, f"input {input_}", at + 28)
+    require(not any(reserved), 9, "reserved bytes of the model", at + 32)
+    model = Model((1, minor), file_bytes, sections, *totals, head, input_)
 
     read_records(data, model)
     check_layers(model)

@@ -27,6 +27,12 @@ enum class Head : std::uint8_t {
   kValues = 2,   // numbers, in the network's own units
 };
 
+// What the network's inputs are; the file says so.
+enum class InputKind : std::uint8_t {
+  kPixels = 0,   // u8, or floats in the network's own (normalized) units
+  kNumbers = 1,  // floats as they were measured; the file normalizes them, channel by channel
+};
+
 // Prediction::label where there is none: every head but kSoftmax.
 inline constexpr std::uint32_t kNoLabel = 0xffffffff;
 
@@ -47,6 +53,7 @@ class Model {
   }
   std::uint32_t class_count() const { return class_count_; }  // outputs, of whatever head
   Head head() const { return head_; }
+  InputKind input_kind() const { return input_kind_; }
 
   // Metadata; empty when the file has none. Text is UTF-8 without a final NUL.
   std::string_view name() const { return Metadata("name"); }
@@ -60,6 +67,7 @@ class Model {
   std::size_t size_ = 0;
   std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
   Head head_ = Head::kSoftmax;
+  InputKind input_kind_ = InputKind::kPixels;
 };
 
 // Why an image got no more passes.
@@ -95,6 +103,10 @@ struct Prediction {
   Ended ended = Ended::kAllSamples;
   std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
   std::size_t logits_stride = 0;  // floats from one pass to the next; classes per row
+  // How many of the image's values lay beyond the range that the file can store, by more than
+  // rounding, and were clamped (FORMAT.md 5.1). Many: the image is not like those that the model
+  // was calibrated with, and the prediction is about another one. 0 for u8 images.
+  std::uint32_t clamped_inputs = 0;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
@@ -108,10 +120,12 @@ class Session {
                        Diagnostic* diagnostic = nullptr);
 
   // Raw u8 pixels, NHWC, predictions.size() images of model.input_size() each. The file's input
-  // table maps them; a prediction does not depend on the other images of the batch.
+  // table maps them; a prediction does not depend on the other images of the batch. A model of
+  // InputKind::kNumbers has no such table: kInputKind.
   Status Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
                  Diagnostic* diagnostic = nullptr);
-  // Floats in the network's own input units (normalized), NHWC. NaN and infinity are rejected.
+  // Floats, NHWC: of kPixels in the network's own input units (normalized), of kNumbers as the
+  // file's affine map takes them. NaN and infinity are rejected.
   Status Predict(std::span<const float> images, std::span<Prediction> predictions,
                  Diagnostic* diagnostic = nullptr);
 

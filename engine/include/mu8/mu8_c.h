@@ -68,6 +68,9 @@ enum {
 enum { MU8_HEAD_SOFTMAX = 0, MU8_HEAD_SIGMOID = 1, MU8_HEAD_VALUES = 2 };
 #define MU8_NO_LABEL 0xffffffffu
 
+/* What the inputs are: u8 pixels (or floats in the network's own units), or floats alone. */
+enum { MU8_INPUT_PIXELS = 0, MU8_INPUT_NUMBERS = 1 };
+
 /* mu8/options.h says what each means. Start from mu8_default_options(). */
 typedef struct mu8_options {
   uint32_t mc_samples; /* T, 1 to 65536 */
@@ -106,6 +109,7 @@ typedef struct mu8_prediction {
   size_t logits_stride;
   const float* output_entropy;          /* [class_count]; null but for MU8_HEAD_SIGMOID */
   const float* output_expected_entropy; /* the same */
+  uint32_t clamped_inputs;              /* values of the image beyond the stored range */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
@@ -120,6 +124,7 @@ int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
 size_t mu8_model_input_size(const mu8_model* model);
 uint32_t mu8_model_class_count(const mu8_model* model); /* outputs, of whatever head */
 uint32_t mu8_model_head(const mu8_model* model);        /* MU8_HEAD_* */
+uint32_t mu8_model_input_kind(const mu8_model* model);  /* MU8_INPUT_* */
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
 int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                            size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);

@@ -65,6 +65,8 @@ enum class Status : std::int32_t {
   kArenaBytes = 49,
   kMetadata = 50,
   kUnknownHead = 51,
+  kUnknownInput = 52,
+  kInputAffine = 53,
 
   // Calls.
   kArenaTooSmall = 60,
@@ -77,6 +79,7 @@ enum class Status : std::int32_t {
   kNotReady = 67,
   kNullPointer = 68,
   kTasksNotRun = 69,
+  kInputKind = 70,
 };
 
 // Which of SessionOptions kBadOption is about. Numbers never change meaning.
