@@ -1,9 +1,12 @@
 #include "engine/src/statistics.h"
 
-#include "engine/src/real_math.h"
+#include "formats/real_math.h"
 
 namespace mu8 {
 namespace {
+
+using format::ExpNegative;
+using format::LogPositive;
 
 constexpr float kUnit = 1099511627776.0F;  // 2^40
 constexpr double kInverseUnit = 1.0 / 1099511627776.0;

@@ -1,14 +1,17 @@
-// exp and log of engine/src/real_math.h against the C library in double precision, over a sweep of
+// exp and log of formats/real_math.h against the C library in double precision, over a sweep of
 // floats by their bits.
 #include <doctest/doctest.h>
 
 #include <cmath>
 
-#include "engine/src/real_math.h"
+#include "formats/real_math.h"
 #include "tests/support/effort.h"
 
 namespace mu8::testing {
 namespace {
+
+using format::ExpNegative;
+using format::LogPositive;
 
 TEST_CASE("exp: relative error below 2e-7 from -87 to 0") {
   double worst = 0;

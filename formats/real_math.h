@@ -5,7 +5,7 @@
 #include <bit>
 #include <cstdint>
 
-namespace mu8 {
+namespace mu8::format {
 
 inline constexpr float kLn2High = 0.693145751953125F;  // 15 bits: k * kLn2High is exact
 inline constexpr float kLn2Low = 1.42860677e-6F;
@@ -47,4 +47,4 @@ constexpr float LogPositive(float x) {
   return exponent * kLn2High + (exponent * kLn2Low + t * p);
 }
 
-}  // namespace mu8
+}  // namespace mu8::format
