@@ -60,6 +60,10 @@ bool CheckLayers(Checker* check);      // operators, operands, windows, lifetime
 bool CheckParameters(Checker* check);  // sizes, scales, shifts, accumulator bounds, padding weights
 bool CheckMetadata(Checker* check);    // key/value structure
 
+// The last part of CheckParameters, once class_count is known to be right: it fits the head, and
+// section 7 does.
+bool CheckOutputs(Checker* check);
+
 // Gains are positive and normal, offsets finite; else `status`, for `count` Affines at offset `at`.
 bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check);
 

@@ -328,12 +328,14 @@ bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
     return check->FailModel(Status::kClassCount, offsetof(ModelRecord, class_count),
                             view.model.class_count, last.output_channels);
   }
+  if (!CheckOutputs(check)) return false;
   if (view.model.panel_bytes != panel_bytes) {
     return check->FailModel(Status::kPanelBytes, offsetof(ModelRecord, panel_bytes),
                             view.model.panel_bytes, panel_bytes);
   }
-  const std::uint64_t arena =
-      MakeArenaLayout(view.model, MakePanelLayout(last).padded_channels, 1, 0).bytes;
+  const std::uint64_t arena = MakeArenaLayout(view.model, MakePanelLayout(last).padded_channels, 1,
+                                              0, view.has_stored_noise())
+                                  .bytes;
   if (view.model.arena_bytes != arena) {
     return check->FailModel(Status::kArenaBytes, offsetof(ModelRecord, arena_bytes),
                             view.model.arena_bytes, arena);

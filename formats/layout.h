@@ -36,6 +36,7 @@ enum class SectionId : std::uint32_t {
   kInputTable = 4,
   kParameters = 5,
   kMetadata = 6,
+  kOutputs = 7,  // of kValues, kGaussian
 };
 
 enum class OpCode : std::uint8_t {
@@ -78,8 +79,25 @@ enum class Head : std::uint32_t {
   kSoftmax = 0,  // logits of classes that exclude each other
   kSigmoid = 1,  // logits of labels, each true or not
   kValues = 2,   // numbers
+  // Numbers and the noise of each: channels 0 to K - 1 are the numbers, K to 2 K - 1 what their
+  // noise follows from.
+  kGaussian = 3,
 };
-inline constexpr std::uint32_t kHeadCount = 3;
+inline constexpr std::uint32_t kHeadCount = 4;
+
+// How the noise of kGaussian's numbers follows from the clamped output r (FORMAT.md 10.4).
+enum class ScaleForm : std::uint32_t {
+  kLogVariance = 0,  // variance = e^r
+  kSoftplus = 1,     // standard deviation = ln(1 + e^r)
+};
+inline constexpr std::uint32_t kScaleFormCount = 2;
+
+// Section 7 of kGaussian: a ScaleForm, a u32 that is 0, then the clamp of each r.
+struct ScaleBounds {
+  float low, high;
+};
+static_assert(sizeof(ScaleBounds) == 8);
+inline constexpr std::uint64_t kOutputsHeaderBytes = 8;
 
 // What the network's inputs are, and so what section 4 holds (FORMAT.md 5.1).
 enum class InputKind : std::uint32_t {
@@ -359,45 +377,65 @@ class MuCursor {
 
 inline constexpr std::uint64_t kLookupBytes = 256;
 
+// The outputs that a user sees, of the last layer's class_count.
+constexpr std::uint32_t OutputChannels(const ModelRecord& model) {
+  const bool gaussian = model.head == static_cast<std::uint32_t>(Head::kGaussian);
+  return gaussian ? model.class_count / 2 : model.class_count;
+}
+
 // What a session needs (FORMAT.md section 8). The arena of batch B is cut in this order; every part
 // starts at a multiple of 64.
 struct ArenaLayout {
   std::uint64_t activations;   // u8 [B][activation_bytes]
   std::uint64_t panel;         // s8 [panel_bytes]
   std::uint64_t accumulators;  // s32 [B][slots of the last layer]
-  // Sums over the passes, for C outputs. What a head does not have is empty.
-  std::uint64_t sum;             // u64 [B][C] p in units of 2^-40; kValues: s64 [B][C] accumulators
-  std::uint64_t sum_squares;     // u64 [B][C]; kValues: [B][C][2], the low half first
-  std::uint64_t entropy;         // u64 [B] expected entropy; kSigmoid: [B][C]
-  std::uint64_t mean;            // f32 [B][C]
-  std::uint64_t variance;        // f32 [B][C]
-  std::uint64_t output_entropy;  // f32 [B][C], kSigmoid
-  std::uint64_t output_expected_entropy;  // f32 [B][C], kSigmoid
-  std::uint64_t logits;                   // f32 [T][B][C] when kept
+  // Sums over the passes, for N outputs. What a head does not have is empty; numbers are kValues
+  // and kGaussian.
+  std::uint64_t sum;             // u64 [B][N] p in units of 2^-40; numbers: s64 [B][N] accumulators
+  std::uint64_t sum_squares;     // u64 [B][N]; numbers: [B][N][2], the low half first
+  std::uint64_t entropy;         // u64 [B] expected entropy; kSigmoid: [B][N]
+  std::uint64_t noise;           // u64 [B][N][2] variances of noise, kGaussian
+  std::uint64_t clamped_scales;  // u64 [B], kGaussian
+  // Results.
+  std::uint64_t mean;                     // f32 [B][N]
+  std::uint64_t variance;                 // f32 [B][N]
+  std::uint64_t output_entropy;           // f32 [B][N], kSigmoid
+  std::uint64_t output_expected_entropy;  // f32 [B][N], kSigmoid
+  std::uint64_t noise_variance;           // f32 [B][N], kGaussian, kValues with section 7
+  std::uint64_t logits;                   // f32 [T][B][class_count] when kept
   std::uint64_t bytes;
 };
 
+// `stored_noise`: whether a file of kValues has section 7.
 constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t logit_slots,
-                                      std::uint32_t batch, std::uint32_t kept_logit_passes) {
+                                      std::uint32_t batch, std::uint32_t kept_logit_passes,
+                                      bool stored_noise) {
+  const auto head = static_cast<Head>(model.head);
   const std::uint64_t b = batch;
-  const std::uint64_t outputs = b * model.class_count;
-  const bool sigmoid = model.head == static_cast<std::uint32_t>(Head::kSigmoid);
-  const bool values = model.head == static_cast<std::uint32_t>(Head::kValues);
-  const std::uint64_t entropies = values ? 0 : sigmoid ? outputs : b;
+  const std::uint64_t outputs = b * OutputChannels(model);
+  const bool sigmoid = head == Head::kSigmoid;
+  const bool gaussian = head == Head::kGaussian;
+  const bool numbers = gaussian || head == Head::kValues;
+  const std::uint64_t entropies = numbers ? 0 : sigmoid ? outputs : b;
   ArenaLayout layout{};
   layout.activations = 0;
   layout.panel = b * model.activation_bytes;
   layout.accumulators = layout.panel + RoundUp(model.panel_bytes, kAlignment);
   layout.sum = layout.accumulators + RoundUp(b * logit_slots * 4, kAlignment);
   layout.sum_squares = layout.sum + RoundUp(outputs * 8, kAlignment);
-  layout.entropy = layout.sum_squares + RoundUp(outputs * (values ? 16 : 8), kAlignment);
-  layout.mean = layout.entropy + RoundUp(entropies * 8, kAlignment);
+  layout.entropy = layout.sum_squares + RoundUp(outputs * (numbers ? 16 : 8), kAlignment);
+  layout.noise = layout.entropy + RoundUp(entropies * 8, kAlignment);
+  layout.clamped_scales = layout.noise + (gaussian ? RoundUp(outputs * 16, kAlignment) : 0);
+  layout.mean = layout.clamped_scales + (gaussian ? RoundUp(b * 8, kAlignment) : 0);
   layout.variance = layout.mean + RoundUp(outputs * 4, kAlignment);
   layout.output_entropy = layout.variance + RoundUp(outputs * 4, kAlignment);
   const std::uint64_t by_output = sigmoid ? RoundUp(outputs * 4, kAlignment) : 0;
   layout.output_expected_entropy = layout.output_entropy + by_output;
-  layout.logits = layout.output_expected_entropy + by_output;
-  layout.bytes = layout.logits + RoundUp(kept_logit_passes * outputs * 4, kAlignment);
+  layout.noise_variance = layout.output_expected_entropy + by_output;
+  const bool noise = gaussian || stored_noise;
+  layout.logits = layout.noise_variance + (noise ? RoundUp(outputs * 4, kAlignment) : 0);
+  const std::uint64_t logits = kept_logit_passes * b * model.class_count;
+  layout.bytes = layout.logits + RoundUp(logits * 4, kAlignment);
   return layout;
 }
 

@@ -26,5 +26,8 @@ inline constexpr std::uint32_t kMaxInputs =
 inline constexpr std::uint32_t kMaxMuBits = 8;
 inline constexpr std::uint32_t kMinNoiseShift = 1;
 inline constexpr std::uint32_t kMaxNoiseShift = 15;
+// Between the exponents of an output's least and largest variance of noise: 24 bits, so far apart,
+// 2^16 times, are a sum below 2^120.
+inline constexpr std::uint32_t kMaxVarianceShift = 80;
 
 }  // namespace mu8::format

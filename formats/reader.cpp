@@ -117,10 +117,10 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
       return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
                          crc);
     }
-    const bool known = section.id <= static_cast<std::uint32_t>(SectionId::kMetadata);
-    if (!known && (section.flags & kSectionRequired) != 0) {
+    constexpr auto kLast = static_cast<std::uint32_t>(SectionId::kOutputs);
+    if (section.id > kLast && (section.flags & kSectionRequired) != 0) {
       return check->Fail(Status::kSectionUnknown, at + offsetof(SectionRecord, id), section.id,
-                         static_cast<std::uint32_t>(SectionId::kMetadata));
+                         kLast);
     }
     end = section.offset + section.bytes;
   }
@@ -165,6 +165,26 @@ bool CheckRecordSection(SectionId id, const SectionView& section, std::uint64_t 
   return true;
 }
 
+// What is known of outputs beside the last layer. Heads without it take a section of its id as any
+// that they do not know.
+bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
+  constexpr auto kId = static_cast<std::uint32_t>(SectionId::kOutputs);
+  if (view->head() == Head::kGaussian) {
+    return FindSection(header, SectionId::kOutputs, &view->outputs, check);
+  }
+  for (std::uint32_t i = 0; i < header.section_count; ++i) {
+    const auto section = view->Load<SectionRecord>(SectionOffset(i));
+    if (section.id != kId) continue;
+    if (view->head() == Head::kValues) {
+      view->outputs = {section.offset, section.bytes};
+    } else if ((section.flags & kSectionRequired) != 0) {
+      return check->Fail(Status::kSectionUnknown, SectionOffset(i) + offsetof(SectionRecord, id),
+                         section.id, kId - 1);
+    }
+  }
+  return true;
+}
+
 bool ReadSections(View* view, Checker* check) {
   const auto header = view->Load<FileHeader>(0);
   SectionView model;
@@ -189,6 +209,7 @@ bool ReadSections(View* view, Checker* check) {
     return check->FailModel(Status::kUnknownInput, offsetof(ModelRecord, input), view->model.input,
                             kInputKindCount - 1);
   }
+  if (!ReadOutputs(header, view, check)) return false;
   for (std::uint32_t i = 0; i < view->model.reserved.size(); ++i) {
     if (view->model.reserved[i] != 0) {
       return check->FailModel(Status::kReservedNotZero, offsetof(ModelRecord, reserved) + i * 4,
@@ -257,15 +278,17 @@ View Reopen(std::span<const std::byte> bytes) {
   view.file_bytes = bytes.size();
   const auto header = view.Load<FileHeader>(0);
   SectionView model;
-  SectionView* const sections[] = {&model,           &view.tensors, &view.layers, &view.input_table,
-                                   &view.parameters, &view.metadata};
+  SectionView* const sections[] = {
+      &model,           &view.tensors,  &view.layers, &view.input_table,
+      &view.parameters, &view.metadata, &view.outputs};
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     const auto section = view.Load<SectionRecord>(SectionOffset(i));
-    if (section.id <= static_cast<std::uint32_t>(SectionId::kMetadata)) {
+    if (section.id <= static_cast<std::uint32_t>(SectionId::kOutputs)) {
       *sections[section.id - 1] = {section.offset, section.bytes};
     }
   }
   view.model = view.Load<ModelRecord>(model.offset);
+  if (view.head() == Head::kSoftmax || view.head() == Head::kSigmoid) view.outputs = {};
   return view;
 }
 

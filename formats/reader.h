@@ -24,6 +24,7 @@ struct View {
   const std::byte* data = nullptr;
   std::uint64_t file_bytes = 0;
   SectionView tensors, layers, input_table, parameters, metadata;
+  SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
   ModelRecord model{};
 
   std::uint32_t tensor_count() const {
@@ -57,6 +58,18 @@ struct View {
   // A number of that channel -> quantized input; of InputKind::kNumbers.
   Affine input_affine(std::uint32_t channel) const {
     return Load<Affine>(input_table.offset + channel * sizeof(Affine));
+  }
+  Head head() const { return static_cast<Head>(model.head); }
+  // Of kValues: whether the file has the variance of the observations' noise, and that of a
+  // channel.
+  bool has_stored_noise() const { return head() == Head::kValues && outputs.offset != 0; }
+  float stored_noise(std::uint32_t channel) const {
+    return Load<float>(outputs.offset + channel * sizeof(float));
+  }
+  // Of kGaussian.
+  ScaleForm scale_form() const { return Load<ScaleForm>(outputs.offset); }
+  ScaleBounds scale_bounds(std::uint32_t channel) const {
+    return Load<ScaleBounds>(outputs.offset + kOutputsHeaderBytes + channel * sizeof(ScaleBounds));
   }
   // The parameters of a layer; MakeParameterLayout's offsets count from here.
   const std::uint8_t* layer_parameters(const LayerRecord& layer) const {

@@ -1,5 +1,6 @@
-// exp and log of our own, so that the last bit of a probability is the same on every target: only
-// float additions, multiplications and divisions in a fixed order, compiled without contraction.
+// exp, log and softplus of our own, so that the last bit of a probability is the same on every
+// target: only float additions, multiplications and divisions in a fixed order, compiled without
+// contraction. FORMAT.md section 10 has them operation by operation.
 #pragma once
 
 #include <bit>
@@ -14,8 +15,8 @@ inline constexpr float kLn2Low = 1.42860677e-6F;
 // |r| <= ln 2 / 2, and the Taylor polynomial of degree 7 of e^r.
 constexpr float ExpNegative(float x) {
   if (!(x >= -87.0F)) return 0.0F;
-  constexpr float kMagic = 12582912.0F;  // 1.5 * 2^23: rounds to the nearest integer
-  const float k = (x * 1.44269504F + kMagic) - kMagic;
+  constexpr float kRounder = 12582912.0F;  // 1.5 * 2^23: rounds to the nearest integer
+  const float k = (x * 1.44269504F + kRounder) - kRounder;
   const float r = (x - k * kLn2High) - k * kLn2Low;
   float p = 1.0F / 5040.0F;
   p = p * r + 1.0F / 720.0F;
@@ -27,6 +28,11 @@ constexpr float ExpNegative(float x) {
   p = p * r + 1.0F;
   const auto exponent = static_cast<std::uint32_t>(static_cast<std::int32_t>(k) + 127);
   return p * std::bit_cast<float>(exponent << 23);
+}
+
+// e^x; relative error below 2e-7 from -87 to 87; 0 below, infinite above.
+constexpr float Exp(float x) {
+  return x > 87.0F ? std::bit_cast<float>(0x7f800000U) : ExpNegative(x);
 }
 
 // ln x for positive normal x; absolute error below 1e-7 + 1e-7 |ln x|. x = 2^k m with m in
@@ -45,6 +51,28 @@ constexpr float LogPositive(float x) {
   p = p * s + 2.0F;
   const auto exponent = static_cast<float>(k);
   return exponent * kLn2High + (exponent * kLn2Low + t * p);
+}
+
+// ln(1 + x) for x from 0 to 1; relative error below 3e-7, so tiny x lose nothing: it is
+// 2 atanh(u) with u = x / (2 + x), at most 1/3, and the sum 1 + x is never rounded.
+constexpr float LogOnePlus(float x) {
+  const float u = x / (2.0F + x);
+  const float s = u * u;
+  float p = 2.0F / 15.0F;
+  p = p * s + 2.0F / 13.0F;
+  p = p * s + 2.0F / 11.0F;
+  p = p * s + 2.0F / 9.0F;
+  p = p * s + 2.0F / 7.0F;
+  p = p * s + 2.0F / 5.0F;
+  p = p * s + 2.0F / 3.0F;
+  p = p * s + 2.0F;
+  return u * p;
+}
+
+// ln(1 + e^x); relative error below 3e-7 from -80 on.
+constexpr float Softplus(float x) {
+  const float less = LogOnePlus(ExpNegative(x > 0.0F ? -x : x));
+  return x > 0.0F ? x + less : less;
 }
 
 }  // namespace mu8::format

@@ -77,6 +77,11 @@ constexpr Entry kEntries[] = {
     {Status::kUnknownInput, "what the inputs are is not known to this version (found: the kind)"},
     {Status::kInputAffine,
      "an input's gain must be positive and normal, its offset finite (found, expected: bits)"},
+    {Status::kOutputParameters,
+     "what the file says of its outputs is out of range (found, expected: the field, or the bits "
+     "of "
+     "the variance that follows from it)"},
+    {Status::kHeadShape, "the last layer's outputs do not fit the head"},
     {Status::kClassCount, "class count disagrees with the last layer"},
     {Status::kActivationBytes, "activation bytes disagree with the tensors"},
     {Status::kPanelBytes, "panel bytes disagree with the layers"},

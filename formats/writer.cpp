@@ -44,6 +44,26 @@ std::vector<std::byte> MetadataBytes(const std::map<std::string, std::string>& m
   return bytes;
 }
 
+// Section 7; empty where there is none.
+std::vector<std::byte> OutputsBytes(const FileContent& content) {
+  std::vector<std::byte> bytes;
+  const OutputParameters& outputs = content.outputs;
+  switch (content.head) {
+    case Head::kSoftmax:
+    case Head::kSigmoid:
+      break;
+    case Head::kValues:
+      Append(std::span<const float>(outputs.noise_variance), &bytes);
+      break;
+    case Head::kGaussian:
+      AppendValue(outputs.scale_form, &bytes);
+      AppendValue(std::uint32_t{0}, &bytes);
+      Append(std::span<const ScaleBounds>(outputs.scale_bounds), &bytes);
+      break;
+  }
+  return bytes;
+}
+
 ModelRecord Totals(const FileContent& content) {
   ModelRecord model{};
   const LayerRecord& last = content.layers.back();
@@ -58,7 +78,10 @@ ModelRecord Totals(const FileContent& content) {
     model.activation_bytes =
         std::max(model.activation_bytes, std::uint64_t{tensor.offset} + tensor.bytes);
   }
-  model.arena_bytes = MakeArenaLayout(model, MakePanelLayout(last).padded_channels, 1, 0).bytes;
+  const bool stored_noise =
+      content.head == Head::kValues && !content.outputs.noise_variance.empty();
+  model.arena_bytes =
+      MakeArenaLayout(model, MakePanelLayout(last).padded_channels, 1, 0, stored_noise).bytes;
   return model;
 }
 
@@ -94,18 +117,20 @@ std::vector<std::byte> Write(FileContent content) {
   const bool packed = any_layer([](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
   const bool by_panel = any_layer([](const auto& l) { return l.mu_bits == kMuBitsByPanel; });
   const bool since_1_3 = content.head != Head::kSoftmax || !content.input_affine.empty();
-  return Assemble(
-      {MakeSection(SectionId::kModel, std::move(model)),
-       MakeSection(SectionId::kTensors, content.tensors),
-       MakeSection(SectionId::kLayers, content.layers),
-       content.input_affine.empty() ? MakeSection(SectionId::kInputTable, content.input_table)
-                                    : MakeSection(SectionId::kInputTable, content.input_affine),
-       MakeSection(SectionId::kParameters, parameters),
-       MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))},
-      since_1_3  ? kVersionMinor
-      : by_panel ? kByPanelMinor
-      : packed   ? kPackedMinor
-                 : std::uint16_t{0});
+  std::vector<Section> sections = {
+      MakeSection(SectionId::kModel, std::move(model)),
+      MakeSection(SectionId::kTensors, content.tensors),
+      MakeSection(SectionId::kLayers, content.layers),
+      content.input_affine.empty() ? MakeSection(SectionId::kInputTable, content.input_table)
+                                   : MakeSection(SectionId::kInputTable, content.input_affine),
+      MakeSection(SectionId::kParameters, parameters),
+      MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))};
+  std::vector<std::byte> outputs = OutputsBytes(content);
+  if (!outputs.empty()) sections.push_back(MakeSection(SectionId::kOutputs, std::move(outputs)));
+  return Assemble(sections, since_1_3  ? kVersionMinor
+                            : by_panel ? kByPanelMinor
+                            : packed   ? kPackedMinor
+                                       : std::uint16_t{0});
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {

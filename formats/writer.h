@@ -12,6 +12,13 @@
 
 namespace mu8::format {
 
+// What section 7 holds (FORMAT.md 8.1); each head takes its own part.
+struct OutputParameters {
+  std::vector<float> noise_variance;               // kValues: [outputs], or empty: no section 7
+  ScaleForm scale_form = ScaleForm::kLogVariance;  // kGaussian
+  std::vector<ScaleBounds> scale_bounds;           // kGaussian: [outputs], half the last channels
+};
+
 // One file before it is laid out. `layers[i].parameter_offset` and `parameter_bytes` are filled in
 // by Write from `parameters[i]` (empty for layers without any), and the model record wholly.
 struct FileContent {
@@ -22,6 +29,7 @@ struct FileContent {
   std::vector<float> input_affine;  // [channels][gain, offset]; not empty: instead of input_table
   std::map<std::string, std::string> metadata;
   Head head = Head::kSoftmax;
+  OutputParameters outputs;
 };
 
 // The file's bytes. Does not validate: open the result with the reader.

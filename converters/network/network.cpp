@@ -202,6 +202,8 @@ const char* HeadName(Head head) {
       return "sigmoid";
     case Head::kValues:
       return "values";
+    case Head::kGaussian:
+      return "gaussian";
   }
   return "unknown";
 }

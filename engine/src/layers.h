@@ -29,7 +29,7 @@ struct PassContext {
   std::uint8_t* activations;   // [batch][activation_bytes]
   std::int8_t* panel;          // [panel_bytes]
   std::int32_t* accumulators;  // [batch][slots of the last layer]
-  float* logits;               // [batch][classes], rows `logits_stride` floats apart; may be the
+  float* logits;               // [batch][logits], rows `logits_stride` floats apart; may be the
   std::size_t logits_stride;   // accumulators' memory, each row within its image's accumulators,
                                // or null where nobody wants them
   KeepGoing keep_going = nullptr;  // asked before each layer of a pass but its first

@@ -23,7 +23,7 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.input_height_ = input.height;
   opened.input_width_ = input.width;
   opened.input_channels_ = input.channels;
-  opened.class_count_ = view.model.class_count;
+  opened.class_count_ = format::OutputChannels(view.model);
   opened.head_ = static_cast<Head>(view.model.head);
   opened.input_kind_ = static_cast<InputKind>(view.model.input);
   *model = opened;

@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "engine/src/float_state.h"
+#include "engine/src/gaussian.h"
 #include "engine/src/layers.h"
 
 namespace mu8 {
@@ -51,15 +52,15 @@ ImageList Part(const ImageList& list, std::uint32_t index, std::uint32_t count) 
 void PlaceLogits(const Job& job, std::uint32_t group, std::uint32_t pass, PassContext* context) {
   const bool keep = job.options.keep_logits;
   context->logits = keep ? job.space.Logits(pass)
-                    : job.space.head() == Head::kValues
+                    : HasNumbers(job.space.head())
                         ? nullptr
                         : reinterpret_cast<float*>(job.space.Accumulators(group));
-  context->logits_stride = keep ? job.space.classes() : job.space.logit_slots();
+  context->logits_stride = keep ? job.space.logits() : job.space.logit_slots();
 }
 
 std::span<const float> LogitsOf(const PassContext& context, std::uint32_t image,
-                                std::size_t classes) {
-  return {context.logits + image * context.logits_stride, classes};
+                                std::size_t logits) {
+  return {context.logits + image * context.logits_stride, logits};
 }
 
 // Adds one image's outputs of a pass to sums of `group`.
@@ -67,13 +68,19 @@ void AddPass(const Job& job, const PassContext& context, std::uint32_t group, st
              float* probabilities) {
   const Workspace& space = job.space;
   const Sums sums = space.SumsOf(group, image);
+  const auto accumulators = [&] {
+    return std::span<const std::int32_t>(context.accumulators + image * space.logit_slots(),
+                                         space.logits());
+  };
   switch (space.head()) {
     case Head::kSoftmax:
-      return AddSoftmax(LogitsOf(context, image, space.classes()), sums, probabilities);
+      return AddSoftmax(LogitsOf(context, image, space.logits()), sums, probabilities);
     case Head::kSigmoid:
-      return AddSigmoid(LogitsOf(context, image, space.classes()), sums, probabilities);
+      return AddSigmoid(LogitsOf(context, image, space.logits()), sums, probabilities);
     case Head::kValues:
-      return AddValues({context.accumulators + image * space.logit_slots(), space.classes()}, sums);
+      return AddValues(accumulators(), sums);
+    case Head::kGaussian:
+      return AddGaussian(job.view, accumulators(), sums);
   }
 }
 
@@ -161,7 +168,7 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
       AddPass(job, context, 0, image, space.Probabilities());
       progress.samples = pass + 1;
       progress.ended = WatchPass(job.options.stop, job.options.noise, pass,
-                                 {space.Probabilities(), space.classes()}, space.SumsOf(0, image),
+                                 {space.Probabilities(), space.outputs()}, space.SumsOf(0, image),
                                  &progress.stop);
       if (progress.ended == Ended::kAllSamples) active[kept++] = image;
     }

@@ -3,6 +3,7 @@
 #include <cstdint>
 
 #include "engine/src/float_state.h"
+#include "engine/src/gaussian.h"
 #include "engine/src/input.h"
 #include "engine/src/operators.h"
 #include "engine/src/passes.h"
@@ -62,7 +63,7 @@ BadOption CheckShare(Option option, float value, float most) {
 BadOption CheckStop(const Model& model, const Stop& stop) {
   BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThreshold);
   if (bad.bad() || stop.rule == StopRule::kNone) return bad;
-  if (model.head() == Head::kValues) return {Option::kStopRule, Number(stop.rule), 0};
+  if (HasNumbers(model.head())) return {Option::kStopRule, Number(stop.rule), 0};
   if (model.head() == Head::kSigmoid && stop.rule == StopRule::kLabel) {
     return {Option::kStopRule, Number(stop.rule), Number(StopRule::kThreshold)};
   }
@@ -119,6 +120,14 @@ std::uint32_t RunImages(const Model& model, const SessionOptions& options, const
   }
   return RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels), options, space,
                    static_cast<std::uint32_t>(count));
+}
+
+// What the file says of the noise of observations; nothing if it says nothing.
+void SetStoredNoise(const format::View& view, const Results& results, Prediction* prediction) {
+  for (std::uint32_t c = 0; c < results.noise_variance.size(); ++c) {
+    results.noise_variance[c] = view.stored_noise(c);
+  }
+  prediction->noise_variance = results.noise_variance;
 }
 
 }  // namespace
@@ -247,14 +256,19 @@ Prediction Session::Result(std::size_t index) const {
       break;
     case Head::kValues:
       SummarizeValues(sums, samples, OutputMultipliers(view), results, &prediction);
+      SetStoredNoise(view, results, &prediction);
+      break;
+    case Head::kGaussian:
+      SummarizeValues(sums, samples, OutputMultipliers(view), results, &prediction);
+      SummarizeNoise(view, sums, samples, results, &prediction);
       break;
   }
   prediction.clamped_inputs =
       ClampedInputs(view, space.Activations(0) + index * view.model.activation_bytes);
   if (options_.keep_logits) {
-    const std::size_t stride = std::size_t{options_.batch} * space.classes();
-    prediction.logits = {space.Logits(0) + index * space.classes(),
-                         (samples - 1) * stride + space.classes()};
+    const std::size_t stride = std::size_t{options_.batch} * space.logits();
+    prediction.logits = {space.Logits(0) + index * space.logits(),
+                         (samples - 1) * stride + space.logits()};
     prediction.logits_stride = stride;
   }
   return prediction;

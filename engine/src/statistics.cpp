@@ -1,5 +1,6 @@
 #include "engine/src/statistics.h"
 
+#include "engine/src/wide.h"
 #include "formats/real_math.h"
 
 namespace mu8 {
@@ -25,35 +26,12 @@ void SetMoments(const Sums& sums, std::size_t c, double scale, const Results& re
   results.variance[c] = v > 0.0 ? static_cast<float>(v) : 0.0F;
 }
 
-// An unsigned integer of 128 bits, for targets whose compilers have none.
-struct Wide {
-  std::uint64_t low = 0, high = 0;
-};
-
-Wide Product(std::uint64_t a, std::uint64_t b) {
-  constexpr std::uint64_t kLow = 0xffffffff;
-  const std::uint64_t low = (a & kLow) * (b & kLow);
-  const std::uint64_t cross1 = (a >> 32) * (b & kLow) + (low >> 32);
-  const std::uint64_t cross2 = (a & kLow) * (b >> 32) + (cross1 & kLow);
-  return {(cross2 << 32) | (low & kLow), (a >> 32) * (b >> 32) + (cross1 >> 32) + (cross2 >> 32)};
-}
-
-// a - b where a >= b.
-Wide Difference(const Wide& a, const Wide& b) {
-  return {a.low - b.low, a.high - b.high - (a.low < b.low ? 1U : 0U)};
-}
-
-double ToDouble(const Wide& value) {
-  constexpr double kTwo64 = 18446744073709551616.0;
-  return static_cast<double>(value.high) * kTwo64 + static_cast<double>(value.low);
-}
-
 }  // namespace
 
 void ClearSums(const Sums& sums) {
-  for (std::uint64_t& value : sums.sum) value = 0;
-  for (std::uint64_t& value : sums.square) value = 0;
-  for (std::uint64_t& value : sums.entropy) value = 0;
+  for (const auto& part : {sums.sum, sums.square, sums.entropy, sums.noise, sums.clamped_scales}) {
+    for (std::uint64_t& value : part) value = 0;
+  }
 }
 
 void AddSoftmax(std::span<const float> logits, const Sums& sums, float* probabilities) {
@@ -97,20 +75,27 @@ void AddValues(std::span<const std::int32_t> accumulators, const Sums& sums) {
   for (std::size_t c = 0; c < accumulators.size(); ++c) {
     const std::int64_t acc = accumulators[c];
     sums.sum[c] += static_cast<std::uint64_t>(acc);
-    const auto square = static_cast<std::uint64_t>(acc * acc);
-    sums.square[2 * c] += square;
-    sums.square[2 * c + 1] += sums.square[2 * c] < square ? 1U : 0U;
+    AddTo({static_cast<std::uint64_t>(acc * acc), 0}, &sums.square[2 * c]);
   }
 }
 
+namespace {
+
+void MergeWide(std::span<const std::uint64_t> from, std::span<std::uint64_t> into) {
+  for (std::size_t i = 0; i < into.size(); i += 2) AddTo(LoadWide(&from[i]), &into[i]);
+}
+void MergeSingle(std::span<const std::uint64_t> from, std::span<std::uint64_t> into) {
+  for (std::size_t i = 0; i < into.size(); ++i) into[i] += from[i];
+}
+
+}  // namespace
+
 void MergeSums(Head head, const Sums& from, const Sums& into) {
-  for (std::size_t c = 0; c < into.sum.size(); ++c) into.sum[c] += from.sum[c];
-  for (std::size_t i = 0; i < into.entropy.size(); ++i) into.entropy[i] += from.entropy[i];
-  for (std::size_t i = 0; i < into.square.size(); ++i) {
-    into.square[i] += from.square[i];
-    const bool is_low = head == Head::kValues && i % 2 == 0;
-    if (is_low && into.square[i] < from.square[i]) ++into.square[i + 1];
-  }
+  MergeSingle(from.sum, into.sum);
+  MergeSingle(from.entropy, into.entropy);
+  MergeSingle(from.clamped_scales, into.clamped_scales);
+  MergeWide(from.noise, into.noise);
+  HasNumbers(head) ? MergeWide(from.square, into.square) : MergeSingle(from.square, into.square);
 }
 
 void SummarizeSoftmax(const Sums& sums, std::uint32_t mc_samples, const Results& results,
@@ -172,9 +157,7 @@ void SummarizeValue(std::uint64_t sum, std::uint64_t square_low, std::uint64_t s
   const auto total = static_cast<std::int64_t>(sum);
   *mean = static_cast<float>(static_cast<double>(total) / samples * scale);
   const std::uint64_t magnitude = total < 0 ? 0 - sum : sum;
-  Wide scaled = Product(square_low, mc_samples);  // T * Q: below 2^94
-  scaled.high += square_high * mc_samples;
-  const double spread = ToDouble(Difference(scaled, Product(magnitude, magnitude)));
+  const double spread = ToDouble(Spread(magnitude, {square_low, square_high}, mc_samples));
   *variance = static_cast<float>(spread / (samples * samples) * (scale * scale));
 }
 

@@ -9,17 +9,24 @@
 
 namespace mu8 {
 
+// Whose statistics are those of accumulators, in exact integers.
+constexpr bool HasNumbers(Head head) { return head >= Head::kValues; }
+
 // Sums over passes for one image. Probabilities and entropies are in units of 2^-40: at T = 2^16
 // passes probabilities reach 2^56, entropies, at most ln 65535 each, 2^60.
 struct Sums {
-  std::span<std::uint64_t> sum;      // [outputs] of p; kValues: of accumulators, modulo 2^64
-  std::span<std::uint64_t> square;   // [outputs] of p^2; kValues: [outputs][2], low half first
-  std::span<std::uint64_t> entropy;  // nats, kSoftmax: one, kSigmoid: [outputs], kValues: none
+  std::span<std::uint64_t> sum;         // [outputs] of p; numbers: of accumulators, modulo 2^64
+  std::span<std::uint64_t> square;      // [outputs] of p^2; numbers: [outputs][2], low half first
+  std::span<std::uint64_t> entropy;     // nats, kSoftmax: one, kSigmoid: [outputs]
+  std::span<std::uint64_t> noise = {};  // kGaussian: [outputs][2] variances, units of NoiseScale
+  std::span<std::uint64_t> clamped_scales = {};  // kGaussian: one
 };
 
-// Where a summary goes, each [outputs]; the entropies are empty but for kSigmoid.
+// Where a summary goes, each [outputs]; the entropies are empty but for kSigmoid, noise_variance
+// but for kGaussian, and kValues where the file has it.
 struct Results {
-  std::span<float> mean, variance, output_entropy, output_expected_entropy;
+  std::span<float> mean, variance;
+  std::span<float> output_entropy = {}, output_expected_entropy = {}, noise_variance = {};
 };
 
 void ClearSums(const Sums& sums);

@@ -19,14 +19,16 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
     : arena_(arena),
       grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
-      classes_(view.model.class_count),
+      outputs_(format::OutputChannels(view.model)),
+      logits_(view.model.class_count),
       batch_(options.batch),
       panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)) {
   const format::LayerRecord last = view.layer(view.layer_count() - 1);
   const std::uint32_t slots = format::MakePanelLayout(last).padded_channels;
   slots_ = slots;
   layout_ = format::MakeArenaLayout(view.model, slots, options.batch,
-                                    options.keep_logits ? options.mc_samples : 0);
+                                    options.keep_logits ? options.mc_samples : 0,
+                                    view.has_stored_noise());
   groups_ = layout_.bytes;
   panels_ = groups_ + std::uint64_t{grid_.pass_groups - 1} * layout_.mean;
   const std::uint64_t more_panels = std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1);
@@ -34,7 +36,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   const bool ends_early = EndsEarly(options);
   active_ = progress_ + (ends_early ? RoundUp(batch_ * sizeof(Progress), kAlignment) : 0);
   probabilities_ = active_ + (ends_early ? RoundUp(batch_ * sizeof(std::uint32_t), kAlignment) : 0);
-  tasks_ = probabilities_ + (ends_early ? RoundUp(classes_ * sizeof(float), kAlignment) : 0);
+  tasks_ = probabilities_ + (ends_early ? RoundUp(outputs_ * sizeof(float), kAlignment) : 0);
   const std::uint32_t workers = grid_.workers();
   bytes_ = tasks_ + (workers > 1 ? RoundUp(workers * sizeof(std::uint32_t), kAlignment) : 0);
 }
@@ -47,19 +49,27 @@ std::int32_t* Workspace::Accumulators(std::uint32_t group) const {
 }
 Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
   const std::uint64_t base = GroupBase(group);
-  const std::size_t squares = head_ == Head::kValues ? 2 * classes_ : classes_;
-  const std::size_t entropies = head_ == Head::kValues ? 0 : head_ == Head::kSigmoid ? classes_ : 1;
-  return {{At<std::uint64_t>(base + layout_.sum) + image * classes_, classes_},
-          {At<std::uint64_t>(base + layout_.sum_squares) + image * squares, squares},
-          {At<std::uint64_t>(base + layout_.entropy) + image * entropies, entropies}};
+  const auto row = [&](std::uint64_t offset, std::size_t size) {
+    return std::span<std::uint64_t>(At<std::uint64_t>(base + offset) + image * size, size);
+  };
+  const bool numbers = HasNumbers(head_), gaussian = head_ == Head::kGaussian;
+  const std::size_t entropies = numbers ? 0 : head_ == Head::kSigmoid ? outputs_ : 1;
+  return {.sum = row(layout_.sum, outputs_),
+          .square = row(layout_.sum_squares, numbers ? 2 * outputs_ : outputs_),
+          .entropy = row(layout_.entropy, entropies),
+          .noise = row(layout_.noise, gaussian ? 2 * outputs_ : 0),
+          .clamped_scales = row(layout_.clamped_scales, gaussian ? 1 : 0)};
 }
 Results Workspace::ResultsOf(std::size_t image) const {
-  const auto row = [&](std::uint64_t offset) {
-    return std::span<float>(At<float>(offset) + image * classes_, classes_);
+  const auto row = [&](std::uint64_t offset, std::uint64_t end) {
+    const std::size_t size = offset == end ? 0 : outputs_;  // of a part that there is
+    return std::span<float>(At<float>(offset) + image * size, size);
   };
-  if (head_ != Head::kSigmoid) return {row(layout_.mean), row(layout_.variance), {}, {}};
-  return {row(layout_.mean), row(layout_.variance), row(layout_.output_entropy),
-          row(layout_.output_expected_entropy)};
+  return {.mean = row(layout_.mean, layout_.variance),
+          .variance = row(layout_.variance, layout_.output_entropy),
+          .output_entropy = row(layout_.output_entropy, layout_.output_expected_entropy),
+          .output_expected_entropy = row(layout_.output_expected_entropy, layout_.noise_variance),
+          .noise_variance = row(layout_.noise_variance, layout_.logits)};
 }
 std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) const {
   if (image_group == 0) return At<std::int8_t>(GroupBase(group) + layout_.panel);
@@ -67,7 +77,7 @@ std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) co
   return At<std::int8_t>(panels_ + index * panel_bytes_);
 }
 float* Workspace::Logits(std::size_t pass) const {
-  return At<float>(layout_.logits) + pass * batch_ * classes_;
+  return At<float>(layout_.logits) + pass * batch_ * logits_;
 }
 std::uint32_t* Workspace::TasksDone() const { return At<std::uint32_t>(tasks_); }
 Progress& Workspace::ProgressOf(std::size_t image) const { return At<Progress>(progress_)[image]; }

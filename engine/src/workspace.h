@@ -41,7 +41,8 @@ class Workspace {
   std::uint64_t bytes() const { return bytes_; }
   const Grid& grid() const { return grid_; }
   Head head() const { return head_; }
-  std::size_t classes() const { return classes_; }
+  std::size_t outputs() const { return outputs_; }  // of a prediction
+  std::size_t logits() const { return logits_; }    // of a pass
   std::size_t logit_slots() const { return slots_; }
 
   // Of a pass group: u8 [batch][activation_bytes], s32 [batch][slots], sums of an image. The last 4
@@ -53,7 +54,7 @@ class Workspace {
   std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
 
   Results ResultsOf(std::size_t image) const;
-  float* Logits(std::size_t pass) const;  // [batch][classes], when kept
+  float* Logits(std::size_t pass) const;  // [batch][logits], when kept
 
   // [workers], only of sessions with more than one: 1 where a worker has finished its task.
   std::uint32_t* TasksDone() const;
@@ -61,7 +62,7 @@ class Workspace {
   // Only of sessions that end early.
   Progress& ProgressOf(std::size_t image) const;
   std::uint32_t* ActiveImages() const;  // [batch]
-  float* Probabilities() const;         // [classes], of one pass and image
+  float* Probabilities() const;         // [outputs], of one pass and image
 
  private:
   template <typename T>
@@ -76,7 +77,7 @@ class Workspace {
   format::ArenaLayout layout_;
   Grid grid_;
   Head head_;
-  std::size_t classes_, batch_, slots_;
+  std::size_t outputs_, logits_, batch_, slots_;
   std::uint64_t panel_bytes_;
   // A further group is a copy of the layout up to the sums, its own panel included.
   std::uint64_t groups_;

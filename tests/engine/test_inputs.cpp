@@ -41,6 +41,23 @@ Stored Store(const format::FileContent& content, std::span<const float> image) {
   return stored;
 }
 
+// All predictions, and of each how many values were clamped.
+std::vector<std::byte> PredictImages(Engine* engine, const std::vector<float>& images,
+                                     std::size_t batch) {
+  std::vector<std::byte> bytes;
+  const std::size_t size = engine->model.input_size();
+  std::vector<Prediction> predictions(batch);
+  for (std::size_t at = 0; at < images.size(); at += batch * size) {
+    REQUIRE(engine->session.Predict(std::span(images).subspan(at, batch * size), predictions) ==
+            Status::kOk);
+    for (const Prediction& prediction : predictions) {
+      AppendPrediction(prediction, &bytes);
+      AppendBytes(std::span<const std::uint32_t>(&prediction.clamped_inputs, 1), &bytes);
+    }
+  }
+  return bytes;
+}
+
 // Numbers of which some lie far outside.
 std::vector<float> RandomNumbers(const Model& model, std::size_t images, Random* random) {
   std::vector<float> numbers(images * model.input_size());
@@ -112,7 +129,7 @@ TEST_CASE("inputs: what is stored and what is clamped, for all kernels, batches 
             CAPTURE(i);
             CAPTURE(batch);
             CAPTURE(workers);
-            CHECK(PredictAll(&engine, images, batch) == expected);
+            CHECK(PredictImages(&engine, images, batch) == expected);
             ++compared;
           }
         }

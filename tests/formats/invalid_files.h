@@ -30,7 +30,7 @@ struct InvalidFile {
 std::vector<InvalidFile> InvalidContainers();
 // Tensors, layers and their graph (20 to 38).
 std::vector<InvalidFile> InvalidGraphs();
-// Parameters, totals, metadata, heads and inputs (17, 37, 40 to 53).
+// Parameters, totals, metadata, heads and inputs (13, 14, 17, 37, 40 to 55).
 std::vector<InvalidFile> InvalidParameters();
 
 // A field of a file: where it lies, how wide it is, and what a diagnostic that names it says

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "formats/noise.h"
 #include "tests/formats/invalid_files.h"
 #include "tests/support/model_builder.h"
 
@@ -15,6 +16,19 @@ using format::Section;
 using format::SectionId;
 using format::SectionRecord;
 using format::TensorRecord;
+
+// The sections of a file but the last.
+std::vector<std::byte> WithoutLast(const std::vector<std::byte>& file) {
+  const Editor editor(file);
+  std::vector<Section> sections;
+  for (std::uint32_t id = 1; id <= 6; ++id) {
+    const SectionRecord record = editor.Section(static_cast<SectionId>(id));
+    const auto begin = file.begin() + static_cast<std::ptrdiff_t>(record.offset);
+    sections.push_back(
+        {id, record.flags, {begin, begin + static_cast<std::ptrdiff_t>(record.bytes)}});
+  }
+  return format::Assemble(sections, format::kVersionMinor);
+}
 
 constexpr float kBelowOne = 0x1.fffffep-1F;  // the largest float below 1
 
@@ -315,8 +329,10 @@ void AddPanelWidths(std::vector<InvalidFile>* files) {
 void AddTotals(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
   tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(7), 1, 0);
-  tiny.Set(Status::kUnknownHead, "three", ModelField(&ModelRecord::head), 3, 2);
-  tiny.Set(Status::kUnknownHead, "four_billion", ModelField(&ModelRecord::head), 0xffffffff, 2);
+  tiny.Set(Status::kUnknownHead, "next", ModelField(&ModelRecord::head), format::kHeadCount,
+           format::kHeadCount - 1);
+  tiny.Set(Status::kUnknownHead, "four_billion", ModelField(&ModelRecord::head), 0xffffffff,
+           format::kHeadCount - 1);
   const auto off = [&](Status status, const char* name, const Field& field, std::int64_t by) {
     const std::uint64_t right = tiny.Edit().Value(field);
     tiny.Set(status, name, field, right + static_cast<std::uint64_t>(by), right);
@@ -368,6 +384,73 @@ void AddNumbers(std::vector<InvalidFile>* files) {
   set("nan_gain", 2, 0x7fc00000, kMostNormalBits);
   set("infinite_offset", 5, 0xff800000, 0xff7fffff);
   set("nan_offset", 1, 0x7fc00001, kMostNormalBits);
+}
+
+// The noise that values have.
+void AddStoredNoise(std::vector<InvalidFile>* files) {
+  TestModel model = TinyModel(2);
+  model.content.head = format::Head::kValues;
+  model.content.outputs.noise_variance = {1, 2, 3};
+  Collector values(format::Write(model.content), files);
+  const auto set = [&](const char* name, std::size_t index, float value, std::uint64_t expected) {
+    const Field first{0, 4, SectionId::kOutputs};
+    values.Set(Status::kOutputParameters, name, first.Element(index), Bits(value), expected);
+  };
+  set("no_noise", 0, 0, kLeastNormalBits);
+  set("negative_noise", 2, -1, kLeastNormalBits);
+  set("infinite_noise", 1, std::numeric_limits<float>::infinity(), kMostNormalBits);
+  model.content.outputs.noise_variance.push_back(4);
+  values.Add(Status::kSectionSize, "noise_of_four_outputs", format::Write(model.content),
+             TableField(SectionId::kOutputs, &SectionRecord::bytes), 12);
+}
+
+// Scales of a gaussian head: u32 form, u32 zero, then low and high of two outputs.
+void AddGaussian(std::vector<InvalidFile>* files) {
+  const auto content = [](format::ScaleForm form) {
+    return WithGaussian(TinyModel(2, true, 8, 4), form).content;
+  };
+  Collector logs(format::Write(content(format::ScaleForm::kLogVariance)), files);
+  Collector softplus(format::Write(content(format::ScaleForm::kSoftplus)), files);
+  const Field word{0, 4, SectionId::kOutputs};
+  constexpr auto kStatus = Status::kOutputParameters;
+  logs.Set(kStatus, "form", word, 2, 1);
+  logs.Set(kStatus, "word_behind_the_form", word.Element(1), 1, 0);
+  // `value` for low (2 + 2 k) or high (3 + 2 k); its bits are wrong, or those of what follows.
+  const auto set = [&](Collector& files_of, const char* name, std::size_t index, float value,
+                       std::uint64_t expected, std::optional<std::uint64_t> found = {}) {
+    const Field field = word.Element(index);
+    files_of.Set(kStatus, name, field, Bits(value), field, expected, found);
+  };
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  set(logs, "infinite_low", 2, -kInfinity, 0xff7fffff);
+  set(logs, "nan_high", 5, std::numeric_limits<float>::quiet_NaN(), kMostNormalBits);
+  set(logs, "low_is_high", 3, -2.5F, Bits(-2.5F) - 1);
+  set(logs, "high_is_zero", 3, -3.0F, Bits(-2.5F) - 1);
+  set(logs, "least_variance_of_zero", 2, -88.0F, kLeastNormalBits, 0);
+  set(logs, "infinite_variance", 3, 88.0F, kMostNormalBits, Bits(kInfinity));
+  set(softplus, "least_variance_subnormal", 4, -44.0F, kLeastNormalBits,
+      Bits(format::VarianceOf(format::ScaleForm::kSoftplus, -44.0F)));
+  set(softplus, "infinite_variance_of_a_softplus", 5, 3e19F, kMostNormalBits, Bits(kInfinity));
+  // e^(81 ln 2) apart; the valid side of the bound is in test_heads.cpp.
+  logs.Add(
+      kStatus, "variances_too_far_apart",
+      logs.Edit().Set(word.Element(2), Bits(-50.0F)).Set(word.Element(3), Bits(6.5F)).Repaired(),
+      word.Element(2), format::kMaxVarianceShift, 82);
+  format::FileContent wrong = content(format::ScaleForm::kLogVariance);
+  wrong.outputs.scale_bounds.pop_back();
+  const Field bytes = TableField(SectionId::kOutputs, &SectionRecord::bytes);
+  logs.Add(Status::kSectionSize, "bounds_of_one_output", format::Write(wrong), bytes, 24);
+  logs.Add(Status::kHeadShape, "odd", format::Write(WithGaussian(TinyModel(2), {}).content),
+           ModelField(&ModelRecord::class_count), 2);
+  logs.Add(Status::kHeadShape, "one_output",
+           format::Write(WithGaussian(TinyModel(2, true, 8, 1), {}).content),
+           ModelField(&ModelRecord::class_count), 2);
+  // No section: the file ends with the section before.
+  logs.Add(Status::kSectionMissing, "no_outputs", WithoutLast(logs.valid()),
+           TableField(6, &SectionRecord::id), 7, 0);
+  // A head that knows no such section refuses it, if it is required.
+  logs.Set(Status::kSectionUnknown, "outputs_of_a_softmax", ModelField(&ModelRecord::head), 0,
+           TableField(SectionId::kOutputs, &SectionRecord::id), 6);
 }
 
 // u32 count; per pair u16 key bytes, u16 zero, u32 value bytes, key, value.
@@ -446,6 +529,8 @@ std::vector<InvalidFile> InvalidParameters() {
   AddResidualBiases(&files);
   AddTotals(&files);
   AddNumbers(&files);
+  AddStoredNoise(&files);
+  AddGaussian(&files);
   AddMetadata(&files);
   return files;
 }

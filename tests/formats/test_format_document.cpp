@@ -172,6 +172,7 @@ TEST_CASE("format document: its limits are those of formats/limits.h, all of the
       {"kMaxMuBits", format::kMaxMuBits},
       {"kMinNoiseShift", format::kMinNoiseShift},
       {"kMaxNoiseShift", format::kMaxNoiseShift},
+      {"kMaxVarianceShift", format::kMaxVarianceShift},
   };
   CHECK(StatedLimits() == limits);
   std::set<std::string> names;

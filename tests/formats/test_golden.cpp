@@ -32,7 +32,14 @@ TestModel WithNumbers(TestModel model, std::vector<float> affine) {
   return model;
 }
 
+TestModel WithNoise(TestModel model) {
+  model.content.outputs.noise_variance = {0.25F, 3.0F, 1e-6F};
+  return model;
+}
+
 std::map<std::string, TestModel> GoldenModels() {
+  constexpr auto kLogVariance = format::ScaleForm::kLogVariance;
+  constexpr auto kSoftplus = format::ScaleForm::kSoftplus;
   return {{"tiny_sigma8", TinyModel(8)},
           {"tiny_sigma4", TinyModel(4)},
           {"tiny_sigma2", TinyModel(2)},
@@ -52,6 +59,10 @@ std::map<std::string, TestModel> GoldenModels() {
           {"tiny_sigmoid", WithHead(TinyModel(4), format::Head::kSigmoid)},
           {"tiny_values", WithHead(TinyModel(8), format::Head::kValues)},
           {"every_operator_values", WithHead(EveryOperatorModel(), format::Head::kValues)},
+          {"tiny_values_noise", WithNoise(WithHead(TinyModel(2), format::Head::kValues))},
+          {"tiny_gaussian", WithGaussian(TinyModel(8, true, 8, 4), kLogVariance)},
+          {"tiny_gaussian_softplus", WithGaussian(TinyModel(4, true, 8, 6), kSoftplus)},
+          {"every_operator_gaussian", WithGaussian(EveryOperatorModel(5), kSoftplus)},
           {"tiny_numbers", WithNumbers(TinyModel(4), {21.7F, 101.3F})},
           {"every_operator_numbers",
            WithNumbers(EveryOperatorModel(),
@@ -88,8 +99,12 @@ void Update() {
          "(seed 7),\n"
          "# T = 32, seed 2026, the float bits of mean[], variance[], predictive entropy, expected\n"
          "# entropy and mutual information; of a sigmoid head also of output_entropy[] and\n"
-         "# output_expected_entropy[]. Of a file of numbers the images are (u8 - 128) / 16, and\n"
-         "# clamped_inputs (u32) ends each prediction. The same for every kernel set and target.\n"
+         "# output_expected_entropy[]; of values of known noise and of a gaussian head also of\n"
+         "# noise_variance[], of the latter of clamped_scales (u32), too. Of a file of numbers "
+         "the\n"
+         "# images are (u8 - 128) / 16, and clamped_inputs (u32) ends each prediction. The same "
+         "for\n"
+         "# every kernel set and target.\n"
          "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
          "test_golden.cpp.\n";
   for (const auto& [name, model] : GoldenModels()) {

@@ -183,14 +183,16 @@ TEST_CASE("layout: the arena's parts do not overlap and cover what they hold") {
   model.class_count = 10;
   model.panel_bytes = 6464;
   model.activation_bytes = 4096;
-  for (const format::Head head :
-       {format::Head::kSoftmax, format::Head::kSigmoid, format::Head::kValues}) {
-    const bool sigmoid = head == format::Head::kSigmoid, numbers = head == format::Head::kValues;
+  for (const format::Head head : {format::Head::kSoftmax, format::Head::kSigmoid,
+                                  format::Head::kValues, format::Head::kGaussian}) {
+    const bool sigmoid = head == format::Head::kSigmoid, gaussian = head == format::Head::kGaussian;
+    const bool numbers = gaussian || head == format::Head::kValues;
     model.head = static_cast<std::uint32_t>(head);
     CAPTURE(model.head);
     for (const std::uint32_t batch : {1U, 3U, 64U}) {
-      const auto arena = format::MakeArenaLayout(model, 16, batch, 5);
-      const std::uint64_t values = std::uint64_t{batch} * 10;
+      const bool noise = gaussian || (numbers && batch == 3);
+      const auto arena = format::MakeArenaLayout(model, 16, batch, 5, noise && !gaussian);
+      const std::uint64_t values = std::uint64_t{batch} * (gaussian ? 5 : 10);
       const std::uint64_t entropies = numbers ? 0 : sigmoid ? values : batch;
       const std::uint64_t by_output = sigmoid ? values * 4 : 0;
       const std::uint64_t parts[][2] = {{arena.activations, batch * std::uint64_t{4096}},
@@ -199,18 +201,21 @@ TEST_CASE("layout: the arena's parts do not overlap and cover what they hold") {
                                         {arena.sum, values * 8},
                                         {arena.sum_squares, values * (numbers ? 16 : 8)},
                                         {arena.entropy, entropies * 8},
+                                        {arena.noise, gaussian ? values * 16 : 0},
+                                        {arena.clamped_scales, gaussian ? batch * 8 : 0},
                                         {arena.mean, values * 4},
                                         {arena.variance, values * 4},
                                         {arena.output_entropy, by_output},
                                         {arena.output_expected_entropy, by_output},
-                                        {arena.logits, values * 5 * 4}};
+                                        {arena.noise_variance, noise ? values * 4 : 0},
+                                        {arena.logits, std::uint64_t{batch} * 10 * 5 * 4}};
       std::uint64_t end = 0;
       for (const auto& part : parts) {
         CHECK(part[0] == (end + 63) / 64 * 64);
         end = part[0] + part[1];
       }
       CHECK(arena.bytes == (end + 63) / 64 * 64);
-      CHECK(format::MakeArenaLayout(model, 16, batch, 0).bytes == arena.logits);
+      CHECK(format::MakeArenaLayout(model, 16, batch, 0, noise && !gaussian).bytes == arena.logits);
     }
   }
 }

@@ -62,5 +62,48 @@ TEST_CASE("log: near one, where it loses digits most easily") {
   CHECK(LogPositive(std::nextafter(1.0F, 2.0F)) > 0.0F);
 }
 
+// The worst relative error of f against its exact twin over floats from `low` to `high`.
+template <typename F, typename Exact>
+double WorstError(float low, float high, const F& f, const Exact& exact) {
+  double worst = 0;
+  const auto check = [&](float x) {
+    if (x < low || x > high) return;
+    const double wanted = exact(static_cast<double>(x));
+    worst = std::max(worst, std::abs(static_cast<double>(f(x)) - wanted) / wanted);
+  };
+  const auto step = static_cast<std::uint32_t>(Effort(997, 19997));
+  const auto most = std::bit_cast<std::uint32_t>(std::max(-low, high));
+  for (std::uint32_t bits = 0; bits <= most; bits += step) {
+    check(std::bit_cast<float>(bits));
+    check(-std::bit_cast<float>(bits));
+  }
+  return worst;
+}
+
+TEST_CASE("exp: relative error below 2e-7 up to 87, on both sides") {
+  const double worst = WorstError(-87.0F, 87.0F, format::Exp, [](double x) { return std::exp(x); });
+  MESSAGE("exp: worst relative error " << worst);
+  CHECK(worst < 2e-7);
+  CHECK(format::Exp(87.0F) > 6e37F);
+  CHECK(format::Exp(std::nextafter(87.0F, 100.0F)) == INFINITY);
+  CHECK(format::Exp(std::nextafter(-87.0F, -100.0F)) == 0.0F);
+  CHECK(format::Exp(0.0F) == 1.0F);
+}
+
+TEST_CASE("softplus: relative errors, also where it is far below 1") {
+  const double one_plus =
+      WorstError(1e-37F, 1.0F, format::LogOnePlus, [](double x) { return std::log1p(x); });
+  MESSAGE("log(1 + x): worst relative error " << one_plus);
+  CHECK(one_plus < 3e-7);
+  const double worst = WorstError(-80.0F, 1e30F, format::Softplus, [](double x) {
+    return x > 0 ? x + std::log1p(std::exp(-x)) : std::log1p(std::exp(x));
+  });
+  MESSAGE("softplus: worst relative error " << worst);
+  CHECK(worst < 3e-7);
+  CHECK(format::Softplus(-100.0F) == 0.0F);
+  CHECK(format::Softplus(1e30F) == 1e30F);
+  CHECK(format::Softplus(0.0F) == doctest::Approx(std::log(2.0)).epsilon(1e-7));
+}
+
 }  // namespace
 }  // namespace mu8::testing

@@ -26,7 +26,8 @@ void AddInputTable(Random* random, format::FileContent* content) {
 
 }  // namespace
 
-TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian, std::uint32_t mu_bits) {
+TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian, std::uint32_t mu_bits,
+                    std::uint32_t outputs) {
   Random random(100 + sigma_bits + (bayesian ? 0 : 50));
   TestModel model;
   format::FileContent& content = model.content;
@@ -37,7 +38,7 @@ TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian, std::uint32_t mu_bi
   convolution.kernel_h = convolution.kernel_w = 3;
   convolution.stride_h = convolution.stride_w = 2;
   convolution.pad_top = convolution.pad_left = 1;
-  LayerRecord dense = MakeLayer(OpCode::kDense, 1, 3);
+  LayerRecord dense = MakeLayer(OpCode::kDense, 1, outputs);
   SetRuns(content.tensors[0], &convolution);
   SetRuns(content.tensors[1], &dense);
   content.layers = {convolution, dense};
@@ -136,6 +137,17 @@ TestModel EveryOperatorModel(std::size_t first_bayesian, std::uint32_t mu_bits) 
   for (const std::size_t i : {4U, 10U}) random.Fill(std::span(content.parameters[i]), 0, 255);
   AddInputTable(&random, &content);
   content.metadata = {{"name", "every operator"}};
+  return model;
+}
+
+TestModel WithGaussian(TestModel model, format::ScaleForm form) {
+  format::FileContent& content = model.content;
+  content.head = format::Head::kGaussian;
+  content.outputs.scale_form = form;
+  for (std::uint32_t k = 0; k < content.layers.back().output_channels / 2; ++k) {
+    const auto shift = static_cast<float>(k) * 0.625F;
+    content.outputs.scale_bounds.push_back({-2.5F + shift, 1.0F + 2 * shift});
+  }
   return model;
 }
 

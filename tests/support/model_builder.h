@@ -65,9 +65,14 @@ std::vector<std::uint8_t> Pack(const format::LayerRecord& layer, const LayerWeig
 // Strides that are 0 become the smallest possible. Sets lifetimes from the layers' inputs.
 void Finish(format::FileContent* content, bool share_memory);
 
-// 6 x 6 x 1 -> convolution 3 x 3, stride 2, padding 1, 5 channels -> dense, 3 classes. Both layers
-// are Bayesian with the given sigma width, or both deterministic.
-TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_t mu_bits = 8);
+// 6 x 6 x 1 -> convolution 3 x 3, stride 2, padding 1, 5 channels -> dense, 3 classes, or as many
+// outputs as asked for. Both layers are Bayesian with the given sigma width, or both deterministic.
+TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_t mu_bits = 8,
+                    std::uint32_t outputs = 3);
+
+// The model with a kGaussian head; its last layer has an even number of channels. Every output has
+// bounds of its own, that clamp some scales and not others.
+TestModel WithGaussian(TestModel model, format::ScaleForm form);
 
 // Every operator, 2-bit sigma, in memory that is shared: 0 convolution with padding and a zero
 // point, 1 max-pool, 2 grouped convolution with dilation, 3 average pool over padding, 4 look-up,

@@ -62,10 +62,21 @@ inline void AppendPrediction(const Prediction& prediction, std::vector<std::byte
   AppendBytes(std::span<const float>(entropies), out);
   AppendBytes(prediction.output_entropy, out);
   AppendBytes(prediction.output_expected_entropy, out);
+  AppendBytes(prediction.noise_variance, out);
 }
 
-// The predictions of all images, u8 or floats, `batch` at a time, those of floats with their
-// clamped_inputs; empty if a call fails.
+// The counts of a prediction that a model can have: clamped scales, clamped inputs.
+inline void AppendCounts(const Model& model, const Prediction& prediction,
+                         std::vector<std::byte>* out) {
+  const auto append = [&](const std::uint32_t& count) {
+    AppendBytes(std::span<const std::uint32_t>(&count, 1), out);
+  };
+  if (model.head() == Head::kGaussian) append(prediction.clamped_scales);
+  if (model.input_kind() == InputKind::kNumbers) append(prediction.clamped_inputs);
+}
+
+// The predictions of all images, u8 or floats, `batch` at a time, each with its counts; empty if a
+// call fails.
 template <typename Images>
 std::vector<std::byte> PredictAll(Engine* engine, const Images& images, std::size_t batch) {
   const std::span pixels(images);
@@ -80,8 +91,7 @@ std::vector<std::byte> PredictAll(Engine* engine, const Images& images, std::siz
     }
     for (const Prediction& prediction : predictions) {
       AppendPrediction(prediction, &bytes);
-      if (sizeof(pixels[0]) == 1) continue;
-      AppendBytes(std::span<const std::uint32_t>(&prediction.clamped_inputs, 1), &bytes);
+      AppendCounts(engine->model, prediction, &bytes);
     }
   }
   return bytes;

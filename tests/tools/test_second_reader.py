@@ -23,8 +23,8 @@ DATA = ROOT / "tests" / "data"
 sys.path.insert(0, str(ROOT / "tools"))
 
 from second_reader.arithmetic import quantize_input, run_pass  # noqa: E402
-from second_reader.file_format import (MAGIC, NUMBERS, FormatError, crc32c,  # noqa: E402
-                                       read_header, read_sections, round_up)
+from second_reader.file_format import (GAUSSIAN, MAGIC, NUMBERS, FormatError,  # noqa: E402
+                                       crc32c, read_header, read_sections, round_up)
 from second_reader.images import read_idx  # noqa: E402
 from second_reader.parameters import mu_of_codes, unpack_mu_codes  # noqa: E402
 from second_reader.prediction import predict  # noqa: E402
@@ -282,9 +282,12 @@ class FileTest(unittest.TestCase):
                 found = bytearray()
                 for image in images:
                     p = predict(model, image, 32, 2026)
-                    for value in (*p[:5], p.output_entropy, p.output_expected_entropy):
+                    for value in (*p[:5], p.output_entropy, p.output_expected_entropy,
+                                  p.noise_variance):
                         if value is not None:
                             found += np.asarray(value, "<f4").tobytes()
+                    if model.head == GAUSSIAN:
+                        found += struct.pack("<I", p.clamped_scales)
                     if model.input == NUMBERS:
                         found += struct.pack("<I", p.clamped_inputs)
                 self.assertEqual(f"{crc32c(found):08x}", crc)

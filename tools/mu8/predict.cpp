@@ -203,6 +203,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, Head 
     case Head::kSigmoid:
       return SigmoidJson(path, prediction, names, top);
     case Head::kValues:
+    case Head::kGaussian:
       return ValuesJson(path, prediction, names);
   }
   return {};
@@ -283,6 +284,7 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
       PrintSigmoid(path, prediction, names, top);
       break;
     case Head::kValues:
+    case Head::kGaussian:
       PrintValues(path, prediction, names);
       break;
   }

@@ -12,14 +12,14 @@ Needs numpy only. Exit codes: 0 success, 1 a bad file, 2 bad usage.
 import argparse
 import sys
 
-from .file_format import (MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, SECTION_NAMES,
-                          FormatError)
+from .file_format import (GAUSSIAN, MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, SECTION_NAMES,
+                          SOFTMAX, VALUES, FormatError)
 from .images import read_image
-from .prediction import SOFTMAX, VALUES, predict
+from .prediction import predict
 from .reader import read_model
 
 
-HEAD_NAMES = ("classes", "labels", "values")
+HEAD_NAMES = ("classes", "labels", "values", "outputs of a gaussian head")
 
 
 def mu_bits_text(layer):
@@ -74,8 +74,12 @@ def print_prediction(model, p):
     if p.clamped_inputs:
         print(f"clamped_inputs      {p.clamped_inputs}")
     print("mean               ", " ".join(f"{value:.6f}" for value in p.mean))
-    if model.head == VALUES:
+    if model.head in (VALUES, GAUSSIAN):
         print("standard deviation ", " ".join(f"{value ** .5:.6f}" for value in p.variance))
+        if p.noise_variance is not None:
+            print("noise's deviation  ", " ".join(f"{v ** .5:.6f}" for v in p.noise_variance))
+        if p.clamped_scales:
+            print(f"clamped_scales      {p.clamped_scales}")
         return
     print(f"predictive_entropy  {p.predictive_entropy:.6f} nats")
     print(f"expected_entropy    {p.expected_entropy:.6f} nats")

@@ -20,7 +20,8 @@ OPERATOR_NAMES = {CONV2D: "conv2d", DENSE: "dense", MAX_POOL: "max-pool",
                   AVERAGE_POOL: "average-pool", LOOKUP: "lookup", ADD: "add",
                   MULTIPLY: "multiply", SLICE: "slice", CONCAT: "concat"}
 SECTION_NAMES = {1: "model", 2: "tensors", 3: "layers", 4: "input", 5: "parameters",
-                 6: "metadata"}
+                 6: "metadata", 7: "outputs"}
+SOFTMAX, SIGMOID, VALUES, GAUSSIAN = range(4)  # heads, section 10
 
 
 class FormatError(Exception):
@@ -129,7 +130,13 @@ class Model:
     layers: list = None
     input_table: np.ndarray = None   # u8 [channels][256], input 0
     input_affine: np.ndarray = None  # f32 [channels][gain, offset], input 1
+    outputs: object = None           # section 7, outputs.Outputs; None: there is none
     metadata: dict = None            # bytes to bytes
+
+    @property
+    def output_count(self):
+        """N of section 8."""
+        return self.class_count // 2 if self.head == GAUSSIAN else self.class_count
 
     @property
     def first_pass_layer(self):
@@ -210,7 +217,7 @@ def read_sections(data, count):
         end, previous_id = offset + size, id_
     require(len(data) == round_up(end, 64), 6, "the last section does not end the file", 16)
     require(not any(data[end:]), 16, "padding at the end", end)
-    for id_, name in SECTION_NAMES.items():
+    for id_, name in list(SECTION_NAMES.items())[:6]:
         require(any(s.id == id_ for s in sections), 13, f"no section {id_}, {name}", 64)
     return sections
 

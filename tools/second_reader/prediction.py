@@ -9,14 +9,12 @@ import typing
 import numpy as np
 
 from .arithmetic import quantize_input, run_pass
+from .file_format import GAUSSIAN, SIGMOID, VALUES
+from .outputs import exponent, variance_of
+from .real_math import exp, f32, log
 from .sampling import WeightSource, stream_of_pass
 
 
-def f32(bits):
-    return np.uint32(bits).view(np.float32)
-
-
-SOFTMAX, SIGMOID, VALUES = range(3)  # heads
 NO_LABEL = 0xFFFFFFFF
 
 
@@ -32,34 +30,8 @@ class Prediction(typing.NamedTuple):
     output_entropy: np.ndarray      # [C], SIGMOID; else None, as the next one
     output_expected_entropy: np.ndarray
     clamped_inputs: int             # 5.1
-
-
-def exp(x):
-    """Exp(x) for f32 x <= 0, any shape."""
-    far = x < np.float32(-87)
-    x = np.where(far, np.float32(0), x)
-    magic = f32(0x4B400000)
-    k = (x * f32(0x3FB8AA3B) + magic) - magic
-    r = (x - k * f32(0x3F317200)) - k * f32(0x35BFBE8E)
-    p = np.full_like(x, f32(0x39500D01))
-    for a in (0x3AB60B61, 0x3C088889, 0x3D2AAAAB, 0x3E2AAAAB, 0x3F000000, 0x3F800000, 0x3F800000):
-        p = p * r + f32(a)
-    return np.where(far, np.float32(0), np.ldexp(p, k.astype(np.int32)))
-
-
-def log(x):
-    """Log(x) for one positive normal f32."""
-    bits = int(np.float32(x).view(np.uint32))
-    difference = (bits - 0x3F3504F3) % 2 ** 32
-    k = (difference - 2 ** 32 if difference >= 2 ** 31 else difference) >> 23
-    m, one = f32((bits - (k << 23)) % 2 ** 32), np.float32(1)
-    u = (m - one) / (m + one)
-    s = u * u
-    p = f32(0x3E638E39)
-    for a in (0x3E924925, 0x3ECCCCCD, 0x3F2AAAAB, 0x40000000):
-        p = p * s + f32(a)
-    k = np.float32(k)
-    return k * f32(0x3F317200) + (k * f32(0x35BFBE8E) + u * p)
+    noise_variance: np.ndarray = None  # [C], GAUSSIAN, and VALUES with section 7
+    clamped_scales: int = 0            # GAUSSIAN
 
 
 def fixed(x):
@@ -148,6 +120,21 @@ def value_statistics(accumulators, multipliers):
     return mean, variance
 
 
+def noise_statistics(outputs, scales):
+    """r, f32 [T][N] -> (noise_variance [N], clamped_scales), section 10.4."""
+    passes, found = len(scales), []
+    least, most = (variance_of(outputs.form, bound) for bound in (outputs.low, outputs.high))
+    v = variance_of(outputs.form, np.clip(scales, outputs.low, outputs.high))
+    v = np.clip(v, least, most)
+    for k, first in enumerate(exponent(least).tolist()):
+        unit = 2.0 ** (first - 127 - 23)
+        total = sum(int(float(x) / unit) for x in v[:, k])  # Python's integers: exact
+        high, low = divmod(total, 2 ** 64)
+        found.append((float(high) * 2.0 ** 64 + float(low)) / float(passes) * unit)
+    clamped = int(((scales < outputs.low) | (scales > outputs.high)).sum())
+    return np.array(found, np.float32), min(clamped, 2 ** 32 - 1)
+
+
 def predict(model, image, mc_samples, seed, antithetic=False):
     """u8 or float image [H][W][C] -> Prediction over T = mc_samples networks of ensemble `seed`."""
     if not 1 <= mc_samples <= 65536 or not 0 <= seed < 2 ** 64:
@@ -160,9 +147,13 @@ def predict(model, image, mc_samples, seed, antithetic=False):
     if model.head == SIGMOID:
         *scalars, entropy, expected = sigmoid_statistics(logits)
         return Prediction(*scalars, logits, NO_LABEL, entropy, expected, clamped)
-    if model.head == VALUES:
-        moments = value_statistics(np.stack([acc for _, acc, _ in passes]), passes[0][2])
-        return Prediction(*moments, *3 * [np.float32(0)], logits, NO_LABEL, None, None,
-                          clamped)
+    if model.head in (VALUES, GAUSSIAN):
+        count = model.output_count
+        moments = value_statistics(np.stack([acc[:count] for _, acc, _ in passes]), passes[0][2])
+        noise = None if model.outputs is None else model.outputs.noise_variance, 0
+        if model.head == GAUSSIAN:
+            noise = noise_statistics(model.outputs, logits[:, count:])
+        return Prediction(*moments, *3 * [np.float32(0)], logits, NO_LABEL, None, None, clamped,
+                          *noise)
     *scalars, label = statistics(logits)
     return Prediction(*scalars, logits, label, None, None, clamped)

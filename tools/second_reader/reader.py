@@ -6,31 +6,35 @@ layers.py and parameters.py; prediction.py runs what comes out.
 
 import struct
 
-from .file_format import (NUMBERS, Model, read_header, read_metadata, read_records, read_sections,
-                          require, round_up)
+from .file_format import (GAUSSIAN, NUMBERS, SIGMOID, SOFTMAX, VALUES, Model, read_header,
+                          read_metadata, read_records, read_sections, require, round_up)
 from .layers import check_layers
+from .outputs import find_outputs, read_outputs
 from .parameters import read_parameters
-from .prediction import SIGMOID, SOFTMAX, VALUES
 
 
-# Squares, entropies and what the latter become, for C outputs.
+# The arena's parts that not all heads have, for N outputs.
 HEAD_PARTS = {
-    SOFTMAX: lambda c: (8 * c, 8),
-    SIGMOID: lambda c: (8 * c, 8 * c, 4 * c, 4 * c),
-    VALUES: lambda c: (16 * c,),
+    SOFTMAX: lambda n: (8 * n, 8),
+    SIGMOID: lambda n: (8 * n, 8 * n, 4 * n, 4 * n),
+    VALUES: lambda n: (16 * n,),
+    GAUSSIAN: lambda n: (16 * n, 16 * n, 8, 4 * n),
 }
 
 
-def check_totals(model, at):
-    """Section 8, the model record that begins at offset `at`."""
+def check_totals(data, model, section, at):
+    """Section 8, the model record that begins at offset `at`, and section 7 of the file."""
     last = model.layers[-1]
-    classes = last.output_channels
-    require(model.class_count == classes, 46, f"{model.class_count} classes", at)
+    require(model.class_count == last.output_channels, 46, f"{model.class_count} classes", at)
+    read_outputs(data, model, section, at)
     panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers
               if layer.bayesian or layer.weighted and layer.mu_bits != 8]
     require(model.panel_bytes == max(panels, default=0), 48, "panel_bytes", at + 4)
+    count = model.output_count
     parts = [model.activation_bytes, model.panel_bytes, 4 * last.parameters.layout.slots,
-             8 * classes, *HEAD_PARTS[model.head](classes), 4 * classes, 4 * classes]
+             8 * count, *HEAD_PARTS[model.head](count), 4 * count, 4 * count]
+    if model.head == VALUES and section is not None:
+        parts.append(4 * count)
     require(model.arena_bytes == sum(round_up(p, 64) for p in parts), 49, "arena_bytes", at + 16)
 
 
@@ -43,8 +47,9 @@ def read_model(data):
     at = by_id[1].offset
     require(by_id[1].bytes == 64, 17, "size of the model section", at)
     *totals, head, input_, reserved = struct.unpack_from("<IIQQII32s", data, at)
-    require(head <= VALUES, 51, f"head {head}", at + 24)
+    require(head in HEAD_PARTS, 51, f"head {head}", at + 24)
     require(input_ <= NUMBERS, 52, f"input {input_}", at + 28)
+    outputs = find_outputs(sections, head)
     require(not any(reserved), 9, "reserved bytes of the model", at + 32)
     model = Model((1, minor), file_bytes, sections, *totals, head, input_)
 
@@ -54,6 +59,6 @@ def read_model(data):
     for index in range(len(model.layers)):
         end = read_parameters(data, model, index, by_id[5], end)
     require(end == by_id[5].bytes, 40, "size of section 5", by_id[5].offset)
-    check_totals(model, at)
+    check_totals(data, model, outputs, at)
     model.metadata = read_metadata(data, by_id[6])
     return model

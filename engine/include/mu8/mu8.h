@@ -22,9 +22,10 @@ namespace mu8 {
 
 // What the network's outputs are; the file says so.
 enum class Head : std::uint8_t {
-  kSoftmax = 0,  // classes that exclude each other: a prediction is their probabilities
-  kSigmoid = 1,  // labels, each true or not: a prediction is the probability of each
-  kValues = 2,   // numbers, in the network's own units
+  kSoftmax = 0,   // classes that exclude each other: a prediction is their probabilities
+  kSigmoid = 1,   // labels, each true or not: a prediction is the probability of each
+  kValues = 2,    // numbers, in the network's own units
+  kGaussian = 3,  // such numbers, each with the variance of its noise as the network sees it
 };
 
 // What the network's inputs are; the file says so.
@@ -51,7 +52,10 @@ class Model {
   std::size_t input_size() const {
     return std::size_t{input_height_} * input_width_ * input_channels_;
   }
-  std::uint32_t class_count() const { return class_count_; }  // outputs, of whatever head
+  std::uint32_t class_count() const {
+    return class_count_;
+  }  // outputs, of whatever head: of
+     // kGaussian the numbers alone
   Head head() const { return head_; }
   InputKind input_kind() const { return input_kind_; }
 
@@ -88,7 +92,8 @@ enum class Ended : std::uint8_t {
 // output_expected_entropy its entropies (their difference is epistemic), and the three entropies
 // the sums over the labels. kValues: mean and variance are those of each number over the networks
 // (epistemic; the noise of observations is not in it), in its own unit and its square; all
-// entropies are 0.
+// entropies are 0. kGaussian: the same, and noise_variance is the mean over the networks of the
+// noise's variance (aleatoric; Kendall and Gal 2017, eq. 9): that of an observation is the sum.
 struct Prediction {
   std::uint32_t label = 0;          // the most probable class, the lowest index among equals; or
                                     // kNoLabel
@@ -102,11 +107,19 @@ struct Prediction {
   std::uint32_t samples_used = 0;
   Ended ended = Ended::kAllSamples;
   std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
-  std::size_t logits_stride = 0;  // floats from one pass to the next; classes per row
+  std::size_t logits_stride =
+      0;  // floats from one pass to the next; a row has one for each output,
+          // of kGaussian the numbers, then their scales before the clamp
   // How many of the image's values lay beyond the range that the file can store, by more than
   // rounding, and were clamped (FORMAT.md 5.1). Many: the image is not like those that the model
   // was calibrated with, and the prediction is about another one. 0 for u8 images.
   std::uint32_t clamped_inputs = 0;
+  // [outputs] variance of an observation's noise, in the square of the output's unit: of kGaussian
+  // the mean over the passes, of kValues what the file says, if it says so; else empty.
+  std::span<const float> noise_variance;
+  // kGaussian: how many of the T x outputs variances the file's bounds have clamped, at most
+  // 2^32 - 1. Many: noise_variance is no more than a bound.
+  std::uint32_t clamped_scales = 0;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.

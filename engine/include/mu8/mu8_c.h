@@ -65,7 +65,7 @@ enum {
 };
 
 /* What the outputs are; mu8.h says what a prediction then holds. */
-enum { MU8_HEAD_SOFTMAX = 0, MU8_HEAD_SIGMOID = 1, MU8_HEAD_VALUES = 2 };
+enum { MU8_HEAD_SOFTMAX = 0, MU8_HEAD_SIGMOID = 1, MU8_HEAD_VALUES = 2, MU8_HEAD_GAUSSIAN = 3 };
 #define MU8_NO_LABEL 0xffffffffu
 
 /* What the inputs are: u8 pixels (or floats in the network's own units), or floats alone. */
@@ -110,6 +110,9 @@ typedef struct mu8_prediction {
   const float* output_entropy;          /* [class_count]; null but for MU8_HEAD_SIGMOID */
   const float* output_expected_entropy; /* the same */
   uint32_t clamped_inputs;              /* values of the image beyond the stored range */
+  uint32_t clamped_scales;              /* MU8_HEAD_GAUSSIAN: variances clamped, of all passes */
+  const float* noise_variance;          /* [class_count] MU8_HEAD_GAUSSIAN, else null but for
+                                           MU8_HEAD_VALUES where the file has it */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early

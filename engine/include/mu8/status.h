@@ -67,6 +67,8 @@ enum class Status : std::int32_t {
   kUnknownHead = 51,
   kUnknownInput = 52,
   kInputAffine = 53,
+  kOutputParameters = 54,
+  kHeadShape = 55,
 
   // Calls.
   kArenaTooSmall = 60,

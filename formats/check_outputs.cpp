@@ -1,0 +1,102 @@
+// Stage three of Open: what the file says of its outputs beside the last layer (FORMAT.md 8.1).
+#include "formats/arithmetic.h"
+#include "formats/check.h"
+#include "formats/noise.h"
+
+namespace mu8::format {
+namespace {
+
+bool CheckOutputsBytes(std::uint64_t bytes, Checker* check) {
+  if (check->view.outputs.bytes == bytes) return true;
+  return check->FailSection(Status::kSectionSize, SectionId::kOutputs,
+                            offsetof(SectionRecord, bytes), check->view.outputs.bytes, bytes);
+}
+
+bool CheckStoredNoise(Checker* check) {
+  const View& view = check->view;
+  if (!CheckOutputsBytes(std::uint64_t{4} * view.model.class_count, check)) return false;
+  for (std::uint32_t c = 0; c < view.model.class_count; ++c) {
+    const float variance = view.stored_noise(c);
+    if (!IsNormal(variance)) {
+      return check->Fail(Status::kOutputParameters, view.outputs.offset + c * sizeof(float),
+                         Bits(variance), Bits(NearestNormal(variance, kMostNormal)));
+    }
+  }
+  return true;
+}
+
+// The float above a finite one.
+constexpr std::uint32_t NextUp(float value) {
+  const std::uint32_t bits = Bits(value);
+  return value == 0.0F ? 1 : value > 0.0F ? bits + 1 : bits - 1;
+}
+
+// Finite and in order, with variances between which an integer of kMostNoiseShift bits beyond a
+// float's fits.
+bool CheckScaleBounds(ScaleForm form, const ScaleBounds& bounds, std::uint64_t at, Checker* check) {
+  constexpr auto kStatus = Status::kOutputParameters;
+  const std::uint64_t high_at = at + offsetof(ScaleBounds, high);
+  if (!IsFinite(bounds.low)) {
+    return check->Fail(kStatus, at, Bits(bounds.low), NearestFinite(bounds.low));
+  }
+  if (!IsFinite(bounds.high)) {
+    return check->Fail(kStatus, high_at, Bits(bounds.high), NearestFinite(bounds.high));
+  }
+  if (!(bounds.low < bounds.high)) {
+    return check->Fail(kStatus, high_at, Bits(bounds.high), NextUp(bounds.low));
+  }
+  const float least = VarianceOf(form, bounds.low);
+  const float most = VarianceOf(form, bounds.high);
+  if (!IsNormal(least)) {
+    return check->Fail(kStatus, at, Bits(least), Bits(NearestNormal(least, kMostNormal)));
+  }
+  if (!IsNormal(most)) {
+    return check->Fail(kStatus, high_at, Bits(most), Bits(NearestNormal(most, kMostNormal)));
+  }
+  if (most < least) return check->Fail(kStatus, high_at, Bits(most), Bits(least));
+  const std::uint32_t shift = NoiseShift(least, most);
+  return shift <= kMaxVarianceShift || check->Fail(kStatus, at, shift, kMaxVarianceShift);
+}
+
+bool CheckGaussian(Checker* check) {
+  const View& view = check->view;
+  const std::uint32_t channels = view.model.class_count;
+  if (channels % 2 != 0) {
+    return check->FailModel(Status::kHeadShape, offsetof(ModelRecord, class_count), channels,
+                            channels == 1 ? 2 : channels - 1);
+  }
+  const std::uint64_t at = view.outputs.offset;
+  if (!CheckOutputsBytes(kOutputsHeaderBytes + channels / 2 * sizeof(ScaleBounds), check)) {
+    return false;
+  }
+  const auto form = view.Load<std::uint32_t>(at);
+  if (form >= kScaleFormCount) {
+    return check->Fail(Status::kOutputParameters, at, form, kScaleFormCount - 1);
+  }
+  const auto zero = view.Load<std::uint32_t>(at + 4);
+  if (zero != 0) return check->Fail(Status::kOutputParameters, at + 4, zero, 0);
+  for (std::uint32_t k = 0; k < channels / 2; ++k) {
+    if (!CheckScaleBounds(view.scale_form(), view.scale_bounds(k),
+                          at + kOutputsHeaderBytes + k * sizeof(ScaleBounds), check)) {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+bool CheckOutputs(Checker* check) {
+  switch (check->view.head()) {
+    case Head::kSoftmax:
+    case Head::kSigmoid:
+      break;
+    case Head::kValues:
+      return !check->view.has_stored_noise() || CheckStoredNoise(check);
+    case Head::kGaussian:
+      return CheckGaussian(check);
+  }
+  return true;
+}
+
+}  // namespace mu8::format

@@ -1,0 +1,69 @@
+"""What a file says of its outputs beside the last layer: formats/FORMAT.md section 8.1, and V of 10.4.
+
+Written from that page alone; see file_format.py.
+"""
+
+import struct
+import typing
+
+import numpy as np
+
+from .file_format import GAUSSIAN, VALUES, is_normal, require
+from .real_math import exp, softplus
+
+LOG_VARIANCE, SOFTPLUS = range(2)  # forms
+
+
+class Outputs(typing.NamedTuple):
+    noise_variance: np.ndarray = None  # f32 [N], head values
+    form: int = 0                      # head gaussian, as the next two
+    low: np.ndarray = None             # f32 [N]
+    high: np.ndarray = None            # f32 [N]
+
+
+def exponent(value):
+    return np.asarray(value, np.float32).view(np.uint32).astype(np.int64) >> 23
+
+
+def variance_of(form, r):
+    """V(r) of f32 [...]"""
+    with np.errstate(over="ignore", under="ignore"):
+        if form == LOG_VARIANCE:
+            return exp(r)
+        deviation = softplus(r)
+        return deviation * deviation
+
+
+def find_outputs(sections, head):
+    """The section, None where the head has none or the file need not have it (3.3)."""
+    section = next((s for s in sections if s.id == 7), None)
+    if head not in (VALUES, GAUSSIAN):
+        require(section is None or not section.flags & 1, 14, "section 7 of a head without it", 64)
+        return None
+    require(section is not None or head == VALUES, 13, "no section 7, outputs", 64)
+    return section
+
+
+def read_outputs(data, model, section, at):
+    """Section 7 into the model, whose record is at offset `at`."""
+    require(model.head != GAUSSIAN or model.class_count % 2 == 0, 55, "an odd number of outputs", at)
+    if section is None:
+        return
+    count, at = model.output_count, section.offset
+    size = 4 * count if model.head == VALUES else 8 + 8 * count
+    require(section.bytes == size, 17, "size of section 7", at)
+    if model.head == VALUES:
+        noise = np.frombuffer(data, "<f4", count, at)
+        require(is_normal(noise).all(), 54, "a variance of noise", at)
+        model.outputs = Outputs(noise_variance=noise)
+        return
+    form, zero = struct.unpack_from("<II", data, at)
+    require(form in (LOG_VARIANCE, SOFTPLUS) and zero == 0, 54, f"form {form}", at)
+    low, high = np.frombuffer(data, "<f4", 2 * count, at + 8).reshape(-1, 2).T
+    finite = np.isfinite(low) & np.isfinite(high)
+    require(finite.all() and (low < high).all(), 54, "bounds of a scale", at + 8)
+    least, most = variance_of(form, low), variance_of(form, high)
+    require((is_normal(least) & is_normal(most) & (least <= most)).all(), 54,
+            "variances of a scale's bounds", at + 8)
+    require((exponent(most) - exponent(least) <= 80).all(), 54, "variances too far apart", at + 8)
+    model.outputs = Outputs(form=form, low=low, high=high)
