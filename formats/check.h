@@ -50,7 +50,7 @@ constexpr bool IsWeighted(OpCode op) { return op == OpCode::kConv2d || op == OpC
 struct Operands {
   TensorRecord input;
   TensorRecord input2;  // if the layer has one
-  TensorRecord output;  // for the logits: 1 x 1 x output_channels, otherwise unused
+  TensorRecord output;  // for the logits: height, width and output_channels, otherwise unused
   bool logits;
 };
 

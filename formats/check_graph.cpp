@@ -216,7 +216,8 @@ bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
   Operands operands{view.tensor(layer.input), {}, {}, last};
   if (layer.input2 != kNoTensor) operands.input2 = view.tensor(layer.input2);
   if (last) {
-    operands.output.height = operands.output.width = 1;
+    operands.output.height = view.output_height();
+    operands.output.width = view.output_width();
     operands.output.channels = layer.output_channels;
   } else {
     operands.output = view.tensor(output);

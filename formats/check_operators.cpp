@@ -129,21 +129,31 @@ bool CheckFlat(const LayerRecord& layer, const TensorRecord& in, Checker* check)
   return true;
 }
 
+// The output, a tensor's or the model's, is 1 x 1.
+bool CheckOnePixel(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  struct Extent {
+    std::size_t in_tensor, in_model;
+    std::uint32_t value;
+  };
+  const TensorRecord& out = operands.output;
+  for (const auto& [in_tensor, in_model, value] :
+       {Extent{offsetof(TensorRecord, height), offsetof(ModelRecord, output_height), out.height},
+        Extent{offsetof(TensorRecord, width), offsetof(ModelRecord, output_width), out.width}}) {
+    if (value == 1) continue;
+    return operands.logits
+               ? check->FailModel(Status::kOutputShape, in_model, value, 1)
+               : check->FailTensor(Status::kOutputShape, layer.output, in_tensor, value, 1);
+  }
+  return true;
+}
+
 bool CheckDense(const LayerRecord& layer, const Operands& operands, Checker* check) {
   if (!CheckFlat(layer, operands.input, check)) return false;
   if (layer.groups != 1) {
     return check->FailLayer(Status::kGroups, offsetof(LayerRecord, groups), layer.groups, 1);
   }
   if (!CheckRuns(layer, operands.input, check)) return false;
-  const TensorRecord& out = operands.output;
-  if (out.height != 1) {
-    return check->FailTensor(Status::kOutputShape, layer.output, offsetof(TensorRecord, height),
-                             out.height, 1);
-  }
-  if (out.width != 1) {
-    return check->FailTensor(Status::kOutputShape, layer.output, offsetof(TensorRecord, width),
-                             out.width, 1);
-  }
+  if (!CheckOnePixel(layer, operands, check)) return false;
   // The executor moves back by the padding before it reads.
   if (layer.pad_top != 0) {
     return check->FailLayer(Status::kWindow, offsetof(LayerRecord, pad_top), layer.pad_top, 0);

@@ -328,6 +328,11 @@ bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
     return check->FailModel(Status::kClassCount, offsetof(ModelRecord, class_count),
                             view.model.class_count, last.output_channels);
   }
+  const std::uint64_t logits = OutputPositions(view.model) * view.model.class_count;
+  if (logits > kMaxOutputs) {
+    return check->FailModel(Status::kClassCount, offsetof(ModelRecord, output_height), logits,
+                            kMaxOutputs);
+  }
   if (!CheckOutputs(check)) return false;
   if (view.model.panel_bytes != panel_bytes) {
     return check->FailModel(Status::kPanelBytes, offsetof(ModelRecord, panel_bytes),

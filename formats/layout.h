@@ -113,14 +113,21 @@ static_assert(sizeof(Affine) == 8);
 
 struct ModelRecord {
   std::uint32_t class_count;
-  std::uint32_t panel_bytes;       // scratch for the largest sampled panel
-  std::uint64_t activation_bytes;  // all tensors of one image
-  std::uint64_t arena_bytes;       // ArenaBytes for batch 1 without logits
-  std::uint32_t head;              // Head
-  std::uint32_t input;             // InputKind
-  std::array<std::uint32_t, 8> reserved;
+  std::uint32_t panel_bytes;                  // scratch for the largest sampled panel
+  std::uint64_t activation_bytes;             // all tensors of one image
+  std::uint64_t arena_bytes;                  // ArenaBytes for batch 1 without logits
+  std::uint32_t head;                         // Head
+  std::uint32_t input;                        // InputKind
+  std::uint32_t output_height, output_width;  // of the last layer; both 0: 1 x 1
+  std::array<std::uint32_t, 6> reserved;
 };
 static_assert(sizeof(ModelRecord) == 64);
+
+// The positions at which the last layer answers: pixels, say. Each has class_count logits.
+constexpr std::uint64_t OutputPositions(const ModelRecord& model) {
+  const std::uint64_t positions = std::uint64_t{model.output_height} * model.output_width;
+  return positions == 0 ? 1 : positions;
+}
 
 // A u8 activation, NHWC, x_real = scale * (q - zero_point). Its first pixel is at
 // offset + pad_top * row_stride + pad_left * channels of the image's activation memory.
@@ -377,7 +384,7 @@ class MuCursor {
 
 inline constexpr std::uint64_t kLookupBytes = 256;
 
-// The outputs that a user sees, of the last layer's class_count.
+// The outputs that a user sees at one position, of the last layer's class_count.
 constexpr std::uint32_t OutputChannels(const ModelRecord& model) {
   const bool gaussian = model.head == static_cast<std::uint32_t>(Head::kGaussian);
   return gaussian ? model.class_count / 2 : model.class_count;
@@ -388,40 +395,42 @@ constexpr std::uint32_t OutputChannels(const ModelRecord& model) {
 struct ArenaLayout {
   std::uint64_t activations;   // u8 [B][activation_bytes]
   std::uint64_t panel;         // s8 [panel_bytes]
-  std::uint64_t accumulators;  // s32 [B][slots of the last layer]
-  // Sums over the passes, for N outputs. What a head does not have is empty; numbers are kValues
-  // and kGaussian.
+  std::uint64_t accumulators;  // s32 [B][P][slots of the last layer]
+  // Sums over the passes, for N outputs at P positions. What a head does not have is empty; numbers
+  // are kValues and kGaussian.
   std::uint64_t sum;             // u64 [B][N] p in units of 2^-40; numbers: s64 [B][N] accumulators
   std::uint64_t sum_squares;     // u64 [B][N]; numbers: [B][N][2], the low half first
-  std::uint64_t entropy;         // u64 [B] expected entropy; kSigmoid: [B][N]
+  std::uint64_t entropy;         // u64 [B][P] expected entropy; kSigmoid: [B][N]
   std::uint64_t noise;           // u64 [B][N][2] variances of noise, kGaussian
   std::uint64_t clamped_scales;  // u64 [B], kGaussian
   // Results.
   std::uint64_t mean;                     // f32 [B][N]
   std::uint64_t variance;                 // f32 [B][N]
-  std::uint64_t output_entropy;           // f32 [B][N], kSigmoid
-  std::uint64_t output_expected_entropy;  // f32 [B][N], kSigmoid
+  std::uint64_t output_entropy;           // f32 [B][N], kSigmoid; [B][P], kSoftmax with P > 1
+  std::uint64_t output_expected_entropy;  // the same
   std::uint64_t noise_variance;           // f32 [B][N], kGaussian, kValues with section 7
-  std::uint64_t logits;                   // f32 [T][B][class_count] when kept
+  std::uint64_t logits;                   // f32 [T][B][P][class_count] when kept
   std::uint64_t bytes;
 };
 
-// `stored_noise`: whether a file of kValues has section 7.
+// `stored_noise`: whether a file of kValues has section 7. With P * class_count at most kMaxOutputs
+// and B and T at most 2^16 nothing here passes 2^63.
 constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t logit_slots,
                                       std::uint32_t batch, std::uint32_t kept_logit_passes,
                                       bool stored_noise) {
   const auto head = static_cast<Head>(model.head);
   const std::uint64_t b = batch;
-  const std::uint64_t outputs = b * OutputChannels(model);
+  const std::uint64_t positions = b * OutputPositions(model);
+  const std::uint64_t outputs = positions * OutputChannels(model);
   const bool sigmoid = head == Head::kSigmoid;
   const bool gaussian = head == Head::kGaussian;
   const bool numbers = gaussian || head == Head::kValues;
-  const std::uint64_t entropies = numbers ? 0 : sigmoid ? outputs : b;
+  const std::uint64_t entropies = numbers ? 0 : sigmoid ? outputs : positions;
   ArenaLayout layout{};
   layout.activations = 0;
   layout.panel = b * model.activation_bytes;
   layout.accumulators = layout.panel + RoundUp(model.panel_bytes, kAlignment);
-  layout.sum = layout.accumulators + RoundUp(b * logit_slots * 4, kAlignment);
+  layout.sum = layout.accumulators + RoundUp(positions * logit_slots * 4, kAlignment);
   layout.sum_squares = layout.sum + RoundUp(outputs * 8, kAlignment);
   layout.entropy = layout.sum_squares + RoundUp(outputs * (numbers ? 16 : 8), kAlignment);
   layout.noise = layout.entropy + RoundUp(entropies * 8, kAlignment);
@@ -429,12 +438,13 @@ constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t lo
   layout.mean = layout.clamped_scales + (gaussian ? RoundUp(b * 8, kAlignment) : 0);
   layout.variance = layout.mean + RoundUp(outputs * 4, kAlignment);
   layout.output_entropy = layout.variance + RoundUp(outputs * 4, kAlignment);
-  const std::uint64_t by_output = sigmoid ? RoundUp(outputs * 4, kAlignment) : 0;
+  const bool has_entropies = sigmoid || (!numbers && positions > b);
+  const std::uint64_t by_output = has_entropies ? RoundUp(entropies * 4, kAlignment) : 0;
   layout.output_expected_entropy = layout.output_entropy + by_output;
   layout.noise_variance = layout.output_expected_entropy + by_output;
   const bool noise = gaussian || stored_noise;
   layout.logits = layout.noise_variance + (noise ? RoundUp(outputs * 4, kAlignment) : 0);
-  const std::uint64_t logits = kept_logit_passes * b * model.class_count;
+  const std::uint64_t logits = kept_logit_passes * positions * model.class_count;
   layout.bytes = layout.logits + RoundUp(logits * 4, kAlignment);
   return layout;
 }

@@ -23,6 +23,8 @@ inline constexpr std::uint64_t kMaxAccumulator = 0x7fffffff;   // an s32
 // Inputs of one output value, each run of them rounded up to 4: 255 * 127 * K is an accumulator.
 inline constexpr std::uint32_t kMaxInputs =
     static_cast<std::uint32_t>(kMaxAccumulator / (255 * 127) / 4 * 4);
+// Logits of a pass, of all positions: with 2^16 images and passes 2^62 bytes of them.
+inline constexpr std::uint64_t kMaxOutputs = std::uint64_t{1} << 28;
 inline constexpr std::uint32_t kMaxMuBits = 8;
 inline constexpr std::uint32_t kMinNoiseShift = 1;
 inline constexpr std::uint32_t kMaxNoiseShift = 15;

@@ -165,6 +165,23 @@ bool CheckRecordSection(SectionId id, const SectionView& section, std::uint64_t 
   return true;
 }
 
+// Both extents are 0, or both 1 to kMaxDimension and not both 1.
+bool CheckOutputShape(const View& view, Checker* check) {
+  const std::uint32_t height = view.model.output_height, width = view.model.output_width;
+  if (height == 0 && width == 0) return true;
+  constexpr std::size_t kHeight = offsetof(ModelRecord, output_height);
+  constexpr std::size_t kWidth = offsetof(ModelRecord, output_width);
+  if (height != NearestCount(height, kMaxDimension)) {
+    return check->FailModel(Status::kClassCount, kHeight, height,
+                            NearestCount(height, kMaxDimension));
+  }
+  if (width != NearestCount(width, kMaxDimension)) {
+    return check->FailModel(Status::kClassCount, kWidth, width, NearestCount(width, kMaxDimension));
+  }
+  if (height == 1 && width == 1) return check->FailModel(Status::kClassCount, kHeight, 1, 2);
+  return true;
+}
+
 // What is known of outputs beside the last layer. Heads without it take a section of its id as any
 // that they do not know.
 bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
@@ -209,7 +226,7 @@ bool ReadSections(View* view, Checker* check) {
     return check->FailModel(Status::kUnknownInput, offsetof(ModelRecord, input), view->model.input,
                             kInputKindCount - 1);
   }
-  if (!ReadOutputs(header, view, check)) return false;
+  if (!CheckOutputShape(*view, check) || !ReadOutputs(header, view, check)) return false;
   for (std::uint32_t i = 0; i < view->model.reserved.size(); ++i) {
     if (view->model.reserved[i] != 0) {
       return check->FailModel(Status::kReservedNotZero, offsetof(ModelRecord, reserved) + i * 4,

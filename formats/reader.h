@@ -60,6 +60,8 @@ struct View {
     return Load<Affine>(input_table.offset + channel * sizeof(Affine));
   }
   Head head() const { return static_cast<Head>(model.head); }
+  std::uint32_t output_height() const { return model.output_height == 0 ? 1 : model.output_height; }
+  std::uint32_t output_width() const { return model.output_width == 0 ? 1 : model.output_width; }
   // Of kValues: whether the file has the variance of the observations' noise, and that of a
   // channel.
   bool has_stored_noise() const { return head() == Head::kValues && outputs.offset != 0; }

@@ -82,7 +82,8 @@ constexpr Entry kEntries[] = {
      "of "
      "the variance that follows from it)"},
     {Status::kHeadShape, "the last layer's outputs do not fit the head"},
-    {Status::kClassCount, "class count disagrees with the last layer"},
+    {Status::kClassCount,
+     "class count or extent of the output disagrees with the last layer or is out of range"},
     {Status::kActivationBytes, "activation bytes disagree with the tensors"},
     {Status::kPanelBytes, "panel bytes disagree with the layers"},
     {Status::kArenaBytes, "arena bytes disagree with the model"},

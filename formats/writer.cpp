@@ -69,6 +69,8 @@ ModelRecord Totals(const FileContent& content) {
   const LayerRecord& last = content.layers.back();
   model.class_count = last.output_channels;
   model.head = static_cast<std::uint32_t>(content.head);
+  model.output_height = content.output_height;
+  model.output_width = content.output_width;
   model.input = content.input_affine.empty() ? 0 : 1;
   for (const LayerRecord& layer : content.layers) {
     model.panel_bytes =
@@ -116,7 +118,8 @@ std::vector<std::byte> Write(FileContent content) {
   };
   const bool packed = any_layer([](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
   const bool by_panel = any_layer([](const auto& l) { return l.mu_bits == kMuBitsByPanel; });
-  const bool since_1_3 = content.head != Head::kSoftmax || !content.input_affine.empty();
+  const bool since_1_3 =
+      content.head != Head::kSoftmax || !content.input_affine.empty() || content.output_height != 0;
   std::vector<Section> sections = {
       MakeSection(SectionId::kModel, std::move(model)),
       MakeSection(SectionId::kTensors, content.tensors),

@@ -30,6 +30,7 @@ struct FileContent {
   std::map<std::string, std::string> metadata;
   Head head = Head::kSoftmax;
   OutputParameters outputs;
+  std::uint32_t output_height = 0, output_width = 0;  // of the last layer; both 0: 1 x 1
 };
 
 // The file's bytes. Does not validate: open the result with the reader.

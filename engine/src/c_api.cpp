@@ -152,6 +152,18 @@ uint32_t mu8_model_class_count(const mu8_model* model) {
   return model == nullptr ? 0 : AsModel(model)->class_count();
 }
 
+uint32_t mu8_model_output_height(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->output_height();
+}
+
+uint32_t mu8_model_output_width(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->output_width();
+}
+
+size_t mu8_model_output_size(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->output_size();
+}
+
 uint32_t mu8_model_head(const mu8_model* model) {
   return model == nullptr ? 0 : static_cast<uint32_t>(AsModel(model)->head());
 }

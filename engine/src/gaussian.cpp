@@ -17,25 +17,26 @@ float MeanVariance(const format::NoiseScale& scale, const std::uint64_t* sum,
                             scale.unit());
 }
 
-void AddGaussian(const format::View& view, std::span<const std::int32_t> accumulators,
-                 const Sums& sums) {
-  const std::size_t outputs = accumulators.size() / 2;
-  AddValues(accumulators.first(outputs), sums);
+void AddGaussian(const format::View& view, const Accumulators& accumulators, const Sums& sums) {
+  AddValues(accumulators, sums);
+  const std::uint32_t channels = format::OutputChannels(view.model);
   const OutputMultipliers multipliers(view);
-  for (std::uint32_t k = 0; k < outputs; ++k) {
+  for (std::uint32_t k = 0; k < channels; ++k) {
     const format::NoiseScale scale(view.scale_form(), view.scale_bounds(k));
-    const std::size_t channel = outputs + k;
-    const float m = multipliers(static_cast<std::uint32_t>(channel));
-    AddVariance(scale, static_cast<float>(accumulators[channel]) * m, &sums.noise[2 * k],
-                &sums.clamped_scales[0]);
+    const float m = multipliers(channels + k);
+    for (std::size_t p = 0; p < accumulators.positions; ++p) {
+      AddVariance(scale, static_cast<float>(accumulators(p, channels + k)) * m,
+                  &sums.noise[2 * (p * channels + k)], &sums.clamped_scales[0]);
+    }
   }
 }
 
 void SummarizeNoise(const format::View& view, const Sums& sums, std::uint32_t mc_samples,
                     const Results& results, Prediction* prediction) {
-  for (std::uint32_t k = 0; k < results.noise_variance.size(); ++k) {
-    const format::NoiseScale scale(view.scale_form(), view.scale_bounds(k));
-    results.noise_variance[k] = MeanVariance(scale, &sums.noise[2 * k], mc_samples);
+  const std::uint32_t channels = format::OutputChannels(view.model);
+  for (std::uint32_t i = 0; i < results.noise_variance.size(); ++i) {
+    const format::NoiseScale scale(view.scale_form(), view.scale_bounds(i % channels));
+    results.noise_variance[i] = MeanVariance(scale, &sums.noise[2 * i], mc_samples);
   }
   prediction->noise_variance = results.noise_variance;
   constexpr std::uint64_t kMost = 0xffffffff;

@@ -3,7 +3,6 @@
 #pragma once
 
 #include <cstdint>
-#include <span>
 
 #include "engine/src/operators.h"
 #include "engine/src/statistics.h"
@@ -12,9 +11,8 @@
 
 namespace mu8 {
 
-// Adds the last layer's accumulators of one pass, numbers first, then their scales.
-void AddGaussian(const format::View& view, std::span<const std::int32_t> accumulators,
-                 const Sums& sums);
+// Adds the last layer's accumulators of one pass: at each position numbers, then their scales.
+void AddGaussian(const format::View& view, const Accumulators& accumulators, const Sums& sums);
 // Fills noise_variance and clamped_scales; the rest is that of kValues.
 void SummarizeNoise(const format::View& view, const Sums& sums, std::uint32_t mc_samples,
                     const Results& results, Prediction* prediction);

@@ -13,6 +13,8 @@ void RunLayer(std::uint32_t index, PassContext* context) {
   layer.input = context->view.tensor(layer.record.input);
   if (layer.has_input2()) layer.input2 = context->view.tensor(layer.record.input2);
   layer.logits = layer.record.output == format::kNoTensor;
+  layer.output.height = context->view.output_height();
+  layer.output.width = context->view.output_width();
   if (!layer.logits) {
     layer.output = context->view.tensor(layer.record.output);
     ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });

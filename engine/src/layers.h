@@ -28,10 +28,10 @@ struct PassContext {
   ImageList images;
   std::uint8_t* activations;   // [batch][activation_bytes]
   std::int8_t* panel;          // [panel_bytes]
-  std::int32_t* accumulators;  // [batch][slots of the last layer]
-  float* logits;               // [batch][logits], rows `logits_stride` floats apart; may be the
-  std::size_t logits_stride;   // accumulators' memory, each row within its image's accumulators,
-                               // or null where nobody wants them
+  std::int32_t* accumulators;  // [batch][positions][slots of the last layer]
+  float* logits;  // [batch][positions][classes], rows `logits_stride` floats apart; may be the
+  std::size_t logits_stride;  // accumulators' memory, each row within its image's accumulators,
+                              // or null where nobody wants them
   KeepGoing keep_going = nullptr;  // asked before each layer of a pass but its first
   void* keep_going_context = nullptr;
 };

@@ -24,6 +24,8 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.input_width_ = input.width;
   opened.input_channels_ = input.channels;
   opened.class_count_ = format::OutputChannels(view.model);
+  opened.output_height_ = view.output_height();
+  opened.output_width_ = view.output_width();
   opened.head_ = static_cast<Head>(view.model.head);
   opened.input_kind_ = static_cast<InputKind>(view.model.input);
   *model = opened;

@@ -15,7 +15,7 @@ struct Layer {
   format::LayerRecord record;
   format::TensorRecord input;
   format::TensorRecord input2;  // zero if there is none
-  format::TensorRecord output;  // zero for the logits
+  format::TensorRecord output;  // for the logits: height and width, else zero
   bool logits;
 
   bool has_input2() const { return record.input2 != format::kNoTensor; }

@@ -55,7 +55,7 @@ void PlaceLogits(const Job& job, std::uint32_t group, std::uint32_t pass, PassCo
                     : HasNumbers(job.space.head())
                         ? nullptr
                         : reinterpret_cast<float*>(job.space.Accumulators(group));
-  context->logits_stride = keep ? job.space.logits() : job.space.logit_slots();
+  context->logits_stride = keep ? job.space.logits() : job.space.positions() * job.space.slots();
 }
 
 std::span<const float> LogitsOf(const PassContext& context, std::uint32_t image,
@@ -68,19 +68,20 @@ void AddPass(const Job& job, const PassContext& context, std::uint32_t group, st
              float* probabilities) {
   const Workspace& space = job.space;
   const Sums sums = space.SumsOf(group, image);
-  const auto accumulators = [&] {
-    return std::span<const std::int32_t>(context.accumulators + image * space.logit_slots(),
-                                         space.logits());
-  };
+  const std::size_t row = space.positions() * space.slots();
+  const Accumulators accumulators = {.first = context.accumulators + image * row,
+                                     .positions = space.positions(),
+                                     .channels = space.logits() / space.positions(),
+                                     .slots = space.slots()};
   switch (space.head()) {
     case Head::kSoftmax:
       return AddSoftmax(LogitsOf(context, image, space.logits()), sums, probabilities);
     case Head::kSigmoid:
       return AddSigmoid(LogitsOf(context, image, space.logits()), sums, probabilities);
     case Head::kValues:
-      return AddValues(accumulators(), sums);
+      return AddValues(accumulators, sums);
     case Head::kGaussian:
-      return AddGaussian(job.view, accumulators(), sums);
+      return AddGaussian(job.view, accumulators, sums);
   }
 }
 

@@ -63,7 +63,8 @@ BadOption CheckShare(Option option, float value, float most) {
 BadOption CheckStop(const Model& model, const Stop& stop) {
   BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThreshold);
   if (bad.bad() || stop.rule == StopRule::kNone) return bad;
-  if (HasNumbers(model.head())) return {Option::kStopRule, Number(stop.rule), 0};
+  const bool several = model.output_height() * std::uint64_t{model.output_width()} > 1;
+  if (HasNumbers(model.head()) || several) return {Option::kStopRule, Number(stop.rule), 0};
   if (model.head() == Head::kSigmoid && stop.rule == StopRule::kLabel) {
     return {Option::kStopRule, Number(stop.rule), Number(StopRule::kThreshold)};
   }
@@ -124,8 +125,8 @@ std::uint32_t RunImages(const Model& model, const SessionOptions& options, const
 
 // What the file says of the noise of observations; nothing if it says nothing.
 void SetStoredNoise(const format::View& view, const Results& results, Prediction* prediction) {
-  for (std::uint32_t c = 0; c < results.noise_variance.size(); ++c) {
-    results.noise_variance[c] = view.stored_noise(c);
+  for (std::uint32_t i = 0; i < results.noise_variance.size(); ++i) {
+    results.noise_variance[i] = view.stored_noise(i % view.model.class_count);
   }
   prediction->noise_variance = results.noise_variance;
 }
@@ -255,11 +256,13 @@ Prediction Session::Result(std::size_t index) const {
       SummarizeSigmoid(sums, samples, results, &prediction);
       break;
     case Head::kValues:
-      SummarizeValues(sums, samples, OutputMultipliers(view), results, &prediction);
+      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
+                      &prediction);
       SetStoredNoise(view, results, &prediction);
       break;
     case Head::kGaussian:
-      SummarizeValues(sums, samples, OutputMultipliers(view), results, &prediction);
+      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
+                      &prediction);
       SummarizeNoise(view, sums, samples, results, &prediction);
       break;
   }

@@ -34,7 +34,11 @@ void ClearSums(const Sums& sums) {
   }
 }
 
-void AddSoftmax(std::span<const float> logits, const Sums& sums, float* probabilities) {
+namespace {
+
+// One position, with sums of its own; returns its entropy.
+std::uint64_t AddDistribution(std::span<const float> logits, std::uint64_t* sum,
+                              std::uint64_t* square, float* probabilities) {
   float top = logits[0];
   for (const float logit : logits) top = logit > top ? logit : top;
 
@@ -49,11 +53,22 @@ void AddSoftmax(std::span<const float> logits, const Sums& sums, float* probabil
     const float below = top - logits[c];
     const float p = ExpNegative(-below) / normalizer;
     if (probabilities != nullptr) probabilities[c] = p;
-    sums.sum[c] += Fixed(p);
-    sums.square[c] += Fixed(p * p);
+    sum[c] += Fixed(p);
+    square[c] += Fixed(p * p);
     if (p > 0.0F) entropy += Fixed(p * below);
   }
-  sums.entropy[0] += entropy;
+  return entropy;
+}
+
+}  // namespace
+
+void AddSoftmax(std::span<const float> logits, const Sums& sums, float* probabilities) {
+  const std::size_t classes = logits.size() / sums.entropy.size();
+  for (std::size_t p = 0; p < sums.entropy.size(); ++p) {
+    const std::size_t first = p * classes;
+    sums.entropy[p] += AddDistribution(logits.subspan(first, classes), &sums.sum[first],
+                                       &sums.square[first], probabilities);
+  }
 }
 
 void AddSigmoid(std::span<const float> logits, const Sums& sums, float* probabilities) {
@@ -71,11 +86,15 @@ void AddSigmoid(std::span<const float> logits, const Sums& sums, float* probabil
   }
 }
 
-void AddValues(std::span<const std::int32_t> accumulators, const Sums& sums) {
-  for (std::size_t c = 0; c < accumulators.size(); ++c) {
-    const std::int64_t acc = accumulators[c];
-    sums.sum[c] += static_cast<std::uint64_t>(acc);
-    AddTo({static_cast<std::uint64_t>(acc * acc), 0}, &sums.square[2 * c]);
+void AddValues(const Accumulators& accumulators, const Sums& sums) {
+  const std::size_t channels = sums.sum.size() / accumulators.positions;
+  std::size_t i = 0;
+  for (std::size_t p = 0; p < accumulators.positions; ++p) {
+    for (std::size_t c = 0; c < channels; ++c, ++i) {
+      const std::int64_t acc = accumulators(p, c);
+      sums.sum[i] += static_cast<std::uint64_t>(acc);
+      AddTo({static_cast<std::uint64_t>(acc * acc), 0}, &sums.square[2 * i]);
+    }
   }
 }
 
@@ -98,22 +117,47 @@ void MergeSums(Head head, const Sums& from, const Sums& into) {
   HasNumbers(head) ? MergeWide(from.square, into.square) : MergeSingle(from.square, into.square);
 }
 
-void SummarizeSoftmax(const Sums& sums, std::uint32_t mc_samples, const Results& results,
-                      Prediction* prediction) {
-  const double scale = kInverseUnit / mc_samples;
-  double predictive = 0.0;
-  for (std::size_t c = 0; c < results.mean.size(); ++c) {
+namespace {
+
+// Moments of one position's probabilities; returns the entropy of their mean. Rounding can leave
+// it slightly below its bound; an entropy is never negative.
+double SummarizeDistribution(const Sums& sums, std::size_t first, std::size_t classes, double scale,
+                             const Results& results) {
+  double entropy = 0.0;
+  for (std::size_t c = first; c < first + classes; ++c) {
     SetMoments(sums, c, scale, results);
     if (results.mean[c] < kLeast) continue;
     const double m = static_cast<double>(sums.sum[c]) * scale;
-    predictive -= m * static_cast<double>(LogPositive(results.mean[c]));
+    entropy -= m * static_cast<double>(LogPositive(results.mean[c]));
   }
-  const double expected = static_cast<double>(sums.entropy[0]) * scale;
-  // Rounding can leave either slightly below its bound; an entropy is never negative.
-  const double total = predictive > 0.0 ? predictive : 0.0;
-  prediction->label = MostProbable<std::uint64_t>(sums.sum);
+  return entropy > 0.0 ? entropy : 0.0;
+}
+
+}  // namespace
+
+void SummarizeSoftmax(const Sums& sums, std::uint32_t mc_samples, const Results& results,
+                      Prediction* prediction) {
+  const double scale = kInverseUnit / mc_samples;
+  const std::size_t positions = sums.entropy.size();
+  const std::size_t classes = results.mean.size() / positions;
+  double total = 0.0, expected = 0.0;
+  for (std::size_t p = 0; p < positions; ++p) {
+    const double entropy = SummarizeDistribution(sums, p * classes, classes, scale, results);
+    const double aleatoric = static_cast<double>(sums.entropy[p]) * scale;
+    total += entropy;
+    expected += aleatoric;
+    if (results.output_entropy.empty()) continue;
+    results.output_entropy[p] = static_cast<float>(entropy);
+    results.output_expected_entropy[p] = static_cast<float>(aleatoric);
+  }
+  // Of one position: divided by 1.
+  total /= static_cast<double>(positions);
+  expected /= static_cast<double>(positions);
+  prediction->label = positions == 1 ? MostProbable<std::uint64_t>(sums.sum) : kNoLabel;
   prediction->mean = results.mean;
   prediction->variance = results.variance;
+  prediction->output_entropy = results.output_entropy;
+  prediction->output_expected_entropy = results.output_expected_entropy;
   prediction->predictive_entropy = static_cast<float>(total);
   prediction->expected_entropy = static_cast<float>(expected);
   prediction->mutual_information = total > expected ? static_cast<float>(total - expected) : 0.0F;

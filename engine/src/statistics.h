@@ -17,27 +17,38 @@ constexpr bool HasNumbers(Head head) { return head >= Head::kValues; }
 struct Sums {
   std::span<std::uint64_t> sum;         // [outputs] of p; numbers: of accumulators, modulo 2^64
   std::span<std::uint64_t> square;      // [outputs] of p^2; numbers: [outputs][2], low half first
-  std::span<std::uint64_t> entropy;     // nats, kSoftmax: one, kSigmoid: [outputs]
+  std::span<std::uint64_t> entropy;     // nats, kSoftmax: [positions], kSigmoid: [outputs]
   std::span<std::uint64_t> noise = {};  // kGaussian: [outputs][2] variances, units of NoiseScale
   std::span<std::uint64_t> clamped_scales = {};  // kGaussian: one
 };
 
-// Where a summary goes, each [outputs]; the entropies are empty but for kSigmoid, noise_variance
-// but for kGaussian, and kValues where the file has it.
+// Where a summary goes, each [outputs]; the entropies are empty but for kSigmoid, and kSoftmax at
+// several positions ([positions]), noise_variance but for kGaussian, and kValues where the file has
+// it.
 struct Results {
   std::span<float> mean, variance;
   std::span<float> output_entropy = {}, output_expected_entropy = {}, noise_variance = {};
 };
 
+// The last layer's accumulators of a pass and image: `channels` at each position, `slots` apart.
+struct Accumulators {
+  const std::int32_t* first;
+  std::size_t positions, channels, slots;
+
+  std::int32_t operator()(std::size_t position, std::size_t channel) const {
+    return first[position * slots + channel];
+  }
+};
+
 void ClearSums(const Sums& sums);
 
-// Adds softmax(logits), or the sigmoid of each, of one pass. Logits are finite. `probabilities`
-// [outputs] takes them, unless null.
+// Adds softmax(logits), of each of sums.entropy.size() positions, or the sigmoid of each, of one
+// pass. Logits are finite. `probabilities` [outputs] takes them, unless null.
 void AddSoftmax(std::span<const float> logits, const Sums& sums, float* probabilities);
 void AddSigmoid(std::span<const float> logits, const Sums& sums, float* probabilities);
 
-// Adds the last layer's accumulators of one pass.
-void AddValues(std::span<const std::int32_t> accumulators, const Sums& sums);
+// Adds the first channels of each position, as many as the sums have outputs for.
+void AddValues(const Accumulators& accumulators, const Sums& sums);
 
 // into += from.
 void MergeSums(Head head, const Sums& from, const Sums& into);
@@ -57,10 +68,10 @@ void SummarizeSoftmax(const Sums& sums, std::uint32_t mc_samples, const Results&
                       Prediction* prediction);
 void SummarizeSigmoid(const Sums& sums, std::uint32_t mc_samples, const Results& results,
                       Prediction* prediction);
-// `multiplier(c)` turns an accumulator of output c into the value.
+// `multiplier(c)` turns an accumulator of channel c of `channels` into the value.
 template <typename Multiplier>
 void SummarizeValues(const Sums& sums, std::uint32_t mc_samples, const Multiplier& multiplier,
-                     const Results& results, Prediction* prediction);
+                     std::uint32_t channels, const Results& results, Prediction* prediction);
 
 // Mean and variance of T accumulators with these sums (FORMAT.md 10.3).
 void SummarizeValue(std::uint64_t sum, std::uint64_t square_low, std::uint64_t square_high,
@@ -68,10 +79,10 @@ void SummarizeValue(std::uint64_t sum, std::uint64_t square_low, std::uint64_t s
 
 template <typename Multiplier>
 void SummarizeValues(const Sums& sums, std::uint32_t mc_samples, const Multiplier& multiplier,
-                     const Results& results, Prediction* prediction) {
-  for (std::uint32_t c = 0; c < sums.sum.size(); ++c) {
-    SummarizeValue(sums.sum[c], sums.square[2 * c], sums.square[2 * c + 1], mc_samples,
-                   multiplier(c), &results.mean[c], &results.variance[c]);
+                     std::uint32_t channels, const Results& results, Prediction* prediction) {
+  for (std::uint32_t i = 0; i < sums.sum.size(); ++i) {
+    SummarizeValue(sums.sum[i], sums.square[2 * i], sums.square[2 * i + 1], mc_samples,
+                   multiplier(i % channels), &results.mean[i], &results.variance[i]);
   }
   prediction->label = kNoLabel;
   prediction->mean = results.mean;

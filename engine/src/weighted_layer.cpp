@@ -51,18 +51,38 @@ void SetResidual(const Parameters& parameters, const format::WeightedScales& sca
   args->residual_col_step = layer.input2.channels;
 }
 
-// logit = float(acc) * m, at or before its own accumulator, front to back.
+// logit = float(acc) * m, at or before its own accumulator, front to back: positions have `slots`
+// accumulators, and classes logits without gaps.
 void WriteLogits(const Parameters& parameters, const format::WeightedScales& scales,
                  const Layer& layer, PassContext* context) {
   const format::PanelLayout& panels = parameters.panels;
+  const std::size_t positions = std::size_t{layer.output.height} * layer.output.width;
   for (std::uint32_t i = 0; i < context->images.count; ++i) {
     const std::uint32_t image = context->images[i];
-    for (std::uint32_t c = 0; c < layer.record.output_channels; ++c) {
-      std::int32_t acc;
-      std::memcpy(&acc, context->accumulators + std::size_t{image} * panels.padded_channels + c,
-                  sizeof(acc));
-      const float logit = static_cast<float>(acc) * scales.Multiplier(format::SlotOf(panels, c));
-      std::memcpy(context->logits + image * context->logits_stride + c, &logit, sizeof(logit));
+    const std::int32_t* from = context->accumulators + image * positions * panels.padded_channels;
+    float* to = context->logits + image * context->logits_stride;
+    for (std::size_t p = 0; p < positions; ++p, from += panels.padded_channels) {
+      for (std::uint32_t c = 0; c < layer.record.output_channels; ++c, ++to) {
+        std::int32_t acc;
+        std::memcpy(&acc, from + c, sizeof(acc));
+        const float logit = static_cast<float>(acc) * scales.Multiplier(format::SlotOf(panels, c));
+        std::memcpy(to, &logit, sizeof(logit));
+      }
+    }
+  }
+}
+
+// A panel of the last layer over one image. Kernels leave the accumulators of one pixel, so each
+// position is a call of its own: where windows are small, as of a 1 x 1 convolution, the calls and
+// not the products take the time.
+void Accumulate(const Layer& layer, kernels::ConvolveArgs args, std::uint32_t slots,
+                void (*convolve)(const kernels::ConvolveArgs&)) {
+  const std::uint8_t* row = args.input;
+  for (std::uint32_t y = 0; y < layer.output.height; ++y, row += args.input_row_step) {
+    args.input = row;
+    for (std::uint32_t x = 0; x < layer.output.width; ++x, args.accumulators += slots) {
+      convolve(args);
+      args.input += args.input_col_step;
     }
   }
 }
@@ -98,6 +118,9 @@ void RunWeighted(const Layer& layer, PassContext* context) {
   std::int32_t bias[kernels::kPanelWidth];
   float multiplier[kernels::kPanelWidth];
   args.multiplier = multiplier;
+  auto* const convolve =
+      runs.depthwise ? context->kernels.convolve_depthwise : context->kernels.convolve;
+  const std::size_t positions = std::size_t{layer.output.height} * layer.output.width;
   format::MuCursor mu = parameters.FirstMu(layer.record);
   for (; mu.panel() < panels.panel_count(); mu.Next()) {
     const std::uint32_t index = mu.panel();
@@ -127,15 +150,16 @@ void RunWeighted(const Layer& layer, PassContext* context) {
           context->activations + image * context->view.model.activation_bytes;
       args.input = FirstPixel(activations, layer.input) + input_offset;
       if (layer.logits) {
-        args.accumulators = context->accumulators + std::size_t{image} * panels.padded_channels +
+        args.accumulators = context->accumulators + image * positions * panels.padded_channels +
                             panels.channel(index);
-      } else {
-        args.output = FirstPixel(activations, layer.output) + panels.channel(index);
+        Accumulate(layer, args, panels.padded_channels, convolve);
+        continue;
       }
+      args.output = FirstPixel(activations, layer.output) + panels.channel(index);
       if (layer.has_input2()) {
         args.residual = FirstPixel(activations, layer.input2) + panels.channel(index);
       }
-      runs.depthwise ? context->kernels.convolve_depthwise(args) : context->kernels.convolve(args);
+      convolve(args);
     }
   }
   if (layer.logits && context->logits != nullptr) WriteLogits(parameters, scales, layer, context);

@@ -19,8 +19,9 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
     : arena_(arena),
       grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
-      outputs_(format::OutputChannels(view.model)),
-      logits_(view.model.class_count),
+      positions_(static_cast<std::size_t>(format::OutputPositions(view.model))),
+      outputs_(positions_ * format::OutputChannels(view.model)),
+      logits_(positions_ * view.model.class_count),
       batch_(options.batch),
       panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)) {
   const format::LayerRecord last = view.layer(view.layer_count() - 1);
@@ -36,7 +37,9 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   const bool ends_early = EndsEarly(options);
   active_ = progress_ + (ends_early ? RoundUp(batch_ * sizeof(Progress), kAlignment) : 0);
   probabilities_ = active_ + (ends_early ? RoundUp(batch_ * sizeof(std::uint32_t), kAlignment) : 0);
-  tasks_ = probabilities_ + (ends_early ? RoundUp(outputs_ * sizeof(float), kAlignment) : 0);
+  // Of several positions there is no rule that would look at probabilities.
+  const bool watched = ends_early && positions_ == 1;
+  tasks_ = probabilities_ + (watched ? RoundUp(outputs_ * sizeof(float), kAlignment) : 0);
   const std::uint32_t workers = grid_.workers();
   bytes_ = tasks_ + (workers > 1 ? RoundUp(workers * sizeof(std::uint32_t), kAlignment) : 0);
 }
@@ -53,7 +56,7 @@ Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
     return std::span<std::uint64_t>(At<std::uint64_t>(base + offset) + image * size, size);
   };
   const bool numbers = HasNumbers(head_), gaussian = head_ == Head::kGaussian;
-  const std::size_t entropies = numbers ? 0 : head_ == Head::kSigmoid ? outputs_ : 1;
+  const std::size_t entropies = numbers ? 0 : head_ == Head::kSigmoid ? outputs_ : positions_;
   return {.sum = row(layout_.sum, outputs_),
           .square = row(layout_.sum_squares, numbers ? 2 * outputs_ : outputs_),
           .entropy = row(layout_.entropy, entropies),
@@ -61,15 +64,17 @@ Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
           .clamped_scales = row(layout_.clamped_scales, gaussian ? 1 : 0)};
 }
 Results Workspace::ResultsOf(std::size_t image) const {
-  const auto row = [&](std::uint64_t offset, std::uint64_t end) {
-    const std::size_t size = offset == end ? 0 : outputs_;  // of a part that there is
+  const auto row = [&](std::uint64_t offset, std::uint64_t end, std::size_t elements) {
+    const std::size_t size = offset == end ? 0 : elements;  // of a part that there is
     return std::span<float>(At<float>(offset) + image * size, size);
   };
-  return {.mean = row(layout_.mean, layout_.variance),
-          .variance = row(layout_.variance, layout_.output_entropy),
-          .output_entropy = row(layout_.output_entropy, layout_.output_expected_entropy),
-          .output_expected_entropy = row(layout_.output_expected_entropy, layout_.noise_variance),
-          .noise_variance = row(layout_.noise_variance, layout_.logits)};
+  const format::ArenaLayout& at = layout_;
+  const std::size_t entropies = head_ == Head::kSoftmax ? positions_ : outputs_;
+  return {.mean = row(at.mean, at.variance, outputs_),
+          .variance = row(at.variance, at.output_entropy, outputs_),
+          .output_entropy = row(at.output_entropy, at.output_expected_entropy, entropies),
+          .output_expected_entropy = row(at.output_expected_entropy, at.noise_variance, entropies),
+          .noise_variance = row(at.noise_variance, at.logits, outputs_)};
 }
 std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) const {
   if (image_group == 0) return At<std::int8_t>(GroupBase(group) + layout_.panel);

@@ -41,13 +41,14 @@ class Workspace {
   std::uint64_t bytes() const { return bytes_; }
   const Grid& grid() const { return grid_; }
   Head head() const { return head_; }
-  std::size_t outputs() const { return outputs_; }  // of a prediction
-  std::size_t logits() const { return logits_; }    // of a pass
-  std::size_t logit_slots() const { return slots_; }
+  std::size_t positions() const { return positions_; }  // of the output
+  std::size_t outputs() const { return outputs_; }      // of a prediction, at all positions
+  std::size_t logits() const { return logits_; }        // of a pass, at all positions
+  std::size_t slots() const { return slots_; }          // of one position's accumulators
 
-  // Of a pass group: u8 [batch][activation_bytes], s32 [batch][slots], sums of an image. The last 4
-  // bytes of an image's activations, which no layer writes, hold its clamped inputs (input.h);
-  // those of group 0 are the image's own, the other groups have copies.
+  // Of a pass group: u8 [batch][activation_bytes], s32 [batch][positions][slots], sums of an image.
+  // The last 4 bytes of an image's activations, which no layer writes, hold its clamped inputs
+  // (input.h); those of group 0 are the image's own, the other groups have copies.
   std::uint8_t* Activations(std::uint32_t group) const;
   std::int32_t* Accumulators(std::uint32_t group) const;
   Sums SumsOf(std::uint32_t group, std::size_t image) const;
@@ -77,7 +78,7 @@ class Workspace {
   format::ArenaLayout layout_;
   Grid grid_;
   Head head_;
-  std::size_t outputs_, logits_, batch_, slots_;
+  std::size_t positions_, outputs_, logits_, batch_, slots_;
   std::uint64_t panel_bytes_;
   // A further group is a copy of the layout up to the sums, its own panel included.
   std::uint64_t groups_;

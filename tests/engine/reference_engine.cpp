@@ -270,9 +270,13 @@ std::vector<float> ReferenceLogits(const TestModel& model, std::span<const std::
         layer.input2 == format::kNoTensor ? nullptr : &activations[layer.input2];
     const Sampled sampled = Draw(layer, index, model.weights[index], seed, pass, mirror);
     if (layer.output == format::kNoTensor) {
-      for (std::uint32_t c = 0; c < layer.output_channels; ++c) {
-        const auto sum = static_cast<float>(Sum(layer, sampled, in, 0, 0, c));
-        logits.push_back(sum * (model.weights[index].scale[c] * in.tensor.scale));
+      for (std::uint32_t y = 0; y < std::max(1U, content.output_height); ++y) {
+        for (std::uint32_t x = 0; x < std::max(1U, content.output_width); ++x) {
+          for (std::uint32_t c = 0; c < layer.output_channels; ++c) {
+            const auto sum = static_cast<float>(Sum(layer, sampled, in, y, x, c));
+            logits.push_back(sum * (model.weights[index].scale[c] * in.tensor.scale));
+          }
+        }
       }
       break;
     }

@@ -12,7 +12,7 @@ namespace mu8::testing {
 
 enum class Mirror { kNo, kYes };  // whether every epsilon is negated
 
-// The logits of one pass for one image of raw pixels (NHWC).
+// The logits of one pass, NHWC, for one image of raw pixels (NHWC).
 std::vector<float> ReferenceLogits(const TestModel& model, std::span<const std::uint8_t> pixels,
                                    std::uint64_t seed, std::uint32_t pass,
                                    Mirror mirror = Mirror::kNo);

@@ -126,7 +126,7 @@ Moments MomentsOf(const std::vector<std::int32_t>& accumulators, float multiplie
   std::vector<std::uint64_t> sum(1, 7), square(2, 7);
   const Sums sums{sum, square, {}};
   ClearSums(sums);
-  for (const std::int32_t acc : accumulators) AddValues({&acc, 1}, sums);
+  for (const std::int32_t acc : accumulators) AddValues({&acc, 1, 1, 1}, sums);
   Moments moments{};
   SummarizeValue(sum[0], square[0], square[1], static_cast<std::uint32_t>(accumulators.size()),
                  multiplier, &moments.mean, &moments.variance);
@@ -164,7 +164,10 @@ TEST_CASE("heads: any batch, workers, kernels and kept logits give the same byte
        {FileOf(EveryOperatorModel(5), format::Head::kSigmoid),
         FileOf(EveryOperatorModel(5), format::Head::kValues), FileOf(noisy, format::Head::kValues),
         WithGaussian(EveryOperatorModel(5), format::ScaleForm::kSoftplus).File(),
-        WithGaussian(EveryOperatorModel(3), format::ScaleForm::kLogVariance).File()}) {
+        WithGaussian(EveryOperatorModel(3), format::ScaleForm::kLogVariance).File(),
+        DenseOutputModel(3).File(), FileOf(DenseOutputModel(2), format::Head::kSigmoid),
+        FileOf(DenseOutputModel(18), format::Head::kValues),
+        WithGaussian(DenseOutputModel(4), format::ScaleForm::kSoftplus).File()}) {
     Engine first;
     REQUIRE(first.Open(file.span(), {.mc_samples = 21, .seed = 4, .noise = Noise::kAntithetic}) ==
             Status::kOk);
@@ -196,7 +199,7 @@ TEST_CASE("heads: any batch, workers, kernels and kept logits give the same byte
     }
   }
   MESSAGE("predictions of all images compared: " << compared);
-  CHECK(compared >= 5 * 36);
+  CHECK(compared >= 9 * 36);
 }
 
 TEST_CASE("heads: stop rules that do not hold for a head are refused, the others end early") {

@@ -115,5 +115,21 @@ TEST_CASE("engine: equals the reference on random models") {
   CHECK(executed % static_cast<std::size_t>(count) == 0);
 }
 
+TEST_CASE("engine: equals the reference on random models of several output positions") {
+  Random random(72);
+  const int count = Effort(1500, 100);
+  std::size_t executed = 0;
+  int several = 0;
+  for (int i = 0; i < count; ++i) {
+    const TestModel model = RandomModel(&random, true);
+    CAPTURE(i);
+    executed += Compare(model, random.Next());
+    several += model.content.output_height != 0 ? 1 : 0;
+  }
+  MESSAGE("random models: " << count << ", of several positions: " << several);
+  CHECK(several > count / 2);
+  CHECK(executed % static_cast<std::size_t>(count) == 0);
+}
+
 }  // namespace
 }  // namespace mu8::testing

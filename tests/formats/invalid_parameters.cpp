@@ -328,7 +328,7 @@ void AddPanelWidths(std::vector<InvalidFile>* files) {
 
 void AddTotals(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
-  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(7), 1, 0);
+  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(5), 1, 0);
   tiny.Set(Status::kUnknownHead, "next", ModelField(&ModelRecord::head), format::kHeadCount,
            format::kHeadCount - 1);
   tiny.Set(Status::kUnknownHead, "four_billion", ModelField(&ModelRecord::head), 0xffffffff,
@@ -453,6 +453,58 @@ void AddGaussian(std::vector<InvalidFile>* files) {
            TableField(SectionId::kOutputs, &SectionRecord::id), 6);
 }
 
+// Several positions of the output: 5 x 3.
+void AddOutputShapes(std::vector<InvalidFile>* files) {
+  Collector dense(format::Write(DenseOutputModel(3).content), files);
+  Collector tiny(format::Write(TinyModel(2).content), files);
+  const Field height = ModelField(&ModelRecord::output_height);
+  const Field width = ModelField(&ModelRecord::output_width);
+  dense.Set(Status::kClassCount, "no_height", height, 0, 1);
+  dense.Set(Status::kClassCount, "no_width", width, 0, 1);
+  dense.Set(Status::kClassCount, "height_of_65536", height, 65536, 65535);
+  dense.Set(Status::kClassCount, "width_of_four_billion", width, 0xffffffff, 65535);
+  dense.Add(Status::kClassCount, "one_position",
+            dense.Edit().Set(height, 1).Set(width, 1).Repaired(), height, 2);
+  // Rows 0 to 7 of 8, where there are 6 with one of padding on each side.
+  dense.Set(Status::kWindow, "rows_of_the_output_beyond_the_input", height, 7,
+            TensorField(1, &TensorRecord::pad_bottom).InLayer(1), 2);
+  dense.Set(Status::kWindow, "columns_of_the_output_beyond_the_input", width, 4,
+            TensorField(1, &TensorRecord::pad_right).InLayer(1), 3);
+  tiny.Add(Status::kOutputShape, "dense_layer_of_two_rows",
+           tiny.Edit().Set(height, 2).Set(width, 1).Repaired(), height.InLayer(1), 1);
+  tiny.Add(Status::kOutputShape, "dense_layer_of_two_columns",
+           tiny.Edit().Set(height, 1).Set(width, 2).Repaired(), width.InLayer(1), 1);
+  // Fewer positions than there could be are allowed, but need another arena.
+  const Field arena = ModelField(&ModelRecord::arena_bytes);
+  format::FileContent fewer = DenseOutputModel(3).content;
+  fewer.output_height = 2;
+  dense.Set(Status::kArenaBytes, "of_more_positions", height, 2, arena,
+            Editor(format::Write(fewer)).Value(arena));
+}
+
+// A convolution 1 x 1 of strides 1 over one pixel and its padding: 65535 x 4097 positions.
+void AddTooManyOutputs(std::vector<InvalidFile>* files) {
+  TestModel model = DenseOutputModel(1, 0);
+  format::FileContent& content = model.content;
+  content.tensors = {MakeTensor(1, 1, 1, 1, 0), MakeTensor(1, 1, 1, 1, 0)};
+  content.tensors[1].pad_bottom = 16383;
+  content.tensors[1].pad_right = 16384;
+  content.layers = {MakeLayer(format::OpCode::kLookup, 0, 1),
+                    MakeLayer(format::OpCode::kConv2d, 1, 1)};
+  SetRuns(content.tensors[1], &content.layers[1]);
+  content.parameters[0].assign(format::kLookupBytes, 0);
+  Random random(10);
+  content.parameters[1] = Pack(content.layers[1], RandomWeights(content.layers[1], 1, 0, &random));
+  content.input_table.resize(256);
+  content.output_height = 16384;
+  content.output_width = 16385;
+  Finish(&content, false);
+  Collector large({}, files);
+  large.Add(Status::kClassCount, "too_many_outputs", format::Write(content),
+            ModelField(&ModelRecord::output_height), format::kMaxOutputs,
+            std::uint64_t{16384} * 16385);
+}
+
 // u32 count; per pair u16 key bytes, u16 zero, u32 value bytes, key, value.
 constexpr std::uint64_t kPairHeader = 8;
 
@@ -531,6 +583,8 @@ std::vector<InvalidFile> InvalidParameters() {
   AddNumbers(&files);
   AddStoredNoise(&files);
   AddGaussian(&files);
+  AddOutputShapes(&files);
+  AddTooManyOutputs(&files);
   AddMetadata(&files);
   return files;
 }

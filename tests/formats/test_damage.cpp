@@ -155,7 +155,13 @@ std::vector<TestModel> LaterModels() {
   values.content.outputs.noise_variance = {1, 2, 3};
   TestModel numbers = TinyModel(2);
   numbers.content.input_affine = {20, 120};
-  return {values, numbers, WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kLogVariance),
+  TestModel labels = DenseOutputModel(2);
+  labels.content.head = format::Head::kSigmoid;
+  return {values,
+          numbers,
+          labels,
+          DenseOutputModel(3),
+          WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kLogVariance),
           WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kSoftplus)};
 }
 

@@ -169,6 +169,7 @@ TEST_CASE("format document: its limits are those of formats/limits.h, all of the
       {"kMaxTensorOffset", format::kMaxTensorOffset},
       {"kMaxAccumulator", format::kMaxAccumulator},
       {"kMaxInputs", format::kMaxInputs},
+      {"kMaxOutputs", format::kMaxOutputs},
       {"kMaxMuBits", format::kMaxMuBits},
       {"kMinNoiseShift", format::kMinNoiseShift},
       {"kMaxNoiseShift", format::kMaxNoiseShift},

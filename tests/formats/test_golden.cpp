@@ -63,6 +63,10 @@ std::map<std::string, TestModel> GoldenModels() {
           {"tiny_gaussian", WithGaussian(TinyModel(8, true, 8, 4), kLogVariance)},
           {"tiny_gaussian_softplus", WithGaussian(TinyModel(4, true, 8, 6), kSoftplus)},
           {"every_operator_gaussian", WithGaussian(EveryOperatorModel(5), kSoftplus)},
+          {"dense_softmax", DenseOutputModel(3)},
+          {"dense_sigmoid", WithHead(DenseOutputModel(2, 2), format::Head::kSigmoid)},
+          {"dense_values", WithHead(DenseOutputModel(1, 8), format::Head::kValues)},
+          {"dense_gaussian", WithGaussian(DenseOutputModel(4), kLogVariance)},
           {"tiny_numbers", WithNumbers(TinyModel(4), {21.7F, 101.3F})},
           {"every_operator_numbers",
            WithNumbers(EveryOperatorModel(),
@@ -98,7 +102,9 @@ void Update() {
       << "# CRC-32C of the predictions of each model: for 8 images of SplitMix64 outputs mod 256 "
          "(seed 7),\n"
          "# T = 32, seed 2026, the float bits of mean[], variance[], predictive entropy, expected\n"
-         "# entropy and mutual information; of a sigmoid head also of output_entropy[] and\n"
+         "# entropy and mutual information; of a sigmoid head, and of a softmax at several "
+         "positions,\n"
+         "# also of output_entropy[] and\n"
          "# output_expected_entropy[]; of values of known noise and of a gaussian head also of\n"
          "# noise_variance[], of the latter of clamped_scales (u32), too. Of a file of numbers "
          "the\n"

@@ -178,45 +178,78 @@ TEST_CASE("layout: a tensor has its padded rows and a readable tail of 64 bytes"
   CHECK(format::TensorBytes(tensor) == 192);  // 66 + 64
 }
 
+// What there is of one kind, for `batch` images.
+void CheckArena(const format::ModelRecord& model, std::uint32_t batch, bool stored_noise) {
+  const auto head = static_cast<format::Head>(model.head);
+  const bool softmax = head == format::Head::kSoftmax, sigmoid = head == format::Head::kSigmoid;
+  const bool gaussian = head == format::Head::kGaussian, numbers = !softmax && !sigmoid;
+  const auto arena = format::MakeArenaLayout(model, 16, batch, 5, stored_noise);
+  const std::uint64_t positions = model.output_height == 0 ? batch : std::uint64_t{batch} * 12;
+  const std::uint64_t values = positions * (gaussian ? 5 : 10);
+  const std::uint64_t entropies = numbers ? 0 : sigmoid ? values : positions;
+  const std::uint64_t by_output = sigmoid                               ? values * 4
+                                  : softmax && model.output_height != 0 ? positions * 4
+                                                                        : 0;
+  const bool noise = gaussian || stored_noise;
+  const std::uint64_t parts[][2] = {{arena.activations, batch * std::uint64_t{4096}},
+                                    {arena.panel, 6464},
+                                    {arena.accumulators, positions * 16 * 4},
+                                    {arena.sum, values * 8},
+                                    {arena.sum_squares, values * (numbers ? 16 : 8)},
+                                    {arena.entropy, entropies * 8},
+                                    {arena.noise, gaussian ? values * 16 : 0},
+                                    {arena.clamped_scales, gaussian ? batch * 8 : 0},
+                                    {arena.mean, values * 4},
+                                    {arena.variance, values * 4},
+                                    {arena.output_entropy, by_output},
+                                    {arena.output_expected_entropy, by_output},
+                                    {arena.noise_variance, noise ? values * 4 : 0},
+                                    {arena.logits, positions * 10 * 5 * 4}};
+  std::uint64_t end = 0;
+  for (const auto& part : parts) {
+    CHECK(part[0] == (end + 63) / 64 * 64);
+    end = part[0] + part[1];
+  }
+  CHECK(arena.bytes == (end + 63) / 64 * 64);
+  CHECK(format::MakeArenaLayout(model, 16, batch, 0, stored_noise).bytes == arena.logits);
+}
+
 TEST_CASE("layout: the arena's parts do not overlap and cover what they hold") {
   format::ModelRecord model{};
   model.class_count = 10;
   model.panel_bytes = 6464;
   model.activation_bytes = 4096;
-  for (const format::Head head : {format::Head::kSoftmax, format::Head::kSigmoid,
-                                  format::Head::kValues, format::Head::kGaussian}) {
-    const bool sigmoid = head == format::Head::kSigmoid, gaussian = head == format::Head::kGaussian;
-    const bool numbers = gaussian || head == format::Head::kValues;
-    model.head = static_cast<std::uint32_t>(head);
-    CAPTURE(model.head);
-    for (const std::uint32_t batch : {1U, 3U, 64U}) {
-      const bool noise = gaussian || (numbers && batch == 3);
-      const auto arena = format::MakeArenaLayout(model, 16, batch, 5, noise && !gaussian);
-      const std::uint64_t values = std::uint64_t{batch} * (gaussian ? 5 : 10);
-      const std::uint64_t entropies = numbers ? 0 : sigmoid ? values : batch;
-      const std::uint64_t by_output = sigmoid ? values * 4 : 0;
-      const std::uint64_t parts[][2] = {{arena.activations, batch * std::uint64_t{4096}},
-                                        {arena.panel, 6464},
-                                        {arena.accumulators, std::uint64_t{batch} * 16 * 4},
-                                        {arena.sum, values * 8},
-                                        {arena.sum_squares, values * (numbers ? 16 : 8)},
-                                        {arena.entropy, entropies * 8},
-                                        {arena.noise, gaussian ? values * 16 : 0},
-                                        {arena.clamped_scales, gaussian ? batch * 8 : 0},
-                                        {arena.mean, values * 4},
-                                        {arena.variance, values * 4},
-                                        {arena.output_entropy, by_output},
-                                        {arena.output_expected_entropy, by_output},
-                                        {arena.noise_variance, noise ? values * 4 : 0},
-                                        {arena.logits, std::uint64_t{batch} * 10 * 5 * 4}};
-      std::uint64_t end = 0;
-      for (const auto& part : parts) {
-        CHECK(part[0] == (end + 63) / 64 * 64);
-        end = part[0] + part[1];
+  for (std::uint32_t head = 0; head < format::kHeadCount; ++head) {
+    model.head = head;
+    CAPTURE(head);
+    for (const bool several : {false, true}) {
+      model.output_height = several ? 3 : 0;
+      model.output_width = several ? 4 : 0;
+      for (const std::uint32_t batch : {1U, 3U, 64U}) {
+        CheckArena(model, batch, false);
+        if (head == static_cast<std::uint32_t>(format::Head::kValues)) {
+          CheckArena(model, batch, true);
+        }
       }
-      CHECK(arena.bytes == (end + 63) / 64 * 64);
-      CHECK(format::MakeArenaLayout(model, 16, batch, 0, noise && !gaussian).bytes == arena.logits);
     }
+  }
+}
+
+// The comment of MakeArenaLayout.
+TEST_CASE("layout: the largest arena is a number of 63 bits") {
+  format::ModelRecord model{};
+  model.activation_bytes = format::kMaxTensorOffset + format::kMaxTensorBytes;
+  model.panel_bytes = 16 * format::kMaxInputs;
+  model.output_height = 65535;
+  model.output_width = 4096;
+  for (std::uint32_t head = 0; head < format::kHeadCount; ++head) {
+    model.head = head;
+    model.class_count = 1;
+    REQUIRE(format::OutputPositions(model) * model.class_count <= format::kMaxOutputs);
+    const auto arena = format::MakeArenaLayout(model, 4, 65536, 65536, true);
+    CHECK(arena.bytes < 0x8000000000000000U);
+    CHECK(arena.bytes > arena.logits);
+    CHECK(arena.logits > arena.accumulators);
   }
 }
 

@@ -140,6 +140,34 @@ TestModel EveryOperatorModel(std::size_t first_bayesian, std::uint32_t mu_bits) 
   return model;
 }
 
+TestModel DenseOutputModel(std::uint32_t channels, std::uint32_t sigma_bits) {
+  Random random(300 + channels + 100 * sigma_bits);
+  TestModel model;
+  format::FileContent& content = model.content;
+  content.tensors = {MakeTensor(6, 5, 2, 0.0078125F, 128), MakeTensor(6, 5, 4, 0.03F, 11)};
+  for (format::TensorRecord& tensor : content.tensors) {
+    tensor.pad_top = tensor.pad_left = tensor.pad_bottom = tensor.pad_right = 1;
+  }
+  content.layers = {MakeLayer(OpCode::kConv2d, 0, 4), MakeLayer(OpCode::kConv2d, 1, channels)};
+  for (LayerRecord& layer : content.layers) {
+    layer.kernel_h = layer.kernel_w = 3;
+    layer.pad_top = layer.pad_left = 1;
+    layer.flags |= format::kLayerBayesian;
+    layer.sigma_bits = static_cast<std::uint8_t>(sigma_bits);
+    SetRuns(content.tensors[layer.input], &layer);
+  }
+  content.layers[1].stride_w = 2;
+  content.output_height = 5;
+  content.output_width = 3;
+  Finish(&content, false);
+  model.weights.resize(2);
+  content.parameters.resize(2);
+  for (std::size_t i = 0; i < 2; ++i) AddWeights(i, &random, &model);
+  AddInputTable(&random, &content);
+  content.metadata = {{"name", "dense output"}};
+  return model;
+}
+
 TestModel WithGaussian(TestModel model, format::ScaleForm form) {
   format::FileContent& content = model.content;
   content.head = format::Head::kGaussian;

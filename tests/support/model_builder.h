@@ -70,6 +70,10 @@ void Finish(format::FileContent* content, bool share_memory);
 TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_t mu_bits = 8,
                     std::uint32_t outputs = 3);
 
+// 6 x 5 x 2 -> convolution 3 x 3 with padding, 4 channels -> convolution 3 x 3, strides 1 and 2,
+// padding 1: `channels` outputs at each of 5 x 3 positions. Both layers are Bayesian.
+TestModel DenseOutputModel(std::uint32_t channels, std::uint32_t sigma_bits = 4);
+
 // The model with a kGaussian head; its last layer has an even number of channels. Every output has
 // bounds of its own, that clamp some scales and not others.
 TestModel WithGaussian(TestModel model, format::ScaleForm form);

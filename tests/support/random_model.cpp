@@ -17,7 +17,7 @@ struct Axis {
 
 class Graph {
  public:
-  explicit Graph(Random* random) : random_(*random) {}
+  Graph(Random* random, bool dense_outputs) : random_(*random), dense_outputs_(dense_outputs) {}
 
   TestModel Build() {
     const std::uint32_t channels = random_.OneOf<std::uint32_t>({1, 1, 2, 3, 4, 5, 7, 8});
@@ -70,7 +70,7 @@ class Graph {
     const std::uint32_t padded = axis.pad + extent + axis.pad_after;
     axis.kernel = std::min(axis.kernel, (padded - 1) / axis.dilation + 1);
     const std::uint32_t reach = (axis.kernel - 1) * axis.dilation + 1;
-    axis.out = single ? 1 : (padded - reach) / axis.stride + 1;
+    axis.out = single && !dense_outputs_ ? 1 : (padded - reach) / axis.stride + 1;
     return axis;
   }
 
@@ -141,6 +141,10 @@ class Graph {
     layer.groups = groups;
     SetWindow(rows, cols, &layer);
     SetRuns(in, &layer);
+    if (last && rows.out * cols.out > 1) {
+      content().output_height = rows.out;
+      content().output_width = cols.out;
+    }
     Finish(rows, cols, last, &layer);
   }
 
@@ -288,7 +292,8 @@ class Graph {
 
   void AddLogits() {
     const auto input = static_cast<std::uint16_t>(tensors().size() - 1);
-    if (HasPadding(tensors()[input]) || random_.OneIn(3)) return AddConvolution(input, true);
+    if (dense_outputs_ || HasPadding(tensors()[input]) || random_.OneIn(3))
+      return AddConvolution(input, true);
     AddDense(input, true);
   }
 
@@ -351,6 +356,7 @@ class Graph {
   }
 
   Random& random_;
+  bool dense_outputs_;  // the last layer answers at as many positions as its window has
   TestModel model_;
   int deterministic_layers_ = 0;  // at least so many at the front
   std::vector<bool> flat_;        // read by a dense layer: no padding, no gaps
@@ -358,6 +364,8 @@ class Graph {
 
 }  // namespace
 
-TestModel RandomModel(Random* random) { return Graph(random).Build(); }
+TestModel RandomModel(Random* random, bool dense_outputs) {
+  return Graph(random, dense_outputs).Build();
+}
 
 }  // namespace mu8::testing

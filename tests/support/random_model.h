@@ -8,6 +8,7 @@ namespace mu8::testing {
 // Everything is drawn: operators, shapes, windows, strides, dilation, groups, padding, gaps between
 // rows, sigma widths (8, 4, 2, 1, 0 and none), quantization, parameters, placement and branches
 // that end nowhere. Equal generators give equal models on every target.
-TestModel RandomModel(Random* random);
+// With `dense_outputs` the last layer is a convolution, mostly with several positions.
+TestModel RandomModel(Random* random, bool dense_outputs = false);
 
 }  // namespace mu8::testing

@@ -111,8 +111,8 @@ def pool(layer, source, target, value):
 
 
 def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
-    """One network of the ensemble: u8 input [H][W][C] -> all tensors [u8], logits f32 [C],
-    accumulators [C], their multipliers f32 [C]."""
+    """One network of the ensemble: u8 input [H][W][C] -> all tensors [u8], logits f32 [P][C],
+    accumulators [P][C], their multipliers f32 [C]."""
     values = [image]
     for i, layer in enumerate(model.layers):
         source, value = model.tensors[layer.input], values[layer.input]
@@ -126,7 +126,7 @@ def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
                 acc = acc + residual(model, i, other)
             m = multipliers(model, i)[weight_sources[i].slot_of_channel]
             if target is None:
-                return values, acc.astype(np.float32)[0] * m, acc[0], np.broadcast_to(m, acc[0].shape)
+                return values, acc.astype(np.float32) * m, acc, np.broadcast_to(m, channels)
             result = requantize(acc, m, layer, target).reshape(height, width, channels)
         elif layer.op == LOOKUP:
             result = layer.parameters[0][value]

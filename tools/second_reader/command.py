@@ -31,8 +31,10 @@ def mu_bits_text(layer):
 
 
 def print_summary(model):
+    at_positions = f" at each of {model.positions} positions" if model.positions > 1 else ""
     print(f"mu8 {model.version[0]}.{model.version[1]}, {model.file_bytes} bytes, "
-          f"{model.class_count} {HEAD_NAMES[model.head]}; activations {model.activation_bytes}, "
+          f"{model.class_count} {HEAD_NAMES[model.head]}"
+          f"{at_positions}; activations {model.activation_bytes}, "
           f"panel {model.panel_bytes}, arena {model.arena_bytes} bytes")
     print("\nsection         flags    offset     bytes  crc")
     for s in model.sections:
@@ -68,7 +70,7 @@ def print_summary(model):
 
 def print_prediction(model, p):
     labels = model.metadata.get(b"labels", b"").decode("utf-8", "replace").split("\n")
-    if model.head == SOFTMAX:
+    if model.head == SOFTMAX and model.positions == 1:
         name = f" ({labels[p.label]})" if len(labels) == model.class_count else ""
         print(f"label               {p.label}{name}")
     if p.clamped_inputs:

@@ -126,6 +126,8 @@ class Model:
     arena_bytes: int
     head: int
     input: int
+    output_height: int  # 0: 1, as the next one
+    output_width: int
     tensors: list = None
     layers: list = None
     input_table: np.ndarray = None   # u8 [channels][256], input 0
@@ -134,8 +136,13 @@ class Model:
     metadata: dict = None            # bytes to bytes
 
     @property
+    def positions(self):
+        """P of section 8."""
+        return self.output_height * self.output_width or 1
+
+    @property
     def output_count(self):
-        """N of section 8."""
+        """K of section 8."""
         return self.class_count // 2 if self.head == GAUSSIAN else self.class_count
 
     @property
@@ -145,9 +152,9 @@ class Model:
                     len(self.layers) - 1)
 
     def output_shape(self, index):
-        """(height, width, channels) of what layer `index` writes; the logits count as 1 x 1."""
+        """(height, width, channels) of what layer `index` writes."""
         if index + 1 == len(self.layers):
-            return 1, 1, self.layers[index].output_channels
+            return self.output_height or 1, self.output_width or 1, self.layers[index].output_channels
         tensor = self.tensors[index + 1]
         return tensor.height, tensor.width, tensor.channels
 

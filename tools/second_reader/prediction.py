@@ -19,18 +19,18 @@ NO_LABEL = 0xFFFFFFFF
 
 
 class Prediction(typing.NamedTuple):
-    """Section 10; C outputs, T passes. Floats are f32, label is an int."""
-    mean: np.ndarray                # [C]
-    variance: np.ndarray            # [C]
+    """Section 10; N outputs, T passes, P positions. Floats are f32, label is an int."""
+    mean: np.ndarray                # [N]
+    variance: np.ndarray            # [N]
     predictive_entropy: np.float32  # nats, as the next two
     expected_entropy: np.float32
     mutual_information: np.float32
-    logits: np.ndarray              # [T][C]
+    logits: np.ndarray              # [T][P C]
     label: int                      # NO_LABEL: the head has none
-    output_entropy: np.ndarray      # [C], SIGMOID; else None, as the next one
-    output_expected_entropy: np.ndarray
+    output_entropy: np.ndarray      # [N], SIGMOID; [P], SOFTMAX at several positions; else None
+    output_expected_entropy: np.ndarray  # the same
     clamped_inputs: int             # 5.1
-    noise_variance: np.ndarray = None  # [C], GAUSSIAN, and VALUES with section 7
+    noise_variance: np.ndarray = None  # [N], GAUSSIAN, and VALUES with section 7
     clamped_scales: int = 0            # GAUSSIAN
 
 
@@ -40,7 +40,7 @@ def fixed(x):
 
 
 def statistics(logits):
-    """f32 [T][C] -> (mean, variance, the three entropies, label)."""
+    """f32 [T][C] of one position -> (mean, variance, H, X, label); H and X are Python floats."""
     passes, classes = logits.shape
     sum_p, sum_squares, sum_entropy = [0] * classes, [0] * classes, 0
     for row in logits:
@@ -67,10 +67,21 @@ def statistics(logits):
         if mean[c] >= f32(0x02081CEA):
             entropy = entropy - a * float(log(mean[c]))
     entropy = max(entropy, 0.0)
-    expected = float(sum_entropy) * unit
-    mutual = entropy - expected if entropy > expected else 0.0
-    return (mean, variance, np.float32(entropy), np.float32(expected), np.float32(mutual),
-            sum_p.index(max(sum_p)))
+    return mean, variance, entropy, float(sum_entropy) * unit, sum_p.index(max(sum_p))
+
+
+def softmax_statistics(logits):
+    """f32 [T][P][C] -> (mean, variance, the three entropies, label, entropies of positions or None,
+    expected ones or None), section 10.1."""
+    positions = logits.shape[1]
+    means, variances, entropies, expected, labels = zip(
+        *(statistics(logits[:, p]) for p in range(positions)))
+    total, aleatoric = (sum(values, 0.0) / float(positions) for values in (entropies, expected))
+    mutual = total - aleatoric if total > aleatoric else 0.0
+    several = positions > 1
+    return (np.concatenate(means), np.concatenate(variances), np.float32(total),
+            np.float32(aleatoric), np.float32(mutual), NO_LABEL if several else labels[0],
+            *(np.array(v, np.float32) if several else None for v in (entropies, expected)))
 
 
 def sigmoid_statistics(logits):
@@ -121,16 +132,18 @@ def value_statistics(accumulators, multipliers):
 
 
 def noise_statistics(outputs, scales):
-    """r, f32 [T][N] -> (noise_variance [N], clamped_scales), section 10.4."""
-    passes, found = len(scales), []
+    """r, f32 [T][P][K] -> (noise_variance [P K], clamped_scales), section 10.4."""
+    passes, positions, count = scales.shape
     least, most = (variance_of(outputs.form, bound) for bound in (outputs.low, outputs.high))
     v = variance_of(outputs.form, np.clip(scales, outputs.low, outputs.high))
     v = np.clip(v, least, most)
-    for k, first in enumerate(exponent(least).tolist()):
-        unit = 2.0 ** (first - 127 - 23)
-        total = sum(int(float(x) / unit) for x in v[:, k])  # Python's integers: exact
-        high, low = divmod(total, 2 ** 64)
-        found.append((float(high) * 2.0 ** 64 + float(low)) / float(passes) * unit)
+    units = [2.0 ** (first - 127 - 23) for first in exponent(least).tolist()]
+    found = []
+    for p in range(positions):
+        for k in range(count):
+            total = sum(int(float(x) / units[k]) for x in v[:, p, k])  # Python's: exact
+            high, low = divmod(total, 2 ** 64)
+            found.append((float(high) * 2.0 ** 64 + float(low)) / float(passes) * units[k])
     clamped = int(((scales < outputs.low) | (scales > outputs.high)).sum())
     return np.array(found, np.float32), min(clamped, 2 ** 32 - 1)
 
@@ -143,17 +156,22 @@ def predict(model, image, mc_samples, seed, antithetic=False):
     sources = {i: WeightSource(model, i) for i, layer in enumerate(model.layers) if layer.weighted}
     passes = [run_pass(model, sources, stored, seed, *stream_of_pass(t, antithetic))[1:]
               for t in range(mc_samples)]
-    logits = np.stack([row for row, _, _ in passes])
+    logits = np.stack([rows for rows, _, _ in passes])  # [T][P][C]
+    flat = logits.reshape(mc_samples, -1)
     if model.head == SIGMOID:
-        *scalars, entropy, expected = sigmoid_statistics(logits)
-        return Prediction(*scalars, logits, NO_LABEL, entropy, expected, clamped)
+        *scalars, entropy, expected = sigmoid_statistics(flat)
+        return Prediction(*scalars, flat, NO_LABEL, entropy, expected, clamped)
     if model.head in (VALUES, GAUSSIAN):
-        count = model.output_count
-        moments = value_statistics(np.stack([acc[:count] for _, acc, _ in passes]), passes[0][2])
-        noise = None if model.outputs is None else model.outputs.noise_variance, 0
+        count, positions = model.output_count, model.positions
+        accumulators = np.stack([acc[:, :count] for _, acc, _ in passes])
+        moments = value_statistics(accumulators.reshape(mc_samples, -1),
+                                   np.tile(passes[0][2][:count], positions))
+        noise = None, 0
         if model.head == GAUSSIAN:
-            noise = noise_statistics(model.outputs, logits[:, count:])
-        return Prediction(*moments, *3 * [np.float32(0)], logits, NO_LABEL, None, None, clamped,
+            noise = noise_statistics(model.outputs, logits[:, :, count:])
+        elif model.outputs is not None:
+            noise = np.tile(model.outputs.noise_variance, positions), 0
+        return Prediction(*moments, *3 * [np.float32(0)], flat, NO_LABEL, None, None, clamped,
                           *noise)
-    *scalars, label = statistics(logits)
-    return Prediction(*scalars, logits, label, None, None, clamped)
+    *scalars, label, entropy, expected = softmax_statistics(logits)
+    return Prediction(*scalars, flat, label, entropy, expected, clamped)

@@ -13,12 +13,12 @@ from .outputs import find_outputs, read_outputs
 from .parameters import read_parameters
 
 
-# The arena's parts that not all heads have, for N outputs.
+# The arena's parts that not all heads have, for N outputs at P positions.
 HEAD_PARTS = {
-    SOFTMAX: lambda n: (8 * n, 8),
-    SIGMOID: lambda n: (8 * n, 8 * n, 4 * n, 4 * n),
-    VALUES: lambda n: (16 * n,),
-    GAUSSIAN: lambda n: (16 * n, 16 * n, 8, 4 * n),
+    SOFTMAX: lambda n, p: (8 * n, 8 * p, *(2 * (4 * p,) if p > 1 else ())),
+    SIGMOID: lambda n, p: (8 * n, 8 * n, 4 * n, 4 * n),
+    VALUES: lambda n, p: (16 * n,),
+    GAUSSIAN: lambda n, p: (16 * n, 16 * n, 8, 4 * n),
 }
 
 
@@ -26,13 +26,16 @@ def check_totals(data, model, section, at):
     """Section 8, the model record that begins at offset `at`, and section 7 of the file."""
     last = model.layers[-1]
     require(model.class_count == last.output_channels, 46, f"{model.class_count} classes", at)
+    positions = model.positions
+    require(positions * model.class_count <= 2 ** 28, 46, f"{positions} positions", at + 32)
     read_outputs(data, model, section, at)
     panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers
               if layer.bayesian or layer.weighted and layer.mu_bits != 8]
     require(model.panel_bytes == max(panels, default=0), 48, "panel_bytes", at + 4)
-    count = model.output_count
-    parts = [model.activation_bytes, model.panel_bytes, 4 * last.parameters.layout.slots,
-             8 * count, *HEAD_PARTS[model.head](count), 4 * count, 4 * count]
+    count = positions * model.output_count
+    parts = [model.activation_bytes, model.panel_bytes,
+             4 * positions * last.parameters.layout.slots, 8 * count,
+             *HEAD_PARTS[model.head](count, positions), 4 * count, 4 * count]
     if model.head == VALUES and section is not None:
         parts.append(4 * count)
     require(model.arena_bytes == sum(round_up(p, 64) for p in parts), 49, "arena_bytes", at + 16)
@@ -46,12 +49,14 @@ def read_model(data):
     by_id = {s.id: s for s in sections}
     at = by_id[1].offset
     require(by_id[1].bytes == 64, 17, "size of the model section", at)
-    *totals, head, input_, reserved = struct.unpack_from("<IIQQII32s", data, at)
+    *totals, head, input_, height, width, reserved = struct.unpack_from("<IIQQIIII24s", data, at)
     require(head in HEAD_PARTS, 51, f"head {head}", at + 24)
     require(input_ <= NUMBERS, 52, f"input {input_}", at + 28)
+    extents = 1 <= height <= 65535 and 1 <= width <= 65535 and height * width > 1
+    require(extents or height == width == 0, 46, f"output of {height} x {width}", at + 32)
     outputs = find_outputs(sections, head)
-    require(not any(reserved), 9, "reserved bytes of the model", at + 32)
-    model = Model((1, minor), file_bytes, sections, *totals, head, input_)
+    require(not any(reserved), 9, "reserved bytes of the model", at + 40)
+    model = Model((1, minor), file_bytes, sections, *totals, head, input_, height, width)
 
     read_records(data, model)
     check_layers(model)

@@ -52,10 +52,15 @@ class Model {
   std::size_t input_size() const {
     return std::size_t{input_height_} * input_width_ * input_channels_;
   }
-  std::uint32_t class_count() const {
-    return class_count_;
-  }  // outputs, of whatever head: of
-     // kGaussian the numbers alone
+  // The answer: class_count outputs, of whatever head (of kGaussian the numbers alone), at each of
+  // output_height x output_width positions; 1 x 1 unless the network answers pixel by pixel.
+  std::uint32_t class_count() const { return class_count_; }
+  std::uint32_t output_height() const { return output_height_; }
+  std::uint32_t output_width() const { return output_width_; }
+  // Elements of a prediction's mean, height by width by outputs.
+  std::size_t output_size() const {
+    return std::size_t{output_height_} * output_width_ * class_count_;
+  }
   Head head() const { return head_; }
   InputKind input_kind() const { return input_kind_; }
 
@@ -70,6 +75,7 @@ class Model {
   const std::byte* data_ = nullptr;
   std::size_t size_ = 0;
   std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
+  std::uint32_t output_height_ = 0, output_width_ = 0;
   Head head_ = Head::kSoftmax;
   InputKind input_kind_ = InputKind::kPixels;
 };
@@ -94,22 +100,24 @@ enum class Ended : std::uint8_t {
 // (epistemic; the noise of observations is not in it), in its own unit and its square; all
 // entropies are 0. kGaussian: the same, and noise_variance is the mean over the networks of the
 // noise's variance (aleatoric; Kendall and Gal 2017, eq. 9): that of an observation is the sum.
+// At several positions [outputs] is NHWC, Model::output_size() of them. kSoftmax then has entropies
+// of each position, the three scalars are their means over the positions, and there is no label.
 struct Prediction {
   std::uint32_t label = 0;          // the most probable class, the lowest index among equals; or
                                     // kNoLabel
   std::span<const float> mean;      // [outputs] mean probabilities, or values
   std::span<const float> variance;  // [outputs] variance of p_t over the passes, 1/T
-  std::span<const float> output_entropy;           // [outputs], kSigmoid only
-  std::span<const float> output_expected_entropy;  // [outputs], kSigmoid only
+  std::span<const float> output_entropy;           // [outputs], kSigmoid; kSoftmax: [positions] if
+  std::span<const float> output_expected_entropy;  // there are several; else empty
   float predictive_entropy = 0;
   float expected_entropy = 0;
   float mutual_information = 0;
   std::uint32_t samples_used = 0;
   Ended ended = Ended::kAllSamples;
   std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
-  std::size_t logits_stride =
-      0;  // floats from one pass to the next; a row has one for each output,
-          // of kGaussian the numbers, then their scales before the clamp
+  // Floats from one pass to the next. A row has one for each output; of kGaussian, at each position
+  // the numbers, then their scales before the clamp.
+  std::size_t logits_stride = 0;
   // How many of the image's values lay beyond the range that the file can store, by more than
   // rounding, and were clamped (FORMAT.md 5.1). Many: the image is not like those that the model
   // was calibrated with, and the prediction is about another one. 0 for u8 images.

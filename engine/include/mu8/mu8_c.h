@@ -94,7 +94,8 @@ typedef struct mu8_options {
   void* keep_going_context;
 } mu8_options;
 
-/* Arrays lie in the arena and hold until the session's next call. Entropies in nats. */
+/* Arrays lie in the arena and hold until the session's next call, [outputs] of them
+ * mu8_model_output_size. Entropies in nats. */
 typedef struct mu8_prediction {
   uint32_t label; /* MU8_NO_LABEL where the head has none */
   uint32_t class_count;
@@ -103,15 +104,16 @@ typedef struct mu8_prediction {
   float predictive_entropy;
   float expected_entropy;
   float mutual_information;
-  const float* mean;     /* [class_count] */
-  const float* variance; /* [class_count] */
+  const float* mean;     /* [outputs] */
+  const float* variance; /* [outputs] */
   const float* logits;   /* [samples_used] rows, logits_stride floats apart; null unless kept */
   size_t logits_stride;
-  const float* output_entropy;          /* [class_count]; null but for MU8_HEAD_SIGMOID */
+  const float* output_entropy;          /* MU8_HEAD_SIGMOID: [outputs]; MU8_HEAD_SOFTMAX:
+                                           [positions] if there are several; else null */
   const float* output_expected_entropy; /* the same */
   uint32_t clamped_inputs;              /* values of the image beyond the stored range */
   uint32_t clamped_scales;              /* MU8_HEAD_GAUSSIAN: variances clamped, of all passes */
-  const float* noise_variance;          /* [class_count] MU8_HEAD_GAUSSIAN, else null but for
+  const float* noise_variance;          /* [outputs] MU8_HEAD_GAUSSIAN, else null but for
                                            MU8_HEAD_VALUES where the file has it */
 } mu8_prediction;
 
@@ -125,9 +127,14 @@ mu8_options mu8_default_options(void);
 int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                        mu8_diagnostic* diagnostic);
 size_t mu8_model_input_size(const mu8_model* model);
-uint32_t mu8_model_class_count(const mu8_model* model); /* outputs, of whatever head */
-uint32_t mu8_model_head(const mu8_model* model);        /* MU8_HEAD_* */
-uint32_t mu8_model_input_kind(const mu8_model* model);  /* MU8_INPUT_* */
+/* Outputs, of whatever head, at each of output_height x output_width positions (1 x 1 unless the
+ * network answers pixel by pixel); all together output_size. */
+uint32_t mu8_model_class_count(const mu8_model* model);
+uint32_t mu8_model_output_height(const mu8_model* model);
+uint32_t mu8_model_output_width(const mu8_model* model);
+size_t mu8_model_output_size(const mu8_model* model);
+uint32_t mu8_model_head(const mu8_model* model);       /* MU8_HEAD_* */
+uint32_t mu8_model_input_kind(const mu8_model* model); /* MU8_INPUT_* */
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
 int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                            size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);
