@@ -84,6 +84,50 @@ bool CheckGaussian(Checker* check) {
   return true;
 }
 
+// The outputs are as many as the inputs, in their shape or one behind the other.
+bool CheckReconstructionShape(Checker* check) {
+  const View& view = check->view;
+  const TensorRecord input = view.tensor(0);
+  const std::uint32_t channels = view.model.class_count;
+  const std::uint64_t pixels = std::uint64_t{input.height} * input.width;
+  if (OutputPositions(view.model) == 1) {
+    const std::uint64_t outputs = pixels * input.channels;
+    return channels == outputs ||
+           check->FailModel(Status::kHeadShape, offsetof(ModelRecord, class_count), channels,
+                            outputs);
+  }
+  struct Extent {
+    std::size_t field;
+    std::uint32_t value, expected;
+  };
+  for (const auto& [field, value, expected] :
+       {Extent{offsetof(ModelRecord, output_height), view.output_height(), input.height},
+        Extent{offsetof(ModelRecord, output_width), view.output_width(), input.width},
+        Extent{offsetof(ModelRecord, class_count), channels, input.channels}}) {
+    if (value != expected) return check->FailModel(Status::kHeadShape, field, value, expected);
+  }
+  return true;
+}
+
+bool CheckReconstruction(Checker* check) {
+  const View& view = check->view;
+  const std::uint32_t channels = view.tensor(0).channels;
+  if (!CheckReconstructionShape(check) ||
+      !CheckOutputsBytes(kOutputsHeaderBytes + channels * sizeof(Affine), check)) {
+    return false;
+  }
+  const std::uint64_t at = view.outputs.offset;
+  const float unit = view.error_unit();
+  constexpr std::uint32_t kExponent = 0x7f800000;
+  const std::uint32_t power = Bits(NearestNormal(unit, kMostNormal)) & kExponent;
+  if (Bits(unit) != power) {
+    return check->Fail(Status::kOutputParameters, at, Bits(unit), power);
+  }
+  const auto zero = view.Load<std::uint32_t>(at + 4);
+  if (zero != 0) return check->Fail(Status::kOutputParameters, at + 4, zero, 0);
+  return CheckAffines(Status::kOutputParameters, at + kOutputsHeaderBytes, channels, check);
+}
+
 }  // namespace
 
 bool CheckOutputs(Checker* check) {
@@ -95,6 +139,8 @@ bool CheckOutputs(Checker* check) {
       return !check->view.has_stored_noise() || CheckStoredNoise(check);
     case Head::kGaussian:
       return CheckGaussian(check);
+    case Head::kReconstruction:
+      return CheckReconstruction(check);
   }
   return true;
 }

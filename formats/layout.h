@@ -36,7 +36,7 @@ enum class SectionId : std::uint32_t {
   kInputTable = 4,
   kParameters = 5,
   kMetadata = 6,
-  kOutputs = 7,  // of kValues, kGaussian
+  kOutputs = 7,  // of kValues, kGaussian, kReconstruction
 };
 
 enum class OpCode : std::uint8_t {
@@ -82,8 +82,9 @@ enum class Head : std::uint32_t {
   // Numbers and the noise of each: channels 0 to K - 1 are the numbers, K to 2 K - 1 what their
   // noise follows from.
   kGaussian = 3,
+  kReconstruction = 4,  // numbers that ought to be the input again
 };
-inline constexpr std::uint32_t kHeadCount = 4;
+inline constexpr std::uint32_t kHeadCount = 5;
 
 // How the noise of kGaussian's numbers follows from the clamped output r (FORMAT.md 10.4).
 enum class ScaleForm : std::uint32_t {
@@ -98,6 +99,12 @@ struct ScaleBounds {
 };
 static_assert(sizeof(ScaleBounds) == 8);
 inline constexpr std::uint64_t kOutputsHeaderBytes = 8;
+
+// Section 7 of kReconstruction: an f32, the unit of squared errors, a u32 that is 0, then an Affine
+// for each input channel, which makes a target of an input. A pass counts an output's squared error
+// up to 2^40 units, and that of all outputs up to 2^47 (FORMAT.md 10.5).
+inline constexpr std::uint64_t kMostOutputError = std::uint64_t{1} << 40;
+inline constexpr std::uint64_t kMostError = std::uint64_t{1} << 47;
 
 // What the network's inputs are, and so what section 4 holds (FORMAT.md 5.1).
 enum class InputKind : std::uint32_t {
@@ -397,18 +404,20 @@ struct ArenaLayout {
   std::uint64_t panel;         // s8 [panel_bytes]
   std::uint64_t accumulators;  // s32 [B][P][slots of the last layer]
   // Sums over the passes, for N outputs at P positions. What a head does not have is empty; numbers
-  // are kValues and kGaussian.
+  // are kValues, kGaussian and kReconstruction.
   std::uint64_t sum;             // u64 [B][N] p in units of 2^-40; numbers: s64 [B][N] accumulators
   std::uint64_t sum_squares;     // u64 [B][N]; numbers: [B][N][2], the low half first
   std::uint64_t entropy;         // u64 [B][P] expected entropy; kSigmoid: [B][N]
   std::uint64_t noise;           // u64 [B][N][2] variances of noise, kGaussian
   std::uint64_t clamped_scales;  // u64 [B], kGaussian
+  std::uint64_t error;           // u64 [B][3] errors and their squares, kReconstruction
   // Results.
   std::uint64_t mean;                     // f32 [B][N]
   std::uint64_t variance;                 // f32 [B][N]
   std::uint64_t output_entropy;           // f32 [B][N], kSigmoid; [B][P], kSoftmax with P > 1
   std::uint64_t output_expected_entropy;  // the same
   std::uint64_t noise_variance;           // f32 [B][N], kGaussian, kValues with section 7
+  std::uint64_t target;                   // f32 [B][N] what was given, kReconstruction
   std::uint64_t logits;                   // f32 [T][B][P][class_count] when kept
   std::uint64_t bytes;
 };
@@ -424,7 +433,8 @@ constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t lo
   const std::uint64_t outputs = positions * OutputChannels(model);
   const bool sigmoid = head == Head::kSigmoid;
   const bool gaussian = head == Head::kGaussian;
-  const bool numbers = gaussian || head == Head::kValues;
+  const bool reconstruction = head == Head::kReconstruction;
+  const bool numbers = gaussian || reconstruction || head == Head::kValues;
   const std::uint64_t entropies = numbers ? 0 : sigmoid ? outputs : positions;
   ArenaLayout layout{};
   layout.activations = 0;
@@ -435,7 +445,8 @@ constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t lo
   layout.entropy = layout.sum_squares + RoundUp(outputs * (numbers ? 16 : 8), kAlignment);
   layout.noise = layout.entropy + RoundUp(entropies * 8, kAlignment);
   layout.clamped_scales = layout.noise + (gaussian ? RoundUp(outputs * 16, kAlignment) : 0);
-  layout.mean = layout.clamped_scales + (gaussian ? RoundUp(b * 8, kAlignment) : 0);
+  layout.error = layout.clamped_scales + (gaussian ? RoundUp(b * 8, kAlignment) : 0);
+  layout.mean = layout.error + (reconstruction ? RoundUp(b * 24, kAlignment) : 0);
   layout.variance = layout.mean + RoundUp(outputs * 4, kAlignment);
   layout.output_entropy = layout.variance + RoundUp(outputs * 4, kAlignment);
   const bool has_entropies = sigmoid || (!numbers && positions > b);
@@ -443,7 +454,8 @@ constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t lo
   layout.output_expected_entropy = layout.output_entropy + by_output;
   layout.noise_variance = layout.output_expected_entropy + by_output;
   const bool noise = gaussian || stored_noise;
-  layout.logits = layout.noise_variance + (noise ? RoundUp(outputs * 4, kAlignment) : 0);
+  layout.target = layout.noise_variance + (noise ? RoundUp(outputs * 4, kAlignment) : 0);
+  layout.logits = layout.target + (reconstruction ? RoundUp(outputs * 4, kAlignment) : 0);
   const std::uint64_t logits = kept_logit_passes * positions * model.class_count;
   layout.bytes = layout.logits + RoundUp(logits * 4, kAlignment);
   return layout;

@@ -186,7 +186,7 @@ bool CheckOutputShape(const View& view, Checker* check) {
 // that they do not know.
 bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
   constexpr auto kId = static_cast<std::uint32_t>(SectionId::kOutputs);
-  if (view->head() == Head::kGaussian) {
+  if (view->head() == Head::kGaussian || view->head() == Head::kReconstruction) {
     return FindSection(header, SectionId::kOutputs, &view->outputs, check);
   }
   for (std::uint32_t i = 0; i < header.section_count; ++i) {

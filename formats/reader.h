@@ -73,6 +73,11 @@ struct View {
   ScaleBounds scale_bounds(std::uint32_t channel) const {
     return Load<ScaleBounds>(outputs.offset + kOutputsHeaderBytes + channel * sizeof(ScaleBounds));
   }
+  // Of kReconstruction: the unit of squared errors, and what makes a target of an input.
+  float error_unit() const { return Load<float>(outputs.offset); }
+  Affine target_affine(std::uint32_t channel) const {
+    return Load<Affine>(outputs.offset + kOutputsHeaderBytes + channel * sizeof(Affine));
+  }
   // The parameters of a layer; MakeParameterLayout's offsets count from here.
   const std::uint8_t* layer_parameters(const LayerRecord& layer) const {
     return Bytes(parameters.offset + layer.parameter_offset);

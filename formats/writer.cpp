@@ -60,6 +60,11 @@ std::vector<std::byte> OutputsBytes(const FileContent& content) {
       AppendValue(std::uint32_t{0}, &bytes);
       Append(std::span<const ScaleBounds>(outputs.scale_bounds), &bytes);
       break;
+    case Head::kReconstruction:
+      AppendValue(outputs.error_unit, &bytes);
+      AppendValue(std::uint32_t{0}, &bytes);
+      Append(std::span<const Affine>(outputs.targets), &bytes);
+      break;
   }
   return bytes;
 }

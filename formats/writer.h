@@ -17,6 +17,8 @@ struct OutputParameters {
   std::vector<float> noise_variance;               // kValues: [outputs], or empty: no section 7
   ScaleForm scale_form = ScaleForm::kLogVariance;  // kGaussian
   std::vector<ScaleBounds> scale_bounds;           // kGaussian: [outputs], half the last channels
+  float error_unit = 0x1p-20F;                     // kReconstruction: a power of two
+  std::vector<Affine> targets;                     // kReconstruction: [input channels]
 };
 
 // One file before it is laid out. `layers[i].parameter_offset` and `parameter_bytes` are filled in

@@ -204,6 +204,8 @@ const char* HeadName(Head head) {
       return "values";
     case Head::kGaussian:
       return "gaussian";
+    case Head::kReconstruction:
+      return "reconstruction";
   }
   return "unknown";
 }

@@ -75,7 +75,9 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data(),
           p.clamped_inputs,
           p.clamped_scales,
-          p.noise_variance.empty() ? nullptr : p.noise_variance.data()};
+          p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
+          p.error,
+          p.error_variance};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.

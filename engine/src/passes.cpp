@@ -5,6 +5,7 @@
 #include "engine/src/float_state.h"
 #include "engine/src/gaussian.h"
 #include "engine/src/layers.h"
+#include "engine/src/reconstruction.h"
 
 namespace mu8 {
 namespace {
@@ -82,6 +83,8 @@ void AddPass(const Job& job, const PassContext& context, std::uint32_t group, st
       return AddValues(accumulators, sums);
     case Head::kGaussian:
       return AddGaussian(job.view, accumulators, sums);
+    case Head::kReconstruction:
+      return AddReconstruction(job.view, accumulators, space.Targets(image), sums);
   }
 }
 

@@ -7,6 +7,7 @@
 #include "engine/src/input.h"
 #include "engine/src/operators.h"
 #include "engine/src/passes.h"
+#include "engine/src/reconstruction.h"
 #include "engine/src/workspace.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
@@ -116,8 +117,9 @@ std::uint32_t RunImages(const Model& model, const SessionOptions& options, const
   const format::View view = format::Reopen(model.bytes());
   const Workspace space(view, options, arena);
   for (std::size_t i = 0; i < count; ++i) {
-    load(view, images + i * model.input_size(),
-         space.Activations(0) + i * view.model.activation_bytes);
+    const Element* image = images + i * model.input_size();
+    load(view, image, space.Activations(0) + i * view.model.activation_bytes);
+    if (model.head() == Head::kReconstruction) LoadTargets(view, image, space.Targets(i));
   }
   return RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels), options, space,
                    static_cast<std::uint32_t>(count));
@@ -208,6 +210,11 @@ Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
 Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic) {
   const Status status = CheckCall(images.data(), images.size(), count, diagnostic);
   if (status != Status::kOk) return status;
+  // The file's targets are pixels', so there is none for floats in the network's units.
+  if (model_.head() == Head::kReconstruction && model_.input_kind() == InputKind::kPixels) {
+    return Report(diagnostic, Status::kInputKind, Number(InputKind::kNumbers),
+                  Number(InputKind::kPixels));
+  }
   for (std::size_t i = 0; i < images.size(); ++i) {
     // The difference is 0 for finite numbers and NaN for NaN and infinities.
     if (!(images[i] - images[i] == 0.0F)) {
@@ -264,6 +271,11 @@ Prediction Session::Result(std::size_t index) const {
       SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
                       &prediction);
       SummarizeNoise(view, sums, samples, results, &prediction);
+      break;
+    case Head::kReconstruction:
+      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
+                      &prediction);
+      SummarizeError(view, sums, samples, &prediction);
       break;
   }
   prediction.clamped_inputs =

@@ -29,7 +29,8 @@ void SetMoments(const Sums& sums, std::size_t c, double scale, const Results& re
 }  // namespace
 
 void ClearSums(const Sums& sums) {
-  for (const auto& part : {sums.sum, sums.square, sums.entropy, sums.noise, sums.clamped_scales}) {
+  for (const auto& part :
+       {sums.sum, sums.square, sums.entropy, sums.noise, sums.clamped_scales, sums.error}) {
     for (std::uint64_t& value : part) value = 0;
   }
 }
@@ -114,6 +115,10 @@ void MergeSums(Head head, const Sums& from, const Sums& into) {
   MergeSingle(from.entropy, into.entropy);
   MergeSingle(from.clamped_scales, into.clamped_scales);
   MergeWide(from.noise, into.noise);
+  if (!into.error.empty()) {
+    into.error[0] += from.error[0];
+    MergeWide(from.error.subspan(1), into.error.subspan(1));
+  }
   HasNumbers(head) ? MergeWide(from.square, into.square) : MergeSingle(from.square, into.square);
 }
 

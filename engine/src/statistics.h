@@ -20,6 +20,7 @@ struct Sums {
   std::span<std::uint64_t> entropy;     // nats, kSoftmax: [positions], kSigmoid: [outputs]
   std::span<std::uint64_t> noise = {};  // kGaussian: [outputs][2] variances, units of NoiseScale
   std::span<std::uint64_t> clamped_scales = {};  // kGaussian: one
+  std::span<std::uint64_t> error = {};           // kReconstruction: sum, then [2] sum of squares
 };
 
 // Where a summary goes, each [outputs]; the entropies are empty but for kSigmoid, and kSoftmax at

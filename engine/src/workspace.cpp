@@ -61,7 +61,8 @@ Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
           .square = row(layout_.sum_squares, numbers ? 2 * outputs_ : outputs_),
           .entropy = row(layout_.entropy, entropies),
           .noise = row(layout_.noise, gaussian ? 2 * outputs_ : 0),
-          .clamped_scales = row(layout_.clamped_scales, gaussian ? 1 : 0)};
+          .clamped_scales = row(layout_.clamped_scales, gaussian ? 1 : 0),
+          .error = row(layout_.error, head_ == Head::kReconstruction ? 3 : 0)};
 }
 Results Workspace::ResultsOf(std::size_t image) const {
   const auto row = [&](std::uint64_t offset, std::uint64_t end, std::size_t elements) {
@@ -74,7 +75,10 @@ Results Workspace::ResultsOf(std::size_t image) const {
           .variance = row(at.variance, at.output_entropy, outputs_),
           .output_entropy = row(at.output_entropy, at.output_expected_entropy, entropies),
           .output_expected_entropy = row(at.output_expected_entropy, at.noise_variance, entropies),
-          .noise_variance = row(at.noise_variance, at.logits, outputs_)};
+          .noise_variance = row(at.noise_variance, at.target, outputs_)};
+}
+std::span<float> Workspace::Targets(std::size_t image) const {
+  return {At<float>(layout_.target) + image * outputs_, outputs_};
 }
 std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) const {
   if (image_group == 0) return At<std::int8_t>(GroupBase(group) + layout_.panel);

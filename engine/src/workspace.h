@@ -4,6 +4,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
 
 #include "engine/src/statistics.h"
 #include "engine/src/stopping.h"
@@ -55,7 +56,8 @@ class Workspace {
   std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
 
   Results ResultsOf(std::size_t image) const;
-  float* Logits(std::size_t pass) const;  // [batch][logits], when kept
+  std::span<float> Targets(std::size_t image) const;  // [outputs], kReconstruction
+  float* Logits(std::size_t pass) const;              // [batch][logits], when kept
 
   // [workers], only of sessions with more than one: 1 where a worker has finished its task.
   std::uint32_t* TasksDone() const;

@@ -166,7 +166,8 @@ TEST_CASE("heads: any batch, workers, kernels and kept logits give the same byte
         WithGaussian(EveryOperatorModel(5), format::ScaleForm::kSoftplus).File(),
         WithGaussian(EveryOperatorModel(3), format::ScaleForm::kLogVariance).File(),
         DenseOutputModel(3).File(), FileOf(DenseOutputModel(2), format::Head::kSigmoid),
-        FileOf(DenseOutputModel(18), format::Head::kValues),
+        FileOf(DenseOutputModel(18), format::Head::kValues), DenseReconstructionModel().File(),
+        WithReconstruction(TinyModel(4, true, 8, 36)).File(),
         WithGaussian(DenseOutputModel(4), format::ScaleForm::kSoftplus).File()}) {
     Engine first;
     REQUIRE(first.Open(file.span(), {.mc_samples = 21, .seed = 4, .noise = Noise::kAntithetic}) ==
@@ -199,7 +200,7 @@ TEST_CASE("heads: any batch, workers, kernels and kept logits give the same byte
     }
   }
   MESSAGE("predictions of all images compared: " << compared);
-  CHECK(compared >= 9 * 36);
+  CHECK(compared >= 11 * 36);
 }
 
 TEST_CASE("heads: stop rules that do not hold for a head are refused, the others end early") {

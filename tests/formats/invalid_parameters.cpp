@@ -453,6 +453,49 @@ void AddGaussian(std::vector<InvalidFile>* files) {
            TableField(SectionId::kOutputs, &SectionRecord::id), 6);
 }
 
+// Section 7 of a reconstruction: f32 unit, u32 zero, then gain and offset of each input channel.
+void AddReconstructions(std::vector<InvalidFile>* files) {
+  Collector dense(format::Write(DenseReconstructionModel().content), files);
+  const Field word{0, 4, SectionId::kOutputs};
+  const auto set = [&](const char* name, std::size_t index, std::uint64_t value,
+                       std::uint64_t expected) {
+    dense.Set(Status::kOutputParameters, name, word.Element(index), value, expected);
+  };
+  set("unit_of_zero", 0, 0, kLeastNormalBits);
+  set("negative_unit", 0, Bits(-2.0F), kLeastNormalBits);
+  set("unit_of_three", 0, Bits(3.0F), Bits(2.0F));
+  set("infinite_unit", 0, 0x7f800000, 0x7f000000);
+  set("word_behind_the_unit", 1, 2, 0);
+  set("target_without_gain", 4, 0, kLeastNormalBits);
+  set("infinite_offset_of_a_target", 3, 0x7f800000, kMostNormalBits);
+  const Field bytes = TableField(SectionId::kOutputs, &SectionRecord::bytes);
+  TestModel model = DenseReconstructionModel();
+  model.content.outputs.targets.pop_back();
+  dense.Add(Status::kSectionSize, "targets_of_one_channel", format::Write(model.content), bytes,
+            24);
+  dense.Add(Status::kSectionMissing, "no_targets", WithoutLast(dense.valid()),
+            TableField(6, &SectionRecord::id), 7, 0);
+  const auto shape = [&](const char* name, const TestModel& wrong, const Field& field,
+                         std::uint64_t expected) {
+    dense.Add(Status::kHeadShape, name, format::Write(wrong.content), field, expected);
+  };
+  shape("reconstruction_of_35", WithReconstruction(TinyModel(2, true, 8, 35)),
+        ModelField(&ModelRecord::class_count), 36);
+  shape("reconstruction_of_other_channels", WithReconstruction(TinyModel(2)),
+        ModelField(&ModelRecord::class_count), 36);
+  shape("reconstruction_of_other_rows", WithReconstruction(DenseOutputModel(2)),
+        ModelField(&ModelRecord::output_height), 6);
+  model = DenseReconstructionModel();
+  model.content.output_width = 4;
+  shape("reconstruction_of_other_columns", model, ModelField(&ModelRecord::output_width), 5);
+  model = DenseOutputModel(3);
+  model.content.layers[1].stride_w = 1;
+  model.content.output_height = 6;
+  model.content.output_width = 5;
+  shape("reconstruction_of_three_channels", WithReconstruction(model),
+        ModelField(&ModelRecord::class_count), 2);
+}
+
 // Several positions of the output: 5 x 3.
 void AddOutputShapes(std::vector<InvalidFile>* files) {
   Collector dense(format::Write(DenseOutputModel(3).content), files);
@@ -583,6 +626,7 @@ std::vector<InvalidFile> InvalidParameters() {
   AddNumbers(&files);
   AddStoredNoise(&files);
   AddGaussian(&files);
+  AddReconstructions(&files);
   AddOutputShapes(&files);
   AddTooManyOutputs(&files);
   AddMetadata(&files);

@@ -161,6 +161,8 @@ std::vector<TestModel> LaterModels() {
           numbers,
           labels,
           DenseOutputModel(3),
+          DenseReconstructionModel(),
+          WithReconstruction(TinyModel(2, true, 8, 36)),
           WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kLogVariance),
           WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kSoftplus)};
 }

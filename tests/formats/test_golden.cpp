@@ -67,6 +67,10 @@ std::map<std::string, TestModel> GoldenModels() {
           {"dense_sigmoid", WithHead(DenseOutputModel(2, 2), format::Head::kSigmoid)},
           {"dense_values", WithHead(DenseOutputModel(1, 8), format::Head::kValues)},
           {"dense_gaussian", WithGaussian(DenseOutputModel(4), kLogVariance)},
+          {"tiny_reconstruction", WithReconstruction(TinyModel(4, true, 8, 36))},
+          {"dense_reconstruction", DenseReconstructionModel()},
+          {"dense_reconstruction_numbers",
+           WithNumbers(DenseReconstructionModel(), {16.0F, 128.0F, 20.0F, 100.0F})},
           {"tiny_numbers", WithNumbers(TinyModel(4), {21.7F, 101.3F})},
           {"every_operator_numbers",
            WithNumbers(EveryOperatorModel(),
@@ -102,15 +106,10 @@ void Update() {
       << "# CRC-32C of the predictions of each model: for 8 images of SplitMix64 outputs mod 256 "
          "(seed 7),\n"
          "# T = 32, seed 2026, the float bits of mean[], variance[], predictive entropy, expected\n"
-         "# entropy and mutual information; of a sigmoid head, and of a softmax at several "
-         "positions,\n"
-         "# also of output_entropy[] and\n"
-         "# output_expected_entropy[]; of values of known noise and of a gaussian head also of\n"
-         "# noise_variance[], of the latter of clamped_scales (u32), too. Of a file of numbers "
-         "the\n"
-         "# images are (u8 - 128) / 16, and clamped_inputs (u32) ends each prediction. The same "
-         "for\n"
-         "# every kernel set and target.\n"
+         "# entropy and mutual information; then of what the head has: output_entropy[] and\n"
+         "# output_expected_entropy[], noise_variance[], error and error_variance, clamped_scales\n"
+         "# (u32). Of a file of numbers the images are (u8 - 128) / 16, and clamped_inputs (u32)\n"
+         "# ends each prediction. The same for every kernel set and every target.\n"
          "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
          "test_golden.cpp.\n";
   for (const auto& [name, model] : GoldenModels()) {

@@ -183,6 +183,7 @@ void CheckArena(const format::ModelRecord& model, std::uint32_t batch, bool stor
   const auto head = static_cast<format::Head>(model.head);
   const bool softmax = head == format::Head::kSoftmax, sigmoid = head == format::Head::kSigmoid;
   const bool gaussian = head == format::Head::kGaussian, numbers = !softmax && !sigmoid;
+  const bool reconstruction = head == format::Head::kReconstruction;
   const auto arena = format::MakeArenaLayout(model, 16, batch, 5, stored_noise);
   const std::uint64_t positions = model.output_height == 0 ? batch : std::uint64_t{batch} * 12;
   const std::uint64_t values = positions * (gaussian ? 5 : 10);
@@ -199,11 +200,13 @@ void CheckArena(const format::ModelRecord& model, std::uint32_t batch, bool stor
                                     {arena.entropy, entropies * 8},
                                     {arena.noise, gaussian ? values * 16 : 0},
                                     {arena.clamped_scales, gaussian ? batch * 8 : 0},
+                                    {arena.error, reconstruction ? batch * 24 : 0},
                                     {arena.mean, values * 4},
                                     {arena.variance, values * 4},
                                     {arena.output_entropy, by_output},
                                     {arena.output_expected_entropy, by_output},
                                     {arena.noise_variance, noise ? values * 4 : 0},
+                                    {arena.target, reconstruction ? values * 4 : 0},
                                     {arena.logits, positions * 10 * 5 * 4}};
   std::uint64_t end = 0;
   for (const auto& part : parts) {

@@ -168,6 +168,24 @@ TestModel DenseOutputModel(std::uint32_t channels, std::uint32_t sigma_bits) {
   return model;
 }
 
+TestModel WithReconstruction(TestModel model) {
+  format::FileContent& content = model.content;
+  content.head = format::Head::kReconstruction;
+  content.outputs.error_unit = 0x1p-16F;
+  for (std::uint32_t c = 0; c < content.tensors[0].channels; ++c) {
+    content.outputs.targets.push_back({0.03F, -4.0F + static_cast<float>(c)});
+  }
+  return model;
+}
+
+TestModel DenseReconstructionModel() {
+  TestModel model = DenseOutputModel(2);
+  model.content.layers[1].stride_w = 1;
+  model.content.output_height = 6;
+  model.content.output_width = 5;
+  return WithReconstruction(model);
+}
+
 TestModel WithGaussian(TestModel model, format::ScaleForm form) {
   format::FileContent& content = model.content;
   content.head = format::Head::kGaussian;

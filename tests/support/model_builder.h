@@ -74,6 +74,11 @@ TestModel TinyModel(std::uint32_t sigma_bits, bool bayesian = true, std::uint32_
 // padding 1: `channels` outputs at each of 5 x 3 positions. Both layers are Bayesian.
 TestModel DenseOutputModel(std::uint32_t channels, std::uint32_t sigma_bits = 4);
 
+// The model with a kReconstruction head; its last layer has as many outputs as the input.
+TestModel WithReconstruction(TestModel model);
+// DenseOutputModel whose output is 6 x 5 x 2, as its input.
+TestModel DenseReconstructionModel();
+
 // The model with a kGaussian head; its last layer has an even number of channels. Every output has
 // bounds of its own, that clamp some scales and not others.
 TestModel WithGaussian(TestModel model, format::ScaleForm form);

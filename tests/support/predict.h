@@ -65,18 +65,20 @@ inline void AppendPrediction(const Prediction& prediction, std::vector<std::byte
   AppendBytes(prediction.noise_variance, out);
 }
 
-// The counts of a prediction that a model can have: clamped scales, clamped inputs.
-inline void AppendCounts(const Model& model, const Prediction& prediction,
+// What only some models' predictions have: errors, clamped scales, clamped inputs.
+inline void AppendOthers(const Model& model, const Prediction& prediction,
                          std::vector<std::byte>* out) {
-  const auto append = [&](const std::uint32_t& count) {
-    AppendBytes(std::span<const std::uint32_t>(&count, 1), out);
-  };
+  const auto append = [&](const auto& value) { AppendBytes(std::span(&value, 1), out); };
+  if (model.head() == Head::kReconstruction) {
+    append(prediction.error);
+    append(prediction.error_variance);
+  }
   if (model.head() == Head::kGaussian) append(prediction.clamped_scales);
   if (model.input_kind() == InputKind::kNumbers) append(prediction.clamped_inputs);
 }
 
-// The predictions of all images, u8 or floats, `batch` at a time, each with its counts; empty if a
-// call fails.
+// The predictions of all images, u8 or floats, `batch` at a time, each whole; empty if a call
+// fails.
 template <typename Images>
 std::vector<std::byte> PredictAll(Engine* engine, const Images& images, std::size_t batch) {
   const std::span pixels(images);
@@ -91,7 +93,7 @@ std::vector<std::byte> PredictAll(Engine* engine, const Images& images, std::siz
     }
     for (const Prediction& prediction : predictions) {
       AppendPrediction(prediction, &bytes);
-      AppendCounts(engine->model, prediction, &bytes);
+      AppendOthers(engine->model, prediction, &bytes);
     }
   }
   return bytes;

@@ -283,7 +283,7 @@ class FileTest(unittest.TestCase):
                 for image in images:
                     p = predict(model, image, 32, 2026)
                     for value in (*p[:5], p.output_entropy, p.output_expected_entropy,
-                                  p.noise_variance):
+                                  p.noise_variance, p.error, p.error_variance):
                         if value is not None:
                             found += np.asarray(value, "<f4").tobytes()
                     if model.head == GAUSSIAN:

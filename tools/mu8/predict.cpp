@@ -204,6 +204,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, Head 
       return SigmoidJson(path, prediction, names, top);
     case Head::kValues:
     case Head::kGaussian:
+    case Head::kReconstruction:
       return ValuesJson(path, prediction, names);
   }
   return {};
@@ -285,6 +286,7 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
       break;
     case Head::kValues:
     case Head::kGaussian:
+    case Head::kReconstruction:
       PrintValues(path, prediction, names);
       break;
   }

@@ -12,14 +12,15 @@ Needs numpy only. Exit codes: 0 success, 1 a bad file, 2 bad usage.
 import argparse
 import sys
 
-from .file_format import (GAUSSIAN, MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, SECTION_NAMES,
-                          SOFTMAX, VALUES, FormatError)
+from .file_format import (GAUSSIAN, MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, RECONSTRUCTION,
+                          SECTION_NAMES, SOFTMAX, VALUES, FormatError)
 from .images import read_image
 from .prediction import predict
 from .reader import read_model
 
 
-HEAD_NAMES = ("classes", "labels", "values", "outputs of a gaussian head")
+HEAD_NAMES = ("classes", "labels", "values", "outputs of a gaussian head",
+              "reconstructions")
 
 
 def mu_bits_text(layer):
@@ -76,10 +77,12 @@ def print_prediction(model, p):
     if p.clamped_inputs:
         print(f"clamped_inputs      {p.clamped_inputs}")
     print("mean               ", " ".join(f"{value:.6f}" for value in p.mean))
-    if model.head in (VALUES, GAUSSIAN):
+    if model.head in (VALUES, GAUSSIAN, RECONSTRUCTION):
         print("standard deviation ", " ".join(f"{value ** .5:.6f}" for value in p.variance))
         if p.noise_variance is not None:
             print("noise's deviation  ", " ".join(f"{v ** .5:.6f}" for v in p.noise_variance))
+        if p.error is not None:
+            print(f"error               {p.error:.6g}, variance {p.error_variance:.6g}")
         if p.clamped_scales:
             print(f"clamped_scales      {p.clamped_scales}")
         return

@@ -21,7 +21,7 @@ OPERATOR_NAMES = {CONV2D: "conv2d", DENSE: "dense", MAX_POOL: "max-pool",
                   MULTIPLY: "multiply", SLICE: "slice", CONCAT: "concat"}
 SECTION_NAMES = {1: "model", 2: "tensors", 3: "layers", 4: "input", 5: "parameters",
                  6: "metadata", 7: "outputs"}
-SOFTMAX, SIGMOID, VALUES, GAUSSIAN = range(4)  # heads, section 10
+SOFTMAX, SIGMOID, VALUES, GAUSSIAN, RECONSTRUCTION = range(5)  # heads, section 10
 
 
 class FormatError(Exception):

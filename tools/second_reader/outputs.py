@@ -8,17 +8,19 @@ import typing
 
 import numpy as np
 
-from .file_format import GAUSSIAN, VALUES, is_normal, require
+from .file_format import GAUSSIAN, RECONSTRUCTION, VALUES, is_normal, read_affines, require
 from .real_math import exp, softplus
 
 LOG_VARIANCE, SOFTPLUS = range(2)  # forms
 
 
 class Outputs(typing.NamedTuple):
-    noise_variance: np.ndarray = None  # f32 [N], head values
+    noise_variance: np.ndarray = None  # f32 [K], head values
     form: int = 0                      # head gaussian, as the next two
-    low: np.ndarray = None             # f32 [N]
-    high: np.ndarray = None            # f32 [N]
+    low: np.ndarray = None             # f32 [K]
+    high: np.ndarray = None            # f32 [K]
+    unit: np.float32 = None            # head reconstruction, as the next one
+    targets: np.ndarray = None         # f32 [input channels][gain, offset]
 
 
 def exponent(value):
@@ -37,17 +39,41 @@ def variance_of(form, r):
 def find_outputs(sections, head):
     """The section, None where the head has none or the file need not have it (3.3)."""
     section = next((s for s in sections if s.id == 7), None)
-    if head not in (VALUES, GAUSSIAN):
+    if head not in (VALUES, GAUSSIAN, RECONSTRUCTION):
         require(section is None or not section.flags & 1, 14, "section 7 of a head without it", 64)
         return None
     require(section is not None or head == VALUES, 13, "no section 7, outputs", 64)
     return section
 
 
+def check_shape(model, at):
+    """What section 8 says of head and outputs, of the record at offset `at`."""
+    if model.head == GAUSSIAN:
+        require(model.class_count % 2 == 0, 55, "an odd number of outputs", at)
+    if model.head == RECONSTRUCTION:
+        t = model.tensors[0]
+        shape = model.output_height or 1, model.output_width or 1, model.class_count
+        shapes = (t.height, t.width, t.channels), (1, 1, t.height * t.width * t.channels)
+        require(shape in shapes, 55, f"outputs {shape} of a reconstruction", at)
+
+
+def read_reconstruction(data, model, section):
+    """Section 7 of head 4."""
+    channels, at = model.tensors[0].channels, section.offset
+    require(section.bytes == 8 + 8 * channels, 17, "size of section 7", at)
+    unit, zero = struct.unpack_from("<II", data, at)
+    value = np.uint32(unit).view(np.float32)
+    require(is_normal(value) and unit & 0x7FFFFF == 0 and zero == 0, 54, f"unit {value}", at)
+    model.outputs = Outputs(unit=value, targets=read_affines(data, at + 8, channels, 54))
+
+
 def read_outputs(data, model, section, at):
     """Section 7 into the model, whose record is at offset `at`."""
-    require(model.head != GAUSSIAN or model.class_count % 2 == 0, 55, "an odd number of outputs", at)
+    check_shape(model, at)
     if section is None:
+        return
+    if model.head == RECONSTRUCTION:
+        read_reconstruction(data, model, section)
         return
     count, at = model.output_count, section.offset
     size = 4 * count if model.head == VALUES else 8 + 8 * count

@@ -9,7 +9,7 @@ import typing
 import numpy as np
 
 from .arithmetic import quantize_input, run_pass
-from .file_format import GAUSSIAN, SIGMOID, VALUES
+from .file_format import GAUSSIAN, NUMBERS, RECONSTRUCTION, SIGMOID, VALUES
 from .outputs import exponent, variance_of
 from .real_math import exp, f32, log
 from .sampling import WeightSource, stream_of_pass
@@ -32,6 +32,8 @@ class Prediction(typing.NamedTuple):
     clamped_inputs: int             # 5.1
     noise_variance: np.ndarray = None  # [N], GAUSSIAN, and VALUES with section 7
     clamped_scales: int = 0            # GAUSSIAN
+    error: np.float32 = None           # RECONSTRUCTION, as the next one
+    error_variance: np.float32 = None
 
 
 def fixed(x):
@@ -115,19 +117,30 @@ def sigmoid_statistics(logits):
             np.array(entropies, np.float32), np.array(expected, np.float32))
 
 
+def moments(integers, scale):
+    """Mean and variance of Python's integers, exact until the end, in units of scale, an f64."""
+    passes, total = len(integers), sum(integers)
+    high, low = divmod(passes * sum(i * i for i in integers) - total * total, 2 ** 64)
+    spread = float(high) * 2.0 ** 64 + float(low)
+    return (np.float32(float(total) / float(passes) * scale),
+            np.float32(spread / (float(passes) * float(passes)) * (scale * scale)))
+
+
+def error_statistics(outputs, image, logits):
+    """The input, f32 [N], and f32 [T][N] -> (error, error_variance), section 10.5."""
+    gain, offset = np.tile(outputs.targets, (image.size // len(outputs.targets), 1)).T
+    with np.errstate(over="ignore", under="ignore"):
+        d = logits - (image * gain + offset)
+        q = np.minimum(d * d / outputs.unit, np.float32(2.0 ** 40))
+    errors = [min(sum(int(x) for x in row), 2 ** 47) for row in q]
+    return moments(errors, float(outputs.unit) / float(image.size))
+
+
 def value_statistics(accumulators, multipliers):
     """s32 [T][C], f32 [C] -> (mean, variance), section 10.3."""
-    passes = len(accumulators)
-    results = []
-    for column, m in zip(accumulators.T, multipliers):
-        column, m = [int(acc) for acc in column], float(m)
-        total = sum(column)
-        spread = passes * sum(acc * acc for acc in column) - total * total  # Python's: exact
-        high, low = divmod(spread, 2 ** 64)
-        spread = float(high) * 2.0 ** 64 + float(low)
-        results.append((np.float32(float(total) / float(passes) * m),
-                        np.float32(spread / (float(passes) * float(passes)) * (m * m))))
-    mean, variance = np.array(results, np.float32).T
+    columns = ([int(acc) for acc in column] for column in accumulators.T)
+    mean, variance = np.array([moments(column, float(m))
+                               for column, m in zip(columns, multipliers)], np.float32).T
     return mean, variance
 
 
@@ -152,6 +165,9 @@ def predict(model, image, mc_samples, seed, antithetic=False):
     """u8 or float image [H][W][C] -> Prediction over T = mc_samples networks of ensemble `seed`."""
     if not 1 <= mc_samples <= 65536 or not 0 <= seed < 2 ** 64:
         raise ValueError("mc_samples is 1 to 65536, seed a u64")
+    if (model.head == RECONSTRUCTION and model.input != NUMBERS
+            and np.asarray(image).dtype != np.uint8):
+        raise ValueError("the model reconstructs u8 pixels")
     stored, clamped = quantize_input(model, image)
     sources = {i: WeightSource(model, i) for i, layer in enumerate(model.layers) if layer.weighted}
     passes = [run_pass(model, sources, stored, seed, *stream_of_pass(t, antithetic))[1:]
@@ -161,17 +177,20 @@ def predict(model, image, mc_samples, seed, antithetic=False):
     if model.head == SIGMOID:
         *scalars, entropy, expected = sigmoid_statistics(flat)
         return Prediction(*scalars, flat, NO_LABEL, entropy, expected, clamped)
-    if model.head in (VALUES, GAUSSIAN):
+    if model.head in (VALUES, GAUSSIAN, RECONSTRUCTION):
         count, positions = model.output_count, model.positions
         accumulators = np.stack([acc[:, :count] for _, acc, _ in passes])
-        moments = value_statistics(accumulators.reshape(mc_samples, -1),
-                                   np.tile(passes[0][2][:count], positions))
-        noise = None, 0
+        found = value_statistics(accumulators.reshape(mc_samples, -1),
+                                 np.tile(passes[0][2][:count], positions))
+        others = ()
         if model.head == GAUSSIAN:
-            noise = noise_statistics(model.outputs, logits[:, :, count:])
+            others = noise_statistics(model.outputs, logits[:, :, count:])
+        elif model.head == RECONSTRUCTION:
+            given = np.asarray(image).astype(np.float32).ravel()
+            others = None, 0, *error_statistics(model.outputs, given, flat)
         elif model.outputs is not None:
-            noise = np.tile(model.outputs.noise_variance, positions), 0
-        return Prediction(*moments, *3 * [np.float32(0)], flat, NO_LABEL, None, None, clamped,
-                          *noise)
+            others = np.tile(model.outputs.noise_variance, positions), 0
+        return Prediction(*found, *3 * [np.float32(0)], flat, NO_LABEL, None, None, clamped,
+                          *others)
     *scalars, label, entropy, expected = softmax_statistics(logits)
     return Prediction(*scalars, flat, label, entropy, expected, clamped)

@@ -6,8 +6,9 @@ layers.py and parameters.py; prediction.py runs what comes out.
 
 import struct
 
-from .file_format import (GAUSSIAN, NUMBERS, SIGMOID, SOFTMAX, VALUES, Model, read_header,
-                          read_metadata, read_records, read_sections, require, round_up)
+from .file_format import (GAUSSIAN, NUMBERS, RECONSTRUCTION, SIGMOID, SOFTMAX, VALUES, Model,
+                          read_header, read_metadata, read_records, read_sections, require,
+                          round_up)
 from .layers import check_layers
 from .outputs import find_outputs, read_outputs
 from .parameters import read_parameters
@@ -19,6 +20,7 @@ HEAD_PARTS = {
     SIGMOID: lambda n, p: (8 * n, 8 * n, 4 * n, 4 * n),
     VALUES: lambda n, p: (16 * n,),
     GAUSSIAN: lambda n, p: (16 * n, 16 * n, 8, 4 * n),
+    RECONSTRUCTION: lambda n, p: (16 * n, 24, 4 * n),
 }
 
 

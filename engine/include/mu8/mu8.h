@@ -22,10 +22,11 @@ namespace mu8 {
 
 // What the network's outputs are; the file says so.
 enum class Head : std::uint8_t {
-  kSoftmax = 0,   // classes that exclude each other: a prediction is their probabilities
-  kSigmoid = 1,   // labels, each true or not: a prediction is the probability of each
-  kValues = 2,    // numbers, in the network's own units
-  kGaussian = 3,  // such numbers, each with the variance of its noise as the network sees it
+  kSoftmax = 0,         // classes that exclude each other: a prediction is their probabilities
+  kSigmoid = 1,         // labels, each true or not: a prediction is the probability of each
+  kValues = 2,          // numbers, in the network's own units
+  kGaussian = 3,        // such numbers, each with the variance of its noise as the network sees it
+  kReconstruction = 4,  // numbers that ought to be the input again
 };
 
 // What the network's inputs are; the file says so.
@@ -100,6 +101,7 @@ enum class Ended : std::uint8_t {
 // (epistemic; the noise of observations is not in it), in its own unit and its square; all
 // entropies are 0. kGaussian: the same, and noise_variance is the mean over the networks of the
 // noise's variance (aleatoric; Kendall and Gal 2017, eq. 9): that of an observation is the sum.
+// kReconstruction: that of kValues, and how far each network is from the input.
 // At several positions [outputs] is NHWC, Model::output_size() of them. kSoftmax then has entropies
 // of each position, the three scalars are their means over the positions, and there is no label.
 struct Prediction {
@@ -128,6 +130,12 @@ struct Prediction {
   // kGaussian: how many of the T x outputs variances the file's bounds have clamped, at most
   // 2^32 - 1. Many: noise_variance is no more than a bound.
   std::uint32_t clamped_scales = 0;
+  // kReconstruction: a network's squared error is the mean over its outputs of the squared
+  // difference to the input, in the square of the output's unit; these are its mean and variance
+  // (1/T) over the networks. A pass counts 2^40 units of the file at most for one output, and 2^47
+  // for all.
+  float error = 0;
+  float error_variance = 0;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
@@ -146,7 +154,8 @@ class Session {
   Status Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
                  Diagnostic* diagnostic = nullptr);
   // Floats, NHWC: of kPixels in the network's own input units (normalized), of kNumbers as the
-  // file's affine map takes them. NaN and infinity are rejected.
+  // file's affine map takes them. NaN and infinity are rejected; floats for pixels to be
+  // reconstructed, too (kInputKind): the file knows what a pixel ought to become, not they.
   Status Predict(std::span<const float> images, std::span<Prediction> predictions,
                  Diagnostic* diagnostic = nullptr);
 

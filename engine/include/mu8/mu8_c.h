@@ -65,7 +65,13 @@ enum {
 };
 
 /* What the outputs are; mu8.h says what a prediction then holds. */
-enum { MU8_HEAD_SOFTMAX = 0, MU8_HEAD_SIGMOID = 1, MU8_HEAD_VALUES = 2, MU8_HEAD_GAUSSIAN = 3 };
+enum {
+  MU8_HEAD_SOFTMAX = 0,
+  MU8_HEAD_SIGMOID = 1,
+  MU8_HEAD_VALUES = 2,
+  MU8_HEAD_GAUSSIAN = 3,
+  MU8_HEAD_RECONSTRUCTION = 4
+};
 #define MU8_NO_LABEL 0xffffffffu
 
 /* What the inputs are: u8 pixels (or floats in the network's own units), or floats alone. */
@@ -115,6 +121,8 @@ typedef struct mu8_prediction {
   uint32_t clamped_scales;              /* MU8_HEAD_GAUSSIAN: variances clamped, of all passes */
   const float* noise_variance;          /* [outputs] MU8_HEAD_GAUSSIAN, else null but for
                                            MU8_HEAD_VALUES where the file has it */
+  float error; /* MU8_HEAD_RECONSTRUCTION: mean squared error, and its variance */
+  float error_variance;
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
