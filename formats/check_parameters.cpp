@@ -1,5 +1,6 @@
 // Stage three of Open: every layer's parameters are where the shapes say, its integers are in range
 // and its int32 accumulators cannot overflow (FORMAT.md, 6 and 8).
+#include "formats/arena.h"
 #include "formats/arithmetic.h"
 #include "formats/check.h"
 

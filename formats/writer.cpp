@@ -4,6 +4,7 @@
 #include <cstring>
 #include <span>
 
+#include "formats/arena.h"
 #include "formats/crc32c.h"
 
 namespace mu8::format {

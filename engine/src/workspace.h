@@ -8,6 +8,7 @@
 
 #include "engine/src/statistics.h"
 #include "engine/src/stopping.h"
+#include "formats/arena.h"
 #include "formats/reader.h"
 #include "mu8/options.h"
 

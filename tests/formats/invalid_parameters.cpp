@@ -3,7 +3,6 @@
 
 #include <limits>
 
-#include "formats/noise.h"
 #include "tests/formats/invalid_files.h"
 #include "tests/support/model_builder.h"
 
@@ -16,19 +15,6 @@ using format::Section;
 using format::SectionId;
 using format::SectionRecord;
 using format::TensorRecord;
-
-// The sections of a file but the last.
-std::vector<std::byte> WithoutLast(const std::vector<std::byte>& file) {
-  const Editor editor(file);
-  std::vector<Section> sections;
-  for (std::uint32_t id = 1; id <= 6; ++id) {
-    const SectionRecord record = editor.Section(static_cast<SectionId>(id));
-    const auto begin = file.begin() + static_cast<std::ptrdiff_t>(record.offset);
-    sections.push_back(
-        {id, record.flags, {begin, begin + static_cast<std::ptrdiff_t>(record.bytes)}});
-  }
-  return format::Assemble(sections, format::kVersionMinor);
-}
 
 constexpr float kBelowOne = 0x1.fffffep-1F;  // the largest float below 1
 
@@ -356,198 +342,6 @@ void AddTotals(std::vector<InvalidFile>* files) {
   }
 }
 
-// An affine map for each of three channels instead of a table.
-void AddNumbers(std::vector<InvalidFile>* files) {
-  TestModel model = EveryOperatorModel();
-  model.content.metadata.clear();
-  Collector pixels(format::Write(TinyModel(2).content), files);
-  for (const std::uint32_t input : {2U, 0xffffffffU}) {
-    pixels.Set(Status::kUnknownInput, std::to_string(input), ModelField(&ModelRecord::input), input,
-               1);
-  }
-  const Field bytes = TableField(SectionId::kInputTable, &SectionRecord::bytes);
-  pixels.Set(Status::kSectionSize, "table_for_numbers", ModelField(&ModelRecord::input), 1, bytes,
-             8);
-  model.content.input_affine = {16, 128, 0.5F, -3, 1e30F, 0};
-  Collector numbers(format::Write(model.content), files);
-  numbers.Set(Status::kSectionSize, "affine_for_pixels", ModelField(&ModelRecord::input), 0, bytes,
-              std::uint64_t{3} * 256);
-  const auto set = [&](const char* name, std::size_t index, std::uint64_t value,
-                       std::uint64_t expected) {
-    const Field first{0, 4, SectionId::kInputTable};
-    numbers.Set(Status::kInputAffine, name, first.Element(index), value, expected);
-  };
-  set("zero_gain", 0, 0, kLeastNormalBits);
-  set("negative_gain", 2, Bits(-1.0F), kLeastNormalBits);
-  set("subnormal_gain", 4, 0x007fffff, kLeastNormalBits);
-  set("infinite_gain", 4, 0x7f800000, kMostNormalBits);
-  set("nan_gain", 2, 0x7fc00000, kMostNormalBits);
-  set("infinite_offset", 5, 0xff800000, 0xff7fffff);
-  set("nan_offset", 1, 0x7fc00001, kMostNormalBits);
-}
-
-// The noise that values have.
-void AddStoredNoise(std::vector<InvalidFile>* files) {
-  TestModel model = TinyModel(2);
-  model.content.head = format::Head::kValues;
-  model.content.outputs.noise_variance = {1, 2, 3};
-  Collector values(format::Write(model.content), files);
-  const auto set = [&](const char* name, std::size_t index, float value, std::uint64_t expected) {
-    const Field first{0, 4, SectionId::kOutputs};
-    values.Set(Status::kOutputParameters, name, first.Element(index), Bits(value), expected);
-  };
-  set("no_noise", 0, 0, kLeastNormalBits);
-  set("negative_noise", 2, -1, kLeastNormalBits);
-  set("infinite_noise", 1, std::numeric_limits<float>::infinity(), kMostNormalBits);
-  model.content.outputs.noise_variance.push_back(4);
-  values.Add(Status::kSectionSize, "noise_of_four_outputs", format::Write(model.content),
-             TableField(SectionId::kOutputs, &SectionRecord::bytes), 12);
-}
-
-// Scales of a gaussian head: u32 form, u32 zero, then low and high of two outputs.
-void AddGaussian(std::vector<InvalidFile>* files) {
-  const auto content = [](format::ScaleForm form) {
-    return WithGaussian(TinyModel(2, true, 8, 4), form).content;
-  };
-  Collector logs(format::Write(content(format::ScaleForm::kLogVariance)), files);
-  Collector softplus(format::Write(content(format::ScaleForm::kSoftplus)), files);
-  const Field word{0, 4, SectionId::kOutputs};
-  constexpr auto kStatus = Status::kOutputParameters;
-  logs.Set(kStatus, "form", word, 2, 1);
-  logs.Set(kStatus, "word_behind_the_form", word.Element(1), 1, 0);
-  // `value` for low (2 + 2 k) or high (3 + 2 k); its bits are wrong, or those of what follows.
-  const auto set = [&](Collector& files_of, const char* name, std::size_t index, float value,
-                       std::uint64_t expected, std::optional<std::uint64_t> found = {}) {
-    const Field field = word.Element(index);
-    files_of.Set(kStatus, name, field, Bits(value), field, expected, found);
-  };
-  constexpr float kInfinity = std::numeric_limits<float>::infinity();
-  set(logs, "infinite_low", 2, -kInfinity, 0xff7fffff);
-  set(logs, "nan_high", 5, std::numeric_limits<float>::quiet_NaN(), kMostNormalBits);
-  set(logs, "low_is_high", 3, -2.5F, Bits(-2.5F) - 1);
-  set(logs, "high_is_zero", 3, -3.0F, Bits(-2.5F) - 1);
-  set(logs, "least_variance_of_zero", 2, -88.0F, kLeastNormalBits, 0);
-  set(logs, "infinite_variance", 3, 88.0F, kMostNormalBits, Bits(kInfinity));
-  set(softplus, "least_variance_subnormal", 4, -44.0F, kLeastNormalBits,
-      Bits(format::VarianceOf(format::ScaleForm::kSoftplus, -44.0F)));
-  set(softplus, "infinite_variance_of_a_softplus", 5, 3e19F, kMostNormalBits, Bits(kInfinity));
-  // e^(81 ln 2) apart; the valid side of the bound is in test_heads.cpp.
-  logs.Add(
-      kStatus, "variances_too_far_apart",
-      logs.Edit().Set(word.Element(2), Bits(-50.0F)).Set(word.Element(3), Bits(6.5F)).Repaired(),
-      word.Element(2), format::kMaxVarianceShift, 82);
-  format::FileContent wrong = content(format::ScaleForm::kLogVariance);
-  wrong.outputs.scale_bounds.pop_back();
-  const Field bytes = TableField(SectionId::kOutputs, &SectionRecord::bytes);
-  logs.Add(Status::kSectionSize, "bounds_of_one_output", format::Write(wrong), bytes, 24);
-  logs.Add(Status::kHeadShape, "odd", format::Write(WithGaussian(TinyModel(2), {}).content),
-           ModelField(&ModelRecord::class_count), 2);
-  logs.Add(Status::kHeadShape, "one_output",
-           format::Write(WithGaussian(TinyModel(2, true, 8, 1), {}).content),
-           ModelField(&ModelRecord::class_count), 2);
-  // No section: the file ends with the section before.
-  logs.Add(Status::kSectionMissing, "no_outputs", WithoutLast(logs.valid()),
-           TableField(6, &SectionRecord::id), 7, 0);
-  // A head that knows no such section refuses it, if it is required.
-  logs.Set(Status::kSectionUnknown, "outputs_of_a_softmax", ModelField(&ModelRecord::head), 0,
-           TableField(SectionId::kOutputs, &SectionRecord::id), 6);
-}
-
-// Section 7 of a reconstruction: f32 unit, u32 zero, then gain and offset of each input channel.
-void AddReconstructions(std::vector<InvalidFile>* files) {
-  Collector dense(format::Write(DenseReconstructionModel().content), files);
-  const Field word{0, 4, SectionId::kOutputs};
-  const auto set = [&](const char* name, std::size_t index, std::uint64_t value,
-                       std::uint64_t expected) {
-    dense.Set(Status::kOutputParameters, name, word.Element(index), value, expected);
-  };
-  set("unit_of_zero", 0, 0, kLeastNormalBits);
-  set("negative_unit", 0, Bits(-2.0F), kLeastNormalBits);
-  set("unit_of_three", 0, Bits(3.0F), Bits(2.0F));
-  set("infinite_unit", 0, 0x7f800000, 0x7f000000);
-  set("word_behind_the_unit", 1, 2, 0);
-  set("target_without_gain", 4, 0, kLeastNormalBits);
-  set("infinite_offset_of_a_target", 3, 0x7f800000, kMostNormalBits);
-  const Field bytes = TableField(SectionId::kOutputs, &SectionRecord::bytes);
-  TestModel model = DenseReconstructionModel();
-  model.content.outputs.targets.pop_back();
-  dense.Add(Status::kSectionSize, "targets_of_one_channel", format::Write(model.content), bytes,
-            24);
-  dense.Add(Status::kSectionMissing, "no_targets", WithoutLast(dense.valid()),
-            TableField(6, &SectionRecord::id), 7, 0);
-  const auto shape = [&](const char* name, const TestModel& wrong, const Field& field,
-                         std::uint64_t expected) {
-    dense.Add(Status::kHeadShape, name, format::Write(wrong.content), field, expected);
-  };
-  shape("reconstruction_of_35", WithReconstruction(TinyModel(2, true, 8, 35)),
-        ModelField(&ModelRecord::class_count), 36);
-  shape("reconstruction_of_other_channels", WithReconstruction(TinyModel(2)),
-        ModelField(&ModelRecord::class_count), 36);
-  shape("reconstruction_of_other_rows", WithReconstruction(DenseOutputModel(2)),
-        ModelField(&ModelRecord::output_height), 6);
-  model = DenseReconstructionModel();
-  model.content.output_width = 4;
-  shape("reconstruction_of_other_columns", model, ModelField(&ModelRecord::output_width), 5);
-  model = DenseOutputModel(3);
-  model.content.layers[1].stride_w = 1;
-  model.content.output_height = 6;
-  model.content.output_width = 5;
-  shape("reconstruction_of_three_channels", WithReconstruction(model),
-        ModelField(&ModelRecord::class_count), 2);
-}
-
-// Several positions of the output: 5 x 3.
-void AddOutputShapes(std::vector<InvalidFile>* files) {
-  Collector dense(format::Write(DenseOutputModel(3).content), files);
-  Collector tiny(format::Write(TinyModel(2).content), files);
-  const Field height = ModelField(&ModelRecord::output_height);
-  const Field width = ModelField(&ModelRecord::output_width);
-  dense.Set(Status::kClassCount, "no_height", height, 0, 1);
-  dense.Set(Status::kClassCount, "no_width", width, 0, 1);
-  dense.Set(Status::kClassCount, "height_of_65536", height, 65536, 65535);
-  dense.Set(Status::kClassCount, "width_of_four_billion", width, 0xffffffff, 65535);
-  dense.Add(Status::kClassCount, "one_position",
-            dense.Edit().Set(height, 1).Set(width, 1).Repaired(), height, 2);
-  // Rows 0 to 7 of 8, where there are 6 with one of padding on each side.
-  dense.Set(Status::kWindow, "rows_of_the_output_beyond_the_input", height, 7,
-            TensorField(1, &TensorRecord::pad_bottom).InLayer(1), 2);
-  dense.Set(Status::kWindow, "columns_of_the_output_beyond_the_input", width, 4,
-            TensorField(1, &TensorRecord::pad_right).InLayer(1), 3);
-  tiny.Add(Status::kOutputShape, "dense_layer_of_two_rows",
-           tiny.Edit().Set(height, 2).Set(width, 1).Repaired(), height.InLayer(1), 1);
-  tiny.Add(Status::kOutputShape, "dense_layer_of_two_columns",
-           tiny.Edit().Set(height, 1).Set(width, 2).Repaired(), width.InLayer(1), 1);
-  // Fewer positions than there could be are allowed, but need another arena.
-  const Field arena = ModelField(&ModelRecord::arena_bytes);
-  format::FileContent fewer = DenseOutputModel(3).content;
-  fewer.output_height = 2;
-  dense.Set(Status::kArenaBytes, "of_more_positions", height, 2, arena,
-            Editor(format::Write(fewer)).Value(arena));
-}
-
-// A convolution 1 x 1 of strides 1 over one pixel and its padding: 65535 x 4097 positions.
-void AddTooManyOutputs(std::vector<InvalidFile>* files) {
-  TestModel model = DenseOutputModel(1, 0);
-  format::FileContent& content = model.content;
-  content.tensors = {MakeTensor(1, 1, 1, 1, 0), MakeTensor(1, 1, 1, 1, 0)};
-  content.tensors[1].pad_bottom = 16383;
-  content.tensors[1].pad_right = 16384;
-  content.layers = {MakeLayer(format::OpCode::kLookup, 0, 1),
-                    MakeLayer(format::OpCode::kConv2d, 1, 1)};
-  SetRuns(content.tensors[1], &content.layers[1]);
-  content.parameters[0].assign(format::kLookupBytes, 0);
-  Random random(10);
-  content.parameters[1] = Pack(content.layers[1], RandomWeights(content.layers[1], 1, 0, &random));
-  content.input_table.resize(256);
-  content.output_height = 16384;
-  content.output_width = 16385;
-  Finish(&content, false);
-  Collector large({}, files);
-  large.Add(Status::kClassCount, "too_many_outputs", format::Write(content),
-            ModelField(&ModelRecord::output_height), format::kMaxOutputs,
-            std::uint64_t{16384} * 16385);
-}
-
 // u32 count; per pair u16 key bytes, u16 zero, u32 value bytes, key, value.
 constexpr std::uint64_t kPairHeader = 8;
 
@@ -623,12 +417,6 @@ std::vector<InvalidFile> InvalidParameters() {
   AddSums(&files);
   AddResidualBiases(&files);
   AddTotals(&files);
-  AddNumbers(&files);
-  AddStoredNoise(&files);
-  AddGaussian(&files);
-  AddReconstructions(&files);
-  AddOutputShapes(&files);
-  AddTooManyOutputs(&files);
   AddMetadata(&files);
   return files;
 }

@@ -24,7 +24,7 @@ const std::filesystem::path kFolder = "tests/data/invalid";
 
 std::vector<InvalidFile> AllInvalidFiles() {
   std::vector<InvalidFile> files = InvalidContainers();
-  for (auto more : {InvalidGraphs(), InvalidParameters()}) {
+  for (auto more : {InvalidGraphs(), InvalidParameters(), InvalidOutputs()}) {
     std::move(more.begin(), more.end(), std::back_inserter(files));
   }
   return files;

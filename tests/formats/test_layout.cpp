@@ -4,6 +4,7 @@
 #include <set>
 #include <vector>
 
+#include "formats/arena.h"
 #include "formats/layout.h"
 #include "tests/support/random.h"
 

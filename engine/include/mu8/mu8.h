@@ -16,27 +16,10 @@
 #include <string_view>
 
 #include "mu8/options.h"
+#include "mu8/prediction.h"
 #include "mu8/status.h"
 
 namespace mu8 {
-
-// What the network's outputs are; the file says so.
-enum class Head : std::uint8_t {
-  kSoftmax = 0,         // classes that exclude each other: a prediction is their probabilities
-  kSigmoid = 1,         // labels, each true or not: a prediction is the probability of each
-  kValues = 2,          // numbers, in the network's own units
-  kGaussian = 3,        // such numbers, each with the variance of its noise as the network sees it
-  kReconstruction = 4,  // numbers that ought to be the input again
-};
-
-// What the network's inputs are; the file says so.
-enum class InputKind : std::uint8_t {
-  kPixels = 0,   // u8, or floats in the network's own (normalized) units
-  kNumbers = 1,  // floats as they were measured; the file normalizes them, channel by channel
-};
-
-// Prediction::label where there is none: every head but kSoftmax.
-inline constexpr std::uint32_t kNoLabel = 0xffffffff;
 
 // A view over a .mu8 file in memory, which must outlive it. Copyable.
 class Model {
@@ -79,63 +62,6 @@ class Model {
   std::uint32_t output_height_ = 0, output_width_ = 0;
   Head head_ = Head::kSoftmax;
   InputKind input_kind_ = InputKind::kPixels;
-};
-
-// Why an image got no more passes.
-enum class Ended : std::uint8_t {
-  kAllSamples = 0,
-  kLabel = 1,  // StopRule::kLabel decided
-  kAbove = 2,  // StopRule::kThreshold decided: the probability is above the threshold
-  kBelow = 3,
-  kDeadline = 4,  // keep_going said no
-};
-
-// What the passes say about one image. The spans lie in the session's arena and hold until its
-// next Predict. T is samples_used; a session with mc_samples = samples_used, the same noise and no
-// stop rule gives the same bytes again. Entropies are in nats: predictive_entropy = H(mean_t p_t),
-// expected_entropy = mean_t H(p_t) (aleatoric), mutual_information = their difference (epistemic;
-// Houlsby 2011, eq. 1). It grows with T for the same network: compare at equal T.
-// kSigmoid: mean and variance are those of each label's probability, output_entropy and
-// output_expected_entropy its entropies (their difference is epistemic), and the three entropies
-// the sums over the labels. kValues: mean and variance are those of each number over the networks
-// (epistemic; the noise of observations is not in it), in its own unit and its square; all
-// entropies are 0. kGaussian: the same, and noise_variance is the mean over the networks of the
-// noise's variance (aleatoric; Kendall and Gal 2017, eq. 9): that of an observation is the sum.
-// kReconstruction: that of kValues, and how far each network is from the input.
-// At several positions [outputs] is NHWC, Model::output_size() of them. kSoftmax then has entropies
-// of each position, the three scalars are their means over the positions, and there is no label.
-struct Prediction {
-  std::uint32_t label = 0;          // the most probable class, the lowest index among equals; or
-                                    // kNoLabel
-  std::span<const float> mean;      // [outputs] mean probabilities, or values
-  std::span<const float> variance;  // [outputs] variance of p_t over the passes, 1/T
-  std::span<const float> output_entropy;           // [outputs], kSigmoid; kSoftmax: [positions] if
-  std::span<const float> output_expected_entropy;  // there are several; else empty
-  float predictive_entropy = 0;
-  float expected_entropy = 0;
-  float mutual_information = 0;
-  std::uint32_t samples_used = 0;
-  Ended ended = Ended::kAllSamples;
-  std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
-  // Floats from one pass to the next. A row has one for each output; of kGaussian, at each position
-  // the numbers, then their scales before the clamp.
-  std::size_t logits_stride = 0;
-  // How many of the image's values lay beyond the range that the file can store, by more than
-  // rounding, and were clamped (FORMAT.md 5.1). Many: the image is not like those that the model
-  // was calibrated with, and the prediction is about another one. 0 for u8 images.
-  std::uint32_t clamped_inputs = 0;
-  // [outputs] variance of an observation's noise, in the square of the output's unit: of kGaussian
-  // the mean over the passes, of kValues what the file says, if it says so; else empty.
-  std::span<const float> noise_variance;
-  // kGaussian: how many of the T x outputs variances the file's bounds have clamped, at most
-  // 2^32 - 1. Many: noise_variance is no more than a bound.
-  std::uint32_t clamped_scales = 0;
-  // kReconstruction: a network's squared error is the mean over its outputs of the squared
-  // difference to the input, in the square of the output's unit; these are its mean and variance
-  // (1/T) over the networks. A pass counts 2^40 units of the file at most for one output, and 2^47
-  // for all.
-  float error = 0;
-  float error_variance = 0;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
