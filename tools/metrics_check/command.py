@@ -22,7 +22,9 @@ from data_files.atomic import write_atomic
 
 from .evaluation import labelled_figures, ood_figures
 from .figures import Figures
-from .recorded import DATA, read_set, record_lenet, record_synthetic
+from .heads import label_figures, value_figures
+from .recorded import (DATA, read_labels, read_set, read_values, record_labels, record_lenet,
+                       record_synthetic, record_values)
 
 warnings.filterwarnings("ignore")  # of what the libraries will change one day
 
@@ -42,6 +44,27 @@ def differences(expected, found, path=""):
         yield f"{path}: golden.json has {expected}, the libraries say {found}"
 
 
+def classes(name, ood):
+    """The figures of a recorded set, and of foreign images beside it."""
+    figures, inside = Figures(name), read_set(name)
+    labelled_figures(figures, *inside)
+    for other in ood:
+        ood_figures(figures, inside, read_set(other), other)
+    return figures
+
+
+def labels():
+    figures = Figures("labels")
+    label_figures(figures, *read_labels())
+    return figures
+
+
+def values():
+    figures = Figures("values")
+    value_figures(figures, *read_values())
+    return figures
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -55,16 +78,13 @@ def main():
         DATA.mkdir(parents=True, exist_ok=True)
         record_lenet(settings.record)
         record_synthetic()
+        record_labels()
+        record_values()
     golden, problems = {}, []
-    for name, ood in [("digits", ["fashion"]), ("synthetic", [])]:
-        figures = Figures(name)
-        inside = read_set(name)
-        labelled_figures(figures, *inside)
-        for other in ood:
-            ood_figures(figures, inside, read_set(other), other)
+    for figures in (classes("digits", ["fashion"]), classes("synthetic", []), labels(), values()):
         figures.print_table()
         problems += figures.problems
-        golden[name] = figures.tree
+        golden[figures.name] = figures.tree
     path = DATA / "golden.json"
     if settings.update and not problems:
         write_atomic(path, json.dumps(golden, indent=1) + "\n")

@@ -29,6 +29,10 @@ def torch_uncertainty(module):
     return importlib.import_module(f"{name}.{module}")
 
 
+def none_if_nan(value):
+    return None if math.isnan(value) else value
+
+
 class Figures:
     """A tree of figures, each agreed on by its sources."""
 
@@ -52,8 +56,8 @@ class Figures:
         node = self.tree
         for parent in parents:
             node = node[int(parent)] if isinstance(node, list) else node.setdefault(parent, {})
-        node[key] = [None if math.isnan(v) else v for v in value.tolist()] if value.ndim else float(
-            value)
+        node[key] = ([none_if_nan(v) for v in value.tolist()] if value.ndim else
+                     none_if_nan(float(value)))
 
     def print_table(self):
         print(f"{self.name}: {len(self.lines)} figures")

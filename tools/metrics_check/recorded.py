@@ -79,3 +79,38 @@ def record_synthetic():
     mutual_information = np.floor(entropy * random.uniform(0, 0.5, len(p)) * 16) / 16
     write_set("synthetic", p, np.stack([entropy, entropy - mutual_information,
                                         mutual_information], 1), labels)
+
+
+def record_labels():
+    """200 rows of 4 labels: sure, unsure and biased, with ties, zeros and ones; one never true."""
+    random = np.random.default_rng(11)
+    truth = 1 / (1 + np.exp(-random.normal([0, -2, 1, -1], [3, 1, 2, 1], (200, 4))))
+    targets = (random.random(truth.shape) < truth * [1, 1, 1, 0]).astype(np.uint8)
+    p = np.round(64 * truth**[1, 1.5, 0.7, 1]) / 64  # fifteen bins have no edge on a 64th but 0, 1
+    p[:4, 0], targets[:4, 0] = [0, 0, 1, 1], [0, 1, 0, 1]
+    p.astype("<f4").tofile(DATA / "labels.f32")
+    targets.tofile(DATA / "labels_targets.u8")
+
+
+def record_values():
+    """150 rows of 3 outputs: honest, overconfident with ties and zeros, constant and too unsure."""
+    random = np.random.default_rng(13)
+    shape = (150, 3)
+    variance = random.gamma(2, [0.25, 0.5, 4], shape)
+    variance[:, 1] = np.floor(8 * variance[:, 1]) / 32
+    noise = random.gamma(3, [0.2, 0.1, 0.3], shape)
+    targets = random.normal([0, 100, 0], [3, 20, 0], shape) + [0, 0, 0.1]
+    mean = targets + random.normal([0.1, 2, 0], np.sqrt(variance * [1, 4, 0.1] + noise * [1, 4, 0]))
+    np.stack([mean, variance, targets, noise], 2).astype("<f4").tofile(DATA / "values.f32")
+
+
+def read_labels():
+    """Probabilities and targets [images, labels]."""
+    targets = np.fromfile(DATA / "labels_targets.u8", np.uint8).reshape(-1, 4).astype(int)
+    return np.fromfile(DATA / "labels.f32", "<f4").reshape(targets.shape).astype(float), targets
+
+
+def read_values():
+    """Means, epistemic variances, targets and noise variances [inputs, outputs]."""
+    values = np.fromfile(DATA / "values.f32", "<f4").reshape(-1, 3, 4).astype(float)
+    return np.moveaxis(values, 2, 0)
