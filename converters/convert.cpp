@@ -7,7 +7,6 @@
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
-#include "converters/host/labels.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
@@ -100,43 +99,21 @@ std::vector<MuBits> MuBitsBySteps(const ConvertOptions& options, const Network& 
   return bits;
 }
 
-// The outputs' names: those of the options, else the ONNX file's, which the importer has checked.
-// Throws Error unless each class has one that a line can hold.
-void CheckLabels(const Network& network, std::vector<std::string>* notices) {
-  const std::vector<std::string>& labels = network.labels;
-  if (labels.empty()) return;
-  std::vector<std::string> problems;
-  const auto classes =
-      static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
-  if (labels.size() != classes) {
-    problems.push_back("there are " + std::to_string(labels.size()) + " labels for " +
-                       std::to_string(classes) + " classes");
-  }
-  for (std::size_t i = 0; i < labels.size(); ++i) {
-    if (!labels[i].empty() && labels[i].find('\n') == std::string::npos) continue;
-    problems.push_back("label " + std::to_string(i) +
-                       (labels[i].empty() ? " is empty" : " holds a line break") +
-                       ", expected the name of a class");
-  }
-  if (!problems.empty()) throw host::Error(problems);
-  const std::string shared = host::SharedLabel(labels);
-  if (!shared.empty()) notices->push_back(shared);
-}
-
-std::map<std::string, std::string> Metadata(const ConvertOptions& options, const Network& network,
-                                            const host::Dataset& data,
+std::map<std::string, std::string> Metadata(const ConvertOptions& options, const Prepared& prepared,
                                             const std::vector<LayerReport>& layers) {
+  const Network& network = prepared.network;
   std::vector<std::string> names;
   for (const LayerReport& layer : layers) names.push_back(layer.name);
   std::map<std::string, std::string> metadata = {
       {"name", options.name.empty() ? network.name : options.name},
       {"layers", Lines(names)},
-      {"mean", FloatList(network.mean)},
-      {"std", FloatList(network.std)},
+      {"input_layout", host::LayoutText(InputSpecOf(network))},
+      {"mean", FloatList(prepared.normalization.mean)},
+      {"std", FloatList(prepared.normalization.std)},
       {"converter", "mu8 " MU8_VERSION},
       {"sigma_quantizer",
        options.sigma_quantizer == SigmaQuantizer::kAffine ? "affine" : "weighted"},
-      {"calibration.images", std::to_string(data.count)},
+      {"calibration.images", std::to_string(prepared.data.count)},
       {"calibration.passes", std::to_string(options.calibration_passes)},
       {"calibration.seed", std::to_string(options.seed)},
       {"source.model.crc32c", FileCrc(options.model_path)},
@@ -190,6 +167,13 @@ Lowered LowerByImportance(const ConvertOptions& options, const Prepared& prepare
   return other;
 }
 
+// What the input's stored range means in the units of the data, over all channels.
+void SetInputReport(const Prepared& prepared, ConvertResult* result) {
+  result->is_numbers = prepared.data.is_numbers();
+  result->input_room = prepared.input.room;
+  result->input_error = prepared.input.output_error;
+}
+
 }  // namespace
 
 ConvertResult Convert(const ConvertOptions& options) {
@@ -199,7 +183,6 @@ ConvertResult Convert(const ConvertOptions& options) {
   };
   ConvertResult result;
   Imported imported = Import(options, &result.notices);
-  CheckLabels(imported.network, &result.notices);
   result.head = imported.network.head;
   result.head_reason = imported.head_reason;
   const std::vector<MuBits> mu_bits = MuBitsBySteps(options, imported.network, imported.steps);
@@ -214,15 +197,18 @@ ConvertResult Convert(const ConvertOptions& options) {
         "the classes have no names: those of the calibration images' folders are not used (give "
         "--labels, or \"labels\" in the ONNX file's metadata)");
   }
+  const std::vector<std::string>& poor = prepared.input.notices;
+  result.notices.insert(result.notices.end(), poor.begin(), poor.end());
   stage("quantize", 0.0);
   Lowered lowered = LowerByImportance(options, prepared, mu_bits, &result.sigma_importance);
-  lowered.content.metadata = Metadata(options, network, data, lowered.reports);
+  lowered.content.metadata = Metadata(options, prepared, lowered.reports);
   if (!options.posterior_path.empty()) {
     lowered.content.metadata["sigma_importance"] =
         result.sigma_importance == SigmaImportance::kPower ? "power" : "fisher";
   }
   result.layers = std::move(lowered.reports);
   result.calibration_images = data.count;
+  SetInputReport(prepared, &result);
   result.file = format::Write(std::move(lowered.content));
   MustOpen(result.file, &result);
   stage("quantize", 1.0);

@@ -8,6 +8,7 @@
 #include "converters/calibrate/calibration.h"
 #include "converters/calibrate/input_quantization.h"
 #include "converters/host/datasets.h"
+#include "converters/network/input.h"
 #include "converters/network/network.h"
 #include "converters/network/steps.h"
 #include "converters/settings.h"
@@ -15,9 +16,10 @@
 namespace mu8::convert {
 
 struct Imported {
-  Network network;  // folded; mean and std are the options' own, the file's, or 0 and 1
+  Network network;  // folded; its input fits the data and has its mean and std
   std::vector<Step> steps;
   std::string head_reason;  // why network.head is what it is
+  host::Dataset data;       // for calibration
 };
 
 // Throws Error with every problem found; assumptions go to `notices`.
@@ -26,12 +28,13 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
 struct Prepared {
   Network network;
   std::vector<Step> steps;
-  host::Dataset data;  // the calibration images
+  host::Dataset data;
+  Normalization normalization;  // of the data; network.std also scales the channels of numbers
   Calibration calibration;
   InputQuantization input;
 };
 
-// Runs the network on the calibration images. Throws Error.
+// Runs the network on the calibration data. Throws Error.
 Prepared Prepare(const ConvertOptions& options, Imported imported);
 
 }  // namespace mu8::convert

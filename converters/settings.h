@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "converters/host/datasets.h"
 #include "converters/host/progress.h"
 #include "formats/layout.h"
 
@@ -31,6 +32,7 @@ struct ConvertOptions {
   std::string model_path;        // ONNX, the mean network
   std::string posterior_path;    // .npz or .safetensors, "<initializer>.sigma"; empty: no sigmas
   std::string calibration_path;  // see datasets.h
+  host::DataOptions data;        // how to read it, where it holds numbers
   int mu_bits = 8;               // 1 to 8, of layers that layer_mu_bits does not name
   std::map<std::string, MuBits> layer_mu_bits;  // by layer name, as in LayerReport
   int sigma_bits = 8;                           // 8, 4, 2, 1 or 0
@@ -41,8 +43,8 @@ struct ConvertOptions {
   std::uint64_t seed = 1;
   // About the most memory that calibration may take; a network that needs more is refused before.
   std::uint64_t max_memory_bytes = std::uint64_t{2} << 30;
-  // Input normalization x = (u8 / 255 - mean[c]) / std[c]; empty: the ONNX file's own, else 0
-  // and 1.
+  // Input normalization x = (u8 / 255 - mean[c]) / std[c], of numbers (v - mean[c]) / std[c];
+  // empty: for pixels the ONNX file's own, else 0 and 1.
   std::vector<float> mean, std;
   std::optional<format::Head> head;  // nothing: as the ONNX file says
   std::vector<std::string> labels;   // empty: the ONNX file's own; class 0 first

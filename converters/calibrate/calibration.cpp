@@ -7,6 +7,7 @@
 #include "converters/calibrate/covariance.h"
 #include "converters/fp32/executor.h"
 #include "converters/host/error.h"
+#include "converters/network/input.h"
 
 namespace mu8::convert {
 namespace {
@@ -79,19 +80,6 @@ void AddHistogram(const float* x, std::size_t count, ValueStatistics* statistics
 }
 
 }  // namespace
-
-std::vector<float> Normalize(const Network& network, const host::Dataset& data, std::size_t first,
-                             std::size_t count) {
-  const std::size_t bytes = data.image_bytes();
-  const auto channels = static_cast<std::size_t>(data.channels);
-  std::vector<float> out(count * bytes);
-  const std::uint8_t* pixels = data.image(first);
-  for (std::size_t i = 0; i < out.size(); ++i) {
-    const std::size_t c = i % channels;
-    out[i] = (static_cast<float>(pixels[i]) / 255.0F - network.mean[c]) / network.std[c];
-  }
-  return out;
-}
 
 std::uint64_t CalibrationBytes(const Network& network, std::size_t images) {
   // In double: sums of hostile sizes saturate instead of wrapping around.

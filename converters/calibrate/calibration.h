@@ -29,10 +29,6 @@ struct Calibration {
   std::size_t images = 0;
 };
 
-// Pixels to the network's input: x = (u8 / 255 - mean[c]) / std[c].
-std::vector<float> Normalize(const Network& network, const host::Dataset& data, std::size_t first,
-                             std::size_t count);
-
 // Images that run at a time: as many as memory allows, and always whole chunks of the FP32
 // reference, so that the figures do not depend on it.
 inline constexpr std::size_t kMostCalibrationImages = 64;

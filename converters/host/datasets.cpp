@@ -1,4 +1,4 @@
-// IDX and CIFAR-10 files, and the choice between all kinds of image sets. The input is untrusted:
+// IDX and CIFAR-10 files, and the choice between all kinds of data sets. The input is untrusted:
 // every size is checked before it is used, and memory follows what was really read.
 // Reading and decompressing is in files.cpp, PNG and JPEG images are in images.cpp.
 #include "converters/host/datasets.h"
@@ -17,6 +17,7 @@
 #include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/images.h"
+#include "converters/host/number_files.h"
 #include "converters/host/shape_text.h"
 
 namespace mu8::host {
@@ -160,9 +161,7 @@ Dataset LoadIdx(const std::string& path, const IdxHeader& header, std::size_t li
               .width = static_cast<int>(header.width),
               .channels = static_cast<int>(header.channels),
               .count = count,
-              .pixels = std::move(bytes),
-              .labels = {},
-              .label_names = {}};
+              .pixels = std::move(bytes)};
   const std::string labels_path = FindIdxLabels(path);
   if (!labels_path.empty()) set.labels = LoadIdxLabels(labels_path, header.count, count);
   return set;
@@ -193,9 +192,7 @@ Dataset LoadCifar(const std::string& path, std::size_t limit) {
               .width = 32,
               .channels = 3,
               .count = std::min(limit, bytes.size() / kCifarRecord),
-              .pixels = {},
-              .labels = {},
-              .label_names = {}};
+              .pixels = {}};
   set.pixels.resize(set.count * 3 * kCifarPlane);
   set.labels.reserve(set.count);
   std::uint8_t* pixel = set.pixels.data();
@@ -239,12 +236,12 @@ void ConvertChannels(const std::string& path, int channels, Dataset* set) {
 
 // "FILE#n": entry n of FILE.
 Dataset LoadEntry(const std::string& file, std::size_t entry, const ImageSize& wanted) {
-  Dataset set = LoadDataset(file, entry + 1, {wanted.height, wanted.width, 0});
+  Dataset set = LoadDataset(file, entry + 1, {.size = {wanted.height, wanted.width, 0}});
   if (entry >= set.count) {
     throw Error(file + ": has no entry " + std::to_string(entry) + ", expected 0 to " +
                 std::to_string(set.count - 1));
   }
-  const auto first = static_cast<std::ptrdiff_t>(entry * set.image_bytes());
+  const auto first = static_cast<std::ptrdiff_t>(entry * set.image_size());
   set.pixels.erase(set.pixels.begin(), set.pixels.begin() + first);
   if (!set.labels.empty()) set.labels = {set.labels[entry]};
   set.count = 1;
@@ -253,13 +250,17 @@ Dataset LoadEntry(const std::string& file, std::size_t entry, const ImageSize& w
 
 }  // namespace
 
-std::size_t Dataset::image_bytes() const {
+std::size_t Dataset::image_size() const {
   return static_cast<std::size_t>(height) * static_cast<std::size_t>(width) *
          static_cast<std::size_t>(channels);
 }
 
-const std::uint8_t* Dataset::image(std::size_t index) const {
-  return pixels.data() + index * image_bytes();
+std::span<const std::uint8_t> Dataset::Pixels(std::size_t first, std::size_t images) const {
+  return std::span(pixels).subspan(first * image_size(), images * image_size());
+}
+
+std::span<const float> Dataset::Values(std::size_t first, std::size_t images) const {
+  return std::span(values).subspan(first * image_size(), images * image_size());
 }
 
 void CheckImageSize(const std::string& path, const ImageSize& found, const ImageSize& wanted) {
@@ -267,6 +268,10 @@ void CheckImageSize(const std::string& path, const ImageSize& found, const Image
   if (fits(found.height, wanted.height) && fits(found.width, wanted.width) &&
       fits(found.channels, wanted.channels)) {
     return;
+  }
+  if (wanted.height == 1 && wanted.width == 1 && found.channels == 1 &&
+      std::int64_t{found.height} * found.width == wanted.channels) {
+    return;  // a picture in the order of a flat input
   }
   if (wanted.channels == 0) {
     throw Error(path + ": the image is " + std::to_string(found.height) + " x " +
@@ -279,22 +284,30 @@ void CheckImageSize(const std::string& path, const ImageSize& found, const Image
               " (height x width x channels)");
 }
 
-Dataset LoadDataset(const std::string& path, std::size_t limit, const ImageSize& wanted) {
+Dataset LoadDataset(const std::string& path, std::size_t limit, const InputSpec& wanted,
+                    const DataOptions& options) {
   constexpr std::size_t kLongestHeader = 20;
   if (limit == 0) throw Error(path + ": 0 images wanted, expected at least 1");
   std::error_code ignored;
-  if (fs::is_directory(path, ignored)) return LoadImageFolder(path, limit, wanted);
+  const bool is_folder = fs::is_directory(path, ignored);
+  if (!is_folder && IsNumberFile(path)) return LoadNumbers(path, limit, wanted, options);
+  if (!options.input_layout.empty() || !options.targets.empty() || options.window_step > 0) {
+    throw Error(path +
+                ": is no file of numbers (.npy, .npz, .csv, .f32): --input-layout, --targets "
+                "and --window-step say nothing about it");
+  }
+  if (is_folder) return LoadImageFolder(path, limit, wanted.size);
   const std::vector<std::uint8_t> start = ReadUnpackedFile(path, kLongestHeader);
   if (const auto header = ParseIdxHeader(start)) {
     CheckImageSize(path,
                    {static_cast<int>(header->height), static_cast<int>(header->width),
                     static_cast<int>(header->channels)},
-                   wanted);
+                   wanted.size);
     return LoadIdx(path, *header, limit);
   }
   if (IsIdxLabels(path, start)) throw Error(path + ": is an IDX label file, expected the images");
   Dataset set = LoadCifar(path, limit);
-  CheckImageSize(path, {set.height, set.width, set.channels}, wanted);
+  CheckImageSize(path, {set.height, set.width, set.channels}, wanted.size);
   return set;
 }
 

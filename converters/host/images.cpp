@@ -195,9 +195,9 @@ Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageS
   set.width = shape.width;
   set.channels = shape.channels;
   set.count = files.size();
-  if (set.count > kMaxPixelBytes / set.image_bytes()) {
+  if (set.count > kMaxPixelBytes / set.image_size()) {
     throw Error(path + ": " + std::to_string(set.count) + " images of " +
-                std::to_string(set.image_bytes()) + " bytes are more than the limit of 4 GiB");
+                std::to_string(set.image_size()) + " bytes are more than the limit of 4 GiB");
   }
   for (const LabelledFile& file : files) {
     const std::string name = file.path.string();

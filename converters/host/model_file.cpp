@@ -45,6 +45,20 @@ std::vector<std::string> ClassNames(const Model& model) {
   return names;
 }
 
+InputSpec InputSpecOf(const Model& model) {
+  const auto height = model.input_height(), width = model.input_width();
+  const auto channels = model.input_channels();
+  InputSpec spec{
+      .size = {static_cast<int>(height), static_cast<int>(width), static_cast<int>(channels)}};
+  // Files of versions that did not say.
+  const bool is_flat = height == 1 && width == 1;
+  spec.layout = is_flat ? "nf" : "nchw";
+  spec.dims = {channels};
+  if (!is_flat) spec.dims = {channels, height, width};
+  ReadLayoutText(model.Metadata("input_layout"), &spec);
+  return spec;
+}
+
 Runner::Runner(const ModelFile& file, const SessionOptions& options)
     : arena_(ArenaBytes(file.model, options)) {
   SessionOptions threaded = options;
@@ -78,6 +92,12 @@ void Runner::Predict(const std::string& where, std::span<const float> images,
   if (session_.Predict(images, predictions, &diagnostic) != Status::kOk) {
     throw Error(where + ": " + Explained(diagnostic));
   }
+}
+
+void Runner::Predict(const std::string& where, const Dataset& data, std::size_t first,
+                     std::span<Prediction> predictions) {
+  if (data.is_numbers()) return Predict(where, data.Values(first, predictions.size()), predictions);
+  Predict(where, data.Pixels(first, predictions.size()), predictions);
 }
 
 }  // namespace mu8::host

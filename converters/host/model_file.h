@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "converters/host/aligned_buffer.h"
+#include "converters/host/datasets.h"
 #include "mu8/mu8.h"
 #include "mu8/thread_pool.h"
 
@@ -31,6 +32,9 @@ std::vector<std::string> Labels(const Model& model);
 // The same, the class's index as text where the file has no name for it.
 std::vector<std::string> ClassNames(const Model& model);
 
+// The model's input, and how its source file takes arrays where the file says so.
+InputSpec InputSpecOf(const Model& model);
+
 // A session with the arena it lives in, and a pool where options.workers is above 1. `file` must
 // outlive it.
 class Runner {
@@ -43,6 +47,9 @@ class Runner {
   void Predict(const std::string& where, std::span<const std::uint8_t> images,
                std::span<Prediction> predictions);
   void Predict(const std::string& where, std::span<const float> images,
+               std::span<Prediction> predictions);
+  // Inputs [first, first + predictions.size()) of a data set.
+  void Predict(const std::string& where, const Dataset& data, std::size_t first,
                std::span<Prediction> predictions);
 
   const char* kernels() const { return session_.kernels(); }

@@ -10,6 +10,7 @@
 #include <cstring>
 #include <limits>
 #include <new>
+#include <type_traits>
 
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
@@ -249,6 +250,46 @@ std::vector<float> ToCOrder(const std::vector<float>& fortran,
   return values;
 }
 
+// Bytes of one element by numpy's name of its type; 0: not read.
+std::size_t ElementBytes(std::string_view descr, NpyElements elements) {
+  if (descr == "<f4") return 4;
+  if (descr == "<f8") return 8;
+  if (elements == NpyElements::kFloats) return 0;
+  if (descr == "|b1" || descr == "|u1" || descr == "|i1") return 1;
+  if (descr == "<u2" || descr == "<i2") return 2;
+  if (descr == "<u4" || descr == "<i4") return 4;
+  if (descr == "<u8" || descr == "<i8") return 8;
+  return 0;
+}
+
+template <typename Unsigned>
+std::vector<float> LoadIntegers(std::span<const std::uint8_t> bytes, bool is_signed) {
+  std::vector<float> values;
+  values.reserve(bytes.size() / sizeof(Unsigned));
+  for (std::size_t at = 0; at < bytes.size(); at += sizeof(Unsigned)) {
+    const auto bits = LoadLittleEndian<Unsigned>(bytes.data() + at);
+    values.push_back(is_signed ? static_cast<float>(static_cast<std::make_signed_t<Unsigned>>(bits))
+                               : static_cast<float>(bits));
+  }
+  return values;
+}
+
+std::vector<float> LoadElements(std::string_view descr, std::span<const std::uint8_t> bytes,
+                                std::size_t width) {
+  if (descr[1] == 'f') return LoadFloats(bytes, width);
+  const bool is_signed = descr[1] == 'i';
+  switch (width) {
+    case 1:
+      return LoadIntegers<std::uint8_t>(bytes, is_signed);
+    case 2:
+      return LoadIntegers<std::uint16_t>(bytes, is_signed);
+    case 4:
+      return LoadIntegers<std::uint32_t>(bytes, is_signed);
+    default:
+      return LoadIntegers<std::uint64_t>(bytes, is_signed);
+  }
+}
+
 }  // namespace
 
 std::vector<ZipMember> ReadZipDirectory(const std::string& path,
@@ -314,7 +355,8 @@ std::vector<std::uint8_t> ExtractMember(const std::string& where, const ZipMembe
   return bytes;
 }
 
-NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes) {
+NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes,
+                 NpyElements elements) {
   static constexpr std::uint8_t kMagic[6] = {0x93, 'N', 'U', 'M', 'P', 'Y'};
   if (bytes.size() < 10 || !std::equal(std::begin(kMagic), std::end(kMagic), bytes.begin())) {
     throw Error(where + "not a .npy array: starts with " + DescribeStart(bytes) +
@@ -335,10 +377,11 @@ NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes) 
   NpyHeader header(where, std::string_view(reinterpret_cast<const char*>(bytes.data()) + prefix,
                                            static_cast<std::size_t>(header_bytes)));
   header.Parse();
-  const std::size_t width = header.descr == "<f4" ? 4 : header.descr == "<f8" ? 8 : 0;
+  const std::size_t width = ElementBytes(header.descr, elements);
   if (width == 0) {
     throw Error(where + "element type '" + std::string(header.descr) +
-                "' is not supported (little-endian '<f4' and '<f8' are)");
+                "' is not supported (little-endian '<f4' and '<f8'" +
+                (elements == NpyElements::kNumbers ? ", integers and truth values" : "") + " are)");
   }
   const std::span<const std::uint8_t> data = bytes.subspan(prefix + header_bytes);
   std::size_t count = 0;
@@ -347,7 +390,8 @@ NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes) 
                 " bytes of data");
   }
   NpyArray array{.shape = {header.shape.begin(), header.shape.end()},
-                 .values = LoadFloats(data, width)};
+                 .values = LoadElements(header.descr, data, width),
+                 .is_bytes = header.descr == "|u1"};
   if (header.fortran_order) array.values = ToCOrder(array.values, array.shape);
   return array;
 }

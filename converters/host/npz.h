@@ -22,7 +22,12 @@ struct ZipMember {
 struct NpyArray {
   std::vector<std::size_t> shape;
   std::vector<float> values;
+  bool is_bytes = false;  // elements are u8
 };
+
+// What elements an array may have: '<f4' and '<f8', or truth values and integers of any width too,
+// each rounded to the nearest float.
+enum class NpyElements { kFloats, kNumbers };
 
 // The central directory, every size checked against `archive`. Throws Error; `path` names the
 // archive in messages.
@@ -33,8 +38,9 @@ std::vector<ZipMember> ReadZipDirectory(const std::string& path,
 // starting with `where`.
 std::vector<std::uint8_t> ExtractMember(const std::string& where, const ZipMember& member);
 
-// Parses a .npy file (format 1.0 and 2.0; '<f4' and '<f8'; C or Fortran order, the latter
-// transposed). Throws Error, its problem starting with `where`.
-NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes);
+// Parses a .npy file (format 1.0 and 2.0; C or Fortran order, the latter transposed). Throws Error,
+// its problem starting with `where`.
+NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes,
+                 NpyElements elements = NpyElements::kFloats);
 
 }  // namespace mu8::host

@@ -32,7 +32,7 @@ double EntropyOf(std::span<const Probability> distribution) {
 }
 
 template <typename P>
-void AddDivergenceOf(std::span<const P> p, std::span<const float> q, double* sum) {
+void AddDivergenceOf(std::span<const P> p, std::span<const P> q, double* sum) {
   for (std::size_t c = 0; c < p.size(); ++c) {
     const double p_value = std::max(static_cast<double>(p[c]), kKlFloor);
     const double q_value = std::max(static_cast<double>(q[c]), kKlFloor);
@@ -62,7 +62,7 @@ double Entropy(std::span<const double> distribution) { return EntropyOf(distribu
 void AddDivergence(std::span<const float> p, std::span<const float> q, double* sum) {
   AddDivergenceOf(p, q, sum);
 }
-void AddDivergence(std::span<const double> p, std::span<const float> q, double* sum) {
+void AddDivergence(std::span<const double> p, std::span<const double> q, double* sum) {
   AddDivergenceOf(p, q, sum);
 }
 

@@ -28,6 +28,6 @@ double Entropy(std::span<const double> distribution);
 // and Leibler 1951). Clipping without renormalizing can make it negative, by at most classes *
 // kKlFloor.
 void AddDivergence(std::span<const float> p, std::span<const float> q, double* sum);
-void AddDivergence(std::span<const double> p, std::span<const float> q, double* sum);
+void AddDivergence(std::span<const double> p, std::span<const double> q, double* sum);
 
 }  // namespace mu8::host

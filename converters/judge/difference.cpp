@@ -5,44 +5,18 @@
 #include <functional>
 #include <span>
 
-#include "converters/calibrate/calibration.h"
 #include "converters/fp32/executor.h"
 #include "converters/host/decibels.h"
 #include "converters/host/error.h"
-#include "converters/host/metrics.h"
-#include "converters/host/probabilities.h"
 #include "converters/judge/engine_noise.h"
 #include "converters/judge/engine_trace.h"
+#include "converters/judge/expected_outputs.h"
 #include "converters/judge/file_network.h"
-#include "converters/network/head.h"
+#include "converters/network/input.h"
 #include "converters/network/steps.h"
 
 namespace mu8::convert {
 namespace {
-
-// Softmax summed over passes, double.
-class Predictions {
- public:
-  Predictions(std::size_t images, std::size_t classes)
-      : classes_(classes), sums_(images * classes, 0.0) {}
-
-  void Add(std::size_t first_image, std::span<const float> logits) {
-    for (std::size_t row = 0; row * classes_ < logits.size(); ++row) {
-      const std::vector<double> p = host::Softmax(logits.subspan(row * classes_, classes_));
-      double* sums = sums_.data() + (first_image + row) * classes_;
-      for (std::size_t c = 0; c < classes_; ++c) sums[c] += p[c];
-    }
-  }
-  std::vector<float> Mean(std::uint32_t samples) const {
-    std::vector<float> mean;
-    for (const double sum : sums_) mean.push_back(static_cast<float>(sum / samples));
-    return mean;
-  }
-
- private:
-  std::size_t classes_;
-  std::vector<double> sums_;
-};
 
 // One layer's activations over the passes of a batch, and the powers of all batches so far.
 class LayerSums {
@@ -109,6 +83,22 @@ void RoundTo(const format::TensorRecord& tensor, const format::LayerRecord& laye
   }
 }
 
+// The fraction of decisions that are the same: most probable classes, or labels above one half.
+double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
+                 const std::vector<ExpectedOutputs>& b) {
+  std::size_t same = 0, decisions = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const std::vector<double>&p = a[i].mean, &q = b[i].mean;
+    if (head == Head::kSoftmax) {
+      same += std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin();
+      ++decisions;
+      continue;
+    }
+    for (std::size_t c = 0; c < p.size(); ++c, ++decisions) same += (p[c] > 0.5) == (q[c] > 0.5);
+  }
+  return static_cast<double>(same) / static_cast<double>(decisions);
+}
+
 class Comparer {
  public:
   Comparer(const host::ModelFile& file, const Network& network, const host::Dataset& data,
@@ -120,13 +110,13 @@ class Comparer {
         batch_(static_cast<std::uint32_t>(std::min<std::size_t>(options.batch, data.count))),
         trace_(file, batch_, options.seed, kernels::SelectKernels(kernels::DetectFeatures())),
         executor_(network, static_cast<int>(batch_)),
-        classes_(ValueAt(network.output).size()),
+        outputs_(ValueAt(network.output).size()),
         sums_(steps_.size()),
-        reference_(data.count, classes_),
-        engine_(data.count, classes_),
-        with_input_(data.count, classes_),
-        with_weights_(steps_.size(), Predictions(data.count, classes_)),
-        with_values_(steps_.size(), Predictions(data.count, classes_)) {
+        reference_(network.head, data.count, outputs_),
+        engine_(reference_),
+        with_input_(reference_),
+        with_weights_(steps_.size(), reference_),
+        with_values_(steps_.size(), reference_) {
     CheckLayers(file.path, trace_.view(), network_, steps_);
   }
 
@@ -150,7 +140,7 @@ class Comparer {
   void RunBatch(std::size_t first) {
     std::vector<float> input = Normalize(network_, data_, first, images_);
     input.resize(batch_ * ValueAt(network_.input).size());
-    trace_.Load(data_.image(first), static_cast<std::uint32_t>(images_));
+    trace_.Load(data_, first, static_cast<std::uint32_t>(images_));
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       sums_[i].Start(images_ * ValueAt(steps_[i].output).size());
     }
@@ -167,6 +157,12 @@ class Comparer {
     return {executor_.value(value), images_ * ValueAt(value).size()};
   }
 
+  void Add(std::size_t first, std::span<const float> raw, OutputSums* sums) const {
+    for (std::size_t i = 0; i < images_; ++i) {
+      sums->Add(first + i, raw.subspan(i * outputs_, outputs_));
+    }
+  }
+
   void RunBoth(std::size_t first, std::uint32_t pass, const std::vector<float>& input,
                const SampledWeights& weights) {
     executor_.SetWeights(weights);
@@ -177,8 +173,8 @@ class Comparer {
       if (IsLogits(i)) continue;
       sums_[i].AddStored(trace_.Stored(i + 1), trace_.view().tensor(i + 1).zero_point);
     }
-    reference_.Add(first, Values(network_.output));
-    engine_.Add(first, trace_.Real(static_cast<std::uint32_t>(steps_.size())));
+    Add(first, Values(network_.output), &reference_);
+    Add(first, trace_.Real(static_cast<std::uint32_t>(steps_.size())), &engine_);
   }
 
   // FP32 with one thing quantized at a time.
@@ -187,7 +183,7 @@ class Comparer {
     std::vector<float> stored_input = trace_.Real(0);
     stored_input.resize(input.size());
     executor_.Run(stored_input.data());
-    with_input_.Add(first, Values(network_.output));
+    Add(first, Values(network_.output), &with_input_);
     for (std::uint32_t i = 0; i + 1 < steps_.size(); ++i) {
       const int rounded = steps_[i].output;
       const std::size_t size = ValueAt(rounded).size();
@@ -195,7 +191,7 @@ class Comparer {
         if (value != rounded) return;
         RoundTo(trace_.view().tensor(i + 1), trace_.view().layer(i), {x, images * size});
       });
-      with_values_[i].Add(first, Values(network_.output));
+      Add(first, Values(network_.output), &with_values_[i]);
     }
     for (std::uint32_t i = 0; i < steps_.size(); ++i) {
       const auto node = static_cast<std::size_t>(steps_[i].node);
@@ -205,7 +201,7 @@ class Comparer {
       std::swap(drawn.biases, weights->biases[node]);
       executor_.SetWeights(*weights);
       executor_.Run(input.data());
-      with_weights_[i].Add(first, Values(network_.output));
+      Add(first, Values(network_.output), &with_weights_[i]);
       std::swap(drawn.weights, weights->weights[node]);
       std::swap(drawn.biases, weights->biases[node]);
     }
@@ -213,25 +209,30 @@ class Comparer {
 
   Difference Report() const {
     const std::uint32_t samples = options_.samples;
-    const std::vector<float> reference = reference_.Mean(samples);
-    const auto divergence = [&](const Predictions& other) {
-      const std::vector<float> q = other.Mean(samples);
-      return host::MeanKl({reference, classes_}, {q, classes_});
+    const std::vector<ExpectedOutputs> reference = reference_.Finish(samples);
+    const std::vector<double> spread = SpreadOf(reference);
+    const auto divergence = [&](const OutputSums& other) {
+      const std::vector<ExpectedOutputs> found = other.Finish(samples);
+      double sum = 0.0;
+      for (std::size_t i = 0; i < found.size(); ++i) {
+        sum += Distance(network_.head, reference[i], found[i], spread);
+      }
+      return sum / static_cast<double>(found.size());
     };
     Difference difference;
+    difference.head = network_.head;
     difference.images = data_.count;
-    difference.kl = divergence(engine_);
-    difference.kl_of_input = divergence(with_input_);
-    const std::vector<float> engine = engine_.Mean(samples);
-    difference.label_agreement = host::LabelAgreement({reference, classes_}, {engine, classes_});
+    difference.divergence = divergence(engine_);
+    difference.divergence_of_input = divergence(with_input_);
+    difference.agreement = Agreement(network_.head, reference, engine_.Finish(samples));
     for (std::size_t i = 0; i < steps_.size(); ++i) {
       const Node& node = network_.nodes[static_cast<std::size_t>(steps_[i].node)];
       LayerDifference layer;
       layer.name = node.name;
       layer.op = Describe(network_, steps_[i]);
       sums_[i].Report(&layer);
-      if (!node.weights.mu.empty()) layer.kl_of_weights = divergence(with_weights_[i]);
-      if (!IsLogits(i)) layer.kl_of_activations = divergence(with_values_[i]);
+      if (!node.weights.mu.empty()) layer.divergence_of_weights = divergence(with_weights_[i]);
+      if (!IsLogits(i)) layer.divergence_of_activations = divergence(with_values_[i]);
       difference.layers.push_back(std::move(layer));
     }
     return difference;
@@ -245,18 +246,18 @@ class Comparer {
   std::size_t images_ = 0;  // of the batch at hand
   EngineTrace trace_;
   Fp32Executor executor_;
-  std::size_t classes_;
+  std::size_t outputs_;
   std::vector<LayerSums> sums_;
-  Predictions reference_, engine_, with_input_;
-  std::vector<Predictions> with_weights_, with_values_;
+  OutputSums reference_, engine_, with_input_;
+  std::vector<OutputSums> with_weights_, with_values_;
 };
 
 }  // namespace
 
 Difference Compare(const host::ModelFile& file, Network network, const host::Dataset& data,
                    const DifferenceOptions& options, const host::Progress& progress) {
-  MustBeSoftmax(static_cast<Head>(file.model.head()), file.path, "mu8 diff");
   PrepareLikeFile(&network);
+  ScaleInput(FileInputScales(format::Reopen(file.bytes.span()), network), &network);
   return Comparer(file, network, data, options).Run(progress);
 }
 

@@ -22,16 +22,19 @@ struct LayerDifference {
   double variance_kept = 1;  // summed variance of the engine's values over that of FP32's
   double saturation = 0;     // fraction of stored values at the end of the range: 255, or 0 below
                              // the zero point; 0 for the logits
-  // KL(FP32 || FP32 with this layer alone quantized) of the mean predictions, nats: its weights and
-  // biases as the engine draws them, and its stored values.
-  double kl_of_weights = 0, kl_of_activations = 0;
+  // From FP32 to FP32 with this layer alone quantized: its weights and biases as the engine draws
+  // them, and its stored values. Divergences are means over the images of Distance
+  // (expected_outputs.h).
+  double divergence_of_weights = 0, divergence_of_activations = 0;
 };
 
 struct Difference {
   std::vector<LayerDifference> layers;  // as in the file
-  double kl = 0;                        // KL(FP32 || engine) of the mean predictions, nats
-  double kl_of_input = 0;               // with the input alone quantized
-  double label_agreement = 0;           // fraction of images with the same most probable class
+  Head head = Head::kSoftmax;
+  double divergence = 0;           // from FP32 to the engine
+  double divergence_of_input = 0;  // with the input alone quantized
+  double agreement = 0;            // fraction of images with the same most probable class, or of
+                                   // labels on the same side of one half; not of values
   std::size_t images = 0;
 };
 

@@ -49,13 +49,15 @@ EngineTrace::EngineTrace(const host::ModelFile& file, std::uint32_t batch, std::
   logits_.resize(std::size_t{batch} * view_.model.class_count);
 }
 
-void EngineTrace::Load(const std::uint8_t* images, std::uint32_t count) {
+void EngineTrace::Load(const host::Dataset& data, std::size_t first, std::uint32_t count) {
   images_ = count;
-  const format::TensorRecord input = view_.tensor(0);
-  const std::size_t size = std::size_t{input.height} * input.width * input.channels;
   auto* activations = reinterpret_cast<std::uint8_t*>(activations_.data());
-  for (std::uint32_t i = 0; i < count; ++i) {
-    LoadPixels(view_, images + i * size, activations + i * view_.model.activation_bytes);
+  for (std::uint32_t i = 0; i < count; ++i, activations += view_.model.activation_bytes) {
+    if (data.is_numbers()) {
+      LoadFloats(view_, data.Values(first + i, 1).data(), activations);
+    } else {
+      LoadPixels(view_, data.Pixels(first + i, 1).data(), activations);
+    }
   }
 }
 

@@ -25,7 +25,7 @@ class EngineTrace {
               const kernels::KernelTable& kernels);
 
   // Sets the images of the next passes: u8 NHWC.
-  void Load(const std::uint8_t* images, std::uint32_t count);
+  void Load(const host::Dataset& data, std::size_t first, std::uint32_t count);
   void RunPass(std::uint32_t pass);
 
   // The activations of the last pass, [images][height][width][channels], as real numbers; of the

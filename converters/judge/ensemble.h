@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "converters/host/metrics.h"
+#include "converters/network/network.h"
 
 namespace mu8::convert {
 
@@ -21,17 +22,20 @@ struct Uncertainty {
 };
 
 struct EnsembleResult {
-  std::size_t classes = 0;
-  std::vector<float> probabilities;      // images x classes, means over the passes
-  std::vector<Uncertainty> uncertainty;  // images
+  Head head = Head::kSoftmax;
+  std::size_t classes = 0;               // outputs, of whatever head
+  std::vector<float> mean;               // images x classes, over the passes: probabilities, values
+  std::vector<float> variance;           // images x classes, over the passes
+  std::vector<Uncertainty> uncertainty;  // images; of labels the sums over them; none of values
+  std::vector<std::uint32_t> clamped;    // images: inputs beyond what the file stores; the engine's
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
   std::size_t undecided = 0;             // of these images: without a decision after all samples
   std::string kernels;                   // what ran: "scalar", ..., "fp32", or "recorded"
   std::uint32_t samples = 0;
   double seconds = 0;  // prediction alone, sampling included; not loading. 0: not known
 
-  host::Probabilities view() const { return {probabilities, classes}; }
-  std::size_t images() const { return uncertainty.size(); }
+  host::Probabilities view() const { return {mean, classes}; }
+  std::size_t images() const { return mean.size() / classes; }
   std::vector<double> Column(float Uncertainty::*field) const {  // one value per image
     std::vector<double> values;
     for (const Uncertainty& image : uncertainty) {

@@ -8,26 +8,19 @@
 #include <vector>
 
 #include "converters/host/datasets.h"
+#include "converters/judge/expected_outputs.h"
 #include "converters/network/network.h"
 #include "mu8/status.h"
 
 namespace mu8::convert {
 
 struct Judgement {
-  // The mean over the images of: for a softmax KL(reference || ensemble), nats; for sigmoids the
-  // sum over the labels of KL between Bernoullis, nats; for values the sum over the outputs of
-  // ((mean - mean')^2 + (deviation - deviation')^2) / the output's variance over images and passes
-  // (the squared Wasserstein distance of two Gaussians). Of a file that the reader refuses the
-  // largest number, so that it is worse than any other.
+  // The mean over the images of Distance (expected_outputs.h). Of a file that the reader refuses
+  // the largest number, so that it is worse than any other.
   double divergence = 0;
   Diagnostic refusal;  // status kOk: the reader has accepted the file
 
   bool is_refused() const { return refusal.status != Status::kOk; }
-};
-
-// What the passes of FP32 give for one image, by output.
-struct ExpectedOutputs {
-  std::vector<double> mean, variance;
 };
 
 class EnsembleJudge {
@@ -48,7 +41,7 @@ class EnsembleJudge {
   std::uint32_t passes_;
   Head head_;
   std::vector<ExpectedOutputs> reference_;  // by image
-  std::vector<double> power_;               // by output
+  std::vector<double> spread_;              // by output
 };
 
 }  // namespace mu8::convert

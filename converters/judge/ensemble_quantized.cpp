@@ -3,39 +3,51 @@
 #include <algorithm>
 #include <chrono>
 
-#include "converters/network/head.h"
-
 namespace mu8::convert {
+
+namespace {
+
+void Add(const Prediction& prediction, EnsembleResult* result) {
+  result->mean.insert(result->mean.end(), prediction.mean.begin(), prediction.mean.end());
+  result->variance.insert(result->variance.end(), prediction.variance.begin(),
+                          prediction.variance.end());
+  result->clamped.push_back(prediction.clamped_inputs);
+  if (result->head == Head::kValues) return;
+  const float entropy = result->head == Head::kSoftmax
+                            ? static_cast<float>(host::Entropy(prediction.mean))
+                            : prediction.predictive_entropy;
+  result->uncertainty.push_back({.entropy = entropy,
+                                 .aleatoric = prediction.expected_entropy,
+                                 .mutual_information = prediction.mutual_information});
+}
+
+}  // namespace
 
 EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& options,
                             const host::Dataset& data, const host::Progress& progress) {
   using Clock = std::chrono::steady_clock;
-  MustBeSoftmax(static_cast<Head>(file.model.head()), file.path, "mu8 eval");
   SessionOptions session_options = options;
   session_options.batch =
       static_cast<std::uint32_t>(std::min<std::size_t>(options.batch, data.count));
   host::Runner runner(file, session_options);
 
   EnsembleResult result;
+  result.head = static_cast<Head>(file.model.head());
   result.classes = file.model.class_count();
   result.kernels = runner.kernels();
   result.samples = options.mc_samples;
-  result.probabilities.reserve(data.count * result.classes);
-  result.uncertainty.reserve(data.count);
+  result.mean.reserve(data.count * result.classes);
+  result.variance.reserve(data.count * result.classes);
   std::vector<Prediction> predictions(session_options.batch);
   Clock::duration time{};
   for (std::size_t first = 0; first < data.count; first += session_options.batch) {
     const std::size_t count = std::min<std::size_t>(session_options.batch, data.count - first);
     const std::span<Prediction> chunk = std::span(predictions).first(count);
     const Clock::time_point start = Clock::now();
-    runner.Predict(file.path, std::span(data.image(first), count * data.image_bytes()), chunk);
+    runner.Predict(file.path, data, first, chunk);
     time += Clock::now() - start;
     for (const Prediction& prediction : chunk) {
-      result.probabilities.insert(result.probabilities.end(), prediction.mean.begin(),
-                                  prediction.mean.end());
-      result.uncertainty.push_back({.entropy = static_cast<float>(host::Entropy(prediction.mean)),
-                                    .aleatoric = prediction.expected_entropy,
-                                    .mutual_information = prediction.mutual_information});
+      Add(prediction, &result);
       if (options.stop.rule == StopRule::kNone) continue;
       result.used.push_back(prediction.samples_used);
       if (prediction.ended == Ended::kAllSamples) ++result.undecided;

@@ -57,10 +57,9 @@ EnsembleResult ReadRecorded(const std::string& predictions_path,
   EnsembleResult result;
   result.classes = classes;
   result.kernels = "recorded";
-  result.probabilities = ReadPredictions(predictions_path, images, classes);
+  result.mean = ReadPredictions(predictions_path, images, classes);
   for (std::size_t i = 0; i < images; ++i) {
-    const auto entropy = static_cast<float>(
-        host::Entropy(host::Probabilities{result.probabilities, classes}.row(i)));
+    const auto entropy = static_cast<float>(host::Entropy(result.view().row(i)));
     result.uncertainty.push_back({.entropy = entropy, .aleatoric = entropy});
   }
   if (uncertainty_path.empty()) return result;

@@ -1,6 +1,7 @@
 #include "converters/judge/ensemble_reference.h"
 
 #include <algorithm>
+#include <array>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -12,6 +13,7 @@
 #include "converters/judge/engine_trace.h"
 #include "converters/judge/file_network.h"
 #include "converters/network/head.h"
+#include "converters/network/input.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
 #include "kernels/kernel_table.h"
@@ -21,42 +23,60 @@ namespace {
 
 using Clock = std::chrono::steady_clock;
 
-// Pixel value -> network input, [channels][256].
-std::vector<float> InputTable(int channels, std::vector<float> mean, std::vector<float> std) {
-  const auto count = static_cast<std::size_t>(channels);
-  if (mean.empty()) mean.assign(count, 0.0f);
-  if (std.empty()) std.assign(count, 1.0f);
-  if (mean.size() != count || std.size() != count) {
-    throw host::Error("--mean, --std: there are " + std::to_string(mean.size()) + " means and " +
-                      std::to_string(std.size()) + " stds, the network's input has " +
-                      std::to_string(count) + " channels");
-  }
-  std::vector<float> table;
-  for (std::size_t c = 0; c < count; ++c) {
-    for (int pixel = 0; pixel < 256; ++pixel) {
-      table.push_back((static_cast<float>(pixel) / 255.0f - mean[c]) / std[c]);
-    }
-  }
-  return table;
-}
-
 // Sums over the passes, double so that neither order nor count of passes matters.
 struct Sums {
-  std::vector<double> probabilities;     // images x classes
+  Head head = Head::kSoftmax;
+  std::size_t outputs = 0;
+  std::vector<double> value, square;     // images x outputs: probabilities, or values
   std::vector<double> expected_entropy;  // images
-  std::size_t classes = 0;
 
-  // Adds softmax(logits) of one image; false when the logits are not finite.
-  bool Add(std::size_t image, std::span<const float> logits) {
-    for (const float logit : logits) {
-      if (!std::isfinite(logit)) return false;
+  // Adds the outputs of one image; false when they are not finite.
+  bool Add(std::size_t image, std::span<const float> raw) {
+    for (const float output : raw) {
+      if (!std::isfinite(output)) return false;
     }
-    const std::vector<double> p = host::Softmax(logits);
-    for (std::size_t c = 0; c < classes; ++c) probabilities[image * classes + c] += p[c];
-    expected_entropy[image] += host::Entropy(p);
+    std::vector<double> values(raw.begin(), raw.end());
+    if (head == Head::kSoftmax) values = host::Softmax(raw);
+    if (head == Head::kSigmoid) std::ranges::transform(values, values.begin(), host::Sigmoid);
+    for (std::size_t c = 0; c < outputs; ++c) {
+      value[image * outputs + c] += values[c];
+      square[image * outputs + c] += values[c] * values[c];
+    }
+    expected_entropy[image] += EntropyOf(values);
     return true;
   }
+
+  // Nats; of labels the sum over them, of values 0.
+  double EntropyOf(std::span<const double> values) const {
+    if (head == Head::kSoftmax) return host::Entropy(values);
+    double entropy = 0.0;
+    for (const double p : values) {
+      if (head == Head::kSigmoid) entropy += host::Entropy(std::array{p, 1.0 - p});
+    }
+    return entropy;
+  }
 };
+
+void AddResult(const Sums& sums, std::size_t image, double passes, EnsembleResult* result) {
+  std::vector<double> mean;
+  for (std::size_t i = image * sums.outputs; i < (image + 1) * sums.outputs; ++i) {
+    mean.push_back(sums.value[i] / passes);
+    result->mean.push_back(static_cast<float>(mean.back()));
+    const double variance = sums.square[i] / passes - mean.back() * mean.back();
+    result->variance.push_back(static_cast<float>(std::max(variance, 0.0)));
+  }
+  if (sums.head == Head::kValues) return;
+  // Of the double probabilities: float32 ones would drown a small difference.
+  const double aleatoric = sums.expected_entropy[image] / passes;
+  const double total = sums.EntropyOf(mean);
+  const float entropy = sums.head == Head::kSoftmax
+                            ? static_cast<float>(host::Entropy(result->view().row(image)))
+                            : static_cast<float>(total);
+  result->uncertainty.push_back(
+      {.entropy = entropy,
+       .aleatoric = static_cast<float>(aleatoric),
+       .mutual_information = static_cast<float>(std::max(total - aleatoric, 0.0))});
+}
 
 }  // namespace
 
@@ -65,13 +85,11 @@ struct Reference::Impl {
   Network network;
   std::vector<Step> steps;              // for the engine's noise or weights
   std::unique_ptr<EngineTrace> engine;  // for the engine's weights
-  std::vector<float> input_table;
+  Normalization from_file;              // as the ONNX file says
   std::vector<std::string> notices;
 
   const Value& input() const { return network.values[static_cast<std::size_t>(network.input)]; }
   const Value& output() const { return network.values[static_cast<std::size_t>(network.output)]; }
-  void Fill(const host::Dataset& data, std::size_t first, std::size_t count,
-            std::vector<float>* batch) const;
   void Draw(std::uint32_t pass, SampledWeights* weights) const;
   void RunPass(const host::Dataset& data, std::uint32_t pass, Fp32Executor* executor,
                std::vector<float>* batch, Sums* sums) const;
@@ -93,29 +111,19 @@ void Reference::Impl::Draw(std::uint32_t pass, SampledWeights* weights) const {
   }
 }
 
-// Normalized images at the start of `batch`; what is left of an earlier chunk stays behind them.
-void Reference::Impl::Fill(const host::Dataset& data, std::size_t first, std::size_t count,
-                           std::vector<float>* batch) const {
-  const auto channels = static_cast<std::size_t>(data.channels);
-  const std::uint8_t* pixels = data.image(first);
-  float* to = batch->data();
-  for (std::size_t i = 0; i < count * data.image_bytes(); i += channels) {
-    for (std::size_t c = 0; c < channels; ++c) *to++ = input_table[c * 256 + pixels[i + c]];
-  }
-}
-
 void Reference::Impl::RunPass(const host::Dataset& data, std::uint32_t pass, Fp32Executor* executor,
                               std::vector<float>* batch, Sums* sums) const {
   const std::size_t batch_images = batch->size() / input().size();
   for (std::size_t first = 0; first < data.count; first += batch_images) {
     const std::size_t count = std::min(batch_images, data.count - first);
-    Fill(data, first, count, batch);
+    // What is left of an earlier chunk stays behind these.
+    std::ranges::copy(Normalize(network, data, first, count), batch->begin());
     executor->Run(batch->data());
-    const float* logits = executor->value(network.output);
-    for (std::size_t i = 0; i < count; ++i, logits += sums->classes) {
-      if (!sums->Add(first + i, {logits, sums->classes})) {
+    const float* outputs = executor->value(network.output);
+    for (std::size_t i = 0; i < count; ++i, outputs += sums->outputs) {
+      if (!sums->Add(first + i, {outputs, sums->outputs})) {
         throw host::Error(options.onnx_path + ": image " + std::to_string(first + i) + ", pass " +
-                          std::to_string(pass) + ": a logit is not finite");
+                          std::to_string(pass) + ": an output is not finite");
       }
     }
   }
@@ -130,7 +138,7 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
   ResolveHead(options.head, &impl_->network, &impl_->notices, &problems);
   for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
   if (!problems.empty()) throw host::Error(problems);
-  MustBeSoftmax(impl_->network.head, options.onnx_path, "mu8 eval");
+  impl_->from_file = {impl_->network.mean, impl_->network.std};
   if (options.engine_noise) {
     // The file's layers, and with them the random streams, are those of the folded network.
     PrepareNetwork(&impl_->network);
@@ -143,33 +151,44 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
         file, 1, options.seed, kernels::SelectKernels(kernels::DetectFeatures()));
     CheckLayers(file.path, impl_->engine->view(), impl_->network, impl_->steps);
   }
-  const Network& network = impl_->network;
-  impl_->input_table =
-      InputTable(impl_->input().channels, options.mean.empty() ? network.mean : options.mean,
-                 options.std.empty() ? network.std : options.std);
 }
 
 Reference::~Reference() = default;
 
-int Reference::height() const { return impl_->input().height; }
-int Reference::width() const { return impl_->input().width; }
-int Reference::channels() const { return impl_->input().channels; }
+host::InputSpec Reference::input() const { return InputSpecOf(impl_->network); }
 std::size_t Reference::classes() const { return impl_->output().size(); }
+Head Reference::head() const { return impl_->network.head; }
 const std::vector<std::string>& Reference::labels() const { return impl_->network.labels; }
 const std::vector<std::string>& Reference::notices() const { return impl_->notices; }
-bool Reference::has_normalization() const {
-  return !impl_->options.mean.empty() || !impl_->options.std.empty() ||
-         !impl_->network.mean.empty() || !impl_->network.std.empty();
+
+std::vector<std::string> Reference::Fit(const host::Dataset& data) {
+  Network& network = impl_->network;
+  const ReferenceOptions& options = impl_->options;
+  network.mean = impl_->from_file.mean;
+  network.std = impl_->from_file.std;
+  std::vector<std::string> notices, problems;
+  if (impl_->engine != nullptr) FitInput(data, &network, &problems);
+  ResolveNormalization({options.mean, options.std}, data, &network, &notices, &problems);
+  for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
+  if (!problems.empty()) throw host::Error(problems);
+  if (impl_->engine == nullptr) return notices;
+  // The engine's weights are those of the scaled input already.
+  const std::vector<float> scales = FileInputScales(impl_->engine->view(), network);
+  for (std::size_t c = 0; c < scales.size(); ++c) network.std[c] *= scales[c];
+  return notices;
 }
 
 EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& progress) const {
   const ReferenceOptions& options = impl_->options;
   const std::uint32_t passes = options.mean_weights ? 1 : options.samples;
   const std::size_t batch_images = std::min<std::size_t>(options.batch, data.count);
-  Sums sums{.probabilities = std::vector<double>(data.count * classes(), 0.0),
-            .expected_entropy = std::vector<double>(data.count, 0.0),
-            .classes = classes()};
-  std::vector<float> batch(batch_images * impl_->input().size(), 0.0f);
+  const std::vector<double> zeros(data.count * classes(), 0.0);
+  Sums sums{.head = head(),
+            .outputs = classes(),
+            .value = zeros,
+            .square = zeros,
+            .expected_entropy = std::vector<double>(data.count, 0.0)};
+  std::vector<float> batch(batch_images * data.image_size(), 0.0f);
   Fp32Executor executor(impl_->network, static_cast<int>(batch_images), false);
   SampledWeights weights;
   const Clock::time_point start = Clock::now();
@@ -179,25 +198,12 @@ EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& p
     impl_->RunPass(data, pass, &executor, &batch, &sums);
     if (progress) progress("FP32 passes", (pass + 1.0) / passes);
   }
-
   EnsembleResult result;
+  result.head = head();
   result.classes = classes();
   result.kernels = "fp32";
   result.samples = passes;
-  for (std::size_t i = 0; i < data.count; ++i) {
-    const std::span<double> row = std::span(sums.probabilities).subspan(i * classes(), classes());
-    for (double& p : row) {
-      p /= passes;
-      result.probabilities.push_back(static_cast<float>(p));
-    }
-    // Of the double probabilities: float32 ones would drown a small difference.
-    const double aleatoric = sums.expected_entropy[i] / passes;
-    const double mutual_information = std::max(host::Entropy(row) - aleatoric, 0.0);
-    result.uncertainty.push_back(
-        {.entropy = static_cast<float>(host::Entropy(result.view().row(i))),
-         .aleatoric = static_cast<float>(aleatoric),
-         .mutual_information = static_cast<float>(mutual_information)});
-  }
+  for (std::size_t i = 0; i < data.count; ++i) AddResult(sums, i, passes, &result);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return result;
 }

@@ -25,7 +25,7 @@ struct ReferenceOptions {
   bool mean_weights = false;     // one pass with mu itself
   bool engine_noise = false;     // the engine's own random bytes, on the folded network
   std::string engine_weights;    // the weights that the engine draws from this .mu8 file
-  std::vector<float> mean, std;  // x = (u8 / 255 - mean) / std; empty: the ONNX file's own, or 0, 1
+  std::vector<float> mean, std;  // as ConvertOptions has them
 };
 
 // The network that the reference runs, ready to say what input and classes it has.
@@ -36,18 +36,19 @@ class Reference {
   Reference(const Reference&) = delete;
   Reference& operator=(const Reference&) = delete;
 
-  int height() const;
-  int width() const;
-  int channels() const;
-  std::size_t classes() const;
+  host::InputSpec input() const;
+  std::size_t classes() const;  // outputs, of whatever head
+  Head head() const;
   const std::vector<std::string>& labels() const;
-  // False when neither the options nor the ONNX file say how pixels become inputs: mean 0, std 1.
-  bool has_normalization() const;
 
-  // Assumptions that the user should know of.
+  // Assumptions about the network that the user should know of.
   const std::vector<std::string>& notices() const;
 
-  // T passes, each one weight sample for all images: sum of softmax in double.
+  // Takes what the data are (pixels or numbers) into the network's input; to be called before Run.
+  // Returns the assumptions in it. Throws Error.
+  std::vector<std::string> Fit(const host::Dataset& data);
+
+  // T passes, each one weight sample for all images: sums of probabilities or values in double.
   EnsembleResult Run(const host::Dataset& data, const host::Progress& progress = {}) const;
 
  private:

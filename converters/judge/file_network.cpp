@@ -14,6 +14,19 @@ void PrepareLikeFile(Network* network) {
   }
 }
 
+std::vector<float> FileInputScales(const format::View& view, const Network& network) {
+  std::vector<float> scales(network.std.size(), 1.0F);
+  const format::TensorRecord input = view.tensor(0);
+  if (view.input_kind() != format::InputKind::kNumbers || scales.size() != input.channels) {
+    return scales;
+  }
+  for (std::uint32_t c = 0; c < input.channels; ++c) {
+    const double step = 1.0 / double{view.input_affine(c).gain};  // of the stored value
+    scales[c] = static_cast<float>(step / (double{input.scale} * double{network.std[c]}));
+  }
+  return scales;
+}
+
 void CheckLayers(const std::string& path, const format::View& view, const Network& network,
                  const std::vector<Step>& steps) {
   bool same = view.layer_count() == steps.size();

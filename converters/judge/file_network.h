@@ -14,6 +14,10 @@ namespace mu8::convert {
 // file corrects.
 void PrepareLikeFile(Network* network);
 
+// What the file's conversion divided each channel of its input by (ScaleInput), given the mean and
+// std that the network has; 1 for pixels.
+std::vector<float> FileInputScales(const format::View& view, const Network& network);
+
 // Throws host::Error unless the file's layers have the outputs of the prepared network's.
 void CheckLayers(const std::string& path, const format::View& view, const Network& network,
                  const std::vector<Step>& steps);

@@ -286,6 +286,7 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
   QuantizeActivations(&lowering, input);
   MakeTensors(&lowering);
   lowering.out.content.input_table = input.table;
+  lowering.out.content.input_affine = input.affine;
   lowering.out.content.head = network.head;
   QuantizedLayers own;
   if (known == nullptr) known = &own;

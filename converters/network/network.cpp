@@ -107,6 +107,13 @@ void CheckNodeValues(const Node& node, Problems* problems) {
 
 }  // namespace
 
+host::InputSpec InputSpecOf(const Network& network) {
+  const Value& input = network.values[static_cast<std::size_t>(network.input)];
+  return {.size = {input.height, input.width, input.channels},
+          .layout = network.input_layout,
+          .dims = network.input_dims};
+}
+
 bool SameShape(const Value& a, const Value& b) {
   return a.height == b.height && a.width == b.width && a.channels == b.channels;
 }

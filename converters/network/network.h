@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "converters/host/input_layout.h"
 #include "formats/layout.h"
 
 namespace mu8::convert {
@@ -107,9 +108,13 @@ struct Network {
   HeadHint head_hint;
   Head head = Head::kSoftmax;  // set by ResolveHead
   // What the source file says about its input and classes; empty when it says nothing.
-  // x = (u8 / 255 - mean[c]) / std[c].
+  // x = (u8 / 255 - mean[c]) / std[c] of pixels; of numbers x = (v - mean[c]) / std[c]. One number
+  // serves all channels until the input is resolved (input.h).
   std::vector<float> mean, std;
   std::vector<std::string> labels;
+  // How the source file takes arrays ("nchw"), and their dimensions after the batch.
+  std::string input_layout;
+  std::vector<std::size_t> input_dims;
 
   std::size_t ParameterCount() const;           // weights and biases
   std::vector<int> Consumers(int value) const;  // node indices that read `value`
@@ -117,6 +122,9 @@ struct Network {
 
 // Consumers of every value, by value.
 std::vector<std::vector<int>> AllConsumers(const Network& network);
+
+// The network's input, for whoever reads data for it.
+host::InputSpec InputSpecOf(const Network& network);
 
 bool SameShape(const Value& a, const Value& b);
 

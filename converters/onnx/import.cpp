@@ -175,7 +175,41 @@ bool IsChannelsLast(const OnnxImporter& importer, const std::string& name,
   return readers > 0 && (rank == 3 || rank == 4);
 }
 
-// (N, C, H, W), (N, C, W) or (N, F), of which only N may be symbolic; or with the channels last.
+// Whether an input (N, H, W) is a picture without an axis for its one channel: all that reads it
+// flattens it or adds the axis in front of it.
+bool IsPictureWithoutChannels(const OnnxImporter& importer, const std::string& name,
+                              const std::vector<std::int64_t>& dims) {
+  std::size_t readers = 0;
+  for (const OnnxNode& node : importer.graph.nodes) {
+    if (InputName(node, 0) != name) continue;
+    ++readers;
+    if (node.op == "Flatten") continue;
+    if (node.op != "Reshape" && node.op != "Unsqueeze") return false;
+    if (!importer.graph.constants.contains(InputName(node, 1)) && node.op == "Reshape")
+      return false;
+    if (node.op == "Unsqueeze") {
+      const auto axes = IntegerList(importer, node, 1, "axes");
+      if (axes == std::vector<std::int64_t>{1} || axes == std::vector<std::int64_t>{-3}) continue;
+      return false;
+    }
+    const std::vector<std::int64_t> target = ReadIntegers(importer, node, 1).values;
+    const bool is_flat = target.size() == 2;
+    const bool adds_channel = target.size() == 4 && target[1] == 1 && target[2] == dims[1];
+    if (!is_flat && !adds_channel) return false;
+  }
+  return readers > 0;
+}
+
+std::string LayoutName(const std::vector<std::vector<Axis>>& dims) {
+  std::string name = "n";
+  for (const std::vector<Axis>& dim : dims) {
+    name += dim[0] == Axis::kChannels ? 'c' : dim[0] == Axis::kHeight ? 'h' : 'w';
+  }
+  return name == "nc" ? "nf" : name;
+}
+
+// (N, C, H, W), (N, C, W) or (N, F), of which only N may be symbolic; or with the channels last, or
+// (N, H, W).
 void ImportInput(OnnxImporter* importer) {
   if (importer->graph.input == nullptr) return;
   const onnx::ValueInfoProto& input = *importer->graph.input;
@@ -206,6 +240,8 @@ void ImportInput(OnnxImporter* importer) {
   try {
     if (IsChannelsLast(*importer, input.name(), dims)) {
       std::rotate(activation.dims.begin(), activation.dims.begin() + 1, activation.dims.end());
+    } else if (dims.size() == 3 && IsPictureWithoutChannels(*importer, input.name(), dims)) {
+      activation.dims = {{Axis::kHeight}, {Axis::kWidth}};
     }
     std::int64_t sizes[3] = {1, 1, 1};
     for (std::size_t dim = 0; dim < activation.dims.size(); ++dim) {
@@ -221,6 +257,8 @@ void ImportInput(OnnxImporter* importer) {
   activation.height = value.height;
   activation.width = value.width;
   importer->network.input = activation.value;
+  importer->network.input_layout = LayoutName(activation.dims);
+  importer->network.input_dims.assign(dims.begin() + 1, dims.end());
   importer->activations[input.name()] = activation;
   importer->failed.erase(input.name());
 }

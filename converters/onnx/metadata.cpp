@@ -27,7 +27,7 @@ std::string_view Trim(std::string_view text) {
   return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
 }
 
-// Comma-separated numbers, one per input channel; one number serves all elements of a flat input.
+// Comma-separated numbers, one per input channel, or one that serves all.
 std::vector<float> ParseFloats(OnnxImporter* importer, const std::string& key,
                                const std::string& text) {
   const std::string where = importer->graph.path + ": metadata \"" + key + "\": ";
@@ -46,10 +46,8 @@ std::vector<float> ParseFloats(OnnxImporter* importer, const std::string& key,
     numbers.push_back(number);
   }
   if (importer->network.values.empty()) return numbers;
-  const Value& input = importer->network.values[0];
-  const std::size_t channels = static_cast<std::size_t>(input.channels);
-  if (numbers.size() == 1 && input.size() == channels) numbers.resize(channels, numbers[0]);
-  if (numbers.size() != channels) {
+  const auto channels = static_cast<std::size_t>(importer->network.values[0].channels);
+  if (numbers.size() != 1 && numbers.size() != channels) {
     importer->problems.push_back(where + std::to_string(numbers.size()) +
                                  " numbers, the input has " + std::to_string(channels) +
                                  " channels");

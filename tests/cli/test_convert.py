@@ -160,7 +160,7 @@ class BadInputs(ConvertTest):
     def test_a_mean_for_each_of_two_channels(self):
         self.refuses(*cli.MODEL, *cli.POSTERIOR, *cli.CALIBRATION, "--mean", "0.1,0.2",
                      "--std", "0.3,0.4",
-                     says="mean and std have 2 values, expected one for each of the 1 input "
+                     says="mean and std have 2 and 2 values, expected one, or one for each of the 1 input "
                           "channels")
 
     def test_too_few_labels(self):

@@ -59,7 +59,8 @@ class Refusals(cli.CommandTest):
     def test_a_mean_for_each_of_two_channels(self):
         self.fails("diff", "sigma4.mu8", *cli.MODEL, *cli.POSTERIOR, "--mean", "1,2",
                    "--std", "1,2", "--data", cli.DIGITS,
-                   says="--mean, --std: expected one number for each of the 1 input channels")
+                   says="mean and std have 2 and 2 values, expected one, or one for each of the 1 "
+                        "input channels")
 
     def test_no_posterior(self):
         self.wrong_command("diff", "sigma4.mu8", *cli.MODEL, "--data", cli.DIGITS,

@@ -170,11 +170,12 @@ class OtherData(EvalTest):
         self.assertEqual(found["accuracy"], 1)
 
     def test_class_folders_that_the_model_does_not_know(self):
-        found = self.json_of("eval", "model.mu8", "--data", "folders",
-                             note='class folder "one" is not among the model\'s labels; class '
-                                  "folders count in sorted order")
-        self.assertEqual(found["images"], 4)
-        self.assertLessEqual({"conformal", "misclassification"}, set(found))
+        says = ('folders: class folder "one" is neither one of the model\'s labels nor a class '
+                "index from 0 to 9")
+        self.fails("eval", "model.mu8", "--data", "folders", says=says)
+        # In sorted order they must be all of the classes, or a missing one shifts the others.
+        self.fails("eval", "model.mu8", "--data", "folders", "--sorted-folders",
+                   says="folders: has 4 class folders, expected 10, one for each class")
 
 
 class Foreign(EvalTest):

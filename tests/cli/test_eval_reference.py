@@ -207,8 +207,8 @@ class BadInputs(ReferenceTest):
 
     def test_a_mean_for_each_of_two_channels(self):
         self.fails("eval", *cli.MODEL, *cli.POSTERIOR, "--data", cli.DIGITS, "--mean", "1,2",
-                   "--std", "1,2", says="--mean, --std: there are 2 means and 2 stds, the "
-                   "network's input has 1 channels")
+                   "--std", "1,2", says=f"{cli.MODEL[1]}: mean and std have 2 and 2 values, expected "
+                   "one, or one for each of the 1 input channels")
 
     def test_images_of_another_size(self):
         self.fails("eval", *cli.LENET5, "--data", "cifar.bin",

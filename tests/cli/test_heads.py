@@ -167,16 +167,15 @@ class NeverGuessed(HeadTest):
         np.testing.assert_allclose(self.prediction()["mean"],
                                    -1 / (1 + np.exp(-(X @ WEIGHTS.T + BIAS)[0])), atol=0.02)
 
-    def test_commands_that_know_only_classes_refuse(self):
+    def test_options_that_belong_to_other_heads(self):
         self.converted(network(3), "--head", "values")
-        self.fails("eval", "m.mu8", "--data", "images", says="m.mu8: its outputs are numbers")
+        for option in (("--against", "x.npy"), ("--curves", "--json"), ("--uncertainty", "u.f32")):
+            self.fails("eval", "m.mu8", "--data", "images", *option, code=2,
+                       says=f"{option[0]}: is about probabilities of classes, the outputs are")
+        self.converted(network(3), "--head", "softmax")
+        self.fails("eval", "m.mu8", "--data", "images", "--noise", "1", code=2,
+                   says="--noise: belongs to values, not to classes")
         self.converted(network(1, "Sigmoid"))
-        self.fails("eval", "m.mu8", "--data", "images", says="m.mu8: its outputs are labels")
-        self.fails("eval", "--model", "m.onnx", "--mean-weights", "--data", "images",
-                   says="m.onnx: its outputs are labels")
-        np.savez(self.folder / "p.npz", **{"w.sigma": np.ones((1, PIXELS), np.float32)})
-        self.fails("diff", "m.mu8", "--model", "m.onnx", "--posterior", "p.npz", "--data", "images",
-                   says="m.mu8: its outputs are labels")
         self.wrong_command("predict", "m.mu8", "x.npy", "--stop-error", "0.05",
                            says="--stop-error: the model's outputs are labels")
         decided = self.prediction("--stop-error", "0.05", "--stop-class", "0",

@@ -10,6 +10,7 @@
 #include "converters/calibrate/calibration.h"
 #include "converters/convert.h"
 #include "converters/fp32/executor.h"
+#include "converters/network/input.h"
 #include "converters/network/rewrites.h"
 #include "converters/network/steps.h"
 #include "tests/converters/onnx/onnx_builder.h"

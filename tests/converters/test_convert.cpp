@@ -185,8 +185,10 @@ TEST_CASE("convert: option errors one by one") {
                     options->sigma_quantizer = SigmaQuantizer::kAffine;
                   }),
                   {"affine sigma quantizer needs at least 1 bit"});
-  CheckOneProblem(Problems([](const Folder&, ConvertOptions* options) { options->mean = {0.5F}; }),
-                  {"mean and std have 1 values", "each of the 2 input channels"});
+  CheckOneProblem(Problems([](const Folder&, ConvertOptions* options) {
+                    options->mean = {0.5F, 0.5F, 0.5F};
+                  }),
+                  {"mean and std have 3 and 2 values", "each of the 2 input channels"});
   CheckOneProblem(Problems([](const Folder&, ConvertOptions* options) {
                     options->std = {1.0F, 0.0F};
                   }),

@@ -34,9 +34,9 @@ std::vector<T> ReadArray(const std::string& name) {
 
 convert::EnsembleResult ReadResult(const std::string& name) {
   convert::EnsembleResult result;
-  result.probabilities = ReadArray<float>(name + ".f32");
+  result.mean = ReadArray<float>(name + ".f32");
   result.uncertainty = ReadArray<convert::Uncertainty>(name + "_uncertainty.f32");
-  result.classes = result.probabilities.size() / result.uncertainty.size();
+  result.classes = result.mean.size() / result.uncertainty.size();
   result.seconds = 1;
   return result;
 }
@@ -52,12 +52,12 @@ Report ReadReport(const std::string& name, const std::vector<std::string>& ood) 
   Report report;
   report.result = ReadResult(name);
   for (const std::uint8_t label : ReadArray<std::uint8_t>(name + "_labels.u8")) {
-    report.labels.push_back(label);
+    report.targets.labels.push_back(label);
   }
-  REQUIRE(report.labels.size() == report.result.images());
+  REQUIRE(report.targets.labels.size() == report.result.images());
   for (const std::string& other : ood) report.ood.push_back({other, ReadResult(other)});
   report.curves = true;
-  const std::vector<float> rolled = Rolled(report.result.probabilities, report.result.classes);
+  const std::vector<float> rolled = Rolled(report.result.mean, report.result.classes);
   report.kl_against = MeanKl({rolled, report.result.classes}, report.result.view());
   report.label_agreement = LabelAgreement({rolled, report.result.classes}, report.result.view());
   return report;
@@ -117,7 +117,7 @@ TEST_CASE("metrics: the golden file covers every figure of the report") {
   for (const auto& item : found.items()) {
     const std::string& key = item.key();
     const bool of_the_run = std::string(
-                                " model data images classes samples seed kernels seconds "
+                                " model data images classes samples seed kernels head seconds "
                                 "images_per_second ")
                                 .find(" " + key + " ") != std::string::npos;
     CHECK_MESSAGE((of_the_run || golden["digits"].contains(key)), key);

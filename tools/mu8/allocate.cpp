@@ -227,6 +227,8 @@ void AddSearchOptions(CLI::App* app, Options* options) {
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
   AddMaxMemory(app, &to.convert.max_memory_bytes);
+  AddDataOptions(app, &to.convert.data);
+  AddTargets(app, &to.convert.data);
   AddHead(app, &options->head);
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");

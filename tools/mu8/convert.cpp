@@ -36,9 +36,12 @@ Without --mean and --std the ONNX file's metadata "mean" and "std" count, else 0
 Heads: softmax, classes that exclude each other; sigmoid, labels each true or not; values, numbers.
 A graph that ends in Softmax or Sigmoid says so itself, and so does its metadata "head".
 
-DATA is an IDX image file (MNIST), a CIFAR-10 binary batch, or a folder of images in class folders;
-.gz and .xz are unpacked. Its labels are not used, nor the names of class folders. Calibrate on
-training images.
+DATA: pictures, an IDX image file (MNIST), a CIFAR-10 binary batch, or a folder of images in class
+folders, .gz and .xz unpacked; or numbers, a .npz file (array x; y are targets), a .npy array, a .csv
+table with a header, a .f32 file of float32, inputs along the first dimension. A file made from
+numbers takes numbers in the same units: each channel is scaled for itself, (x - mean) / std first if
+they are given, and the stored range is wider than that of DATA where this costs little. Labels and
+targets are not used, nor the names of class folders. Calibrate on training data.
 
 The table: weight step (smallest .. largest over the channels); variance kept, that of the quantized
 sampled weights over the posterior's, plain and weighted by each weight's input power; weights
@@ -86,6 +89,10 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
             {"sigma_importance",
              result.sigma_importance == convert::SigmaImportance::kPower ? "power" : "fisher"},
             {"calibration_images", result.calibration_images},
+            {"input", result.is_numbers ? Json{{"kind", "numbers"},
+                                               {"room", result.input_room},
+                                               {"output_error", result.input_error}}
+                                        : Json{{"kind", "pixels"}}},
             {"calibration_passes", options.convert.calibration_passes},
             {"seed", options.convert.seed},
             {"head", convert::HeadName(result.head)},
@@ -140,9 +147,15 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   fields.Add({"written", Printable(options.output_path)});
   fields.Add({"file", ByteCount(result.file.size())});
   fields.Add({"head", std::string(convert::HeadName(result.head)) + ": " + result.head_reason});
+  if (result.is_numbers) {
+    fields.Add({"input", "numbers, stored over " + Significant(result.input_room, 3) +
+                             " times the calibrated range; rounding them changes the outputs by " +
+                             Percent(result.input_error, 2) + " of their spread"});
+  }
   fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
-  fields.Add({"calibrated", std::to_string(result.calibration_images) + " images, " +
+  fields.Add({"calibrated", std::to_string(result.calibration_images) +
+                                (result.is_numbers ? " inputs, " : " images, ") +
                                 std::to_string(options.convert.calibration_passes) + " passes"});
   std::printf("\n%s", fields.ToString().c_str());
 }
@@ -176,9 +189,7 @@ void Run(Options* options) {
   convert_options.progress = progress.Function();
   const convert::ConvertResult result = convert::Convert(convert_options);
   progress.Clear();
-  for (const std::string& notice : result.notices) {
-    std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
-  }
+  PrintNotices(result.notices);
   host::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
   if (options->json) {
     PrintAsJson(*options, result);
@@ -200,7 +211,7 @@ void AddFiles(CLI::App* app, Options* options) {
       ->type_name("P.npz");
   app->add_flag("--deterministic", options->deterministic,
                 "Instead of it: all weights are known, every pass is the same");
-  app->add_option("--calibration", to.calibration_path, "Images that activations are measured on")
+  app->add_option("--calibration", to.calibration_path, "Data that activations are measured on")
       ->required()
       ->type_name("DATA");
   app->add_option("-o,--output", options->output_path, "The file to write; replaced if it exists")
@@ -251,8 +262,12 @@ void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   AddMaxMemory(app, &to.max_memory_bytes);
+  AddDataOptions(app, &to.data);
+  AddTargets(app, &to.data);
   AddHead(app, &options->head);
-  app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
+  app->add_option("--mean", options->mean,
+                  "Input is (u8 / 255 - mean) / std, of numbers (x - mean) / std; one, or one per "
+                  "channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
   app->add_option("--labels", options->labels_path, "Class names, one per line, class 0 first")

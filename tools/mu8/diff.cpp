@@ -8,6 +8,7 @@
 #include "converters/host/error.h"
 #include "converters/judge/difference.h"
 #include "converters/network/head.h"
+#include "converters/network/input.h"
 #include "converters/onnx/import.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
@@ -21,6 +22,7 @@ namespace {
 struct Options {
   std::string model_path, onnx_path, posterior_path, data_path;
   std::string mean, std, output_name;
+  host::DataOptions data;
   std::size_t limit = 128;
   std::uint32_t samples = 10;
   std::uint64_t seed = 1;
@@ -36,35 +38,50 @@ mean          the same of the means over the passes
 variance      the same of the variances over the passes
 kept          summed variance of the engine's activations over that of FP32's
 saturated     fraction of stored values at the end of their range
-KL weights    KL(FP32 || FP32 with this layer's weights as the engine draws them), nats
-KL values     KL(FP32 || FP32 with this layer's result as the engine stores it), nats
+by weights    divergence of FP32 with this layer's weights as the engine draws them
+by values     divergence of FP32 with this layer's result as the engine stores it
 
-The last two are of the mean predictions, one layer quantized at a time. They need not add up to
-the KL of the engine. With few samples they still compare layers: the noise is the same in all.)";
+A divergence from FP32 is, of a softmax, KL(FP32 || other) of the mean predictions in nats; of
+sigmoids the sum of KL over the labels; of values the sum over the outputs of the squared differences
+of mean and deviation over the output's variance. The last two columns quantize one layer at a time.
+They need not add up to the engine's. With few samples they still compare layers: the noise is the
+same in all.)";
 
-convert::Network LoadNetwork(const Options& options, convert::Head head) {
+// The network as the file takes it, and the data.
+struct Loaded {
+  convert::Network network;
+  host::Dataset data;
+};
+
+Loaded Load(const Options& options, convert::Head head) {
   convert::Network network = convert::ImportOnnx(
       options.onnx_path, convert::ReadPosteriorOf(options.onnx_path, options.posterior_path),
       options.output_name);
   std::vector<std::string> notices, problems;
   convert::ResolveHead(head, &network, &notices, &problems);  // that of the file
+  notices.clear();
+  convert::Normalization given;
+  ParseNormalization(options.mean, options.std, &given.mean, &given.std);
+  host::Dataset data = host::LoadDataset(options.data_path, options.limit,
+                                         convert::InputSpecOf(network), options.data);
+  convert::FitInput(data, &network, &problems);
+  convert::ResolveNormalization(given, data, &network, &notices, &problems);
   if (!problems.empty()) throw host::Error(problems);
-  std::vector<float> mean, std;
-  ParseNormalization(options.mean, options.std, &mean, &std);
-  const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];
-  const auto channels = static_cast<std::size_t>(input.channels);
-  if (!mean.empty()) network.mean = mean;
-  if (!std.empty()) network.std = std;
-  if (network.mean.empty()) network.mean.assign(channels, 0.0F);
-  if (network.std.empty()) network.std.assign(channels, 1.0F);
-  if (network.mean.size() != channels || network.std.size() != channels) {
-    throw host::Error("--mean, --std: expected one number for each of the " +
-                      std::to_string(channels) + " input channels");
-  }
-  return network;
+  PrintNotices(data.notices);
+  PrintNotices(notices);
+  return {std::move(network), std::move(data)};
 }
 
-Json LayerJson(const convert::LayerDifference& layer) {
+bool HasDecisions(convert::Head head) {
+  return head == convert::Head::kSoftmax || head == convert::Head::kSigmoid;
+}
+
+// What a divergence is called: of values it is no KL.
+std::string Key(convert::Head head, const char* what = "") {
+  return std::string(HasDecisions(head) ? "kl" : "divergence") + what;
+}
+
+Json LayerJson(convert::Head head, const convert::LayerDifference& layer) {
   return {{"name", layer.name},
           {"operator", layer.op},
           {"sqnr_db", layer.sqnr},
@@ -72,24 +89,26 @@ Json LayerJson(const convert::LayerDifference& layer) {
           {"sqnr_of_variance_db", layer.sqnr_of_variance},
           {"variance_kept", layer.variance_kept},
           {"saturation", layer.saturation},
-          {"kl_of_weights", layer.kl_of_weights},
-          {"kl_of_activations", layer.kl_of_activations}};
+          {Key(head, "_of_weights"), layer.divergence_of_weights},
+          {Key(head, "_of_activations"), layer.divergence_of_activations}};
 }
 
 Json DifferenceJson(const Options& options, const convert::Difference& difference) {
   Json layers = Json::array();
   for (const convert::LayerDifference& layer : difference.layers)
-    layers.push_back(LayerJson(layer));
-  return {{"model", options.model_path},
-          {"reference", options.onnx_path},
-          {"data", options.data_path},
-          {"images", difference.images},
-          {"samples", options.samples},
-          {"seed", options.seed},
-          {"kl", difference.kl},
-          {"kl_of_input", difference.kl_of_input},
-          {"label_agreement", difference.label_agreement},
-          {"layers", layers}};
+    layers.push_back(LayerJson(difference.head, layer));
+  Json json{{"model", options.model_path},
+            {"reference", options.onnx_path},
+            {"data", options.data_path},
+            {"images", difference.images},
+            {"samples", options.samples},
+            {"seed", options.seed},
+            {"head", convert::HeadName(difference.head)},
+            {Key(difference.head), difference.divergence},
+            {Key(difference.head, "_of_input"), difference.divergence_of_input}};
+  if (HasDecisions(difference.head)) json["label_agreement"] = difference.agreement;
+  json["layers"] = layers;
+  return json;
 }
 
 // The layer whose quantization alone changes the predictions most.
@@ -97,7 +116,8 @@ const convert::LayerDifference& Costliest(const convert::Difference& difference)
   return *std::max_element(
       difference.layers.begin(), difference.layers.end(),
       [](const convert::LayerDifference& a, const convert::LayerDifference& b) {
-        return a.kl_of_weights + a.kl_of_activations < b.kl_of_weights + b.kl_of_activations;
+        return a.divergence_of_weights + a.divergence_of_activations <
+               b.divergence_of_weights + b.divergence_of_activations;
       });
 }
 
@@ -110,13 +130,14 @@ void PrintAsText(const Options& options, const convert::Difference& difference) 
                {"variance"},
                {"kept"},
                {"saturated"},
-               {"KL weights"},
-               {"KL values"}});
+               {"by weights"},
+               {"by values"}});
   for (const convert::LayerDifference& layer : difference.layers) {
     table.Add({Printable(layer.name), Printable(layer.op), Fixed(layer.sqnr, 1),
                Fixed(layer.sqnr_of_mean, 1), Fixed(layer.sqnr_of_variance, 1),
                Fixed(layer.variance_kept, 3), Percent(layer.saturation, 3),
-               Significant(layer.kl_of_weights, 3), Significant(layer.kl_of_activations, 3)});
+               Significant(layer.divergence_of_weights, 3),
+               Significant(layer.divergence_of_activations, 3)});
   }
   std::fputs(table.ToString().c_str(), stdout);
   const convert::LayerDifference& costliest = Costliest(difference);
@@ -124,24 +145,26 @@ void PrintAsText(const Options& options, const convert::Difference& difference) 
   fields.Add({"images, samples", std::to_string(difference.images) + ", " +
                                      std::to_string(options.samples) + " of seed " +
                                      std::to_string(options.seed)});
-  fields.Add({"KL(FP32 || engine)", Significant(difference.kl, 4) + " nats"});
-  fields.Add({"KL of the input alone", Significant(difference.kl_of_input, 4) + " nats"});
-  fields.Add({"same label", Percent(difference.label_agreement, 2)});
-  fields.Add({"costs most", Printable(costliest.name) + ": " +
-                                Significant(costliest.kl_of_weights, 3) + " by its weights, " +
-                                Significant(costliest.kl_of_activations, 3) + " by its values"});
+  const char* unit = HasDecisions(difference.head) ? " nats" : " of the outputs' variance";
+  fields.Add({HasDecisions(difference.head) ? "KL(FP32 || engine)" : "FP32 to engine",
+              Significant(difference.divergence, 4) + unit});
+  fields.Add({"of the input alone", Significant(difference.divergence_of_input, 4) + unit});
+  if (HasDecisions(difference.head)) {
+    fields.Add({"same label", Percent(difference.agreement, 2)});
+  }
+  fields.Add(
+      {"costs most", Printable(costliest.name) + ": " +
+                         Significant(costliest.divergence_of_weights, 3) + " by its weights, " +
+                         Significant(costliest.divergence_of_activations, 3) + " by its values"});
   std::fputs(fields.ToString().c_str(), stdout);
 }
 
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
-  convert::Network network = LoadNetwork(options, static_cast<convert::Head>(file.model.head()));
-  const convert::Value& input = network.values[static_cast<std::size_t>(network.input)];
-  const host::Dataset data = host::LoadDataset(options.data_path, options.limit,
-                                               {input.height, input.width, input.channels});
+  Loaded loaded = Load(options, static_cast<convert::Head>(file.model.head()));
   ProgressBar progress;
   const convert::Difference difference =
-      convert::Compare(file, std::move(network), data,
+      convert::Compare(file, std::move(loaded.network), loaded.data,
                        {.samples = options.samples, .seed = options.seed}, progress.Function());
   progress.Clear();
   if (options.json) {
@@ -169,7 +192,9 @@ Command AddDiff(CLI::App* parent) {
       ->type_name("NAME");
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std")->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
-  app->add_option("--data", options->data_path, "Images; labels are not used")
+  AddDataOptions(app, &options->data);
+  AddTargets(app, &options->data);
+  app->add_option("--data", options->data_path, "Images or numbers; labels are not used")
       ->required()
       ->type_name("DATA");
   app->add_option("--limit", options->limit, "Use the first N images only [128]")

@@ -16,6 +16,7 @@
 #include "converters/judge/ensemble_reference.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/eval_report.h"
+#include "tools/mu8/eval_targets.h"
 #include "tools/mu8/eval_text.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
@@ -31,8 +32,10 @@ struct Options {
   bool engine_noise = false;
   std::string engine_weights;
   std::vector<std::string> recorded, recorded_uncertainty;  // of --data, then of each --ood
-  std::string mean, std;
+  std::string mean, std, noise;
   std::string data_path;
+  host::DataOptions data;
+  bool sorted_folders = false;
   std::size_t limit = std::numeric_limits<std::size_t>::max();
   SamplingOptions sampling;
   std::optional<std::uint32_t> batch;
@@ -49,10 +52,14 @@ constexpr std::uint32_t kQuantizedBatch = 64;
 constexpr std::uint32_t kReferenceBatch = 16;  // its activations stay in the caches
 
 constexpr const char* kFooter = R"(
-DATA is an IDX image file (MNIST; labels in the file beside it), a CIFAR-10 binary batch, or a
-folder of images in class folders; .gz and .xz are unpacked. Without labels only the label-free
-figures are given. Class folders named as the model's labels are those classes; other names count in
-sorted order.
+DATA: pictures, an IDX image file (MNIST; labels in the file beside it), a CIFAR-10 binary batch, or
+a folder of images in class folders, .gz and .xz unpacked; or numbers, .npz (arrays x and y), .npy,
+.csv or .f32. Without labels or targets only the figures that need none are given. Class folders are
+named as the model's labels, or by the index of the class.
+
+A softmax takes the index of a class as target, a sigmoid 0 or 1 for each label, values a number for
+each output. The figures of values are in the units of their targets; those of a Gaussian need the
+noise of observations, which --noise gives or the file holds.
 
 Every figure, with its formula and source, is in tools/mu8/METRICS.md. The usual ones:
 
@@ -78,9 +85,8 @@ file for --data and one for each --ood, in their order, as --predictions writes 
 
 // What the data must fit.
 struct Shape {
-  int height = 0, width = 0, channels = 0;
-  std::size_t classes = 0;
-  std::vector<std::string> labels;  // class names, or empty
+  host::InputSpec input;
+  Outputs outputs;
 };
 
 // Recorded predictions were sampled elsewhere: no option may say how.
@@ -139,42 +145,47 @@ void CheckUsage(const Options& options) {
   if (options.curves && !options.json) throw UsageError("--curves: expected --json with it");
 }
 
-// Labels by class folder name where all names are the model's, else by sorted position.
-void MatchLabelNames(const Shape& shape, host::Dataset* data) {
-  std::vector<int> class_of;
-  for (const std::string& name : data->label_names) {
-    const auto found = std::find(shape.labels.begin(), shape.labels.end(), name);
-    if (found == shape.labels.end()) {
-      std::fprintf(stderr,
-                   "mu8: note: class folder \"%s\" is not among the model's labels; class folders "
-                   "count in sorted order\n",
-                   Printable(name).c_str());
-      return;
-    }
-    class_of.push_back(static_cast<int>(found - shape.labels.begin()));
-  }
-  for (int& label : data->labels) label = class_of[static_cast<std::size_t>(label)];
+host::Dataset Load(const Options& options, const std::string& path, std::size_t limit,
+                   const Shape& shape) {
+  host::Dataset data = host::LoadDataset(path, limit, shape.input, options.data);
+  PrintNotices(data.notices);
+  return data;
 }
 
-// Images with the model's labels, or without any.
-host::Dataset LoadData(const Options& options, const Shape& shape) {
-  host::Dataset data = host::LoadDataset(options.data_path, options.limit,
-                                         {shape.height, shape.width, shape.channels});
-  if (!data.label_names.empty()) MatchLabelNames(shape, &data);
-  for (std::size_t i = 0; i < data.labels.size(); ++i) {
-    if (data.labels[i] < 0 || static_cast<std::size_t>(data.labels[i]) >= shape.classes) {
-      throw host::Error(options.data_path + ": label of image " + std::to_string(i) + " is " +
-                        std::to_string(data.labels[i]) + ", the model has classes 0 to " +
-                        std::to_string(shape.classes - 1));
-    }
+// Files of predictions made elsewhere, and comparisons with them, are of classes so far.
+void CheckHead(const Options& options, convert::Head head) {
+  if (head == convert::Head::kSoftmax) {
+    if (!options.noise.empty()) throw UsageError("--noise: belongs to values, not to classes");
+    return;
   }
-  return data;
+  const char* option = !options.recorded.empty()       ? "--recorded"
+                       : !options.against_path.empty() ? "--against"
+                       : options.curves                ? "--curves"
+                       : head == convert::Head::kValues && !options.uncertainty_path.empty()
+                           ? "--uncertainty"
+                           : nullptr;
+  if (option != nullptr) {
+    throw UsageError(std::string(option) + ": is about probabilities of classes, the outputs are " +
+                     (head == convert::Head::kSigmoid ? "labels" : "numbers"));
+  }
+}
+
+// One variance for each output; empty: not given.
+std::vector<double> ParseNoise(const std::string& text, const Outputs& outputs) {
+  if (text.empty()) return {};
+  const std::vector<float> values = ParseFloats("--noise", text);
+  if (values.size() != outputs.count ||
+      std::ranges::any_of(values, [](float value) { return value <= 0; })) {
+    throw UsageError("--noise: is \"" + text + "\", expected " + std::to_string(outputs.count) +
+                     " variances above zero, one for each output");
+  }
+  return {values.begin(), values.end()};
 }
 
 void WriteOutputs(const Options& options, const convert::EnsembleResult& result) {
   if (!options.predictions_path.empty()) {
-    host::WriteFileAtomically(options.predictions_path, result.probabilities.data(),
-                              result.probabilities.size() * sizeof(float));
+    host::WriteFileAtomically(options.predictions_path, result.mean.data(),
+                              result.mean.size() * sizeof(float));
   }
   static_assert(sizeof(convert::Uncertainty) == 3 * sizeof(float));
   if (!options.uncertainty_path.empty()) {
@@ -183,19 +194,22 @@ void WriteOutputs(const Options& options, const convert::EnsembleResult& result)
   }
 }
 
+using Predict = std::function<convert::EnsembleResult(const host::Dataset&)>;
+
 // Everything after loading the network: `run` predicts. All that can be wrong with the options and
 // the files is found before that.
-void Evaluate(const Options& options, const Shape& shape,
-              const std::function<convert::EnsembleResult(const host::Dataset&)>& run) {
-  host::Dataset data = LoadData(options, shape);
+void Evaluate(const Options& options, const Shape& shape, const Predict& run) {
+  const Outputs& outputs = shape.outputs;
+  const host::Dataset data = Load(options, options.data_path, options.limit, shape);
+  Targets targets = ReadTargets(options.data_path, data, outputs, options.sorted_folders);
   std::vector<host::Dataset> ood;
   for (const std::string& path : options.ood_paths) {
-    ood.push_back(
-        host::LoadDataset(path, options.ood_limit, {shape.height, shape.width, shape.channels}));
+    ood.push_back(Load(options, path, options.ood_limit, shape));
   }
+  CheckHead(options, outputs.head);
   std::vector<float> other;
   if (!options.against_path.empty()) {
-    other = convert::ReadPredictions(options.against_path, data.count, shape.classes);
+    other = convert::ReadPredictions(options.against_path, data.count, outputs.count);
   }
   std::vector<NamedPath> inputs = {
       {"MODEL", options.model_path},           {"--model", options.onnx_path},
@@ -215,14 +229,16 @@ void Evaluate(const Options& options, const Shape& shape,
                 .data = options.data_path,
                 .seed = options.sampling.seed,
                 .result = run(data),
-                .labels = std::move(data.labels),
+                .names = outputs.names,
+                .targets = std::move(targets),
+                .noise = ParseNoise(options.noise, outputs),
                 .against = options.against_path,
                 .kl_against = {},
                 .label_agreement = {},
                 .ood = {},
                 .curves = options.curves};
   if (!other.empty()) {
-    const host::Probabilities there{other, shape.classes};
+    const host::Probabilities there{other, outputs.count};
     report.kl_against = host::MeanKl(there, report.result.view());
     report.label_agreement = host::LabelAgreement(there, report.result.view());
   }
@@ -238,13 +254,10 @@ void Evaluate(const Options& options, const Shape& shape,
   }
 }
 
-// What the network's predictions are judged by: its input, classes and labels.
+// What the network's predictions are judged by.
 Shape ShapeOf(const convert::Reference& reference) {
-  return {.height = reference.height(),
-          .width = reference.width(),
-          .channels = reference.channels(),
-          .classes = reference.classes(),
-          .labels = reference.labels()};
+  return {.input = reference.input(),
+          .outputs = {reference.head(), reference.classes(), reference.labels()}};
 }
 
 void RunRecorded(const Options& options) {
@@ -280,15 +293,10 @@ void RunReference(const Options& options) {
                                .mean = {},
                                .std = {}};
   ParseNormalization(options.mean, options.std, &to.mean, &to.std);
-  const convert::Reference reference(to);
-  for (const std::string& notice : reference.notices()) {
-    std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
-  }
-  if (!reference.has_normalization()) {
-    std::fputs("mu8: note: no --mean and --std, and none in the ONNX file: inputs are u8 / 255\n",
-               stderr);
-  }
+  convert::Reference reference(to);
+  PrintNotices(reference.notices());
   Evaluate(options, ShapeOf(reference), [&reference](const host::Dataset& data) {
+    PrintNotices(reference.Fit(data));
     ProgressBar progress;
     return reference.Run(data, progress.Function());
   });
@@ -297,11 +305,9 @@ void RunReference(const Options& options) {
 void RunModel(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   const Model& model = file.model;
-  Shape shape{.height = static_cast<int>(model.input_height()),
-              .width = static_cast<int>(model.input_width()),
-              .channels = static_cast<int>(model.input_channels()),
-              .classes = model.class_count(),
-              .labels = host::Labels(model)};
+  const Shape shape{.input = host::InputSpecOf(model),
+                    .outputs = {static_cast<convert::Head>(model.head()), model.class_count(),
+                                host::Labels(model)}};
   if (options.sampling.stop_error) {
     std::fputs(
         "mu8: note: with --stop-error images have different numbers of samples; mutual information "
@@ -352,10 +358,17 @@ void AddModelOptions(CLI::App* app, Options* options) {
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
 }
 
-void AddDataOptions(CLI::App* app, Options* options) {
-  app->add_option("--data", options->data_path, "Images, with or without labels")
+void AddDataSets(CLI::App* app, Options* options) {
+  app->add_flag("--sorted-folders", options->sorted_folders,
+                "Class folders are the classes in sorted order, whatever their names");
+  AddDataOptions(app, &options->data);
+  AddTargets(app, &options->data);
+  app->add_option("--data", options->data_path, "Data, with or without labels or targets")
       ->required()
       ->type_name("DATA");
+  app->add_option("--noise", options->noise,
+                  "Values: the variance of the observations' noise, one for each output")
+      ->type_name("A,B,..");
   app->add_option("--limit", options->limit, "Use the first N images only")
       ->check(WholeNumber(1, std::numeric_limits<std::size_t>::max()))
       ->type_name("N");
@@ -406,7 +419,7 @@ Command AddEval(CLI::App* parent) {
       parent->add_subcommand("eval", "Accuracy, calibration and uncertainty over a data set");
   const auto options = std::make_shared<Options>();
   AddModelOptions(app, options.get());
-  AddDataOptions(app, options.get());
+  AddDataSets(app, options.get());
   AddPredictionFiles(app, options.get());
   AddJsonFlag(app, &options->json);
   app->add_flag("--curves", options->curves,

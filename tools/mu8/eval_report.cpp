@@ -7,6 +7,7 @@
 #include "converters/host/metrics_calibration.h"
 #include "converters/host/metrics_conformal.h"
 #include "converters/host/metrics_ranking.h"
+#include "tools/mu8/eval_heads.h"
 
 namespace mu8::tool {
 namespace {
@@ -24,7 +25,32 @@ struct Score {
   std::vector<double> values;  // one per image
 };
 
-std::vector<Score> Scores(const convert::EnsembleResult& result) {
+// The sum over the outputs of their variance, each in units of its mean over `inside`.
+std::vector<double> RelativeVariance(const convert::EnsembleResult& result,
+                                     const convert::EnsembleResult& inside) {
+  std::vector<double> mean(result.classes, 0.0);
+  for (std::size_t i = 0; i < inside.variance.size(); ++i) {
+    mean[i % result.classes] +=
+        static_cast<double>(inside.variance[i]) / static_cast<double>(inside.images());
+  }
+  std::vector<double> sums(result.images(), 0.0);
+  for (std::size_t i = 0; i < result.variance.size(); ++i) {
+    const double unit = mean[i % result.classes];
+    if (unit > 0) sums[i / result.classes] += static_cast<double>(result.variance[i]) / unit;
+  }
+  return sums;
+}
+
+// `inside`: the result of the data, of which the spread of values is known.
+std::vector<Score> Scores(const convert::EnsembleResult& result,
+                          const convert::EnsembleResult& inside) {
+  if (result.head == convert::Head::kValues) {
+    return {{"by_variance", RelativeVariance(result, inside)}};
+  }
+  if (result.head == convert::Head::kSigmoid) {
+    return {{"by_entropy", result.Column(&convert::Uncertainty::entropy)},
+            {"by_mutual_information", result.Column(&convert::Uncertainty::mutual_information)}};
+  }
   std::vector<double> doubt;
   for (std::size_t i = 0; i < result.images(); ++i) {
     const std::span<const float> row = result.view().row(i);
@@ -48,7 +74,7 @@ Json DetectionJson(std::span<const double> negatives, std::span<const double> po
 // Errors against correct answers.
 Json MisclassificationJson(const convert::EnsembleResult& result, std::span<const double> correct) {
   Json json{{"errors", std::count(correct.begin(), correct.end(), 0.0)}};
-  for (const Score& score : Scores(result)) {
+  for (const Score& score : Scores(result, result)) {
     std::vector<double> right, wrong;
     for (std::size_t i = 0; i < correct.size(); ++i) {
       (correct[i] == 1.0 ? right : wrong).push_back(score.values[i]);
@@ -59,7 +85,10 @@ Json MisclassificationJson(const convert::EnsembleResult& result, std::span<cons
 }
 
 Json MeansJson(const convert::EnsembleResult& result) {
-  return {{"mean_entropy", host::MeanEntropy(result.view())},
+  if (result.uncertainty.empty()) return Json::object();
+  const bool softmax = result.head == convert::Head::kSoftmax;
+  return {{"mean_entropy", softmax ? host::MeanEntropy(result.view())
+                                   : host::Mean(result.Column(&convert::Uncertainty::entropy))},
           {"mean_aleatoric_entropy", host::Mean(result.Column(&convert::Uncertainty::aleatoric))},
           {"mean_mutual_information",
            host::Mean(result.Column(&convert::Uncertainty::mutual_information))}};
@@ -68,11 +97,11 @@ Json MeansJson(const convert::EnsembleResult& result) {
 // Images of another kind against those of the data.
 Json OodJson(const Report& report) {
   Json sets = Json::array();
-  const std::vector<Score> inside = Scores(report.result);
+  const std::vector<Score> inside = Scores(report.result, report.result);
   for (const OodSet& set : report.ood) {
     Json json{{"data", set.data}, {"images", set.result.images()}};
     json.update(MeansJson(set.result));
-    const std::vector<Score> outside = Scores(set.result);
+    const std::vector<Score> outside = Scores(set.result, report.result);
     for (std::size_t i = 0; i < inside.size(); ++i) {
       json[inside[i].key] =
           DetectionJson(inside[i].values, outside[i].values, "aupr_out", "aupr_in");
@@ -119,7 +148,7 @@ Json ConformalJson(const host::Probabilities& probabilities, std::span<const int
 
 Json LabelledJson(const Report& report) {
   const host::Probabilities p = report.result.view();
-  const std::vector<int>& labels = report.labels;
+  const std::vector<int>& labels = report.targets.labels;
   const host::TopPredictions top = host::FindTopPredictions(p, labels);
   const std::vector<double> risk = host::RiskCoverage(top.confidence, top.correct);
   Json json{{"accuracy", host::Accuracy(p, labels)},
@@ -169,7 +198,7 @@ Json HistogramsJson(const convert::EnsembleResult& result) {
 
 Json LabelledCurvesJson(const Report& report) {
   const host::Probabilities p = report.result.view();
-  const host::TopPredictions top = host::FindTopPredictions(p, report.labels);
+  const host::TopPredictions top = host::FindTopPredictions(p, report.targets.labels);
   const std::vector<double> risk = host::RiskCoverage(top.confidence, top.correct);
   std::vector<double> thresholds, coverages, risks;
   for (int i = 0; i <= kCurvePoints; ++i) {
@@ -178,12 +207,12 @@ Json LabelledCurvesJson(const Report& report) {
     coverages.push_back(thresholds.back());
     risks.push_back(host::RiskAtCoverage(risk, thresholds.back()));
   }
-  return {
-      {"reliability", BinsJson(host::ReliabilityBins(p, report.labels), "confidence", "accuracy")},
-      {"uncertainty_calibration",
-       BinsJson(host::UncertaintyBins(p, report.labels), "uncertainty", "error")},
-      {"accuracy_at_confidence", AtConfidenceJson(top, thresholds)},
-      {"risk_coverage", {{"coverage", coverages}, {"risk", risks}}}};
+  return {{"reliability",
+           BinsJson(host::ReliabilityBins(p, report.targets.labels), "confidence", "accuracy")},
+          {"uncertainty_calibration",
+           BinsJson(host::UncertaintyBins(p, report.targets.labels), "uncertainty", "error")},
+          {"accuracy_at_confidence", AtConfidenceJson(top, thresholds)},
+          {"risk_coverage", {{"coverage", coverages}, {"risk", risks}}}};
 }
 
 // How many passes early endings took: mean, nearest-rank percentiles, and how many images stayed
@@ -203,8 +232,15 @@ Json SamplesUsedJson(const convert::EnsembleResult& result) {
           {"undecided", static_cast<double>(result.undecided) / count}};
 }
 
+// Inputs with numbers beyond the range that the file stores.
+Json ClampedJson(const convert::EnsembleResult& result) {
+  std::size_t numbers = 0, inputs = 0;
+  for (const std::uint32_t clamped : result.clamped) numbers += clamped, inputs += clamped > 0;
+  return {{"numbers", numbers}, {"inputs", inputs}};
+}
+
 Json CurvesJson(const Report& report) {
-  Json json = report.labels.empty() ? Json::object() : LabelledCurvesJson(report);
+  Json json = report.targets.labels.empty() ? Json::object() : LabelledCurvesJson(report);
   Json ood = Json::array();
   for (const OodSet& set : report.ood) {
     ood.push_back({{"data", set.data}});
@@ -225,7 +261,13 @@ Json ReportJson(const Report& report) {
   Json json{{"model", report.model},     {"data", report.data},       {"images", result.images()},
             {"classes", result.classes}, {"samples", result.samples}, {"seed", report.seed},
             {"kernels", result.kernels}};
-  if (!report.labels.empty()) json.update(LabelledJson(report));
+  json["head"] = convert::HeadName(result.head);
+  if (!report.targets.labels.empty()) json.update(LabelledJson(report));
+  if (result.head == convert::Head::kSigmoid && !report.targets.empty()) {
+    json.update(LabelsJson(report));
+  }
+  if (result.head == convert::Head::kValues) json.update(ValuesJson(report));
+  if (!result.clamped.empty()) json["clamped"] = ClampedJson(result);
   json.update(MeansJson(result));
   if (!result.used.empty()) json["samples_used"] = SamplesUsedJson(result);
   if (report.kl_against) {

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "converters/judge/ensemble.h"
+#include "tools/mu8/eval_targets.h"
 #include "tools/mu8/json_output.h"
 
 namespace mu8::tool {
@@ -20,7 +21,9 @@ struct Report {
   std::string model, data;
   std::uint64_t seed = 0;
   convert::EnsembleResult result;
-  std::vector<int> labels;  // one per image, or empty
+  std::vector<std::string> names;  // of the outputs, or empty
+  Targets targets;
+  std::vector<double> noise;  // of values: variance of observations, one an output or one a number
   std::string against;
   std::optional<double> kl_against, label_agreement;
   std::vector<OodSet> ood;

@@ -2,6 +2,7 @@
 
 #include <cstdio>
 
+#include "tools/mu8/eval_heads.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
@@ -17,7 +18,8 @@ Table RunFields(const Report& report, const Json& json) {
   Table fields = Fields();
   fields.Add({"model", Printable(report.model)});
   fields.Add({"data", Printable(report.data) + ", " + std::to_string(report.result.images()) +
-                          " images" + (report.labels.empty() ? " without labels" : "")});
+                          " images" +
+                          (report.targets.empty() ? " without labels or targets" : "")});
   fields.Add({"samples", std::to_string(report.result.samples) + ", seed " +
                              std::to_string(report.seed) + ", kernels " + report.result.kernels});
   if (json.contains("seconds")) {
@@ -46,9 +48,16 @@ void PrintScores(const Json& json) {
 
 void PrintUncertainty(const Report& report, const Json& json) {
   Table fields = Fields();
-  fields.Add({"mean entropy", Nats(json["mean_entropy"])});
-  fields.Add({"mean aleatoric entropy", Nats(json["mean_aleatoric_entropy"])});
-  fields.Add({"mean mutual information", Nats(json["mean_mutual_information"])});
+  if (json.contains("mean_entropy")) {
+    fields.Add({"mean entropy", Nats(json["mean_entropy"])});
+    fields.Add({"mean aleatoric entropy", Nats(json["mean_aleatoric_entropy"])});
+    fields.Add({"mean mutual information", Nats(json["mean_mutual_information"])});
+  }
+  if (json.contains("clamped") && json["clamped"]["inputs"] > 0) {
+    fields.Add({"inputs beyond the range", json["clamped"]["inputs"].dump() +
+                                               ", moved to its edge: their predictions are those "
+                                               "of others"});
+  }
   if (json.contains("samples_used")) {
     const Json& used = json["samples_used"];
     fields.Add({"samples used", Fixed(used["mean"].get<double>(), 2) +
@@ -62,7 +71,7 @@ void PrintUncertainty(const Report& report, const Json& json) {
     fields.Add({"KL(other || this)", Significant(*report.kl_against, 5) + " nats, other is " +
                                          Printable(report.against)});
   }
-  PrintGroup("Uncertainty", fields);
+  if (!fields.ToString().empty()) PrintGroup("Uncertainty", fields);
 }
 
 // One row per score; `json` has the by_... objects.
@@ -70,9 +79,11 @@ void PrintDetection(const std::string& heading, const Json& json, const char* po
                     const char* positive_name, const char* negative_key,
                     const char* negative_name) {
   Table table({{"", Table::Align::kLeft}, {"AUROC"}, {positive_name}, {negative_name}, {"FPR95"}});
-  for (const auto& [key, name] : {std::pair{"by_entropy", "by entropy"},
-                                  std::pair{"by_mutual_information", "by mutual information"},
-                                  std::pair{"by_confidence", "by 1 - confidence"}}) {
+  for (const auto& [key, name] :
+       {std::pair{"by_entropy", "by entropy"},
+        std::pair{"by_mutual_information", "by mutual information"},
+        std::pair{"by_confidence", "by 1 - confidence"}, std::pair{"by_variance", "by variance"}}) {
+    if (!json.contains(key)) continue;
     const Json& found = json[key];
     if (found.is_null()) {
       table.Add({name, "-", "-", "-", "-"});
@@ -107,9 +118,11 @@ void PrintConformal(const Json& json) {
 
 void PrintReport(const Report& report, const Json& json) {
   std::fputs(RunFields(report, json).ToString().c_str(), stdout);
-  if (!report.labels.empty()) PrintScores(json);
+  if (!report.targets.labels.empty()) PrintScores(json);
+  if (json.contains("labels")) PrintLabels(json);
+  if (json.contains("values")) PrintValues(json);
   PrintUncertainty(report, json);
-  if (!report.labels.empty()) {
+  if (!report.targets.labels.empty()) {
     const Json& errors = json["misclassification"];
     PrintDetection("Finding the errors, " + std::to_string(errors["errors"].get<std::size_t>()) +
                        " of " + std::to_string(report.result.images()),

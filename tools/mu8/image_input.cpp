@@ -1,70 +1,83 @@
 #include "tools/mu8/image_input.h"
 
-#include <algorithm>
+#include <charconv>
+#include <filesystem>
+#include <limits>
+#include <optional>
+#include <span>
+#include <system_error>
 
-#include "converters/host/datasets.h"
 #include "converters/host/error.h"
-#include "converters/host/files.h"
 #include "converters/host/model_file.h"
+#include "converters/host/number_files.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
 namespace {
 
-constexpr std::size_t kMostArrayBytes = std::size_t{1} << 30;
+constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
 
-std::string TupleText(std::span<const std::size_t> shape) {
-  std::string text;
-  for (const std::size_t size : shape) text += (text.empty() ? "" : ", ") + std::to_string(size);
-  return "(" + text + ")";
+// n of "FILE#n", unless there is a file of that whole name.
+std::optional<std::size_t> EntryOf(const std::string& path) {
+  const std::size_t hash = path.rfind('#');
+  std::error_code ignored;
+  if (hash == std::string::npos || std::filesystem::exists(path, ignored)) return {};
+  std::size_t entry = 0;
+  const char* const end = path.data() + path.size();
+  const auto [stop, problem] = std::from_chars(path.data() + hash + 1, end, entry);
+  if (problem != std::errc() || stop != end || entry == kAll) return {};
+  return entry;
+}
+
+// Input i of a data set.
+host::Dataset One(const host::Dataset& all, std::size_t i) {
+  host::Dataset one{.height = all.height, .width = all.width, .channels = all.channels, .count = 1};
+  if (all.is_numbers()) {
+    const std::span<const float> values = all.Values(i, 1);
+    one.values.assign(values.begin(), values.end());
+  } else {
+    const std::span<const std::uint8_t> pixels = all.Pixels(i, 1);
+    one.pixels.assign(pixels.begin(), pixels.end());
+  }
+  return one;
+}
+
+std::vector<ImageInput> LoadNumberInputs(const std::string& path, std::optional<std::size_t> entry,
+                                         const host::InputSpec& spec,
+                                         const host::DataOptions& options,
+                                         std::vector<std::string>* notices) {
+  const host::Dataset all = host::LoadNumbers(path, kAll, spec, options);
+  notices->insert(notices->end(), all.notices.begin(), all.notices.end());
+  if (entry && *entry >= all.count) {
+    throw host::Error(path + ": has no entry " + std::to_string(*entry) + ", expected 0 to " +
+                      std::to_string(all.count - 1));
+  }
+  std::vector<ImageInput> inputs;
+  for (std::size_t i = entry.value_or(0); i < (entry ? *entry + 1 : all.count); ++i) {
+    inputs.push_back({all.count == 1 ? path : path + "#" + std::to_string(i), One(all, i)});
+  }
+  return inputs;
 }
 
 }  // namespace
 
-std::vector<float> HwcFromChwArray(const std::string& where, const host::NpyArray& array,
-                                   std::size_t height, std::size_t width, std::size_t channels) {
-  std::span<const std::size_t> shape = array.shape;
-  const std::size_t wanted[] = {channels, height, width};
-  const bool is_flat = height == 1 && width == 1;
-  const bool has_batch = shape.size() == 4 || (is_flat && shape.size() == 2);
-  if (has_batch && shape.front() == 1) shape = shape.subspan(1);
-  const bool fits = (shape.size() == 3 && std::equal(shape.begin(), shape.end(), wanted)) ||
-                    (is_flat && shape.size() == 1 && shape.front() == channels);
-  if (!fits) {
-    throw host::Error(where + ": the array's shape is " + TupleText(array.shape) +
-                      ", the model expects " + TupleText(wanted) +
-                      " (channels, height, width), with or without a leading 1");
+std::vector<ImageInput> LoadInputs(const std::string& path, const Model& model,
+                                   const host::DataOptions& options,
+                                   std::vector<std::string>* notices) {
+  const host::InputSpec spec = host::InputSpecOf(model);
+  const std::optional<std::size_t> entry = EntryOf(path);
+  const std::string file = entry ? path.substr(0, path.rfind('#')) : path;
+  if (host::IsNumberFile(file)) return LoadNumberInputs(file, entry, spec, options, notices);
+  const host::ImageSize& size = spec.size;
+  if (model.input_kind() == InputKind::kNumbers || (size.channels != 1 && size.channels != 3)) {
+    throw host::Error(
+        path + ": the model takes " +
+        Dimensions(model.input_height(), model.input_width(), model.input_channels()) +
+        (model.input_kind() == InputKind::kNumbers ? " numbers" : "") +
+        " (height x width x channels), which is no picture; expected a .npy, .npz, "
+        ".csv or .f32 file");
   }
-  std::vector<float> values;
-  values.reserve(array.values.size());
-  for (std::size_t pixel = 0; pixel < height * width; ++pixel) {
-    for (std::size_t c = 0; c < channels; ++c) {
-      values.push_back(array.values[c * height * width + pixel]);
-    }
-  }
-  return values;
-}
-
-ImageInput LoadInput(const std::string& path, const Model& model) {
-  ImageInput input{.path = path, .pixels = {}, .values = {}};
-  const std::size_t height = model.input_height();
-  const std::size_t width = model.input_width();
-  const std::size_t channels = model.input_channels();
-  if (path.ends_with(".npy")) {
-    const std::vector<std::uint8_t> bytes =
-        host::ReadRawFile(path, "a .npy array of floats", kMostArrayBytes);
-    const host::NpyArray array = host::ReadNpy(path + ": ", bytes);
-    input.values = HwcFromChwArray(path, array, height, width, channels);
-    return input;
-  }
-  if (channels != 1 && channels != 3) {
-    throw host::Error(path + ": the model takes " + Dimensions(height, width, channels) +
-                      " (height x width x channels), which is no picture; expected a .npy file");
-  }
-  host::Dataset image = host::LoadImage(
-      path, {static_cast<int>(height), static_cast<int>(width), static_cast<int>(channels)});
-  input.pixels = std::move(image.pixels);
-  return input;
+  return {{path, host::LoadImage(path, size)}};
 }
 
 }  // namespace mu8::tool

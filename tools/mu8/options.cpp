@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <cmath>
+#include <cstdio>
 #include <limits>
 #include <system_error>
 
@@ -117,6 +118,33 @@ void AddHead(CLI::App* app, std::string* head) {
   app->add_option("--head", *head, "What the outputs are, where the model does not say it")
       ->check(CLI::IsMember({"softmax", "sigmoid", "values"}))
       ->type_name("HEAD");
+}
+
+void AddDataOptions(CLI::App* app, host::DataOptions* data) {
+  std::vector<std::string> layouts(host::Layouts().begin(), host::Layouts().end());
+  app->add_option("--input-layout", data->input_layout,
+                  "Which dimensions of an array are height, width and channels, n being the batch, "
+                  "where more than one reading fits")
+      ->check(CLI::IsMember(layouts))
+      ->type_name("LAYOUT");
+  app->add_option("--window-step", data->window_step,
+                  "The files hold series (length, channels): cut into windows that start every N "
+                  "steps")
+      ->check(WholeNumber(1, 1000000000))
+      ->type_name("N");
+}
+
+void AddTargets(CLI::App* app, host::DataOptions* data) {
+  app->add_option("--targets", data->targets,
+                  "Columns of a .csv file that are targets [y, y_..., target, label]")
+      ->delimiter(',')
+      ->type_name("A,B,..");
+}
+
+void PrintNotices(const std::vector<std::string>& notices) {
+  for (const std::string& notice : notices) {
+    std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
+  }
 }
 
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "converters/host/datasets.h"
 #include "mu8/mu8.h"
 
 namespace mu8::tool {
@@ -36,6 +37,15 @@ void AddMaxMemory(CLI::App* app, std::uint64_t* bytes);
 
 // --head, for a graph that does not say what its outputs are; empty where it is not given.
 void AddHead(CLI::App* app, std::string* head);
+
+// --input-layout and --window-step: how files of numbers are read.
+void AddDataOptions(CLI::App* app, host::DataOptions* data);
+
+// --targets: which columns of a table are not inputs.
+void AddTargets(CLI::App* app, host::DataOptions* data);
+
+// Every notice as a line "mu8: note: ..." on stderr.
+void PrintNotices(const std::vector<std::string>& notices);
 
 // Accepts decimal whole numbers from `min` to `max`. CLI11 2.1 alone would wrap "-1" around, cut
 // values that do not fit and read "010" as eight.

@@ -7,6 +7,7 @@
 #include <numeric>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "converters/host/error.h"
@@ -25,6 +26,7 @@ namespace {
 struct Options {
   std::string model_path;
   std::vector<std::string> images;
+  host::DataOptions data{.may_be_one = true};
   SamplingOptions sampling;
   std::uint32_t top = 3;
   std::optional<std::uint32_t> deadline_ms;
@@ -69,19 +71,26 @@ EndedWords WordsOf(Ended ended, const Stop& stop) {
 using Names = std::vector<std::string>;  // of the outputs
 
 constexpr const char* kFooter = R"(
-An IMAGE is a PNG or JPEG file, FILE#7 for entry 7 (from 0) of an IDX or CIFAR-10 file, or a .npy
-file of floats in the network's own input units (normalized), shaped (C, H, W) or (1, C, H, W) as
-its ONNX file takes them. Images must have the model's size.
+An IMAGE is a PNG or JPEG file, FILE#7 for entry 7 (from 0) of an IDX or CIFAR-10 file, or a file of
+numbers: .npy, .npz (its array x), .csv (a header, one input a row) or .f32, all of its inputs or
+FILE#7. A .npy array of one input may be without a batch dimension. Arrays are taken as the model's
+ONNX file takes them, say (N, C, H, W), or in another layout that fits, which is then said. A model
+made from numbers takes them in the units of its calibration data, one made from pictures in the
+network's own input units (normalized). Inputs must have the model's size.
 
 )";
 
 // Every image, or every problem.
-std::vector<ImageInput> LoadInputs(const Options& options, const Model& model) {
+std::vector<ImageInput> LoadAll(const Options& options, const Model& model) {
   std::vector<ImageInput> inputs;
   std::vector<std::string> problems;
   for (const std::string& path : options.images) {
     try {
-      inputs.push_back(LoadInput(path, model));
+      std::vector<std::string> notices;
+      for (ImageInput& input : LoadInputs(path, model, options.data, &notices)) {
+        inputs.push_back(std::move(input));
+      }
+      PrintNotices(notices);
     } catch (const host::Error& error) {
       problems.insert(problems.end(), error.problems().begin(), error.problems().end());
     }
@@ -121,6 +130,7 @@ Json CommonJson(const std::string& path, const Prediction& prediction, Head head
             {"head", convert::HeadName(static_cast<format::Head>(head))},
             {"samples_used", prediction.samples_used},
             {"ended", WordsOf(prediction.ended, {}).name}};
+  json["clamped_inputs"] = prediction.clamped_inputs;
   json["mean"] = FloatArray(prediction.mean);
   json["standard_deviation"] = FloatArray(deviations);
   return json;
@@ -292,11 +302,16 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
   }
   std::printf("  %u samples%s\n", prediction.samples_used,
               WordsOf(prediction.ended, stop).sentence);
+  if (prediction.clamped_inputs == 0) return;
+  std::printf(
+      "  %u of the input's numbers lie beyond the range that the file stores and were moved to its "
+      "edge: the prediction, and its uncertainty, are those of another input\n",
+      prediction.clamped_inputs);
 }
 
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
-  const std::vector<ImageInput> inputs = LoadInputs(options, file.model);
+  const std::vector<ImageInput> inputs = LoadAll(options, file.model);
   SessionOptions session = options.sampling.ForSession(file.model, 1);
   Deadline deadline;
   if (options.deadline_ms) {
@@ -312,16 +327,12 @@ void Run(const Options& options) {
     Prediction prediction;
     const std::span<Prediction> one(&prediction, 1);
     if (options.deadline_ms) deadline.Start(*options.deadline_ms);
-    if (input.values.empty()) {
-      runner.Predict(input.path, std::span<const std::uint8_t>(input.pixels), one);
-    } else {
-      runner.Predict(input.path, std::span<const float>(input.values), one);
-    }
+    runner.Predict(input.name, input.data, 0, one);
     if (options.json) {
-      predictions.push_back(PredictionJson(input.path, prediction, head, names, options.top));
+      predictions.push_back(PredictionJson(input.name, prediction, head, names, options.top));
     } else {
       if (!first) std::putchar('\n');
-      PrintPrediction(input.path, prediction, head, names, options.top, session.stop);
+      PrintPrediction(input.name, prediction, head, names, options.top, session.stop);
     }
     first = false;
   }
@@ -350,6 +361,8 @@ Command AddPredict(CLI::App* parent) {
                   "asked before every layer, with more threads before every round of passes")
       ->check(WholeNumber(0, 1000000000))
       ->type_name("N");
+  AddDataOptions(app, &options->data);
+  AddTargets(app, &options->data);
   AddJsonFlag(app, &options->json);
   app->footer(kFooter + ThresholdText());
   return {app, [options] { Run(*options); }};

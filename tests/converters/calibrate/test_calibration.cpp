@@ -218,7 +218,7 @@ host::Dataset Images(int channels, std::size_t count, std::uint64_t seed) {
   data.width = 5;
   data.channels = channels;
   data.count = count;
-  data.pixels.resize(count * data.image_bytes());
+  data.pixels.resize(count * data.image_size());
   Random random(seed);
   random.Fill(std::span(data.pixels), 0, 255);
   return data;
@@ -297,7 +297,8 @@ TEST_CASE("calibration: every image counts once, whatever the batch leaves over"
     for (std::size_t o = 0; o < 3; ++o) {
       double mean = 0, power = 0, active = 0;
       for (std::size_t image = 0; image < count; ++image) {
-        const double x = 2.0 * (double{static_cast<float>(data.image(image)[o])} / 255.0 - 0.5);
+        const double x =
+            2.0 * (double{static_cast<float>(data.Pixels(image, 1).data()[o])} / 255.0 - 0.5);
         mean += x / static_cast<double>(count);
         power += x * x / static_cast<double>(count);
         active += std::max(0.0, x) / static_cast<double>(count);

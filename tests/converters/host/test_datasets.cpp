@@ -141,9 +141,9 @@ TEST_CASE("dataset: IDX images with labels beside them") {
     CHECK(set.width == 4);
     CHECK(set.channels == 1);
     CHECK(set.count == 5);
-    CHECK(set.image_bytes() == 12);
+    CHECK(set.image_size() == 12);
     CHECK(set.pixels == Bytes(images.begin() + 16, images.end()));
-    CHECK(set.image(2)[1] == 25);
+    CHECK(set.Pixels(2, 1).data()[1] == 25);
     CHECK(set.labels == (path == alone ? std::vector<int>{} : std::vector<int>{0, 1, 2, 3, 4}));
     CHECK(set.label_names.empty());
 
@@ -205,10 +205,10 @@ TEST_CASE("dataset: CIFAR-10 batches become NHWC") {
     INFO(path);
     const Dataset set = LoadDataset(path);
     REQUIRE(set.count == 12);
-    CHECK(set.image_bytes() == 3072);
+    CHECK(set.image_size() == 3072);
     CHECK(set.pixels.size() == 12 * 3072);
     CHECK(set.labels == std::vector<int>{0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1});
-    const std::uint8_t* pixel = set.image(11) + 3 * 1023;  // 1023 % 100 = 23
+    const std::uint8_t* pixel = set.Pixels(11, 1).data() + 3 * 1023;  // 1023 % 100 = 23
     CHECK(pixel[0] == 23 + 11);
     CHECK(pixel[1] == 23 + 11 + 100);
     CHECK(pixel[2] == 200);

@@ -48,7 +48,7 @@ TEST_CASE("image folder: one class per sub-folder, sorted by name, taking turns"
   CHECK(set.labels == std::vector<int>{0, 1, 3, 1});
   const unsigned first[] = {20, 30, 50, 40};
   for (std::size_t i = 0; i < 4; ++i) {
-    CHECK(Bytes(set.image(i), set.image(i) + 36) == Pixels(36, first[i]));
+    CHECK(Bytes(set.Pixels(i, 1).data(), set.Pixels(i, 1).data() + 36) == Pixels(36, first[i]));
   }
   const Dataset two = LoadDataset(folder.path(), 2);
   CHECK(two.labels == std::vector<int>{0, 1});

@@ -46,7 +46,7 @@ TEST_CASE("difference: every layer of a residual network is near its FP32 value"
   CHECK(difference.images == 21);
   REQUIRE(difference.layers.size() == 5);
   CHECK(difference.layers[2].op == "Conv2d + Add + ReLU");
-  CHECK(difference.kl < 1e-3);
+  CHECK(difference.divergence < 1e-3);
   for (const LayerDifference& layer : difference.layers) {
     CAPTURE(layer.name);
     CHECK(layer.sqnr > 20.0);
@@ -54,17 +54,17 @@ TEST_CASE("difference: every layer of a residual network is near its FP32 value"
     CHECK(layer.variance_kept > 0.8);
     CHECK(layer.variance_kept < 1.2);
     CHECK(layer.saturation < 0.02);
-    CHECK(layer.kl_of_weights < 1e-3);
+    CHECK(layer.divergence_of_weights < 1e-3);
   }
-  CHECK(difference.layers[3].kl_of_weights == 0.0);          // a pool has none
-  CHECK(difference.layers.back().kl_of_activations == 0.0);  // logits are not stored
+  CHECK(difference.layers[3].divergence_of_weights == 0.0);          // a pool has none
+  CHECK(difference.layers.back().divergence_of_activations == 0.0);  // logits are not stored
 }
 
 TEST_CASE("difference: it does not depend on the batch") {
   const Converted net(ResidualNet(2, 0.1));
   const Difference one = Compare(net.file, net.network, net.data, {.samples = 2, .batch = 1});
   const Difference many = Compare(net.file, net.network, net.data, {.samples = 2, .batch = 8});
-  CHECK(one.kl == doctest::Approx(many.kl).epsilon(1e-3));
+  CHECK(one.divergence == doctest::Approx(many.divergence).epsilon(1e-3));
   for (std::size_t i = 0; i < one.layers.size(); ++i) {
     CAPTURE(i);
     CHECK(one.layers[i].sqnr == doctest::Approx(many.layers[i].sqnr).epsilon(1e-3));
@@ -86,12 +86,13 @@ TEST_CASE("difference: a spoilt layer is the one that costs most") {
   REQUIRE(convolutions == 3);
   const Difference difference = Compare(net.file, net.network, net.data, {.samples = 2});
   const auto costliest = std::max_element(
-      difference.layers.begin(), difference.layers.end(),
-      [](const auto& a, const auto& b) { return a.kl_of_weights < b.kl_of_weights; });
+      difference.layers.begin(), difference.layers.end(), [](const auto& a, const auto& b) {
+        return a.divergence_of_weights < b.divergence_of_weights;
+      });
   CHECK(costliest->name == spoilt);
   CHECK(difference.layers[1].sqnr > 20.0);
   CHECK(difference.layers[2].sqnr < 10.0);
-  CHECK(difference.kl > 10 * difference.layers[0].kl_of_weights);
+  CHECK(difference.divergence > 10 * difference.layers[0].divergence_of_weights);
 }
 
 TEST_CASE("difference: a file of another network is refused") {
