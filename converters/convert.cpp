@@ -1,5 +1,7 @@
 #include "converters/convert.h"
 
+#include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <cstring>
 #include <utility>
@@ -7,6 +9,7 @@
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/metrics_values.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
@@ -121,6 +124,11 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   if (!options.posterior_path.empty()) {
     metadata["source.posterior.crc32c"] = FileCrc(options.posterior_path);
   }
+  if (options.head.scale) {
+    metadata["scale"] = ScaleNames()[static_cast<std::size_t>(*options.head.scale)];
+  }
+  if (!options.head.mean.empty()) metadata["output_mean"] = FloatList(options.head.mean);
+  if (!options.head.std.empty()) metadata["output_std"] = FloatList(options.head.std);
   if (!network.labels.empty()) metadata["labels"] = Lines(network.labels);
   return metadata;
 }
@@ -167,6 +175,33 @@ Lowered LowerByImportance(const ConvertOptions& options, const Prepared& prepare
   return other;
 }
 
+// The variance of observations around the FP32 ensemble's predictions, on the calibration data.
+std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& prepared) {
+  const host::Dataset& data = prepared.data;
+  const std::size_t outputs = OutputCount(prepared.network);
+  if (data.target_width() != outputs) {
+    throw host::Error(options.calibration_path + ": --noise fit needs " + std::to_string(outputs) +
+                      " targets an input (y), it has " + std::to_string(data.target_width()));
+  }
+  std::vector<float> noise;
+  const std::vector<ExpectedOutputs> expected =
+      PredictFp32(prepared.network, data, data.count, options.seed, kMeasuredPasses);
+  for (std::size_t k = 0; k < outputs; ++k) {
+    std::vector<float> mean, variance, target;
+    double square = 0.0;
+    for (std::size_t i = 0; i < data.count; ++i) {
+      mean.push_back(static_cast<float>(expected[i].mean[k]));
+      variance.push_back(static_cast<float>(expected[i].variance[k]));
+      target.push_back(data.targets[i * outputs + k]);
+      square += std::pow(static_cast<double>(target.back()), 2) / static_cast<double>(data.count);
+    }
+    constexpr double kFloor = 1e-8;  // of the targets' mean square
+    const double floor = std::max(kFloor * square, 1e-30);
+    noise.push_back(static_cast<float>(host::FitNoise({mean, variance, 1}, target, floor)[0]));
+  }
+  return noise;
+}
+
 // What the input's stored range means in the units of the data, over all channels.
 void SetInputReport(const Prepared& prepared, ConvertResult* result) {
   result->is_numbers = prepared.data.is_numbers();
@@ -189,7 +224,9 @@ ConvertResult Convert(const ConvertOptions& options) {
   std::vector<std::string> problems;
   CheckFileSize(imported.network, imported.steps, mu_bits, options.sigma_bits, &problems);
   if (!problems.empty()) throw host::Error(problems);
-  const Prepared prepared = Prepare(options, std::move(imported));
+  Prepared prepared = Prepare(options, std::move(imported));
+  if (options.fit_noise) prepared.network.noise_variance = FittedNoise(options, prepared);
+  result.noise_variance = prepared.network.noise_variance;
   const Network& network = prepared.network;
   const host::Dataset& data = prepared.data;
   if (network.labels.empty() && !data.label_names.empty()) {

@@ -1,5 +1,6 @@
 #include "converters/prepare.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "converters/host/error.h"
@@ -23,8 +24,9 @@ void CheckLabels(const Network& network, std::vector<std::string>* notices) {
   const std::vector<std::string>& labels = network.labels;
   if (labels.empty()) return;
   std::vector<std::string> problems;
-  const auto classes =
-      static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
+  const Value& output = network.values[static_cast<std::size_t>(network.output)];
+  const auto positions = static_cast<std::size_t>(output.height * output.width);
+  const std::size_t classes = OutputCount(network) / positions;
   if (labels.size() != classes) {
     problems.push_back("there are " + std::to_string(labels.size()) + " labels for " +
                        std::to_string(classes) + " classes");
@@ -40,6 +42,42 @@ void CheckLabels(const Network& network, std::vector<std::string>* notices) {
   if (!shared.empty()) notices->push_back(shared);
 }
 
+// Throws Error unless the variances fit the head.
+void SetNoise(const ConvertOptions& options, Network* network) {
+  if (options.noise.empty() && !options.fit_noise) return;
+  const std::size_t outputs = OutputCount(*network);
+  if (network->head != Head::kValues) {
+    throw host::Error(std::string("--noise: belongs to values, the head is ") +
+                      HeadName(network->head));
+  }
+  const bool positive =
+      std::ranges::all_of(options.noise, [](float variance) { return variance > 0.0F; });
+  if (!options.fit_noise && (options.noise.size() != outputs || !positive)) {
+    throw host::Error("--noise: expected " + std::to_string(outputs) +
+                      " variances above zero, one for each output");
+  }
+  network->noise_variance = options.noise;
+}
+
+// Bounds of a gaussian's scales: what calibration has seen, and kMargin more on each side.
+void SetScaleBounds(const Calibration& calibration, Network* network) {
+  if (network->head != Head::kGaussian) return;
+  constexpr float kMargin = 4.0F;  // of log-variances: a factor of 55
+  constexpr float kMost = 40.0F;   // variances and their sums stay far from the limits of a float
+  const auto channels =
+      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
+  for (std::size_t k = channels / 2; k < channels; ++k) {
+    float low = kMost, high = -kMost;
+    for (std::size_t i = k; i < calibration.output_least.size(); i += channels) {
+      low = std::min(low, calibration.output_least[i]);
+      high = std::max(high, calibration.output_greatest[i]);
+    }
+    low = std::clamp(low - kMargin, -kMost / 2, kMost / 2 - 1.0F);
+    high = std::clamp(high + kMargin, low + 1.0F, low + kMost);
+    network->scale_bounds.push_back({low, high});
+  }
+}
+
 }  // namespace
 
 Imported Import(const ConvertOptions& options, std::vector<std::string>* notices) {
@@ -51,15 +89,17 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
                  options.output_name);
   PrepareNetwork(&network);
   if (!options.labels.empty()) network.labels = options.labels;
+  std::vector<std::string> problems;
+  imported.head_reason = ResolveOutputs(options.head, &network, notices, &problems);
+  if (!problems.empty()) throw host::Error(problems);
   CheckLabels(network, notices);
+  SetNoise(options, &network);
   imported.data = host::LoadDataset(options.calibration_path, options.calibration_limit,
                                     InputSpecOf(network), options.data);
   notices->insert(notices->end(), imported.data.notices.begin(), imported.data.notices.end());
-  std::vector<std::string> problems;
   FitInput(imported.data, &network, &problems);
   ResolveNormalization({options.mean, options.std}, imported.data, &network, notices, &problems);
   imported.steps = MakeSteps(network);
-  imported.head_reason = ResolveHead(options.head, &network, notices, &problems);
   CheckLimits(network, imported.steps, &problems);
   if (!problems.empty()) throw host::Error(problems);
   return imported;
@@ -80,6 +120,7 @@ Prepared Prepare(const ConvertOptions& options, Imported imported) {
   prepared.calibration = Calibrate(
       prepared.network, prepared.data, passes, options.seed,
       [&](double f) { Report(options, "calibrate", f); }, images);
+  SetScaleBounds(prepared.calibration, &prepared.network);
   prepared.input = QuantizeInput(prepared.network, prepared.data);
   return prepared;
 }

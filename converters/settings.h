@@ -10,6 +10,7 @@
 
 #include "converters/host/datasets.h"
 #include "converters/host/progress.h"
+#include "converters/network/head.h"
 #include "formats/layout.h"
 
 namespace mu8::convert {
@@ -46,10 +47,12 @@ struct ConvertOptions {
   // Input normalization x = (u8 / 255 - mean[c]) / std[c], of numbers (v - mean[c]) / std[c];
   // empty: for pixels the ONNX file's own, else 0 and 1.
   std::vector<float> mean, std;
-  std::optional<format::Head> head;  // nothing: as the ONNX file says
-  std::vector<std::string> labels;   // empty: the ONNX file's own; class 0 first
-  std::string output_name;           // of several ONNX outputs; empty: there is one
-  std::string name;                  // empty: the ONNX file's stem
+  HeadOptions head;
+  std::vector<std::string> labels;  // empty: the ONNX file's own; class 0 first
+  std::string output_name;          // of several ONNX outputs; empty: there is one
+  std::string name;                 // empty: the ONNX file's stem
+  std::vector<float> noise;         // values: variance of an observation's noise, one each output
+  bool fit_noise = false;           // or fitted to the calibration data's targets
   host::Progress progress;
 };
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <memory>
 
 #include "converters/calibrate/covariance.h"
@@ -56,6 +57,15 @@ void AddMoments(const float* x, std::size_t images, std::size_t size, ValueStati
   }
   statistics->least = least;
   statistics->greatest = greatest;
+}
+
+void AddRange(const float* x, std::size_t images, Calibration* calibration) {
+  std::vector<float>&least = calibration->output_least, &greatest = calibration->output_greatest;
+  for (std::size_t i = 0; i < images * least.size(); ++i) {
+    const std::size_t at = i % least.size();
+    least[at] = std::min(least[at], x[i]);
+    greatest[at] = std::max(greatest[at], x[i]);
+  }
 }
 
 void AddHistogram(const float* x, std::size_t count, ValueStatistics* statistics) {
@@ -126,6 +136,9 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
     calibration.values[v].power.assign(network.values[v].size(), 0.0);
     calibration.values[v].histogram.assign(kHistogramBins, 0.0);
   }
+  const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
+  calibration.output_least.assign(outputs, std::numeric_limits<float>::max());
+  calibration.output_greatest.assign(outputs, std::numeric_limits<float>::lowest());
   const auto half = [&](double offset) {
     return [&progress, offset](double f) {
       if (progress) progress(offset + f / 2);
@@ -134,6 +147,7 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
   RunAll(network, data, passes, seed, images_at_a_time, half(0.0),
          [&](std::size_t v, const float* x, std::size_t images) {
            AddMoments(x, images, network.values[v].size(), &calibration.values[v]);
+           if (v == static_cast<std::size_t>(network.output)) AddRange(x, images, &calibration);
          });
   const double draws = static_cast<double>(data.count) * passes;
   std::vector<std::string> problems;

@@ -24,8 +24,9 @@ struct ValueStatistics {
 inline constexpr std::size_t kHistogramBins = 2048;
 
 struct Calibration {
-  std::vector<ValueStatistics> values;          // one per Network::values
-  std::vector<std::vector<double>> covariance;  // one per node: its inputs' (covariance.h)
+  std::vector<ValueStatistics> values;               // one per Network::values
+  std::vector<std::vector<double>> covariance;       // one per node: its inputs' (covariance.h)
+  std::vector<float> output_least, output_greatest;  // of each element of the network's output
   std::size_t images = 0;
 };
 

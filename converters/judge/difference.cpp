@@ -112,7 +112,7 @@ class Comparer {
         executor_(network, static_cast<int>(batch_)),
         outputs_(ValueAt(network.output).size()),
         sums_(steps_.size()),
-        reference_(network.head, data.count, outputs_),
+        reference_(network, data.count),
         engine_(reference_),
         with_input_(reference_),
         with_weights_(steps_.size(), reference_),

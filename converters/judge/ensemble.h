@@ -26,7 +26,8 @@ struct EnsembleResult {
   std::size_t classes = 0;               // outputs, of whatever head
   std::vector<float> mean;               // images x classes, over the passes: probabilities, values
   std::vector<float> variance;           // images x classes, over the passes
-  std::vector<Uncertainty> uncertainty;  // images; of labels the sums over them; none of values
+  std::vector<float> noise;              // gaussian: images x classes, variance of observations
+  std::vector<Uncertainty> uncertainty;  // images; of labels the sums over them; none of numbers
   std::vector<std::uint32_t> clamped;    // images: inputs beyond what the file stores; the engine's
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
   std::size_t undecided = 0;             // of these images: without a decision after all samples
@@ -36,6 +37,7 @@ struct EnsembleResult {
 
   host::Probabilities view() const { return {mean, classes}; }
   std::size_t images() const { return mean.size() / classes; }
+  bool has_numbers() const { return head == Head::kValues || head == Head::kGaussian; }
   std::vector<double> Column(float Uncertainty::*field) const {  // one value per image
     std::vector<double> values;
     for (const Uncertainty& image : uncertainty) {

@@ -17,14 +17,22 @@ namespace {
 constexpr std::size_t kMostImages = 512;
 constexpr std::size_t kBatch = 16;  // activations stay in the caches
 
-// What FP32 passes give, by image.
+void MustBeOk(Status status, const Diagnostic& diagnostic) {
+  if (status == Status::kOk) return;
+  char message[256];
+  Explain(diagnostic, message);
+  throw host::Error(std::string("the engine refuses the converted model: ") + message);
+}
+
+}  // namespace
+
 std::vector<ExpectedOutputs> PredictFp32(const Network& network, const host::Dataset& data,
                                          std::size_t count, std::uint64_t seed,
                                          std::uint32_t passes) {
   const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
   const std::vector<float> images = Normalize(network, data, 0, count);
   const std::size_t input = images.size() / count;
-  OutputSums sums(network.head, count, outputs);
+  OutputSums sums(network, count);
   const std::size_t batch = std::min(kBatch, count);
   Fp32Executor executor(network, static_cast<int>(batch), false);
   SampledWeights weights;
@@ -43,15 +51,6 @@ std::vector<ExpectedOutputs> PredictFp32(const Network& network, const host::Dat
   }
   return sums.Finish(passes);
 }
-
-void MustBeOk(Status status, const Diagnostic& diagnostic) {
-  if (status == Status::kOk) return;
-  char message[256];
-  Explain(diagnostic, message);
-  throw host::Error(std::string("the engine refuses the converted model: ") + message);
-}
-
-}  // namespace
 
 EnsembleJudge::EnsembleJudge(const Network& network, const host::Dataset& data, std::uint64_t seed,
                              std::uint32_t passes)

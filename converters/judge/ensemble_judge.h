@@ -23,6 +23,11 @@ struct Judgement {
   bool is_refused() const { return refusal.status != Status::kOk; }
 };
 
+// What `passes` FP32 networks give for the first `count` inputs.
+std::vector<ExpectedOutputs> PredictFp32(const Network& network, const host::Dataset& data,
+                                         std::size_t count, std::uint64_t seed,
+                                         std::uint32_t passes);
+
 class EnsembleJudge {
  public:
   // Draws the reference ensemble of `passes` networks. At most 512 images are used.

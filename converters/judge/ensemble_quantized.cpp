@@ -12,7 +12,9 @@ void Add(const Prediction& prediction, EnsembleResult* result) {
   result->variance.insert(result->variance.end(), prediction.variance.begin(),
                           prediction.variance.end());
   result->clamped.push_back(prediction.clamped_inputs);
-  if (result->head == Head::kValues) return;
+  result->noise.insert(result->noise.end(), prediction.noise_variance.begin(),
+                       prediction.noise_variance.end());
+  if (result->has_numbers()) return;
   const float entropy = result->head == Head::kSoftmax
                             ? static_cast<float>(host::Entropy(prediction.mean))
                             : prediction.predictive_entropy;

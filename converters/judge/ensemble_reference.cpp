@@ -11,6 +11,7 @@
 #include "converters/host/error.h"
 #include "converters/judge/engine_noise.h"
 #include "converters/judge/engine_trace.h"
+#include "converters/judge/expected_outputs.h"
 #include "converters/judge/file_network.h"
 #include "converters/network/head.h"
 #include "converters/network/input.h"
@@ -25,53 +26,53 @@ using Clock = std::chrono::steady_clock;
 
 // Sums over the passes, double so that neither order nor count of passes matters.
 struct Sums {
-  Head head = Head::kSoftmax;
-  std::size_t outputs = 0;
-  std::vector<double> value, square;     // images x outputs: probabilities, or values
+  OutputReader reader;
+  OutputSums outputs;
   std::vector<double> expected_entropy;  // images
+
+  Sums(const Network& network, std::size_t images)
+      : reader(network), outputs(network, images), expected_entropy(images, 0.0) {}
 
   // Adds the outputs of one image; false when they are not finite.
   bool Add(std::size_t image, std::span<const float> raw) {
-    for (const float output : raw) {
-      if (!std::isfinite(output)) return false;
-    }
-    std::vector<double> values(raw.begin(), raw.end());
-    if (head == Head::kSoftmax) values = host::Softmax(raw);
-    if (head == Head::kSigmoid) std::ranges::transform(values, values.begin(), host::Sigmoid);
-    for (std::size_t c = 0; c < outputs; ++c) {
-      value[image * outputs + c] += values[c];
-      square[image * outputs + c] += values[c] * values[c];
-    }
-    expected_entropy[image] += EntropyOf(values);
+    if (!std::ranges::all_of(raw, [](float x) { return std::isfinite(x); })) return false;
+    outputs.Add(image, raw);
+    expected_entropy[image] += EntropyOf(reader.Read(raw).value);
     return true;
   }
 
-  // Nats; of labels the sum over them, of values 0.
+  // Nats: of labels the sum over them, of positions the mean; of values 0.
   double EntropyOf(std::span<const double> values) const {
-    if (head == Head::kSoftmax) return host::Entropy(values);
+    const auto positions = reader.positions();
     double entropy = 0.0;
-    for (const double p : values) {
-      if (head == Head::kSigmoid) entropy += host::Entropy(std::array{p, 1.0 - p});
+    if (reader.head() == Head::kSoftmax) {
+      const std::size_t classes = values.size() / positions;
+      for (std::size_t i = 0; i < positions; ++i) {
+        entropy += host::Entropy(values.subspan(i * classes, classes));
+      }
+    } else if (reader.head() == Head::kSigmoid) {
+      for (const double p : values) entropy += host::Entropy(std::array{p, 1.0 - p});
     }
-    return entropy;
+    return entropy / static_cast<double>(positions);
   }
 };
 
-void AddResult(const Sums& sums, std::size_t image, double passes, EnsembleResult* result) {
-  std::vector<double> mean;
-  for (std::size_t i = image * sums.outputs; i < (image + 1) * sums.outputs; ++i) {
-    mean.push_back(sums.value[i] / passes);
-    result->mean.push_back(static_cast<float>(mean.back()));
-    const double variance = sums.square[i] / passes - mean.back() * mean.back();
-    result->variance.push_back(static_cast<float>(std::max(variance, 0.0)));
-  }
-  if (sums.head == Head::kValues) return;
+void Append(const std::vector<double>& from, std::vector<float>* to) {
+  for (const double value : from) to->push_back(static_cast<float>(value));
+}
+
+void AddResult(const Sums& sums, std::size_t image, double passes, const ExpectedOutputs& outputs,
+               EnsembleResult* result) {
+  Append(outputs.mean, &result->mean);
+  Append(outputs.variance, &result->variance);
+  Append(outputs.noise, &result->noise);
+  if (result->has_numbers()) return;
   // Of the double probabilities: float32 ones would drown a small difference.
   const double aleatoric = sums.expected_entropy[image] / passes;
-  const double total = sums.EntropyOf(mean);
-  const float entropy = sums.head == Head::kSoftmax
-                            ? static_cast<float>(host::Entropy(result->view().row(image)))
-                            : static_cast<float>(total);
+  const double total = sums.EntropyOf(outputs.mean);
+  const bool one_softmax = result->head == Head::kSoftmax && sums.reader.positions() == 1;
+  const float entropy = one_softmax ? static_cast<float>(host::Entropy(result->view().row(image)))
+                                    : static_cast<float>(total);
   result->uncertainty.push_back(
       {.entropy = entropy,
        .aleatoric = static_cast<float>(aleatoric),
@@ -120,8 +121,8 @@ void Reference::Impl::RunPass(const host::Dataset& data, std::uint32_t pass, Fp3
     std::ranges::copy(Normalize(network, data, first, count), batch->begin());
     executor->Run(batch->data());
     const float* outputs = executor->value(network.output);
-    for (std::size_t i = 0; i < count; ++i, outputs += sums->outputs) {
-      if (!sums->Add(first + i, {outputs, sums->outputs})) {
+    for (std::size_t i = 0; i < count; ++i, outputs += output().size()) {
+      if (!sums->Add(first + i, {outputs, output().size()})) {
         throw host::Error(options.onnx_path + ": image " + std::to_string(first + i) + ", pass " +
                           std::to_string(pass) + ": an output is not finite");
       }
@@ -135,7 +136,7 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
   impl_->network = ImportOnnx(options.onnx_path, posterior, options.output_name);
   CheckParameters(impl_->network);
   std::vector<std::string> problems;
-  ResolveHead(options.head, &impl_->network, &impl_->notices, &problems);
+  ResolveOutputs(options.head, &impl_->network, &impl_->notices, &problems);
   for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
   if (!problems.empty()) throw host::Error(problems);
   impl_->from_file = {impl_->network.mean, impl_->network.std};
@@ -156,7 +157,7 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
 Reference::~Reference() = default;
 
 host::InputSpec Reference::input() const { return InputSpecOf(impl_->network); }
-std::size_t Reference::classes() const { return impl_->output().size(); }
+std::size_t Reference::classes() const { return OutputCount(impl_->network); }
 Head Reference::head() const { return impl_->network.head; }
 const std::vector<std::string>& Reference::labels() const { return impl_->network.labels; }
 const std::vector<std::string>& Reference::notices() const { return impl_->notices; }
@@ -182,12 +183,7 @@ EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& p
   const ReferenceOptions& options = impl_->options;
   const std::uint32_t passes = options.mean_weights ? 1 : options.samples;
   const std::size_t batch_images = std::min<std::size_t>(options.batch, data.count);
-  const std::vector<double> zeros(data.count * classes(), 0.0);
-  Sums sums{.head = head(),
-            .outputs = classes(),
-            .value = zeros,
-            .square = zeros,
-            .expected_entropy = std::vector<double>(data.count, 0.0)};
+  Sums sums(impl_->network, data.count);
   std::vector<float> batch(batch_images * data.image_size(), 0.0f);
   Fp32Executor executor(impl_->network, static_cast<int>(batch_images), false);
   SampledWeights weights;
@@ -203,7 +199,8 @@ EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& p
   result.classes = classes();
   result.kernels = "fp32";
   result.samples = passes;
-  for (std::size_t i = 0; i < data.count; ++i) AddResult(sums, i, passes, &result);
+  const std::vector<ExpectedOutputs> outputs = sums.outputs.Finish(passes);
+  for (std::size_t i = 0; i < data.count; ++i) AddResult(sums, i, passes, outputs[i], &result);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
   return result;
 }

@@ -10,6 +10,7 @@
 #include "converters/host/datasets.h"
 #include "converters/host/progress.h"
 #include "converters/judge/ensemble.h"
+#include "converters/network/head.h"
 #include "converters/network/network.h"
 
 namespace mu8::convert {
@@ -17,8 +18,8 @@ namespace mu8::convert {
 struct ReferenceOptions {
   std::string onnx_path;
   std::string posterior_path;  // empty: a network without sigmas
-  std::optional<Head> head;    // nothing: as the ONNX file says
-  std::string output_name;     // of several ONNX outputs; empty: there is one
+  HeadOptions head;
+  std::string output_name;  // of several ONNX outputs; empty: there is one
   std::uint32_t samples = 50;
   std::uint64_t seed = 1;
   std::uint32_t batch = 16;

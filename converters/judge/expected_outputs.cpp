@@ -10,25 +10,61 @@ namespace {
 
 constexpr double kLeastSpread = 1e-8;  // of an output's mean square
 
+double NoiseVariance(format::ScaleForm form, double scale) {
+  if (form == format::ScaleForm::kLogVariance) return std::exp(scale);
+  const double deviation = std::max(scale, 0.0) + std::log1p(std::exp(-std::fabs(scale)));
+  return deviation * deviation;
+}
+
 }  // namespace
 
-void OutputSums::Add(std::size_t input, std::span<const float> raw) {
-  const std::vector<double> p =
-      head_ == Head::kSoftmax ? host::Softmax(raw) : std::vector<double>();
-  ExpectedOutputs& sums = sums_[input];
-  for (std::size_t c = 0; c < raw.size(); ++c) {
-    const auto output = static_cast<double>(raw[c]);
-    const double value = head_ == Head::kSoftmax   ? p[c]
-                         : head_ == Head::kSigmoid ? host::Sigmoid(output)
-                                                   : output;
-    sums.mean[c] += value;
-    sums.variance[c] += value * value;
+OutputReader::OutputReader(const Network& network)
+    : head_(network.head), form_(network.scale_form) {
+  const Value& output = network.values[static_cast<std::size_t>(network.output)];
+  channels_ = static_cast<std::size_t>(output.channels);
+  positions_ = output.size() / channels_;
+  of_position_ = OutputCount(network) / positions_;
+}
+
+OutputReader::Pass OutputReader::Read(std::span<const float> raw) const {
+  Pass pass;
+  for (std::size_t position = 0; position < positions_; ++position) {
+    const std::span<const float> here = raw.subspan(position * channels_, channels_);
+    if (head_ == Head::kSoftmax) {
+      const std::vector<double> p = host::Softmax(here);
+      pass.value.insert(pass.value.end(), p.begin(), p.end());
+      continue;
+    }
+    for (std::size_t k = 0; k < of_position_; ++k) {
+      const auto value = static_cast<double>(here[k]);
+      pass.value.push_back(head_ == Head::kSigmoid ? host::Sigmoid(value) : value);
+      if (head_ != Head::kGaussian) continue;
+      pass.noise.push_back(NoiseVariance(form_, static_cast<double>(here[of_position_ + k])));
+    }
   }
+  return pass;
+}
+
+OutputSums::OutputSums(const Network& network, std::size_t inputs) : reader_(network) {
+  const std::vector<double> zeros(reader_.outputs(), 0.0);
+  const bool has_noise = network.head == Head::kGaussian;
+  sums_.assign(inputs, {zeros, zeros, has_noise ? zeros : std::vector<double>()});
+}
+
+void OutputSums::Add(std::size_t input, std::span<const float> raw) {
+  const OutputReader::Pass pass = reader_.Read(raw);
+  ExpectedOutputs& sums = sums_[input];
+  for (std::size_t c = 0; c < pass.value.size(); ++c) {
+    sums.mean[c] += pass.value[c];
+    sums.variance[c] += pass.value[c] * pass.value[c];
+  }
+  for (std::size_t c = 0; c < pass.noise.size(); ++c) sums.noise[c] += pass.noise[c];
 }
 
 std::vector<ExpectedOutputs> OutputSums::Finish(std::uint32_t passes) const {
   std::vector<ExpectedOutputs> expected = sums_;
   for (ExpectedOutputs& of : expected) {
+    for (double& noise : of.noise) noise /= passes;
     for (std::size_t c = 0; c < of.mean.size(); ++c) {
       of.mean[c] /= passes;
       of.variance[c] = std::max(of.variance[c] / passes - of.mean[c] * of.mean[c], 0.0);
@@ -44,7 +80,7 @@ std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected) {
     for (const ExpectedOutputs& input : expected) {
       sum += input.mean[c];
       square += input.mean[c] * input.mean[c];
-      within += input.variance[c];
+      within += input.variance[c] + (input.noise.empty() ? 0.0 : input.noise[c]);
     }
     const auto count = static_cast<double>(expected.size());
     const double mean = sum / count;
@@ -69,6 +105,9 @@ double Distance(Head head, const ExpectedOutputs& expected, const ExpectedOutput
       const double of_mean = found.mean[c] - expected.mean[c];
       const double of_deviation = std::sqrt(found.variance[c]) - std::sqrt(expected.variance[c]);
       sum += (of_mean * of_mean + of_deviation * of_deviation) / spread[c];
+      if (expected.noise.empty()) continue;
+      const double of_noise = std::sqrt(found.noise[c]) - std::sqrt(expected.noise[c]);
+      sum += of_noise * of_noise / spread[c];
     }
   }
   return sum;

@@ -14,19 +14,41 @@ namespace mu8::convert {
 // Of one input, by output: probabilities or values, over the passes.
 struct ExpectedOutputs {
   std::vector<double> mean, variance;
+  std::vector<double> noise = {};  // gaussian: the mean variance of an observation's noise
+};
+
+// What the numbers at a network's end mean (FORMAT.md 10, in double; scales unclamped).
+class OutputReader {
+ public:
+  explicit OutputReader(const Network& network);
+
+  // One pass's outputs of an input, NHWC, as probabilities or values, and the variances of a
+  // gaussian's noise.
+  struct Pass {
+    std::vector<double> value, noise;
+  };
+  Pass Read(std::span<const float> raw) const;
+
+  Head head() const { return head_; }
+  std::size_t positions() const { return positions_; }
+  std::size_t outputs() const { return positions_ * of_position_; }  // that a user sees
+
+ private:
+  Head head_;
+  format::ScaleForm form_;
+  std::size_t positions_, channels_, of_position_;
 };
 
 class OutputSums {
  public:
-  OutputSums(Head head, std::size_t inputs, std::size_t outputs)
-      : head_(head), sums_(inputs, {std::vector(outputs, 0.0), std::vector(outputs, 0.0)}) {}
+  OutputSums(const Network& network, std::size_t inputs);
 
   // Adds one pass's raw outputs of an input.
   void Add(std::size_t input, std::span<const float> raw);
   std::vector<ExpectedOutputs> Finish(std::uint32_t passes) const;
 
  private:
-  Head head_;
+  OutputReader reader_;
   std::vector<ExpectedOutputs> sums_;  // of the values and of their squares
 };
 
@@ -36,7 +58,8 @@ std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected);
 // How far one input's mean and variance are from what is expected. Of a softmax KL(expected ||
 // found), nats; of sigmoids the sum over the labels of KL between Bernoullis, nats; of values the
 // sum over the outputs of ((mean - mean')^2 + (deviation - deviation')^2) / spread (the squared
-// Wasserstein distance of two Gaussians, in units of the output's variance).
+// Wasserstein distance of two Gaussians, in units of the output's variance); of gaussians also the
+// squared difference of the noise's deviations / spread.
 double Distance(Head head, const ExpectedOutputs& expected, const ExpectedOutputs& found,
                 const std::vector<double>& spread);
 

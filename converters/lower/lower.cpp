@@ -288,6 +288,10 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
   lowering.out.content.input_table = input.table;
   lowering.out.content.input_affine = input.affine;
   lowering.out.content.head = network.head;
+  format::OutputParameters& outputs = lowering.out.content.outputs;
+  outputs.noise_variance = network.noise_variance;
+  outputs.scale_form = network.scale_form;
+  outputs.scale_bounds = network.scale_bounds;
   QuantizedLayers own;
   if (known == nullptr) known = &own;
   for (std::size_t i = 0; i < steps.size(); ++i) {

@@ -1,15 +1,140 @@
 #include "converters/network/head.h"
 
-#include "converters/host/error.h"
+#include <algorithm>
+#include <cmath>
 
 namespace mu8::convert {
+namespace {
 
-void MustBeSoftmax(Head head, const std::string& where, const std::string& what) {
-  if (head == Head::kSoftmax) return;
-  throw host::Error(where + ": its outputs are " +
-                    (head == Head::kSigmoid ? "labels, each true or not (head sigmoid)"
-                                            : "numbers (head values)") +
-                    "; " + what + " compares probabilities of classes only. mu8 predict takes it");
+// Calls visit(parameter) for every weight and bias, and each's sigma, of rows [first, last) of the
+// layer that makes the outputs.
+template <typename Visit>
+void ForRows(Network* network, std::size_t first, std::size_t last, const Visit& visit) {
+  for (Node& node : network->nodes) {
+    if (node.output != network->output) continue;
+    const auto rows =
+        static_cast<std::size_t>(network->values[static_cast<std::size_t>(node.output)].channels);
+    for (std::vector<float>* values : {&node.weights.mu, &node.weights.sigma, &node.bias.mu,
+                                       &node.bias.sigma, &node.scale, &node.offset}) {
+      const std::size_t size = values->size() / rows;
+      for (std::size_t i = first * size; i < last * size; ++i) visit(i / size, &(*values)[i]);
+    }
+  }
+}
+
+// The biases of the output layer, made if it has none.
+std::vector<float>* OutputBias(Network* network) {
+  for (Node& node : network->nodes) {
+    if (node.output != network->output) continue;
+    const auto rows =
+        static_cast<std::size_t>(network->values[static_cast<std::size_t>(node.output)].channels);
+    if (node.op == Op::kAffine) return &node.offset;
+    node.bias.mu.resize(rows, 0.0F);
+    return &node.bias.mu;
+  }
+  return nullptr;
+}
+
+std::string WhyNotScale(Scale scale, ScaleEnd end) {
+  const bool is_number = scale == Scale::kVariance || scale == Scale::kDeviation;
+  if (end == ScaleEnd::kNone) {
+    return is_number ? "its second half of outputs ends in no Exp or Softplus, so it can be "
+                       "negative: no variance or deviation; say log-variance, log-deviation or "
+                       "softplus"
+                     : "";
+  }
+  if (!is_number) return "the graph's scale ends in Exp or Softplus: say variance or deviation";
+  if (end == ScaleEnd::kSoftplus && scale == Scale::kVariance) {
+    return "a variance that is a softplus has no form in the file (log-variance, or a deviation "
+           "that is a softplus)";
+  }
+  return "";
+}
+
+// Sets network->scale_form.
+void ResolveScale(std::optional<Scale> given, Network* network,
+                  std::vector<std::string>* problems) {
+  if (network->head != Head::kGaussian) {
+    if (given) problems->push_back("--scale belongs to --head gaussian");
+    return;
+  }
+  const Value& output = network->values[static_cast<std::size_t>(network->output)];
+  if (output.channels % 2 != 0) {
+    problems->push_back("head gaussian: the network has " + std::to_string(output.channels) +
+                        " outputs, expected a mean and a scale for each number: first all means, "
+                        "then all scales");
+    return;
+  }
+  if (!given) {
+    problems->push_back(
+        "head gaussian: the model does not say what its second half of outputs is: give --scale "
+        "log-variance, log-deviation or softplus (the deviation is the softplus of it), or where "
+        "the graph ends in Exp or Softplus, variance or deviation");
+    return;
+  }
+  const std::string why = WhyNotScale(*given, network->scale_end);
+  if (!why.empty()) {
+    problems->push_back("--scale " + ScaleNames()[static_cast<std::size_t>(*given)] + ": " + why);
+    return;
+  }
+  const bool softplus = *given == Scale::kSoftplus || network->scale_end == ScaleEnd::kSoftplus;
+  network->scale_form = softplus ? format::ScaleForm::kSoftplus : format::ScaleForm::kLogVariance;
+  const bool is_log_deviation = *given == Scale::kLogDeviation || *given == Scale::kDeviation;
+  if (softplus || !is_log_deviation) return;
+  const auto channels = static_cast<std::size_t>(output.channels);
+  ForRows(network, channels / 2, channels, [](std::size_t, float* value) { *value *= 2.0F; });
+}
+
+void ScaleOutputs(const std::vector<float>& mean, const std::vector<float>& std, Network* network,
+                  std::vector<std::string>* problems) {
+  if (mean.empty() && std.empty()) return;
+  const Head head = network->head;
+  const std::size_t outputs = OutputCount(*network);
+  if (head != Head::kValues && head != Head::kGaussian) {
+    problems->push_back("--output-mean, --output-std: belong to numbers, the head is " +
+                        std::string(HeadName(head)));
+    return;
+  }
+  if (head == Head::kGaussian && !std.empty() &&
+      network->scale_form == format::ScaleForm::kSoftplus) {
+    problems->push_back(
+        "--output-std: a softplus cannot be scaled; leave it out and scale what "
+        "comes out of predictions");
+    return;
+  }
+  const auto fits = [outputs](const std::vector<float>& values) {
+    return values.size() <= 1 || values.size() == outputs;
+  };
+  if (!fits(mean) || !fits(std) ||
+      std::ranges::any_of(std, [](float value) { return !(value > 0.0F); })) {
+    problems->push_back(
+        "--output-mean, --output-std: expected one number, or one for each of the " +
+        std::to_string(outputs) + " outputs, deviations above zero");
+    return;
+  }
+  const auto at = [](const std::vector<float>& values, std::size_t k, float otherwise) {
+    return values.empty() ? otherwise : values[values.size() == 1 ? 0 : k];
+  };
+  ForRows(network, 0, outputs, [&](std::size_t k, float* value) { *value *= at(std, k, 1.0F); });
+  std::vector<float>* bias = OutputBias(network);
+  for (std::size_t k = 0; k < outputs; ++k) {
+    (*bias)[k] += at(mean, k, 0.0F);
+    if (head == Head::kGaussian) (*bias)[outputs + k] += 2.0F * std::log(at(std, k, 1.0F));
+  }
+}
+
+}  // namespace
+
+const std::vector<std::string>& ScaleNames() {
+  static const std::vector<std::string> names = {"log-variance", "log-deviation", "variance",
+                                                 "deviation", "softplus"};
+  return names;
+}
+
+std::optional<Scale> FindScale(std::string_view name) {
+  const auto found = std::ranges::find(ScaleNames(), name);
+  if (found == ScaleNames().end()) return std::nullopt;
+  return static_cast<Scale>(found - ScaleNames().begin());
 }
 
 std::string ResolveHead(std::optional<Head> given, Network* network,
@@ -41,13 +166,15 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
       why = "the model names its " + count + " classes";
     } else {
       why = "taken for the logits of " + count + " classes, for nothing says otherwise";
-      notices->push_back("the model does not say what its " + count +
-                         " outputs are: taken for the logits of classes that exclude each other "
-                         "(give --head softmax, or --head sigmoid for labels each true or not, "
-                         "or --head values for numbers)");
+      notices->push_back(
+          "the model does not say what its " + count +
+          " outputs are: taken for the logits of classes that exclude each other "
+          "(give --head softmax, or --head sigmoid for labels each true or not, "
+          "or --head values for numbers, or --head gaussian for numbers and their scales)");
     }
   }
-  if (network->head != Head::kValues && !hint.probabilities.empty()) {
+  const bool are_numbers = network->head == Head::kValues || network->head == Head::kGaussian;
+  if (!are_numbers && !hint.probabilities.empty()) {
     problems->push_back(hint.probabilities + " gives numbers between 0 and 1: head " +
                         HeadName(network->head) + " (" + why +
                         ") would take them for scores. Export the network so that it ends in that "
@@ -58,6 +185,15 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
                         "): train it with a sigmoid, or give --head sigmoid or --head values if "
                         "that is what the output is");
   }
+  return why;
+}
+
+std::string ResolveOutputs(const HeadOptions& options, Network* network,
+                           std::vector<std::string>* notices, std::vector<std::string>* problems) {
+  const std::size_t before = problems->size();
+  const std::string why = ResolveHead(options.head, network, notices, problems);
+  if (problems->size() == before) ResolveScale(options.scale, network, problems);
+  if (problems->size() == before) ScaleOutputs(options.mean, options.std, network, problems);
   return why;
 }
 

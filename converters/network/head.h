@@ -4,6 +4,7 @@
 
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "converters/network/network.h"
@@ -17,8 +18,25 @@ namespace mu8::convert {
 std::string ResolveHead(std::optional<Head> given, Network* network,
                         std::vector<std::string>* notices, std::vector<std::string>* problems);
 
-// Throws Error unless `head` is a softmax: `where` is the file, `what` the work that only classes
-// have so far ("mu8 eval").
-void MustBeSoftmax(Head head, const std::string& where, const std::string& what);
+// What the second half of a gaussian's outputs is, as the graph gives it. kSoftplus: the deviation
+// is the softplus of it.
+enum class Scale { kLogVariance, kLogDeviation, kVariance, kDeviation, kSoftplus };
+std::optional<Scale> FindScale(std::string_view name);  // "log-variance", ...
+const std::vector<std::string>& ScaleNames();
+
+// What the user says of the outputs.
+struct HeadOptions {
+  std::optional<Head> head = {};    // nothing: as the ONNX file says
+  std::optional<Scale> scale = {};  // of a gaussian
+  // Of values and gaussians: predictions are output * std + mean, in the units of these; one number
+  // each output, or one for all; empty: 0 and 1.
+  std::vector<float> mean = {}, std = {};
+};
+
+// ResolveHead, then: sets network->scale_form of a gaussian from what the user says and what the
+// graph's end was, so that the file's own forms (FORMAT.md 10.4) mean the same; takes mean and std
+// into the last layer. Adds a problem where these do not fit.
+std::string ResolveOutputs(const HeadOptions& options, Network* network,
+                           std::vector<std::string>* notices, std::vector<std::string>* problems);
 
 }  // namespace mu8::convert

@@ -107,6 +107,11 @@ void CheckNodeValues(const Node& node, Problems* problems) {
 
 }  // namespace
 
+std::size_t OutputCount(const Network& network) {
+  const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
+  return network.head == Head::kGaussian ? outputs / 2 : outputs;
+}
+
 host::InputSpec InputSpecOf(const Network& network) {
   const Value& input = network.values[static_cast<std::size_t>(network.input)];
   return {.size = {input.height, input.width, input.channels},
@@ -218,7 +223,7 @@ const char* HeadName(Head head) {
 }
 
 std::optional<Head> FindHead(std::string_view name) {
-  for (const Head head : {Head::kSoftmax, Head::kSigmoid, Head::kValues}) {
+  for (const Head head : {Head::kSoftmax, Head::kSigmoid, Head::kValues, Head::kGaussian}) {
     if (name == HeadName(head)) return head;
   }
   return std::nullopt;

@@ -93,7 +93,10 @@ struct HeadHint {
   std::string probabilities = {};
 };
 
-// "softmax", "sigmoid", "values".
+// What the scale half of a gaussian's outputs ended in before it was taken off.
+enum class ScaleEnd { kNone, kExp, kSoftplus };
+
+// "softmax", "sigmoid", "values", "gaussian".
 const char* HeadName(Head head);
 std::optional<Head> FindHead(std::string_view name);
 
@@ -107,6 +110,12 @@ struct Network {
   int output = 0;  // 1 x 1 x outputs: logits where the head has probabilities
   HeadHint head_hint;
   Head head = Head::kSoftmax;  // set by ResolveHead
+  ScaleEnd scale_end = ScaleEnd::kNone;
+  format::ScaleForm scale_form = format::ScaleForm::kLogVariance;  // set by ResolveScale
+  // What the file says beside it: of a gaussian the bounds of the scales, of values the variance of
+  // an observation's noise, or nothing.
+  std::vector<format::ScaleBounds> scale_bounds;
+  std::vector<float> noise_variance;
   // What the source file says about its input and classes; empty when it says nothing.
   // x = (u8 / 255 - mean[c]) / std[c] of pixels; of numbers x = (v - mean[c]) / std[c]. One number
   // serves all channels until the input is resolved (input.h).
@@ -122,6 +131,9 @@ struct Network {
 
 // Consumers of every value, by value.
 std::vector<std::vector<int>> AllConsumers(const Network& network);
+
+// What a user sees: of a gaussian head half of the last channels, for the others are scales.
+std::size_t OutputCount(const Network& network);
 
 // The network's input, for whoever reads data for it.
 host::InputSpec InputSpecOf(const Network& network);

@@ -52,7 +52,7 @@ void SetPending(OnnxImporter* importer, const OnnxNode& node, Activation activat
                                                          .text = std::move(text),
                                                          .node_name = node.name,
                                                          .output_name = OutputName(node, 0),
-                                                         .ends_in_sigmoid = false,
+                                                         .end = FunctionEnd::kOther,
                                                          .inner = {}});
   activation.is_shared = false;
   importer->activations[OutputName(node, 0)] = std::move(activation);
@@ -68,8 +68,10 @@ void Compose(OnnxImporter* importer, const OnnxNode& node, Activation input, Fun
   const std::shared_ptr<Pending> inner = input.pending;
   SetPending(importer, node, std::move(input), composed, text(argument));
   Pending& pending = *importer->activations[OutputName(node, 0)].pending;
-  if (node.op != "Sigmoid") return;
-  pending.ends_in_sigmoid = true;
+  pending.end = node.op == "Sigmoid"    ? FunctionEnd::kSigmoid
+                : node.op == "Exp"      ? FunctionEnd::kExp
+                : node.op == "Softplus" ? FunctionEnd::kSoftplus
+                                        : FunctionEnd::kOther;
   pending.inner = inner;
 }
 

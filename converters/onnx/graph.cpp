@@ -211,9 +211,40 @@ void ChooseOutput(const std::string& wanted, OnnxGraph* graph, Problems* problem
   } else if (outputs.size() != 1) {
     problems->push_back(graph->path + ": the graph has " + std::to_string(outputs.size()) +
                         " outputs" + (names.empty() ? "" : " (" + names + ")") +
-                        ", expected one; --output-name says which is wanted");
+                        ", expected one; --output-name says which is wanted, or several to be "
+                        "joined, A,B");
   }
   if (!outputs.empty()) graph->output = &outputs[0];
+}
+
+std::vector<std::string> SplitNames(const std::string& names) {
+  std::vector<std::string> parts = {""};
+  for (const char c : names) {
+    if (c == ',') {
+      parts.emplace_back();
+    } else {
+      parts.back() += c;
+    }
+  }
+  return parts;
+}
+
+// Several outputs: a node that joins them becomes the graph's output. Names that no output has are
+// for ChooseOutput to complain of.
+void JoinOutputs(const std::string& wanted, OnnxGraph* graph) {
+  const std::vector<std::string> names = SplitNames(wanted);
+  onnx::GraphProto* proto = graph->model.mutable_graph();
+  const auto is_output = [&](const std::string& name) {
+    return std::ranges::any_of(proto->output(),
+                               [&](const auto& output) { return output.name() == name; });
+  };
+  if (names.size() < 2 || !std::ranges::all_of(names, is_output) || is_output(wanted)) return;
+  onnx::NodeProto* join = proto->add_node();
+  join->set_op_type("Concat");
+  join->set_name(kJoinNode);
+  for (const std::string& name : names) join->add_input(name);
+  join->add_output(wanted);
+  proto->add_output()->set_name(wanted);
 }
 
 // Marks the nodes that the first output depends on. What nothing reads (exporters leave such nodes
@@ -384,6 +415,7 @@ void LoadOnnx(const std::string& path, const std::string& output, OnnxGraph* gra
   graph->path = path;
   ParseModel(path, graph);
   CheckOpset(graph, problems);
+  JoinOutputs(output, graph);
   ChooseOutput(output, graph, problems);
   const std::vector<char> needed = NeededNodes(
       graph->model.graph(), graph->output == nullptr ? std::string() : graph->output->name());

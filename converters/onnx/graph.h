@@ -36,9 +36,13 @@ struct OnnxGraph {
 // so that FloatValues and IntegerValues can copy without looking.
 std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant);
 
+// The node that LoadOnnx adds where several outputs are wanted as one.
+inline constexpr const char* kJoinNode = "mu8/join outputs";
+
 // Reads `path` and fills `graph` as far as the file allows; adds every problem found. `output`
-// names the one of several outputs that is wanted; empty: there must be one. Throws Error when
-// there is no graph to go on with (not an ONNX file, truncated, a Git LFS pointer).
+// names the one of several outputs that is wanted, or "A,B" those to be joined; empty: there must
+// be one. Throws Error when there is no graph to go on with (not an ONNX file, truncated, a Git LFS
+// pointer).
 void LoadOnnx(const std::string& path, const std::string& output, OnnxGraph* graph,
               std::vector<std::string>* problems);
 

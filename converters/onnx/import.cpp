@@ -13,6 +13,7 @@
 #include "converters/onnx/elementwise.h"
 #include "converters/onnx/importer.h"
 #include "converters/onnx/integers.h"
+#include "converters/onnx/joined_outputs.h"
 #include "converters/onnx/metadata.h"
 #include "converters/onnx/parameters.h"
 #include "converters/onnx/shapes.h"
@@ -110,6 +111,7 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   if (op == "GlobalMaxPool") return ImportGlobalPool(importer, node, Op::kMaxPool);
   if (op == "ReduceMean") return ImportReduce(importer, node, Op::kAveragePool);
   if (op == "ReduceMax") return ImportReduce(importer, node, Op::kMaxPool);
+  if (op == "Concat" && node.name == kJoinNode) return ImportJoin(importer, node);
   if (op == "Concat") return ImportConcat(importer, node);
   if (op == "Slice") return ImportSlice(importer, node);
   if (op == "Pad") return ImportPad(importer, node);
@@ -326,7 +328,7 @@ void ImportOutput(OnnxImporter* importer) {
     return;
   }
   Activation output = found->second;
-  if (output.pending != nullptr && output.pending->ends_in_sigmoid) {
+  if (output.pending != nullptr && output.pending->end == FunctionEnd::kSigmoid) {
     // The engine computes the probabilities, and their spread over the passes, from the logits.
     output.pending = output.pending->inner;
     importer->network.head_hint = {.head = Head::kSigmoid, .why = "the graph ends in Sigmoid"};

@@ -23,6 +23,9 @@ namespace mu8::convert {
 
 enum class Axis { kChannels, kHeight, kWidth };
 
+// Functions that a graph's end may be about: the engine computes them, and their spread.
+enum class FunctionEnd { kOther, kSigmoid, kExp, kSoftplus };
+
 // y = function(x) of the value that an Activation stands for. It becomes a node only when something
 // reads y that is no function of x itself, so that Mul(x, Sigmoid(x)) is one function, not three
 // nodes.
@@ -32,8 +35,8 @@ struct Pending {
   std::string node_name;    // of the last ONNX node in it
   std::string output_name;  // and its output
   int value = -1;           // what its kLookup writes; -1: there is none yet
-  // Of Sigmoid(inner(x)); an empty inner is x itself.
-  bool ends_in_sigmoid = false;
+  // The last function, of inner(x); an empty inner is x itself.
+  FunctionEnd end = FunctionEnd::kOther;
   std::shared_ptr<Pending> inner = {};
 };
 

@@ -119,7 +119,7 @@ TEST_CASE("convert: an unknown input normalization is assumed to be u8 / 255, wi
   ConvertOptions options = net.Write(folder);
   options.mean.clear();
   options.std.clear();
-  options.head = Head::kSoftmax;
+  options.head.head = Head::kSoftmax;
   const ConvertResult result = Convert(options);
   CHECK(Metadata(result, "mean") == "0,0");
   CHECK(Metadata(result, "std") == "1,1");
@@ -303,7 +303,7 @@ TEST_CASE("convert: the names of calibration folders become no labels, and a not
   net.Flatten().Gemm(2);
   ConvertOptions options = net.Write(folder);
   options.calibration_path = folder.path("training");
-  options.head = Head::kSoftmax;
+  options.head.head = Head::kSoftmax;
   for (const char* name : {"training/monday", "training/tuesday"}) {
     folder.Write(std::string(name) + "/image.png", mu8::testing::Png(4, 4, 1, 7));
   }

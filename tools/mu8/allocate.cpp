@@ -24,7 +24,8 @@ struct Options {
   std::vector<double> average_bits;
   std::vector<std::uint64_t> seeds = {1};
   std::string output_path;
-  std::string mean, std, head, layer_bits = "1..8", unit = "layer";
+  HeadArguments head;
+  std::string mean, std, layer_bits = "1..8", unit = "layer";
   bool json = false;
 };
 
@@ -117,7 +118,7 @@ void Run(Options* options) {
   convert::AllocateOptions& asked = options->allocate;
   ParseLayerBits(options->layer_bits, &asked);
   asked.by_panel = options->unit == "panel";
-  asked.convert.head = convert::FindHead(options->head);
+  asked.convert.head = options->head.Parse();
   ParseNormalization(options->mean, options->std, &asked.convert.mean, &asked.convert.std);
   const std::vector<convert::Request> requests = Requests(*options);
   std::error_code problem;
@@ -229,7 +230,7 @@ void AddSearchOptions(CLI::App* app, Options* options) {
   AddMaxMemory(app, &to.convert.max_memory_bytes);
   AddDataOptions(app, &to.convert.data);
   AddTargets(app, &to.convert.data);
-  AddHead(app, &options->head);
+  options->head.AddTo(app);
   app->add_option("--mean", options->mean, "Input is (u8 / 255 - mean) / std; one per channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");

@@ -24,7 +24,8 @@ struct Options {
   std::string output_path;
   std::string quantizer = "weighted";
   std::string importance = "measured";
-  std::string mean, std, labels_path, plan_path, head;
+  std::string mean, std, labels_path, plan_path, noise;
+  HeadArguments head;
   bool deterministic = false;
   bool json = false;
 };
@@ -33,8 +34,10 @@ constexpr const char* kFooter = R"(
 Without --mean and --std the ONNX file's metadata "mean" and "std" count, else 0 and 1; without
 --labels its metadata "labels", else classes have no names.
 
-Heads: softmax, classes that exclude each other; sigmoid, labels each true or not; values, numbers.
-A graph that ends in Softmax or Sigmoid says so itself, and so does its metadata "head".
+Heads: softmax, classes that exclude each other; sigmoid, labels each true or not; values, numbers;
+gaussian, numbers each with its noise (--scale). A graph that ends in Softmax or Sigmoid says so
+itself, and so does its metadata "head". Outputs of a graph that belong together are joined, say
+--output-name mean,log_variance.
 
 DATA: pictures, an IDX image file (MNIST), a CIFAR-10 binary batch, or a folder of images in class
 folders, .gz and .xz unpacked; or numbers, a .npz file (array x; y are targets), a .npy array, a .csv
@@ -101,6 +104,7 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
   for (const convert::LayerReport& layer : result.layers) {
     json["layers"].push_back(LayerJson(layer));
   }
+  if (!result.noise_variance.empty()) json["noise_variance"] = result.noise_variance;
   json["notices"] = result.notices;
   PrintJson(json);
 }
@@ -152,6 +156,10 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
                              " times the calibrated range; rounding them changes the outputs by " +
                              Percent(result.input_error, 2) + " of their spread"});
   }
+  for (std::size_t k = 0; k < result.noise_variance.size(); ++k) {
+    fields.Add({k == 0 ? "noise" : "", "variance " + Significant(result.noise_variance[k], 4) +
+                                           " of output " + std::to_string(k)});
+  }
   fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
   fields.Add({"calibrated", std::to_string(result.calibration_images) +
@@ -166,7 +174,11 @@ void Run(Options* options) {
     throw UsageError("expected either --posterior P.npz or --deterministic");
   }
   ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
-  convert_options.head = convert::FindHead(options->head);
+  convert_options.head = options->head.Parse();
+  convert_options.fit_noise = options->noise == "fit";
+  if (!options->noise.empty() && !convert_options.fit_noise) {
+    convert_options.noise = ParseFloats("--noise", options->noise);
+  }
   if (!options->plan_path.empty())
     convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
   if (!options->labels_path.empty())
@@ -204,7 +216,7 @@ void AddFiles(CLI::App* app, Options* options) {
       ->required()
       ->type_name("M.onnx");
   app->add_option("--output-name", to.output_name,
-                  "Which of the graph's outputs, if it has several")
+                  "Which of the graph's outputs, if it has several; A,B joins them")
       ->type_name("NAME");
   app->add_option("--posterior", to.posterior_path,
                   "Sigmas, .npz or .safetensors: one array \"<initializer>.sigma\" each")
@@ -264,13 +276,18 @@ void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
   AddMaxMemory(app, &to.max_memory_bytes);
   AddDataOptions(app, &to.data);
   AddTargets(app, &to.data);
-  AddHead(app, &options->head);
+  options->head.AddTo(app);
   app->add_option("--mean", options->mean,
                   "Input is (u8 / 255 - mean) / std, of numbers (x - mean) / std; one, or one per "
                   "channel")
       ->type_name("A,B,..");
   app->add_option("--std", options->std, "See --mean")->type_name("A,B,..");
-  app->add_option("--labels", options->labels_path, "Class names, one per line, class 0 first")
+  app->add_option("--noise", options->noise,
+                  "Values: the variance of an observation's noise, one per output, kept in the "
+                  "file; or fit, to the targets of the calibration data by maximum likelihood")
+      ->type_name("A,B,..|fit");
+  app->add_option("--labels", options->labels_path,
+                  "Names of the classes, labels or values, one per line, the first first")
       ->type_name("FILE");
   app->add_option("--name", to.name, "The model's name; default: the ONNX file's stem");
 }

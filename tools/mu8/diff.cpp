@@ -53,12 +53,22 @@ struct Loaded {
   host::Dataset data;
 };
 
-Loaded Load(const Options& options, convert::Head head) {
+Loaded Load(const Options& options, const host::ModelFile& file) {
   convert::Network network = convert::ImportOnnx(
       options.onnx_path, convert::ReadPosteriorOf(options.onnx_path, options.posterior_path),
       options.output_name);
   std::vector<std::string> notices, problems;
-  convert::ResolveHead(head, &network, &notices, &problems);  // that of the file
+  // As the file says: its conversion was told so.
+  const auto metadata = [&](const char* key) { return std::string(file.model.Metadata(key)); };
+  convert::HeadOptions outputs{.head = static_cast<convert::Head>(file.model.head()),
+                               .scale = convert::FindScale(metadata("scale"))};
+  if (!metadata("output_mean").empty()) {
+    outputs.mean = ParseFloats("output_mean", metadata("output_mean"));
+  }
+  if (!metadata("output_std").empty()) {
+    outputs.std = ParseFloats("output_std", metadata("output_std"));
+  }
+  convert::ResolveOutputs(outputs, &network, &notices, &problems);
   notices.clear();
   convert::Normalization given;
   ParseNormalization(options.mean, options.std, &given.mean, &given.std);
@@ -161,7 +171,7 @@ void PrintAsText(const Options& options, const convert::Difference& difference) 
 
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
-  Loaded loaded = Load(options, static_cast<convert::Head>(file.model.head()));
+  Loaded loaded = Load(options, file);
   ProgressBar progress;
   const convert::Difference difference =
       convert::Compare(file, std::move(loaded.network), loaded.data,

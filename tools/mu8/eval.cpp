@@ -26,8 +26,9 @@ namespace mu8::tool {
 namespace {
 
 struct Options {
-  std::string model_path;                                    // a .mu8 file, or
-  std::string onnx_path, posterior_path, head, output_name;  // the FP32 reference
+  std::string model_path;                              // a .mu8 file, or
+  std::string onnx_path, posterior_path, output_name;  // the FP32 reference
+  HeadArguments head;
   bool mean_weights = false;
   bool engine_noise = false;
   std::string engine_weights;
@@ -152,18 +153,22 @@ host::Dataset Load(const Options& options, const std::string& path, std::size_t 
   return data;
 }
 
+bool IsNumeric(convert::Head head) {
+  return head == convert::Head::kValues || head == convert::Head::kGaussian;
+}
+
 // Files of predictions made elsewhere, and comparisons with them, are of classes so far.
 void CheckHead(const Options& options, convert::Head head) {
-  if (head == convert::Head::kSoftmax) {
-    if (!options.noise.empty()) throw UsageError("--noise: belongs to values, not to classes");
-    return;
+  if (head != convert::Head::kValues && !options.noise.empty()) {
+    throw UsageError(std::string("--noise: belongs to values, the head is ") +
+                     convert::HeadName(head));
   }
-  const char* option = !options.recorded.empty()       ? "--recorded"
-                       : !options.against_path.empty() ? "--against"
-                       : options.curves                ? "--curves"
-                       : head == convert::Head::kValues && !options.uncertainty_path.empty()
-                           ? "--uncertainty"
-                           : nullptr;
+  if (head == convert::Head::kSoftmax) return;
+  const char* option = !options.recorded.empty()                              ? "--recorded"
+                       : !options.against_path.empty()                        ? "--against"
+                       : options.curves                                       ? "--curves"
+                       : IsNumeric(head) && !options.uncertainty_path.empty() ? "--uncertainty"
+                                                                              : nullptr;
   if (option != nullptr) {
     throw UsageError(std::string(option) + ": is about probabilities of classes, the outputs are " +
                      (head == convert::Head::kSigmoid ? "labels" : "numbers"));
@@ -180,6 +185,15 @@ std::vector<double> ParseNoise(const std::string& text, const Outputs& outputs) 
                      " variances above zero, one for each output");
   }
   return {values.begin(), values.end()};
+}
+
+// Of each number the variance of its observation, where it is known: as the option says, or the
+// network or its file.
+std::vector<double> NoiseOf(const Options& options, const Outputs& outputs,
+                            const convert::EnsembleResult& result) {
+  const std::vector<double> given = ParseNoise(options.noise, outputs);
+  if (!given.empty()) return given;
+  return {result.noise.begin(), result.noise.end()};
 }
 
 void WriteOutputs(const Options& options, const convert::EnsembleResult& result) {
@@ -231,12 +245,13 @@ void Evaluate(const Options& options, const Shape& shape, const Predict& run) {
                 .result = run(data),
                 .names = outputs.names,
                 .targets = std::move(targets),
-                .noise = ParseNoise(options.noise, outputs),
+                .noise = {},
                 .against = options.against_path,
                 .kl_against = {},
                 .label_agreement = {},
                 .ood = {},
                 .curves = options.curves};
+  report.noise = NoiseOf(options, outputs, report.result);
   if (!other.empty()) {
     const host::Probabilities there{other, outputs.count};
     report.kl_against = host::MeanKl(there, report.result.view());
@@ -263,7 +278,7 @@ Shape ShapeOf(const convert::Reference& reference) {
 void RunRecorded(const Options& options) {
   convert::ReferenceOptions of;
   of.onnx_path = options.onnx_path;
-  of.head = convert::FindHead(options.head);
+  of.head = options.head.Parse();
   of.output_name = options.output_name;
   const convert::Reference network(of);
   std::size_t set = 0;  // Evaluate asks for --data first, then for each --ood in order
@@ -282,7 +297,7 @@ void RunRecorded(const Options& options) {
 void RunReference(const Options& options) {
   convert::ReferenceOptions to{.onnx_path = options.onnx_path,
                                .posterior_path = options.posterior_path,
-                               .head = convert::FindHead(options.head),
+                               .head = options.head.Parse(),
                                .output_name = options.output_name,
                                .samples = options.sampling.samples,
                                .seed = options.sampling.seed,
@@ -340,7 +355,7 @@ void AddModelOptions(CLI::App* app, Options* options) {
       ->type_name("M.onnx");
   app->add_option("--posterior", options->posterior_path, "The reference's sigmas")
       ->type_name("P.npz");
-  AddHead(app, &options->head);
+  options->head.AddTo(app);
   app->add_option("--output-name", options->output_name,
                   "Which of the reference's outputs, if it has several")
       ->type_name("NAME");

@@ -39,6 +39,15 @@ double MeanDeviation(const convert::EnsembleResult& result, std::size_t output) 
   return sum / static_cast<double>(result.images());
 }
 
+// Of one output: `noise` has one number an output, or one an input and output.
+double MeanNoise(const Report& report, std::size_t output) {
+  double sum = 0.0, count = 0.0;
+  for (std::size_t i = output; i < report.noise.size(); i += report.result.classes, ++count) {
+    sum += report.noise[i];
+  }
+  return sum / count;
+}
+
 Json IntervalsJson(std::span<const host::IntervalMetrics> intervals) {
   Json json{{"level", Json::array()}, {"coverage", Json::array()}, {"mean_width", Json::array()}};
   for (const host::IntervalMetrics& interval : intervals) {
@@ -92,7 +101,7 @@ Json ValuesJson(const Report& report) {
     values.push_back({{"output", c},
                       {"name", NameOf(report, c)},
                       {"mean_epistemic_deviation", MeanDeviation(result, c)}});
-    if (!report.noise.empty()) values[c]["noise_variance"] = report.noise[c];
+    if (!report.noise.empty()) values[c]["mean_noise_variance"] = MeanNoise(report, c);
   }
   if (report.targets.empty()) return {{"values", values}};
   const host::ValuePredictions predictions{result.mean, result.variance, result.classes};

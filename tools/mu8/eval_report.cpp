@@ -44,7 +44,7 @@ std::vector<double> RelativeVariance(const convert::EnsembleResult& result,
 // `inside`: the result of the data, of which the spread of values is known.
 std::vector<Score> Scores(const convert::EnsembleResult& result,
                           const convert::EnsembleResult& inside) {
-  if (result.head == convert::Head::kValues) {
+  if (result.has_numbers()) {
     return {{"by_variance", RelativeVariance(result, inside)}};
   }
   if (result.head == convert::Head::kSigmoid) {
@@ -266,7 +266,7 @@ Json ReportJson(const Report& report) {
   if (result.head == convert::Head::kSigmoid && !report.targets.empty()) {
     json.update(LabelsJson(report));
   }
-  if (result.head == convert::Head::kValues) json.update(ValuesJson(report));
+  if (result.has_numbers()) json.update(ValuesJson(report));
   if (!result.clamped.empty()) json["clamped"] = ClampedJson(result);
   json.update(MeansJson(result));
   if (!result.used.empty()) json["samples_used"] = SamplesUsedJson(result);

@@ -114,10 +114,27 @@ void AddMaxMemory(CLI::App* app, std::uint64_t* bytes) {
       ->type_name("BYTES");
 }
 
-void AddHead(CLI::App* app, std::string* head) {
-  app->add_option("--head", *head, "What the outputs are, where the model does not say it")
-      ->check(CLI::IsMember({"softmax", "sigmoid", "values"}))
+void HeadArguments::AddTo(CLI::App* app) {
+  app->add_option("--head", head, "What the outputs are, where the model does not say it")
+      ->check(CLI::IsMember({"softmax", "sigmoid", "values", "gaussian"}))
       ->type_name("HEAD");
+  app->add_option("--scale", scale,
+                  "Head gaussian, a mean and a scale for each number, first all means: what the "
+                  "scales are; softplus: the deviation is the softplus of it")
+      ->check(CLI::IsMember(convert::ScaleNames()))
+      ->type_name("WHAT");
+  app->add_option("--output-mean", output_mean,
+                  "Numbers: predictions are output * std + mean, say in the units of the targets "
+                  "before they were standardized; one, or one per output")
+      ->type_name("A,B,..");
+  app->add_option("--output-std", output_std, "See --output-mean")->type_name("A,B,..");
+}
+
+convert::HeadOptions HeadArguments::Parse() const {
+  convert::HeadOptions options{.head = convert::FindHead(head), .scale = convert::FindScale(scale)};
+  if (!output_mean.empty()) options.mean = ParseFloats("--output-mean", output_mean);
+  if (!output_std.empty()) options.std = ParseFloats("--output-std", output_std);
+  return options;
 }
 
 void AddDataOptions(CLI::App* app, host::DataOptions* data) {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "converters/host/datasets.h"
+#include "converters/network/head.h"
 #include "mu8/mu8.h"
 
 namespace mu8::tool {
@@ -35,8 +36,14 @@ void AddJsonFlag(CLI::App* app, bool* json);
 // --max-memory: bytes, or a number with K, M or G (times 1024).
 void AddMaxMemory(CLI::App* app, std::uint64_t* bytes);
 
-// --head, for a graph that does not say what its outputs are; empty where it is not given.
-void AddHead(CLI::App* app, std::string* head);
+// --head and what belongs to it: what the outputs are, where the model does not say it.
+struct HeadArguments {
+  std::string head, scale, output_mean, output_std;
+
+  void AddTo(CLI::App* app);
+  // Throws UsageError.
+  convert::HeadOptions Parse() const;
+};
 
 // --input-layout and --window-step: how files of numbers are read.
 void AddDataOptions(CLI::App* app, host::DataOptions* data);

@@ -189,18 +189,38 @@ Json SigmoidJson(const std::string& path, const Prediction& prediction, const Na
 // Half of the interval that holds 95 % of a Gaussian with this deviation.
 constexpr double kInterval95 = 1.959964;
 
-Json ValuesJson(const std::string& path, const Prediction& prediction, const Names& names) {
-  Json json = CommonJson(path, prediction, Head::kValues);
+// The deviation of the noise, where it is known.
+std::optional<float> NoiseDeviation(const Prediction& prediction, std::uint32_t output) {
+  if (prediction.noise_variance.empty()) return {};
+  return std::sqrt(prediction.noise_variance[output]);
+}
+
+// Half of the interval of an observation, or where its noise is not known of the networks' values;
+// nothing of one network, which disagrees with nobody.
+std::optional<double> HalfInterval(const Prediction& prediction, std::uint32_t output) {
+  const auto epistemic = static_cast<double>(Deviation(prediction, output));
+  const auto noise = static_cast<double>(NoiseDeviation(prediction, output).value_or(0.0F));
+  if (prediction.samples_used == 1) return {};
+  return kInterval95 * std::sqrt(epistemic * epistemic + noise * noise);
+}
+
+Json ValuesJson(const std::string& path, const Prediction& prediction, Head head,
+                const Names& names) {
+  Json json = CommonJson(path, prediction, head);
+  if (head == Head::kGaussian) json["clamped_scales"] = prediction.clamped_scales;
   json["values"] = Json::array();
-  const bool spread = prediction.samples_used > 1;  // one network disagrees with nobody
   for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
     const auto value = static_cast<double>(prediction.mean[c]);
-    const double half = kInterval95 * static_cast<double>(Deviation(prediction, c));
-    json["values"].push_back({{"output", c},
-                              {"name", names[c]},
-                              {"value", ShortestDouble(prediction.mean[c])},
-                              {"standard_deviation", ShortestDouble(Deviation(prediction, c))},
-                              {"interval_95", spread ? Json{value - half, value + half} : Json()}});
+    const std::optional<double> half = HalfInterval(prediction, c);
+    Json one{{"output", c},
+             {"name", names[c]},
+             {"value", ShortestDouble(prediction.mean[c])},
+             {"standard_deviation", ShortestDouble(Deviation(prediction, c))}};
+    if (const auto noise = NoiseDeviation(prediction, c)) {
+      one["noise_standard_deviation"] = ShortestDouble(*noise);
+    }
+    one["interval_95"] = half ? Json{value - *half, value + *half} : Json();
+    json["values"].push_back(one);
   }
   return json;
 }
@@ -215,7 +235,7 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, Head 
     case Head::kValues:
     case Head::kGaussian:
     case Head::kReconstruction:
-      return ValuesJson(path, prediction, names);
+      return ValuesJson(path, prediction, head, names);
   }
   return {};
 }
@@ -267,22 +287,34 @@ void PrintSigmoid(const std::string& path, const Prediction& prediction, const N
 
 void PrintValues(const std::string& path, const Prediction& prediction, const Names& names) {
   std::printf("%s:\n", Printable(path).c_str());
-  Table table({{"output", Table::Align::kLeft}, {"value"}, {"sd over networks"}, {"95 % of them"}});
+  const bool has_noise = !prediction.noise_variance.empty();
+  Table table({{"output", Table::Align::kLeft},
+               {"value"},
+               {"sd over networks"},
+               {"sd of noise"},
+               {has_noise ? "95 % of observations" : "95 % of networks"}});
   for (std::uint32_t c = 0; c < prediction.mean.size(); ++c) {
     const auto value = static_cast<double>(prediction.mean[c]);
-    const auto deviation = static_cast<double>(Deviation(prediction, c));
-    const double half = kInterval95 * deviation;
-    table.Add({Printable(names[c]), Significant(value, 6), Significant(deviation, 3),
-               prediction.samples_used > 1
-                   ? Significant(value - half, 6) + " .. " + Significant(value + half, 6)
-                   : "-"});
+    const std::optional<double> half = HalfInterval(prediction, c);
+    const std::optional<float> noise = NoiseDeviation(prediction, c);
+    table.Add(
+        {Printable(names[c]), Significant(value, 6),
+         Significant(static_cast<double>(Deviation(prediction, c)), 3),
+         noise ? Significant(static_cast<double>(*noise), 3) : "-",
+         half ? Significant(value - *half, 6) + " .. " + Significant(value + *half, 6) : "-"});
   }
   std::fputs(table.ToString("  ").c_str(), stdout);
-  std::printf(
-      prediction.samples_used > 1
-          ? "  epistemic: what the networks disagree about; the noise of observations is not "
-            "in it\n"
-          : "  one network alone says nothing about what it does not know\n");
+  std::printf(prediction.samples_used == 1
+                  ? "  one network alone says nothing about what it does not know\n"
+              : has_noise
+                  ? "  sd over networks: epistemic, more data would settle it; sd of noise: "
+                    "aleatoric\n"
+                  : "  epistemic: what the networks disagree about; the noise of observations is "
+                    "not in it\n");
+  if (prediction.clamped_scales > 0) {
+    std::printf("  %u of the passes' noise variances were moved to the bounds of the file\n",
+                prediction.clamped_scales);
+  }
 }
 
 void PrintPrediction(const std::string& path, const Prediction& prediction, Head head,

@@ -40,7 +40,7 @@ TEST_CASE(
   }
   AllocateOptions options;
   options.convert = net.Write(folder, 4);
-  options.convert.head = Head::kValues;
+  options.convert.head.head = Head::kValues;
   for (const std::string& method : AllocationMethods()) {
     CAPTURE(method);
     CheckOneProblem(ProblemsOf([&] {
