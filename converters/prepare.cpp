@@ -1,6 +1,7 @@
 #include "converters/prepare.h"
 
 #include <algorithm>
+#include <cmath>
 #include <utility>
 
 #include "converters/host/error.h"
@@ -78,6 +79,27 @@ void SetScaleBounds(const Calibration& calibration, Network* network) {
   }
 }
 
+// What the outputs of a reconstruction are held against: the normalized input, before its channels
+// are scaled. Squared errors are counted in a millionth of what the mean network leaves.
+void SetTargets(const host::Dataset& data, Network* network) {
+  if (network->head != Head::kReconstruction) return;
+  const float full = data.is_numbers() ? 1.0F : 255.0F;
+  for (std::size_t c = 0; c < network->std.size(); ++c) {
+    network->targets.push_back(
+        {1.0F / (full * network->std[c]), -network->mean[c] / network->std[c]});
+  }
+  const std::vector<float> inputs = Normalize(*network, data, 0, data.count);
+  const std::vector<float> outputs = MeanOutputs(*network, inputs);
+  double error = 0.0;
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    const double d = static_cast<double>(outputs[i]) - static_cast<double>(inputs[i]);
+    error += d * d / static_cast<double>(inputs.size());
+  }
+  constexpr int kBits = 20;
+  const int exponent = error > 0.0 ? std::ilogb(error) - kBits : -kBits;
+  network->error_unit = std::ldexp(1.0F, std::clamp(exponent, -100, 60));
+}
+
 }  // namespace
 
 Imported Import(const ConvertOptions& options, std::vector<std::string>* notices) {
@@ -114,6 +136,7 @@ Prepared Prepare(const ConvertOptions& options, Imported imported) {
                     .input = {}};
   const std::size_t images = CalibrationImages(prepared.network, options.max_memory_bytes);
   prepared.normalization = {prepared.network.mean, prepared.network.std};
+  SetTargets(prepared.data, &prepared.network);
   ScaleInput(InputScales(prepared.network, prepared.data), &prepared.network);
   // Without sigmas all passes are the same.
   const int passes = options.posterior_path.empty() ? 1 : options.calibration_passes;

@@ -86,26 +86,6 @@ Quantization Widen(const Range& range, double room) {
   return {static_cast<float>(scale), static_cast<std::uint8_t>(std::clamp(zero_point, 0.0, 255.0))};
 }
 
-// The mean network's outputs for all inputs.
-std::vector<float> MeanOutputs(const Network& network, std::span<const float> inputs) {
-  const std::size_t size = network.values[static_cast<std::size_t>(network.input)].size();
-  const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
-  const std::size_t count = inputs.size() / size, batch = std::min(kBatch, count);
-  SampledWeights weights;
-  MeanWeights(network, &weights);
-  Fp32Executor executor(network, static_cast<int>(batch), false);
-  executor.SetWeights(weights);
-  std::vector<float> found(count * outputs);
-  for (std::size_t first = 0; first < count; first += batch) {
-    const std::size_t begin = std::min(first, count - batch);  // all batches have one size
-    executor.Run(inputs.data() + begin * size);
-    const float* values = executor.value(network.output);
-    std::copy(values, values + batch * outputs,
-              found.begin() + static_cast<std::ptrdiff_t>(begin * outputs));
-  }
-  return found;
-}
-
 // The root mean square over the outputs of their change, each in its own standard deviation.
 double OutputError(std::span<const float> exact, std::span<const float> rounded,
                    std::size_t outputs) {
@@ -199,6 +179,25 @@ InputQuantization QuantizeNumbers(const Network& network, const host::Dataset& d
 }
 
 }  // namespace
+
+std::vector<float> MeanOutputs(const Network& network, std::span<const float> inputs) {
+  const std::size_t size = network.values[static_cast<std::size_t>(network.input)].size();
+  const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
+  const std::size_t count = inputs.size() / size, batch = std::min(kBatch, count);
+  SampledWeights weights;
+  MeanWeights(network, &weights);
+  Fp32Executor executor(network, static_cast<int>(batch), false);
+  executor.SetWeights(weights);
+  std::vector<float> found(count * outputs);
+  for (std::size_t first = 0; first < count; first += batch) {
+    const std::size_t begin = std::min(first, count - batch);  // all batches have one size
+    executor.Run(inputs.data() + begin * size);
+    const float* values = executor.value(network.output);
+    std::copy(values, values + batch * outputs,
+              found.begin() + static_cast<std::ptrdiff_t>(begin * outputs));
+  }
+  return found;
+}
 
 InputQuantization QuantizeInput(const Network& network, const host::Dataset& data) {
   return data.is_numbers() ? QuantizeNumbers(network, data) : QuantizePixels(network, data);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -29,6 +30,9 @@ struct InputQuantization {
 // widest of 4, 2, 1.5 and 1.25 calibrated ranges that changes the mean network's outputs by at most
 // kLittle, else 1. Beyond it inputs are clamped, which a prediction counts.
 inline constexpr double kLittle = 0.01;
+
+// The mean network's outputs, [inputs][outputs], for normalized inputs [inputs][input size].
+std::vector<float> MeanOutputs(const Network& network, std::span<const float> inputs);
 
 InputQuantization QuantizeInput(const Network& network, const host::Dataset& data);
 

@@ -23,10 +23,11 @@ struct Uncertainty {
 
 struct EnsembleResult {
   Head head = Head::kSoftmax;
-  std::size_t classes = 0;               // outputs, of whatever head
-  std::vector<float> mean;               // images x classes, over the passes: probabilities, values
-  std::vector<float> variance;           // images x classes, over the passes
-  std::vector<float> noise;              // gaussian: images x classes, variance of observations
+  std::size_t classes = 0;      // outputs, of whatever head
+  std::vector<float> mean;      // images x classes, over the passes: probabilities, values
+  std::vector<float> variance;  // images x classes, over the passes
+  std::vector<float> noise;     // gaussian: images x classes, variance of observations
+  std::vector<float> error, error_variance;  // reconstruction: images, squared error an output
   std::vector<Uncertainty> uncertainty;  // images; of labels the sums over them; none of numbers
   std::vector<std::uint32_t> clamped;    // images: inputs beyond what the file stores; the engine's
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
@@ -37,7 +38,7 @@ struct EnsembleResult {
 
   host::Probabilities view() const { return {mean, classes}; }
   std::size_t images() const { return mean.size() / classes; }
-  bool has_numbers() const { return head == Head::kValues || head == Head::kGaussian; }
+  bool has_numbers() const { return head != Head::kSoftmax && head != Head::kSigmoid; }
   std::vector<double> Column(float Uncertainty::*field) const {  // one value per image
     std::vector<double> values;
     for (const Uncertainty& image : uncertainty) {

@@ -14,6 +14,10 @@ void Add(const Prediction& prediction, EnsembleResult* result) {
   result->clamped.push_back(prediction.clamped_inputs);
   result->noise.insert(result->noise.end(), prediction.noise_variance.begin(),
                        prediction.noise_variance.end());
+  if (result->head == Head::kReconstruction) {
+    result->error.push_back(prediction.error);
+    result->error_variance.push_back(prediction.error_variance);
+  }
   if (result->has_numbers()) return;
   const float entropy = result->head == Head::kSoftmax
                             ? static_cast<float>(host::Entropy(prediction.mean))

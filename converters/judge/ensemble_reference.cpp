@@ -28,10 +28,15 @@ using Clock = std::chrono::steady_clock;
 struct Sums {
   OutputReader reader;
   OutputSums outputs;
-  std::vector<double> expected_entropy;  // images
+  std::vector<double> expected_entropy;     // images
+  std::vector<double> error, error_square;  // images: of a reconstruction
 
   Sums(const Network& network, std::size_t images)
-      : reader(network), outputs(network, images), expected_entropy(images, 0.0) {}
+      : reader(network),
+        outputs(network, images),
+        expected_entropy(images, 0.0),
+        error(images, 0.0),
+        error_square(images, 0.0) {}
 
   // Adds the outputs of one image; false when they are not finite.
   bool Add(std::size_t image, std::span<const float> raw) {
@@ -39,6 +44,16 @@ struct Sums {
     outputs.Add(image, raw);
     expected_entropy[image] += EntropyOf(reader.Read(raw).value);
     return true;
+  }
+
+  void AddError(std::size_t image, std::span<const float> raw, std::span<const float> input) {
+    double sum = 0.0;
+    for (std::size_t i = 0; i < raw.size(); ++i) {
+      sum += std::pow(static_cast<double>(raw[i]) - static_cast<double>(input[i]), 2);
+    }
+    const double of_output = sum / static_cast<double>(raw.size());
+    error[image] += of_output;
+    error_square[image] += of_output * of_output;
   }
 
   // Nats: of labels the sum over them, of positions the mean; of values 0.
@@ -66,6 +81,12 @@ void AddResult(const Sums& sums, std::size_t image, double passes, const Expecte
   Append(outputs.mean, &result->mean);
   Append(outputs.variance, &result->variance);
   Append(outputs.noise, &result->noise);
+  if (result->head == Head::kReconstruction) {
+    const double error = sums.error[image] / passes;
+    result->error.push_back(static_cast<float>(error));
+    result->error_variance.push_back(
+        static_cast<float>(std::max(sums.error_square[image] / passes - error * error, 0.0)));
+  }
   if (result->has_numbers()) return;
   // Of the double probabilities: float32 ones would drown a small difference.
   const double aleatoric = sums.expected_entropy[image] / passes;
@@ -126,6 +147,9 @@ void Reference::Impl::RunPass(const host::Dataset& data, std::uint32_t pass, Fp3
         throw host::Error(options.onnx_path + ": image " + std::to_string(first + i) + ", pass " +
                           std::to_string(pass) + ": an output is not finite");
       }
+      if (network.head != Head::kReconstruction) continue;
+      sums->AddError(first + i, {outputs, output().size()},
+                     {batch->data() + i * input().size(), input().size()});
     }
   }
 }

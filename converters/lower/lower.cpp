@@ -292,6 +292,8 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
   outputs.noise_variance = network.noise_variance;
   outputs.scale_form = network.scale_form;
   outputs.scale_bounds = network.scale_bounds;
+  outputs.targets = network.targets;
+  if (network.error_unit > 0.0F) outputs.error_unit = network.error_unit;
   QuantizedLayers own;
   if (known == nullptr) known = &own;
   for (std::size_t i = 0; i < steps.size(); ++i) {

@@ -51,6 +51,23 @@ std::string WhyNotScale(Scale scale, ScaleEnd end) {
   return "";
 }
 
+// A reconstruction has the shape of the input, or its numbers one behind the other in the same
+// order.
+void CheckReconstruction(const Network& network, std::vector<std::string>* problems) {
+  if (network.head != Head::kReconstruction) return;
+  const Value& input = network.values[static_cast<std::size_t>(network.input)];
+  const Value& output = network.values[static_cast<std::size_t>(network.output)];
+  if (SameShape(input, output)) return;
+  const bool flat = output.height == 1 && output.width == 1;
+  const bool one_order = input.channels == 1 || input.height * input.width == 1 ||
+                         network.input_layout == "nhwc" || network.input_layout == "nwc";
+  if (flat && input.size() == output.size() && one_order) return;
+  problems->push_back("head reconstruction: the outputs are " + ShapeText(output) +
+                      ", the input is " + ShapeText(input) +
+                      ": expected the same shape, or as many numbers in the same order (height, "
+                      "width, channels)");
+}
+
 // Sets network->scale_form.
 void ResolveScale(std::optional<Scale> given, Network* network,
                   std::vector<std::string>* problems) {
@@ -173,7 +190,7 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
           "or --head values for numbers, or --head gaussian for numbers and their scales)");
     }
   }
-  const bool are_numbers = network->head == Head::kValues || network->head == Head::kGaussian;
+  const bool are_numbers = network->head != Head::kSoftmax && network->head != Head::kSigmoid;
   if (!are_numbers && !hint.probabilities.empty()) {
     problems->push_back(hint.probabilities + " gives numbers between 0 and 1: head " +
                         HeadName(network->head) + " (" + why +
@@ -194,6 +211,7 @@ std::string ResolveOutputs(const HeadOptions& options, Network* network,
   const std::string why = ResolveHead(options.head, network, notices, problems);
   if (problems->size() == before) ResolveScale(options.scale, network, problems);
   if (problems->size() == before) ScaleOutputs(options.mean, options.std, network, problems);
+  if (problems->size() == before) CheckReconstruction(*network, problems);
   return why;
 }
 

@@ -223,7 +223,8 @@ const char* HeadName(Head head) {
 }
 
 std::optional<Head> FindHead(std::string_view name) {
-  for (const Head head : {Head::kSoftmax, Head::kSigmoid, Head::kValues, Head::kGaussian}) {
+  for (const Head head :
+       {Head::kSoftmax, Head::kSigmoid, Head::kValues, Head::kGaussian, Head::kReconstruction}) {
     if (name == HeadName(head)) return head;
   }
   return std::nullopt;

@@ -96,7 +96,7 @@ struct HeadHint {
 // What the scale half of a gaussian's outputs ended in before it was taken off.
 enum class ScaleEnd { kNone, kExp, kSoftplus };
 
-// "softmax", "sigmoid", "values", "gaussian".
+// "softmax", "sigmoid", "values", "gaussian", "reconstruction".
 const char* HeadName(Head head);
 std::optional<Head> FindHead(std::string_view name);
 
@@ -116,6 +116,10 @@ struct Network {
   // an observation's noise, or nothing.
   std::vector<format::ScaleBounds> scale_bounds;
   std::vector<float> noise_variance;
+  // Of a reconstruction: what a raw input is in the outputs' unit, by channel, and the unit in
+  // which squared errors are counted.
+  std::vector<format::Affine> targets;
+  float error_unit = 0.0F;
   // What the source file says about its input and classes; empty when it says nothing.
   // x = (u8 / 255 - mean[c]) / std[c] of pixels; of numbers x = (v - mean[c]) / std[c]. One number
   // serves all channels until the input is resolved (input.h).

@@ -75,7 +75,9 @@ void ParseHead(OnnxImporter* importer, const std::string& text) {
   const std::optional<Head> head = FindHead(Trim(text));
   HeadHint& hint = importer->network.head_hint;
   if (!head) {
-    importer->problems.push_back(where + "\"" + text + "\" is none of softmax, sigmoid and values");
+    importer->problems.push_back(where + "\"" + text +
+                                 "\" is none of softmax, sigmoid, values, gaussian and "
+                                 "reconstruction");
   } else if (hint.head && *hint.head != *head) {
     importer->problems.push_back(where + HeadName(*head) + ", but " + hint.why);
   } else if (!hint.head) {

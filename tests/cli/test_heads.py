@@ -240,6 +240,69 @@ class Noise(HeadTest):
                    says="--noise: expected 2 variances above zero")
 
 
+def autoencoder(last=None):
+    """x -> 2 numbers -> x again."""
+    enc = np.array([[0.9, -0.3, 0.5, 0.2], [0.1, 0.8, -0.4, 0.6]], np.float32)
+    rows = {"we": enc, "be": np.zeros(2, np.float32), "wd": np.linalg.pinv(enc).astype(np.float32),
+            "bd": np.full(PIXELS, 0.1, np.float32)}
+    nodes = [helper.make_node("Gemm", ["x", "we", "be"], ["z"], transB=1),
+             helper.make_node("Gemm", ["z", "wd", "bd"], ["r" if last else "y"], transB=1)]
+    if last:
+        nodes.append(helper.make_node(last, ["r"], ["y"]))
+    graph = helper.make_graph(
+        nodes, "g", [helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", PIXELS])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n", PIXELS])],
+        [helper.make_tensor(name, TensorProto.FLOAT, value.shape, value.ravel())
+         for name, value in rows.items()])
+    content = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)]).SerializeToString()
+    return content, lambda x: x @ enc.T @ rows["wd"].T + rows["bd"]
+
+
+class Reconstructions(HeadTest):
+    def test_the_error_is_that_to_the_input(self):
+        content, network_of = autoencoder()
+        rng = np.random.default_rng(10)
+        sizes = np.array([1, 100, 0.01, 5], np.float32)
+        raw = rng.normal(0, 1, (300, PIXELS)).astype(np.float32) * sizes
+        far = rng.choice([-2.5, 2.5], (200, PIXELS)).astype(np.float32) * sizes  # within the range
+        np.savez(self.folder / "t.npz", x=raw)
+        np.savez(self.folder / "far.npz", x=far)
+        self.write("m.onnx", content)
+        scaled = ("--mean", "0,0,0,0", "--std", ",".join(map(str, sizes)))
+        report = self.json_of("convert", "--model", "m.onnx", "--deterministic", "--head",
+                              "reconstruction", "--calibration", "t.npz", *scaled, "-o", "m.mu8")
+        self.assertEqual(report["head"], "reconstruction")
+        found = self.json_of("predict", "m.mu8", "t.npz", "--samples", 2)["predictions"]
+        right = ((network_of(raw / sizes) - raw / sizes) ** 2).mean(1)
+        np.testing.assert_allclose([one["error"] for one in found], right, rtol=0.05, atol=0.02)
+        outcome = self.json_of("eval", "m.mu8", "--data", "t.npz", "--ood", "far.npz")
+        reference = self.json_of("eval", "--model", "m.onnx", "--mean-weights", "--head",
+                                 "reconstruction", *scaled, "--data", "t.npz", "--ood", "far.npz")
+        self.assertAlmostEqual(outcome["error"] / reference["error"], 1, delta=0.02)
+        self.assertAlmostEqual(outcome["ood"][0]["by_error"]["auroc"],
+                               reference["ood"][0]["by_error"]["auroc"], delta=0.01)
+        self.assertGreater(outcome["ood"][0]["by_error"]["auroc"], 0.8)
+        self.assertIn("squared error", self.text_of("predict", "m.mu8", "t.npz#0"))
+
+    def test_of_pixels(self):
+        content, network_of = autoencoder()
+        self.converted(content, "--head", "reconstruction")
+        pixels = np.frombuffer((self.folder / "images").read_bytes()[20:], np.uint8).reshape(-1, PIXELS)
+        x = pixels[:5] / 255
+        for i, right in enumerate(((network_of(x) - x) ** 2).mean(1)):
+            self.write("one.npy", b"")
+            np.save(self.folder / "one.npy", pixels[i])
+            found = self.json_of("predict", "m.mu8", "one.npy",
+                                 note="one.npy: its elements are uint8")["predictions"][0]
+            self.assertAlmostEqual(found["error"], right, delta=0.05 * right + 0.001)
+
+    def test_other_shapes_and_ends_are_refused(self):
+        self.fails(*self.convert(network(3), "--deterministic", "--head", "reconstruction"),
+                   says="head reconstruction: the outputs are 1x1x3, the input is 1x1x4")
+        self.fails(*self.convert(autoencoder("Sigmoid")[0], "--deterministic", "--head",
+                                 "reconstruction"), says="--head reconstruction contradicts the model")
+
+
 class NeverGuessed(HeadTest):
     def refused(self, content, *options, says):
         self.fails(*self.convert(content, "--deterministic", *options), says=says)

@@ -154,7 +154,7 @@ host::Dataset Load(const Options& options, const std::string& path, std::size_t 
 }
 
 bool IsNumeric(convert::Head head) {
-  return head == convert::Head::kValues || head == convert::Head::kGaussian;
+  return head != convert::Head::kSoftmax && head != convert::Head::kSigmoid;
 }
 
 // Files of predictions made elsewhere, and comparisons with them, are of classes so far.

@@ -44,6 +44,10 @@ std::vector<double> RelativeVariance(const convert::EnsembleResult& result,
 // `inside`: the result of the data, of which the spread of values is known.
 std::vector<Score> Scores(const convert::EnsembleResult& result,
                           const convert::EnsembleResult& inside) {
+  if (result.head == convert::Head::kReconstruction) {
+    return {{"by_error", {result.error.begin(), result.error.end()}},
+            {"by_error_variance", {result.error_variance.begin(), result.error_variance.end()}}};
+  }
   if (result.has_numbers()) {
     return {{"by_variance", RelativeVariance(result, inside)}};
   }
@@ -266,7 +270,12 @@ Json ReportJson(const Report& report) {
   if (result.head == convert::Head::kSigmoid && !report.targets.empty()) {
     json.update(LabelsJson(report));
   }
-  if (result.has_numbers()) json.update(ValuesJson(report));
+  if (result.head == convert::Head::kReconstruction) {
+    const std::vector<double> errors(result.error.begin(), result.error.end());
+    json["error"] = host::Mean(errors);
+  } else if (result.has_numbers()) {
+    json.update(ValuesJson(report));
+  }
   if (!result.clamped.empty()) json["clamped"] = ClampedJson(result);
   json.update(MeansJson(result));
   if (!result.used.empty()) json["samples_used"] = SamplesUsedJson(result);

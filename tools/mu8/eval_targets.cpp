@@ -88,6 +88,8 @@ Targets ReadClasses(const std::string& path, const host::Dataset& data, const Ou
 }
 
 Targets ReadNumbers(const std::string& path, const host::Dataset& data, const Outputs& outputs) {
+  // A reconstruction is held against its input; classes of the data say nothing about it.
+  if (outputs.head == convert::Head::kReconstruction) return {};
   Targets targets{.labels = {}, .values = data.targets};
   const bool are_labels = outputs.head == convert::Head::kSigmoid;
   // A file of one label, or class folders 0 and 1, say for one output what it is.

@@ -53,6 +53,9 @@ void PrintUncertainty(const Report& report, const Json& json) {
     fields.Add({"mean aleatoric entropy", Nats(json["mean_aleatoric_entropy"])});
     fields.Add({"mean mutual information", Nats(json["mean_mutual_information"])});
   }
+  if (json.contains("error")) {
+    fields.Add({"mean squared error", Significant(json["error"], 5) + " an output"});
+  }
   if (json.contains("clamped") && json["clamped"]["inputs"] > 0) {
     fields.Add({"inputs beyond the range", json["clamped"]["inputs"].dump() +
                                                ", moved to its edge: their predictions are those "

@@ -116,7 +116,7 @@ void AddMaxMemory(CLI::App* app, std::uint64_t* bytes) {
 
 void HeadArguments::AddTo(CLI::App* app) {
   app->add_option("--head", head, "What the outputs are, where the model does not say it")
-      ->check(CLI::IsMember({"softmax", "sigmoid", "values", "gaussian"}))
+      ->check(CLI::IsMember({"softmax", "sigmoid", "values", "gaussian", "reconstruction"}))
       ->type_name("HEAD");
   app->add_option("--scale", scale,
                   "Head gaussian, a mean and a scale for each number, first all means: what the "

@@ -225,6 +225,13 @@ Json ValuesJson(const std::string& path, const Prediction& prediction, Head head
   return json;
 }
 
+Json ReconstructionJson(const std::string& path, const Prediction& prediction) {
+  Json json = CommonJson(path, prediction, Head::kReconstruction);
+  json["error"] = ShortestDouble(prediction.error);
+  json["error_standard_deviation"] = ShortestDouble(std::sqrt(prediction.error_variance));
+  return json;
+}
+
 Json PredictionJson(const std::string& path, const Prediction& prediction, Head head,
                     const Names& names, std::size_t top) {
   switch (head) {
@@ -234,8 +241,9 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, Head 
       return SigmoidJson(path, prediction, names, top);
     case Head::kValues:
     case Head::kGaussian:
-    case Head::kReconstruction:
       return ValuesJson(path, prediction, head, names);
+    case Head::kReconstruction:
+      return ReconstructionJson(path, prediction);
   }
   return {};
 }
@@ -317,6 +325,12 @@ void PrintValues(const std::string& path, const Prediction& prediction, const Na
   }
 }
 
+void PrintReconstruction(const std::string& path, const Prediction& prediction) {
+  std::printf("%s: squared error %s an output, sd over networks %s\n", Printable(path).c_str(),
+              Significant(static_cast<double>(prediction.error), 4).c_str(),
+              Significant(std::sqrt(static_cast<double>(prediction.error_variance)), 3).c_str());
+}
+
 void PrintPrediction(const std::string& path, const Prediction& prediction, Head head,
                      const Names& names, std::size_t top, const Stop& stop) {
   switch (head) {
@@ -328,8 +342,10 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
       break;
     case Head::kValues:
     case Head::kGaussian:
-    case Head::kReconstruction:
       PrintValues(path, prediction, names);
+      break;
+    case Head::kReconstruction:
+      PrintReconstruction(path, prediction);
       break;
   }
   std::printf("  %u samples%s\n", prediction.samples_used,
