@@ -29,8 +29,9 @@ void RunLayer(std::uint32_t index, PassContext* context) {
     case OpCode::kLookup:
       return RunLookup(layer, context);
     case OpCode::kAdd:
+      return RunAdd(layer, context);
     case OpCode::kMultiply:
-      return RunElementwise(layer, context);
+      return RunMultiply(layer, context);
     case OpCode::kSlice:
       return RunSlice(layer, context);
     case OpCode::kConcat:

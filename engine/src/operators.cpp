@@ -56,12 +56,13 @@ void RunLookup(const Layer& layer, PassContext* context) {
   });
 }
 
-// add and multiply.
-void RunElementwise(const Layer& layer, PassContext* context) {
-  const bool is_sum = static_cast<OpCode>(layer.record.op) == OpCode::kAdd;
+namespace {
+
+// What add and multiply have in common; `args` has what follows from the scales.
+void RunElementwise(const Layer& layer, kernels::ElementwiseArgs args,
+                    void (*kernel)(const kernels::ElementwiseArgs&), PassContext* context) {
   const bool same =
       layer.input2.height == layer.output.height && layer.input2.width == layer.output.width;
-  kernels::ElementwiseArgs args{};
   args.a_row_stride = layer.input.row_stride;
   args.b_row_stride = same ? std::ptrdiff_t{layer.input2.row_stride} : 0;
   args.b_col_step = same ? std::ptrdiff_t{layer.input2.channels} : 0;
@@ -74,21 +75,30 @@ void RunElementwise(const Layer& layer, PassContext* context) {
   args.zero_out = layer.output.zero_point;
   args.clamp_min = layer.record.clamp_min;
   args.clamp_max = layer.record.clamp_max;
-  if (is_sum) {
-    const format::SumFactors factors =
-        format::MakeSumFactors(layer.input, layer.input2, layer.output);
-    args.shift = format::FixedPointShift(factors.largest());
-    args.factor_a = format::FixedPoint(factors.a, args.shift);
-    args.factor_b = format::FixedPoint(factors.b, args.shift);
-  } else {
-    args.multiplier = format::MakeProductScales(layer.input, layer.input2, layer.output).multiplier;
-  }
   ForImages(*context, [&](std::uint8_t* activations) {
     args.a = FirstPixel(activations, layer.input);
     args.b = FirstPixel(activations, layer.input2);
     args.output = FirstPixel(activations, layer.output);
-    is_sum ? context->kernels.add(args) : context->kernels.multiply(args);
+    kernel(args);
   });
+}
+
+}  // namespace
+
+void RunAdd(const Layer& layer, PassContext* context) {
+  const format::SumFactors factors =
+      format::MakeSumFactors(layer.input, layer.input2, layer.output);
+  kernels::ElementwiseArgs args{};
+  args.shift = format::FixedPointShift(factors.largest());
+  args.factor_a = format::FixedPoint(factors.a, args.shift);
+  args.factor_b = format::FixedPoint(factors.b, args.shift);
+  RunElementwise(layer, args, context->kernels.add, context);
+}
+
+void RunMultiply(const Layer& layer, PassContext* context) {
+  kernels::ElementwiseArgs args{};
+  args.multiplier = format::MakeProductScales(layer.input, layer.input2, layer.output).multiplier;
+  RunElementwise(layer, args, context->kernels.multiply, context);
 }
 
 namespace {

@@ -45,8 +45,9 @@ class OutputMultipliers {
 };
 
 // The others are in operators.cpp.
-void RunPool(const Layer& layer, PassContext* context);         // max-pool, average-pool
-void RunElementwise(const Layer& layer, PassContext* context);  // add, multiply
+void RunPool(const Layer& layer, PassContext* context);  // max-pool, average-pool
+void RunAdd(const Layer& layer, PassContext* context);
+void RunMultiply(const Layer& layer, PassContext* context);
 void RunLookup(const Layer& layer, PassContext* context);
 void RunSlice(const Layer& layer, PassContext* context);
 void RunConcat(const Layer& layer, PassContext* context);
