@@ -12,6 +12,7 @@
 #include <string>
 #include <vector>
 
+#include "formats/layout.h"
 #include "formats/limits.h"
 #include "kernels/random.h"
 #include "tests/support/aligned_bytes.h"
@@ -81,6 +82,16 @@ std::vector<std::uint32_t> Bits(std::span<const float> values) {
   std::vector<std::uint32_t> bits;
   for (const float value : values) bits.push_back(std::bit_cast<std::uint32_t>(value));
   return bits;
+}
+
+TEST_CASE("format document: its title has the version of formats/layout.h") {
+  std::ifstream document(kDocument);
+  std::string title;
+  std::getline(document, title);
+  const std::string version = "version " + std::to_string(format::kVersionMajor) + "." +
+                              std::to_string(format::kVersionMinor);
+  CAPTURE(title);
+  CHECK(title.ends_with(", " + version));
 }
 
 TEST_CASE("format document: the dump is a valid file of 1600 bytes") {

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <bit>
+#include <cstring>
 #include <iomanip>
 #include <map>
 #include <sstream>
@@ -37,44 +38,49 @@ TestModel WithNoise(TestModel model) {
   return model;
 }
 
-std::map<std::string, TestModel> GoldenModels() {
+struct Golden {
+  int version_minor;  // the least that has what the model uses: FORMAT.md 2
+  TestModel model;
+};
+
+std::map<std::string, Golden> GoldenModels() {
   constexpr auto kLogVariance = format::ScaleForm::kLogVariance;
   constexpr auto kSoftplus = format::ScaleForm::kSoftplus;
-  return {{"tiny_sigma8", TinyModel(8)},
-          {"tiny_sigma4", TinyModel(4)},
-          {"tiny_sigma2", TinyModel(2)},
-          {"tiny_sigma1", TinyModel(1)},
-          {"tiny_sigma0", TinyModel(0)},
-          {"tiny_deterministic", TinyModel(0, false)},
-          {"tiny_mu1", TinyModel(4, true, 1)},
-          {"tiny_mu3", TinyModel(2, true, 3)},
-          {"tiny_mu4_deterministic", TinyModel(0, false, 4)},
-          {"tiny_mu5", TinyModel(1, true, 5)},
-          {"tiny_mu6_deterministic", TinyModel(0, false, 6)},
-          {"tiny_mu7", TinyModel(8, true, 7)},
-          {"every_operator", EveryOperatorModel()},
-          {"deterministic_prefix", EveryOperatorModel(5)},
-          {"every_operator_mu_by_panel", EveryOperatorModel(5, format::kMuBitsByPanel)},
-          {"deterministic", EveryOperatorModel(12)},
-          {"tiny_sigmoid", WithHead(TinyModel(4), format::Head::kSigmoid)},
-          {"tiny_values", WithHead(TinyModel(8), format::Head::kValues)},
-          {"every_operator_values", WithHead(EveryOperatorModel(), format::Head::kValues)},
-          {"tiny_values_noise", WithNoise(WithHead(TinyModel(2), format::Head::kValues))},
-          {"tiny_gaussian", WithGaussian(TinyModel(8, true, 8, 4), kLogVariance)},
-          {"tiny_gaussian_softplus", WithGaussian(TinyModel(4, true, 8, 6), kSoftplus)},
-          {"every_operator_gaussian", WithGaussian(EveryOperatorModel(5), kSoftplus)},
-          {"dense_softmax", DenseOutputModel(3)},
-          {"dense_sigmoid", WithHead(DenseOutputModel(2, 2), format::Head::kSigmoid)},
-          {"dense_values", WithHead(DenseOutputModel(1, 8), format::Head::kValues)},
-          {"dense_gaussian", WithGaussian(DenseOutputModel(4), kLogVariance)},
-          {"tiny_reconstruction", WithReconstruction(TinyModel(4, true, 8, 36))},
-          {"dense_reconstruction", DenseReconstructionModel()},
+  return {{"tiny_sigma8", {0, TinyModel(8)}},
+          {"tiny_sigma4", {0, TinyModel(4)}},
+          {"tiny_sigma2", {0, TinyModel(2)}},
+          {"tiny_sigma1", {0, TinyModel(1)}},
+          {"tiny_sigma0", {0, TinyModel(0)}},
+          {"tiny_deterministic", {0, TinyModel(0, false)}},
+          {"tiny_mu1", {1, TinyModel(4, true, 1)}},
+          {"tiny_mu3", {1, TinyModel(2, true, 3)}},
+          {"tiny_mu4_deterministic", {1, TinyModel(0, false, 4)}},
+          {"tiny_mu5", {1, TinyModel(1, true, 5)}},
+          {"tiny_mu6_deterministic", {1, TinyModel(0, false, 6)}},
+          {"tiny_mu7", {1, TinyModel(8, true, 7)}},
+          {"every_operator", {0, EveryOperatorModel()}},
+          {"deterministic_prefix", {0, EveryOperatorModel(5)}},
+          {"every_operator_mu_by_panel", {2, EveryOperatorModel(5, format::kMuBitsByPanel)}},
+          {"deterministic", {0, EveryOperatorModel(12)}},
+          {"tiny_sigmoid", {3, WithHead(TinyModel(4), format::Head::kSigmoid)}},
+          {"tiny_values", {3, WithHead(TinyModel(8), format::Head::kValues)}},
+          {"every_operator_values", {3, WithHead(EveryOperatorModel(), format::Head::kValues)}},
+          {"tiny_values_noise", {3, WithNoise(WithHead(TinyModel(2), format::Head::kValues))}},
+          {"tiny_gaussian", {3, WithGaussian(TinyModel(8, true, 8, 4), kLogVariance)}},
+          {"tiny_gaussian_softplus", {3, WithGaussian(TinyModel(4, true, 8, 6), kSoftplus)}},
+          {"every_operator_gaussian", {3, WithGaussian(EveryOperatorModel(5), kSoftplus)}},
+          {"dense_softmax", {3, DenseOutputModel(3)}},
+          {"dense_sigmoid", {3, WithHead(DenseOutputModel(2, 2), format::Head::kSigmoid)}},
+          {"dense_values", {3, WithHead(DenseOutputModel(1, 8), format::Head::kValues)}},
+          {"dense_gaussian", {3, WithGaussian(DenseOutputModel(4), kLogVariance)}},
+          {"tiny_reconstruction", {3, WithReconstruction(TinyModel(4, true, 8, 36))}},
+          {"dense_reconstruction", {3, DenseReconstructionModel()}},
           {"dense_reconstruction_numbers",
-           WithNumbers(DenseReconstructionModel(), {16.0F, 128.0F, 20.0F, 100.0F})},
-          {"tiny_numbers", WithNumbers(TinyModel(4), {21.7F, 101.3F})},
+           {3, WithNumbers(DenseReconstructionModel(), {16.0F, 128.0F, 20.0F, 100.0F})}},
+          {"tiny_numbers", {3, WithNumbers(TinyModel(4), {21.7F, 101.3F})}},
           {"every_operator_numbers",
-           WithNumbers(EveryOperatorModel(),
-                       {16.0F, 128.0F, 1e30F, 0.25F, 0.1F, std::bit_cast<float>(0x437f8000U)})}};
+           {3, WithNumbers(EveryOperatorModel(), {16.0F, 128.0F, 1e30F, 0.25F, 0.1F,
+                                                  std::bit_cast<float>(0x437f8000U)})}}};
 }
 
 AlignedBytes Committed(const std::string& name) {
@@ -112,8 +118,8 @@ void Update() {
          "# ends each prediction. The same for every kernel set and every target.\n"
          "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
          "test_golden.cpp.\n";
-  for (const auto& [name, model] : GoldenModels()) {
-    WriteFile(kFolder / (name + ".mu8"), format::Write(model.content));
+  for (const auto& [name, golden] : GoldenModels()) {
+    WriteFile(kFolder / (name + ".mu8"), format::Write(golden.model.content));
     list << name << " " << Hash(Committed(name), KernelSet::kScalar) << "\n";
   }
 }
@@ -134,7 +140,20 @@ TEST_CASE("golden: the committed models are those that the builder makes") {
   for (const auto& golden : GoldenModels()) {
     const std::string name = golden.first;
     CAPTURE(name);
-    CHECK(ReadFile(kFolder / (name + ".mu8")) == format::Write(golden.second.content));
+    CHECK(ReadFile(kFolder / (name + ".mu8")) == format::Write(golden.second.model.content));
+  }
+}
+
+TEST_CASE("golden: no model has a later version than its content needs") {
+  for (const auto& golden : GoldenModels()) {
+    const std::string name = golden.first;
+    CAPTURE(name);
+    const AlignedBytes file = Committed(name);
+    format::FileHeader header;
+    REQUIRE(file.span().size() >= sizeof(header));
+    std::memcpy(&header, file.data(), sizeof(header));
+    CHECK(header.version_major == 1);
+    CHECK(header.version_minor == golden.second.version_minor);
   }
 }
 
