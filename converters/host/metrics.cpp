@@ -54,6 +54,25 @@ double BrierScore(const Probabilities& probabilities, std::span<const int> label
   return sum / static_cast<double>(labels.size());
 }
 
+double MeanIou(const Probabilities& probabilities, std::span<const int> labels) {
+  std::vector<double> both(probabilities.classes, 0.0), either(probabilities.classes, 0.0);
+  for (std::size_t i = 0; i < labels.size(); ++i) {
+    const std::size_t found = TopClass(probabilities.row(i));
+    const auto label = static_cast<std::size_t>(labels[i]);
+    ++either[label];
+    if (found == label) {
+      ++both[label];
+    } else {
+      ++either[found];
+    }
+  }
+  double sum = 0.0, classes = 0.0;
+  for (std::size_t c = 0; c < both.size(); ++c) {
+    if (either[c] > 0.0) sum += both[c] / either[c], ++classes;
+  }
+  return sum / classes;
+}
+
 double MeanEntropy(const Probabilities& probabilities) {
   double sum = 0;
   for (std::size_t i = 0; i < probabilities.images(); ++i) sum += Entropy(probabilities.row(i));

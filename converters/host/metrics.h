@@ -49,6 +49,10 @@ double NegativeLogLikelihood(const Probabilities& probabilities, std::span<const
 // 2019 print sum_c p_c^2 - 2 p[label], which is this minus 1; some libraries divide by the classes.
 double BrierScore(const Probabilities& probabilities, std::span<const int> labels);
 
+// The mean over the classes that occur, in labels or predictions, of |both| / |either|, rows where
+// the class is the label and the most probable one (Everingham et al. 2010, for segmentation).
+double MeanIou(const Probabilities& probabilities, std::span<const int> labels);
+
 // Mean over the images of the entropy of each row: total uncertainty when rows are mean
 // predictions.
 double MeanEntropy(const Probabilities& probabilities);

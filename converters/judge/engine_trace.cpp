@@ -45,11 +45,17 @@ EngineTrace::EngineTrace(const host::ModelFile& file, std::uint32_t batch, std::
   panel_ = host::AlignedBuffer(view_.model.panel_bytes);
   const format::LayerRecord last = view_.layer(view_.layer_count() - 1);
   const std::size_t slots = format::MakePanelLayout(last).padded_channels;
-  accumulators_ = host::AlignedBuffer(batch * slots * sizeof(std::int32_t));
-  logits_.resize(std::size_t{batch} * view_.model.class_count);
+  const std::size_t positions = format::OutputPositions(view_.model);
+  outputs_ = positions * view_.model.class_count;
+  accumulators_ = host::AlignedBuffer(batch * positions * slots * sizeof(std::int32_t));
+  logits_.resize(batch * outputs_);
 }
 
 void EngineTrace::Load(const host::Dataset& data, std::size_t first, std::uint32_t count) {
+  const bool takes_numbers = view_.input_kind() == format::InputKind::kNumbers;
+  if (takes_numbers && !data.is_numbers()) {
+    throw host::Error("the model takes numbers, the data are pixels");
+  }
   images_ = count;
   auto* activations = reinterpret_cast<std::uint8_t*>(activations_.data());
   for (std::uint32_t i = 0; i < count; ++i, activations += view_.model.activation_bytes) {
@@ -71,7 +77,7 @@ void EngineTrace::RunPass(std::uint32_t pass) {
       .panel = reinterpret_cast<std::int8_t*>(panel_.data()),
       .accumulators = reinterpret_cast<std::int32_t*>(accumulators_.data()),
       .logits = logits_.data(),
-      .logits_stride = view_.model.class_count,
+      .logits_stride = outputs_,
   };
   RunOnce(&context);
   mu8::RunPass(&context);
@@ -97,7 +103,7 @@ std::vector<std::uint8_t> EngineTrace::Stored(std::uint32_t tensor_index) const 
 
 std::vector<float> EngineTrace::Real(std::uint32_t tensor_index) const {
   if (tensor_index == view_.tensor_count()) {
-    return {logits_.begin(), logits_.begin() + images_ * view_.model.class_count};
+    return {logits_.begin(), logits_.begin() + static_cast<std::ptrdiff_t>(images_ * outputs_)};
   }
   const format::TensorRecord tensor = view_.tensor(tensor_index);
   std::vector<float> real;

@@ -46,6 +46,7 @@ class EngineTrace {
   host::AlignedBuffer bytes_;  // the file, its tensors apart from each other
   format::View view_;
   host::AlignedBuffer activations_, panel_, accumulators_;
+  std::size_t outputs_ = 0;  // of an image
   std::vector<float> logits_;
 };
 

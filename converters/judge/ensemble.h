@@ -23,7 +23,8 @@ struct Uncertainty {
 
 struct EnsembleResult {
   Head head = Head::kSoftmax;
-  std::size_t classes = 0;      // outputs, of whatever head
+  std::size_t classes = 0;      // outputs, of whatever head, at each position
+  std::size_t positions = 1;    // of an image's answer; where there are several, "images" are these
   std::vector<float> mean;      // images x classes, over the passes: probabilities, values
   std::vector<float> variance;  // images x classes, over the passes
   std::vector<float> noise;     // gaussian: images x classes, variance of observations

@@ -19,6 +19,14 @@ void Add(const Prediction& prediction, EnsembleResult* result) {
     result->error_variance.push_back(prediction.error_variance);
   }
   if (result->has_numbers()) return;
+  if (result->head == Head::kSoftmax && result->positions > 1) {
+    for (std::size_t i = 0; i < result->positions; ++i) {
+      const float total = prediction.output_entropy[i];
+      const float aleatoric = prediction.output_expected_entropy[i];
+      result->uncertainty.push_back({total, aleatoric, std::max(total - aleatoric, 0.0F)});
+    }
+    return;
+  }
   const float entropy = result->head == Head::kSoftmax
                             ? static_cast<float>(host::Entropy(prediction.mean))
                             : prediction.predictive_entropy;
@@ -40,6 +48,7 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
   EnsembleResult result;
   result.head = static_cast<Head>(file.model.head());
   result.classes = file.model.class_count();
+  result.positions = file.model.output_size() / result.classes;
   result.kernels = runner.kernels();
   result.samples = options.mc_samples;
   result.mean.reserve(data.count * result.classes);

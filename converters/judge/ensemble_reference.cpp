@@ -34,7 +34,7 @@ struct Sums {
   Sums(const Network& network, std::size_t images)
       : reader(network),
         outputs(network, images),
-        expected_entropy(images, 0.0),
+        expected_entropy(images * reader.positions(), 0.0),
         error(images, 0.0),
         error_square(images, 0.0) {}
 
@@ -42,7 +42,10 @@ struct Sums {
   bool Add(std::size_t image, std::span<const float> raw) {
     if (!std::ranges::all_of(raw, [](float x) { return std::isfinite(x); })) return false;
     outputs.Add(image, raw);
-    expected_entropy[image] += EntropyOf(reader.Read(raw).value);
+    const std::vector<double> entropies = Entropies(reader.Read(raw).value);
+    for (std::size_t i = 0; i < entropies.size(); ++i) {
+      expected_entropy[image * entropies.size() + i] += entropies[i];
+    }
     return true;
   }
 
@@ -56,19 +59,20 @@ struct Sums {
     error_square[image] += of_output * of_output;
   }
 
-  // Nats: of labels the sum over them, of positions the mean; of values 0.
-  double EntropyOf(std::span<const double> values) const {
-    const auto positions = reader.positions();
-    double entropy = 0.0;
-    if (reader.head() == Head::kSoftmax) {
-      const std::size_t classes = values.size() / positions;
-      for (std::size_t i = 0; i < positions; ++i) {
-        entropy += host::Entropy(values.subspan(i * classes, classes));
-      }
-    } else if (reader.head() == Head::kSigmoid) {
-      for (const double p : values) entropy += host::Entropy(std::array{p, 1.0 - p});
+  // Nats: of a softmax at each position, of labels the sum over all; none of numbers.
+  std::vector<double> Entropies(std::span<const double> values) const {
+    if (reader.head() == Head::kSigmoid) {
+      double sum = 0.0;
+      for (const double p : values) sum += host::Entropy(std::array{p, 1.0 - p});
+      return {sum};
     }
-    return entropy / static_cast<double>(positions);
+    std::vector<double> entropies;
+    if (reader.head() != Head::kSoftmax) return entropies;
+    const std::size_t classes = values.size() / reader.positions();
+    for (std::size_t i = 0; i < values.size(); i += classes) {
+      entropies.push_back(host::Entropy(values.subspan(i, classes)));
+    }
+    return entropies;
   }
 };
 
@@ -89,15 +93,18 @@ void AddResult(const Sums& sums, std::size_t image, double passes, const Expecte
   }
   if (result->has_numbers()) return;
   // Of the double probabilities: float32 ones would drown a small difference.
-  const double aleatoric = sums.expected_entropy[image] / passes;
-  const double total = sums.EntropyOf(outputs.mean);
-  const bool one_softmax = result->head == Head::kSoftmax && sums.reader.positions() == 1;
-  const float entropy = one_softmax ? static_cast<float>(host::Entropy(result->view().row(image)))
-                                    : static_cast<float>(total);
-  result->uncertainty.push_back(
-      {.entropy = entropy,
-       .aleatoric = static_cast<float>(aleatoric),
-       .mutual_information = static_cast<float>(std::max(total - aleatoric, 0.0))});
+  const std::vector<double> totals = sums.Entropies(outputs.mean);
+  for (std::size_t i = 0; i < totals.size(); ++i) {
+    const std::size_t row = image * totals.size() + i;
+    const double aleatoric = sums.expected_entropy[row] / passes;
+    const float entropy = result->head == Head::kSoftmax
+                              ? static_cast<float>(host::Entropy(result->view().row(row)))
+                              : static_cast<float>(totals[i]);
+    result->uncertainty.push_back(
+        {.entropy = entropy,
+         .aleatoric = static_cast<float>(aleatoric),
+         .mutual_information = static_cast<float>(std::max(totals[i] - aleatoric, 0.0))});
+  }
 }
 
 }  // namespace
@@ -181,7 +188,11 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
 Reference::~Reference() = default;
 
 host::InputSpec Reference::input() const { return InputSpecOf(impl_->network); }
-std::size_t Reference::classes() const { return OutputCount(impl_->network); }
+std::size_t Reference::classes() const { return OutputCount(impl_->network) / positions(); }
+std::size_t Reference::positions() const {
+  return static_cast<std::size_t>(impl_->output().height) *
+         static_cast<std::size_t>(impl_->output().width);
+}
 Head Reference::head() const { return impl_->network.head; }
 const std::vector<std::string>& Reference::labels() const { return impl_->network.labels; }
 const std::vector<std::string>& Reference::notices() const { return impl_->notices; }
@@ -221,6 +232,7 @@ EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& p
   EnsembleResult result;
   result.head = head();
   result.classes = classes();
+  result.positions = positions();
   result.kernels = "fp32";
   result.samples = passes;
   const std::vector<ExpectedOutputs> outputs = sums.outputs.Finish(passes);

@@ -38,7 +38,8 @@ class Reference {
   Reference& operator=(const Reference&) = delete;
 
   host::InputSpec input() const;
-  std::size_t classes() const;  // outputs, of whatever head
+  std::size_t classes() const;    // outputs, of whatever head, at each position
+  std::size_t positions() const;  // of the answer
   Head head() const;
   const std::vector<std::string>& labels() const;
 

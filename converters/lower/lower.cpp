@@ -289,6 +289,11 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
   lowering.out.content.input_affine = input.affine;
   lowering.out.content.head = network.head;
   format::OutputParameters& outputs = lowering.out.content.outputs;
+  const Value& output = network.values[static_cast<std::size_t>(network.output)];
+  if (output.height * output.width > 1) {
+    lowering.out.content.output_height = static_cast<std::uint32_t>(output.height);
+    lowering.out.content.output_width = static_cast<std::uint32_t>(output.width);
+  }
   outputs.noise_variance = network.noise_variance;
   outputs.scale_form = network.scale_form;
   outputs.scale_bounds = network.scale_bounds;

@@ -106,7 +106,9 @@ void ScaleOutputs(const std::vector<float>& mean, const std::vector<float>& std,
                   std::vector<std::string>* problems) {
   if (mean.empty() && std.empty()) return;
   const Head head = network->head;
-  const std::size_t outputs = OutputCount(*network);
+  const Value& output = network->values[static_cast<std::size_t>(network->output)];
+  const std::size_t outputs =
+      static_cast<std::size_t>(output.channels) / (head == Head::kGaussian ? 2 : 1);
   if (head != Head::kValues && head != Head::kGaussian) {
     problems->push_back("--output-mean, --output-std: belong to numbers, the head is " +
                         std::string(HeadName(head)));
@@ -157,7 +159,9 @@ std::optional<Scale> FindScale(std::string_view name) {
 std::string ResolveHead(std::optional<Head> given, Network* network,
                         std::vector<std::string>* notices, std::vector<std::string>* problems) {
   const HeadHint& hint = network->head_hint;
-  const std::size_t outputs = network->values[static_cast<std::size_t>(network->output)].size();
+  // At each position, where there are several.
+  const auto outputs =
+      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
   const std::string count = std::to_string(outputs);
   if (given && hint.head && *given != *hint.head) {
     problems->push_back(std::string("--head ") + HeadName(*given) + " contradicts the model: " +

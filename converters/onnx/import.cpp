@@ -60,9 +60,13 @@ void ImportSoftmax(OnnxImporter* importer, const OnnxNode& node) {
   Activation logits = ReadActivation(importer, node, 0, 0);
   const std::int64_t axis = IntAttribute(node, "axis", importer->graph.opset < 13 ? 1 : -1);
   const std::int64_t dim = (axis < 0 ? axis + logits.rank() : axis) - 1;
-  if (dim < 0 || dim >= logits.rank() - 1 ||
-      DimSize(logits, static_cast<std::size_t>(dim)) !=
-          static_cast<std::int64_t>(logits.flat_size())) {
+  const auto along = static_cast<std::size_t>(dim);
+  const bool exists = dim >= 0 && dim < logits.rank() - 1;
+  const bool all =
+      exists && DimSize(logits, along) == static_cast<std::int64_t>(logits.flat_size());
+  // Of an image: at each of its positions.
+  const bool channels = exists && LongAxes(logits, along) == std::vector<Axis>{Axis::kChannels};
+  if (!all && !channels) {
     Report(importer, node, "axis " + std::to_string(axis) + " does not run along the classes");
   }
   logits.probabilities = true;
@@ -279,7 +283,8 @@ void AppendIdentity(OnnxImporter* importer, Activation* output) {
       importer->network.values[static_cast<std::size_t>(output->value)].name + "/identity";
   Node layer{.op = Op::kConv2d, .name = name};
   layer.inputs = {output->value};
-  layer.output = output->value = AddValue(importer, name, 1, 1, output->channels);
+  layer.output = output->value =
+      AddValue(importer, name, output->height, output->width, output->channels);
   layer.groups = output->channels;
   layer.weights.mu.assign(classes, 1.0f);
   importer->network.nodes.push_back(std::move(layer));
@@ -340,14 +345,11 @@ void ImportOutput(OnnxImporter* importer) {
         "node \"" + node->name + "\" (" + (node->op == Op::kClip ? "Clip" : node->function_name) +
         ")";
   }
-  if (output.height * output.width != 1) {
+  if (output.height * output.width != 1 && !IsImageInMemory(*importer, output)) {
     importer->problems.push_back(
-        where +
-        (output.rank() == 2 ? "is a flattened image of "
-                            : "has rank " + std::to_string(output.rank()) +
-                                  ", expected (N, classes), and is an image of ") +
-        std::to_string(output.height) + " x " + std::to_string(output.width) + " x " +
-        std::to_string(output.channels) + ", expected class scores");
+        where + "is a flattened image of " + std::to_string(output.height) + " x " +
+        std::to_string(output.width) + " x " + std::to_string(output.channels) +
+        ", expected scores, or an image (N, C, H, W) of them");
   } else if (output.value == importer->network.input) {
     importer->problems.push_back(where + "is the input itself");
   } else {

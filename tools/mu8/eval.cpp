@@ -223,7 +223,8 @@ void Evaluate(const Options& options, const Shape& shape, const Predict& run) {
   CheckHead(options, outputs.head);
   std::vector<float> other;
   if (!options.against_path.empty()) {
-    other = convert::ReadPredictions(options.against_path, data.count, outputs.count);
+    other = convert::ReadPredictions(options.against_path, data.count * outputs.positions,
+                                     outputs.count);
   }
   std::vector<NamedPath> inputs = {
       {"MODEL", options.model_path},           {"--model", options.onnx_path},
@@ -272,7 +273,10 @@ void Evaluate(const Options& options, const Shape& shape, const Predict& run) {
 // What the network's predictions are judged by.
 Shape ShapeOf(const convert::Reference& reference) {
   return {.input = reference.input(),
-          .outputs = {reference.head(), reference.classes(), reference.labels()}};
+          .outputs = {.head = reference.head(),
+                      .count = reference.classes(),
+                      .positions = reference.positions(),
+                      .names = reference.labels()}};
 }
 
 void RunRecorded(const Options& options) {
@@ -321,8 +325,10 @@ void RunModel(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   const Model& model = file.model;
   const Shape shape{.input = host::InputSpecOf(model),
-                    .outputs = {static_cast<convert::Head>(model.head()), model.class_count(),
-                                host::Labels(model)}};
+                    .outputs = {.head = static_cast<convert::Head>(model.head()),
+                                .count = model.class_count(),
+                                .positions = model.output_size() / model.class_count(),
+                                .names = host::Labels(model)}};
   if (options.sampling.stop_error) {
     std::fputs(
         "mu8: note: with --stop-error images have different numbers of samples; mutual information "

@@ -168,6 +168,7 @@ Json LabelledJson(const Report& report) {
             {"selective_accuracy", SelectiveJson(risk)},
             {"accuracy_at_confidence", AtConfidenceJson(top, kConfidences)},
             {"misclassification", MisclassificationJson(report.result, top.correct)}};
+  if (report.result.positions > 1) json["mean_iou"] = host::MeanIou(p, labels);
   if (labels.size() >= 2) json["conformal"] = ConformalJson(p, labels);
   return json;
 }
@@ -266,6 +267,10 @@ Json ReportJson(const Report& report) {
             {"classes", result.classes}, {"samples", result.samples}, {"seed", report.seed},
             {"kernels", result.kernels}};
   json["head"] = convert::HeadName(result.head);
+  if (result.positions > 1) {
+    json["images"] = result.images() / result.positions;
+    json["positions"] = result.positions;
+  }
   if (!report.targets.labels.empty()) json.update(LabelledJson(report));
   if (result.head == convert::Head::kSigmoid && !report.targets.empty()) {
     json.update(LabelsJson(report));

@@ -65,9 +65,16 @@ std::string EntryText(const std::string& path, std::size_t image) {
 
 Targets ReadClasses(const std::string& path, const host::Dataset& data, const Outputs& outputs) {
   Targets targets{.labels = data.labels, .values = {}};
-  if (!data.targets.empty() && data.target_width() != 1) {
+  const std::size_t wanted = outputs.positions;
+  if (!data.targets.empty() && data.target_width() != wanted) {
     throw host::Error(path + ": has " + std::to_string(data.target_width()) +
-                      " targets an input, expected one: the index of its class");
+                      " targets an input, expected " +
+                      (wanted == 1 ? "one: the index of its class"
+                                   : std::to_string(wanted) + ": the class of each position"));
+  }
+  if (wanted > 1 && !data.labels.empty()) {
+    throw host::Error(path + ": has one label an image, the model answers at " +
+                      std::to_string(wanted) + " positions; expected a .npz file with y (N, H, W)");
   }
   for (std::size_t i = 0; i < data.targets.size(); ++i) {
     const float target = data.targets[i];
@@ -103,9 +110,15 @@ Targets ReadNumbers(const std::string& path, const host::Dataset& data, const Ou
   }
   if (targets.values.empty()) return targets;
   const std::size_t width = targets.values.size() / data.count;
-  if (width != outputs.count) {
+  const std::size_t wanted = outputs.count * outputs.positions;
+  if (width != wanted) {
     throw host::Error(path + ": has " + std::to_string(width) + " targets an input, expected " +
-                      std::to_string(outputs.count) + ", one for each output of the model");
+                      std::to_string(wanted) + ", one for each output of the model");
+  }
+  if (outputs.count > 1 && outputs.positions > 1) {
+    throw host::Error(path +
+                      ": targets of several outputs at several positions are not read yet: "
+                      "their order is not known");
   }
   for (std::size_t i = 0; are_labels && i < targets.values.size(); ++i) {
     if (targets.values[i] == 0.0F || targets.values[i] == 1.0F) continue;
@@ -125,7 +138,7 @@ Targets ReadTargets(const std::string& path, const host::Dataset& data, const Ou
     Outputs classes = outputs;
     // Folders 0 and 1 of a single label: false and true.
     if (outputs.head == convert::Head::kSigmoid && outputs.count == 1)
-      classes = {.count = 2, .names = {}};
+      classes = {.head = outputs.head, .count = 2};
     const std::vector<int> class_of = sorted_folders
                                           ? ClassesInOrder(path, data.label_names, classes)
                                           : ClassesByName(path, data.label_names, classes);

@@ -22,7 +22,8 @@ struct Targets {
 // What the model says of its outputs.
 struct Outputs {
   convert::Head head = convert::Head::kSoftmax;
-  std::size_t count = 0;
+  std::size_t count = 0;                // at each position
+  std::size_t positions = 1;            // of the answer
   std::vector<std::string> names = {};  // of classes, labels, values; or empty
 };
 

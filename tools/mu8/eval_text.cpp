@@ -17,8 +17,12 @@ void PrintGroup(const char* heading, const Table& table) {
 Table RunFields(const Report& report, const Json& json) {
   Table fields = Fields();
   fields.Add({"model", Printable(report.model)});
-  fields.Add({"data", Printable(report.data) + ", " + std::to_string(report.result.images()) +
-                          " images" +
+  const std::size_t positions = report.result.positions;
+  fields.Add({"data", Printable(report.data) + ", " +
+                          std::to_string(report.result.images() / positions) + " images" +
+                          (positions > 1 ? " of " + std::to_string(positions) +
+                                               " positions, each of which counts below"
+                                         : "") +
                           (report.targets.empty() ? " without labels or targets" : "")});
   fields.Add({"samples", std::to_string(report.result.samples) + ", seed " +
                              std::to_string(report.seed) + ", kernels " + report.result.kernels});
@@ -32,6 +36,7 @@ Table RunFields(const Report& report, const Json& json) {
 void PrintScores(const Json& json) {
   Table scores = Fields();
   scores.Add({"accuracy", Percent(json["accuracy"], 2)});
+  if (json.contains("mean_iou")) scores.Add({"mean IoU", Percent(json["mean_iou"], 2)});
   scores.Add({"top-5 accuracy", Percent(json["top5_accuracy"], 2)});
   scores.Add({"NLL", Nats(json["nll"])});
   scores.Add({"Brier score", Fixed(json["brier"], 5)});

@@ -70,8 +70,13 @@ SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t bat
     throw UsageError("--stop-class: is " + std::to_string(*stop_class) +
                      ", the model has classes 0 to " + std::to_string(model.class_count() - 1));
   }
-  if (stop_error && model.head() == Head::kValues) {
-    throw UsageError("--stop-error: decides about probabilities, the model's outputs are values");
+  const Head head = model.head();
+  if (stop_error && head != Head::kSoftmax && head != Head::kSigmoid) {
+    throw UsageError("--stop-error: decides about probabilities, the model's outputs are numbers");
+  }
+  if (stop_error && model.output_size() > model.class_count()) {
+    throw UsageError(
+        "--stop-error: decides about one answer, the model gives one at each position");
   }
   if (stop_error && !stop_class && model.head() == Head::kSigmoid) {
     throw UsageError(

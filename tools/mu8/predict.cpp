@@ -16,6 +16,7 @@
 #include "tools/mu8/command.h"
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
+#include "tools/mu8/maps.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/text.h"
 #include "tools/mu8/verdict.h"
@@ -30,6 +31,7 @@ struct Options {
   SamplingOptions sampling;
   std::uint32_t top = 3;
   std::optional<std::uint32_t> deadline_ms;
+  std::string maps;
   bool json = false;
 };
 
@@ -369,6 +371,10 @@ void Run(const Options& options) {
   host::Runner runner(file, session);
   const Names names = host::ClassNames(file.model);
   const Head head = file.model.head();
+  const MapShape shape = ShapeOf(file.model);
+  if (!options.maps.empty() && !shape.is_map()) {
+    throw UsageError("--maps: the model answers once, not at each position of its input");
+  }
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {
@@ -376,7 +382,14 @@ void Run(const Options& options) {
     const std::span<Prediction> one(&prediction, 1);
     if (options.deadline_ms) deadline.Start(*options.deadline_ms);
     runner.Predict(input.name, input.data, 0, one);
-    if (options.json) {
+    if (shape.is_map()) {
+      Json map = MapJson(input.name, prediction, head, shape);
+      if (!options.maps.empty()) {
+        map["maps"] = WriteMaps(options.maps, input.name, prediction, head, shape);
+      }
+      if (!options.json) PrintMap(input.name, map);
+      predictions.push_back(std::move(map));
+    } else if (options.json) {
       predictions.push_back(PredictionJson(input.name, prediction, head, names, options.top));
     } else {
       if (!first) std::putchar('\n');
@@ -409,6 +422,11 @@ Command AddPredict(CLI::App* parent) {
                   "asked before every layer, with more threads before every round of passes")
       ->check(WholeNumber(0, 1000000000))
       ->type_name("N");
+  app->add_option("--maps", options->maps,
+                  "Of a network that answers pixel by pixel: write its maps into this folder, "
+                  "NAME.mean.npy, .variance.npy, ..., .label.png")
+      ->check(CLI::ExistingDirectory)
+      ->type_name("FOLDER");
   AddDataOptions(app, &options->data);
   AddTargets(app, &options->data);
   AddJsonFlag(app, &options->json);
