@@ -128,6 +128,24 @@ def dataset_seeds():
     yield gzip.compress(grey[:20]) + gzip.compress(grey[20:])
 
 
+def number_seeds():
+    """One byte of options, 0 .csv, 1 .npy, 2 .npz, 3 .f32; 4 pictures, 8 and a layout, 16 perhaps without a
+    batch, 32 windows; then the file."""
+    table = b"a,\"b\",y\n1,2.5,3\n-4e1,5,6\n"
+    yield b"\0" + table
+    yield b"\x20" + table
+    for flags, value in ((1, array(3, 2)), (13, array(2, 2, 2, 3)), (17, array(2)),
+                         (1, np.arange(6, dtype=np.int64).reshape(3, 2)),
+                         (13, np.zeros((1, 2, 3, 2), np.uint8))):
+        buffer = io.BytesIO()
+        np.save(buffer, value)
+        yield bytes([flags]) + buffer.getvalue()
+    buffer = io.BytesIO()
+    np.savez(buffer, x_train=array(3, 2), y_train=np.arange(3))
+    yield b"\2" + buffer.getvalue()
+    yield b"\3" + array(4, 2).tobytes()
+
+
 def image_seeds():
     digit = DATA / "mnist/digit_0_label7.png"
     yield digit.read_bytes()
@@ -163,6 +181,7 @@ def main():
     root = Path(sys.argv[1])
     makers = {"onnx": (model.SerializeToString() for model in onnx_seeds()),
               "posterior": posterior_seeds(), "npy": npy_seeds(), "dataset": dataset_seeds(),
+              "numbers": number_seeds(),
               "image": image_seeds(), "plan": plan_seeds(), "predictions": prediction_seeds()}
     for name, seeds in makers.items():
         (root / name).mkdir(parents=True)
