@@ -84,10 +84,10 @@ Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
              diagnostic);
     for (std::size_t image = 0; image < count; ++image) {
       const Prediction found = session.Result(image);
-      sum += Distance(
-          head_, reference_[first + image],
-          {{found.mean.begin(), found.mean.end()}, {found.variance.begin(), found.variance.end()}},
-          spread_);
+      const ExpectedOutputs outputs{{found.mean.begin(), found.mean.end()},
+                                    {found.variance.begin(), found.variance.end()},
+                                    {found.noise_variance.begin(), found.noise_variance.end()}};
+      sum += Distance(head_, reference_[first + image], outputs, spread_);
     }
   }
   return {sum / static_cast<double>(count_), {}};

@@ -200,6 +200,13 @@ class Gaussians(HeadTest):
             self.assertAlmostEqual((high - low) / (2 * 1.959964 * total), 1, delta=1e-4)
         self.assertIn("95 % of observations", self.text_of("predict", "m.mu8", "x.npy"))
 
+    def test_few_bits_of_sigma(self):
+        sigma = {f"{name}.sigma": np.full((2, PIXELS), 0.1, np.float32) for name in ("wm", "ws")}
+        np.savez(self.folder / "p.npz", **sigma)
+        for bits in (2, 1, 0):  # whose importance is measured, by predictions with their noise
+            self.json_of(*self.convert(two_heads(), "--posterior", "p.npz", *self.JOIN, "--scale",
+                                       "log-variance", "--sigma-bits", bits))
+
     def test_eval_knows_the_noise(self):
         self.converted(two_heads(), *self.JOIN, "--scale", "log-variance")
         rng = np.random.default_rng(8)
