@@ -322,6 +322,14 @@ const Node* FindProbabilities(const OnnxImporter& importer, int output) {
   return nullptr;
 }
 
+// Whether each dimension after the batch is one axis: not flattened.
+bool IsImage(const Activation& activation) {
+  for (std::size_t dim = 0; dim < activation.dims.size(); ++dim) {
+    if (LongAxes(activation, dim).size() > 1) return false;
+  }
+  return true;
+}
+
 void ImportOutput(OnnxImporter* importer) {
   if (importer->graph.output == nullptr) return;
   const std::string& name = importer->graph.output->name();
@@ -345,7 +353,7 @@ void ImportOutput(OnnxImporter* importer) {
         "node \"" + node->name + "\" (" + (node->op == Op::kClip ? "Clip" : node->function_name) +
         ")";
   }
-  if (output.height * output.width != 1 && !IsImageInMemory(*importer, output)) {
+  if (output.height * output.width != 1 && !IsImage(output)) {
     importer->problems.push_back(
         where + "is a flattened image of " + std::to_string(output.height) + " x " +
         std::to_string(output.width) + " x " + std::to_string(output.channels) +

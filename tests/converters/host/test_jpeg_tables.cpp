@@ -106,7 +106,7 @@ TEST_CASE("jpeg tables: a long file is looked at whole") {
   file.insert(file.begin() + 2, comments.begin(), comments.end());
   const Folder folder;
   folder.Write("set/a/a.jpg", file);
-  const Dataset set = LoadDataset(folder.path("set"), 10, {7, 9, 3});
+  const Dataset set = LoadDataset(folder.path("set"), 10, {.size = {7, 9, 3}});
   CHECK(set.count == 1);
   CHECK(set.pixels == LoadImage("tests/data/images/baseline.jpg", {7, 9, 3}).pixels);
 }

@@ -117,7 +117,7 @@ TEST_CASE("head: what is said twice must be the same") {
   CheckOneProblem(ProblemsOf([] { Resolve(3, "Softmax", std::nullopt, "values"); }),
                   {"metadata \"head\": values, but the graph ends in Softmax"});
   CheckOneProblem(ProblemsOf([] { Resolve(3, "", std::nullopt, "regression"); }),
-                  {"\"regression\" is none of softmax, sigmoid and values"});
+                  {"\"regression\" is none of softmax, sigmoid, values, gaussian and"});
   CheckOneProblem(Resolve(3, "", Head::kValues, "sigmoid").problems,
                   {"--head values contradicts", "metadata"});
 }
