@@ -26,7 +26,8 @@ void CheckLabels(const Network& network, std::vector<std::string>* notices) {
   if (labels.empty()) return;
   std::vector<std::string> problems;
   const Value& output = network.values[static_cast<std::size_t>(network.output)];
-  const auto positions = static_cast<std::size_t>(output.height * output.width);
+  const auto positions =
+      static_cast<std::size_t>(output.height) * static_cast<std::size_t>(output.width);
   const std::size_t classes = OutputCount(network) / positions;
   if (labels.size() != classes) {
     problems.push_back("there are " + std::to_string(labels.size()) + " labels for " +

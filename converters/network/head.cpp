@@ -212,7 +212,7 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
 std::string ResolveOutputs(const HeadOptions& options, Network* network,
                            std::vector<std::string>* notices, std::vector<std::string>* problems) {
   const std::size_t before = problems->size();
-  const std::string why = ResolveHead(options.head, network, notices, problems);
+  std::string why = ResolveHead(options.head, network, notices, problems);
   if (problems->size() == before) ResolveScale(options.scale, network, problems);
   if (problems->size() == before) ScaleOutputs(options.mean, options.std, network, problems);
   if (problems->size() == before) CheckReconstruction(*network, problems);

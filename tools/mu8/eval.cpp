@@ -191,7 +191,7 @@ std::vector<double> ParseNoise(const std::string& text, const Outputs& outputs) 
 // network or its file.
 std::vector<double> NoiseOf(const Options& options, const Outputs& outputs,
                             const convert::EnsembleResult& result) {
-  const std::vector<double> given = ParseNoise(options.noise, outputs);
+  std::vector<double> given = ParseNoise(options.noise, outputs);
   if (!given.empty()) return given;
   return {result.noise.begin(), result.noise.end()};
 }
