@@ -51,6 +51,23 @@ class NoiseVariance(unittest.TestCase):
         self.assertEqual(done.stdout, "")
 
 
+class BesideFp32(unittest.TestCase):
+    """The studies that train a posterior run, and print a row for FP32 and each width of sigma."""
+
+    def check(self, script, rows):
+        done = subprocess.run(["/usr/bin/python3", ROOT / "bench" / script, "--quick", "--mu8",
+                               BUILD / "mu8"], capture_output=True, text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for width in (8, 4, 1):
+            self.assertEqual(done.stdout.count(f"sigma {width} |"), rows, done.stdout)
+
+    def test_regression(self):
+        self.check("regression.py", 4)  # three sets, one of two outputs
+
+    def test_maps(self):
+        self.check("pictures.py", 1)
+
+
 class QuickRun(unittest.TestCase):
     @classmethod
     def setUpClass(cls):
