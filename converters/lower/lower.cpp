@@ -214,9 +214,11 @@ QuantizedLayer QuantizeAlike(const Lowering& lowering, std::size_t index, int mu
   InputStatistics inputs = WeightInputs(lowering.network, node, lowering.Statistics(step.input));
   inputs.covariance = lowering.calibration.covariance[static_cast<std::size_t>(step.node)];
   QuantizedLayer layer;
-  layer.weights = QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels,
-                                  inputs, lowering.QuantizationOf(step.input).scale, mu_bits,
-                                  lowering.settings, &layer.report);
+  layer.weights =
+      QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels, inputs,
+                      {.input_scale = lowering.QuantizationOf(step.input).scale,
+                       .is_output = index + 1 == lowering.steps.size()},
+                      mu_bits, lowering.settings, &layer.report);
   return layer;
 }
 

@@ -19,6 +19,7 @@ namespace {
 // silent in distribution speak out of distribution. Less costs OOD AUROC at 1 bit, more costs KL.
 constexpr double kImportanceFloor = 0.05;
 constexpr float kLeastRelativeScale = 1.0F / 4096;
+constexpr float kLeastOutputScale = 0x1p-40F;
 
 // A depthwise layer's panels hold 16 of its channels; others do not straddle groups.
 std::size_t PanelChannels(const Node& node, std::size_t channels) {
@@ -99,7 +100,25 @@ void KeepPower(const InputStatistics& statistics, LayerWork* work) {
   }
 }
 
-void ChooseWeightScales(const InputStatistics& statistics, LayerWork* work) {
+// The least scale of channel c of a layer whose largest is `largest`. Channels next to nothing
+// (pruned ones) take one of their layer's order: the factors of a residual share one shift
+// (FORMAT.md 6.6). Outputs may be numbers in units of their own; only their biases must fit the
+// integers.
+float LeastScale(const LayerWork& work, std::size_t c, float largest, const LayerPlace& place) {
+  const float of_layer = largest * kLeastRelativeScale;
+  if (!place.is_output) return of_layer;
+  const auto at = [c](const std::vector<float>& values) {
+    return values.empty() ? 0.0F : std::fabs(values[c]);
+  };
+  constexpr float kMostBias = 1e9F, kMostDeviation = 1e6F;  // in units of scale x input scale
+  const float of_bias =
+      std::max(at(work.node.bias.mu) / kMostBias, at(work.node.bias.sigma) / kMostDeviation) /
+      place.input_scale;
+  return std::min(of_layer, std::max(of_bias, largest * kLeastOutputScale));
+}
+
+void ChooseWeightScales(const InputStatistics& statistics, const LayerPlace& place,
+                        LayerWork* work) {
   float largest = 0.0F;
   for (const float mu : work->node.weights.mu) largest = std::max(largest, std::abs(mu));
   const float fallback = largest > 0.0F ? largest / 127.0F : 1e-3F;
@@ -124,12 +143,11 @@ void ChooseWeightScales(const InputStatistics& statistics, LayerWork* work) {
     const bool weighted = work->settings.sigma_quantizer == SigmaQuantizer::kWeighted;
     if (weighted && statistics.covariance.empty()) KeepPower(statistics, work);
   }
-  // Channels next to nothing (pruned ones) take a scale of their layer's order: the factors of a
-  // residual share one shift (FORMAT.md 6.6).
-  const auto& scales = work->out.weight_scale;
-  const float least = *std::max_element(scales.begin(), scales.end()) * kLeastRelativeScale;
+  const float most =
+      *std::max_element(work->out.weight_scale.begin(), work->out.weight_scale.end());
   for (std::size_t c = 0; c < work->channels; ++c) {
-    work->out.weight_scale[c] = std::max(work->out.weight_scale[c], least);
+    float& scale = work->out.weight_scale[c];
+    scale = std::max(scale, LeastScale(*work, c, most, place));
     work->out.shift[c] =
         static_cast<std::uint8_t>(work->bayesian() ? ChooseShift(MaxSigma(*work, c)) : kMaxShift);
   }
@@ -273,8 +291,9 @@ void JoinPanelArrays(const std::vector<const QuantizedWeights*>& by_panel,
 }  // namespace
 
 QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
-                                 const InputStatistics& statistics, float input_scale, int mu_bits,
-                                 const QuantizerSettings& settings, LayerReport* report) {
+                                 const InputStatistics& statistics, const LayerPlace& place,
+                                 int mu_bits, const QuantizerSettings& settings,
+                                 LayerReport* report) {
   LayerWork work = MakeWork(node, output_channels, settings);
   work.mu_bits = mu_bits;
   work.importance = Importance(node, statistics, settings.importance, work.channels, work.k);
@@ -285,7 +304,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
   work.out.bias_mu.resize(work.channels);
   work.out.bias_level.resize(work.channels);
   work.out.bias_shift.resize(work.channels);
-  ChooseWeightScales(statistics, &work);
+  ChooseWeightScales(statistics, place, &work);
   if (work.bayesian()) FitSigmas(&work);
   if (!work.bayesian() || settings.sigma_quantizer == SigmaQuantizer::kAffine) RoundMeans(&work);
   if (mu_bits < 8) CoarsenMeans(&work);
@@ -293,7 +312,7 @@ QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
     RoundChannels(&work, statistics.covariance);
   }
   work.out.mu_bits = {work.mu_bits};
-  QuantizeBias(&work, statistics, input_scale);
+  QuantizeBias(&work, statistics, place.input_scale);
   ReportWeights(work, statistics, report);
   return work.out;
 }

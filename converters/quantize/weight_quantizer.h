@@ -33,12 +33,18 @@ struct QuantizedWeights {
   std::vector<std::uint8_t> bias_shift;
 };
 
-// Panels, which 4-bit codebooks follow, never straddle the groups of a convolution.
-// `input_scale`: s_x of the layer's input. `mu_bits`: 1 to 8. Fills the fields of `report` that
-// tell of weights.
+// Where a layer stands.
+struct LayerPlace {
+  float input_scale = 1.0F;  // s_x of its input
+  bool is_output = false;  // nothing is stored behind it, so its channels may differ by any factor
+};
+
+// Panels, which 4-bit codebooks follow, never straddle the groups of a convolution. `mu_bits`: 1
+// to 8. Fills the fields of `report` that tell of weights.
 QuantizedWeights QuantizeWeights(const Node& node, int output_channels,
-                                 const InputStatistics& statistics, float input_scale, int mu_bits,
-                                 const QuantizerSettings& settings, LayerReport* report);
+                                 const InputStatistics& statistics, const LayerPlace& place,
+                                 int mu_bits, const QuantizerSettings& settings,
+                                 LayerReport* report);
 
 // A layer whose panels come from several quantizations of it: panel p from *by_panel[p].
 QuantizedWeights JoinPanels(const Node& node, int output_channels,

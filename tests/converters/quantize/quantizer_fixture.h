@@ -114,8 +114,9 @@ struct Result {
 inline Result Quantize(const Layer& layer, int bits,
                        SigmaQuantizer rule = SigmaQuantizer::kWeighted, int mu_bits = 8) {
   Result result{layer, bits, {}, {}};
-  result.weights = QuantizeWeights(layer.node, layer.channels, layer.inputs, kInputScale, mu_bits,
-                                   {bits, rule}, &result.report);
+  result.weights =
+      QuantizeWeights(layer.node, layer.channels, layer.inputs, {.input_scale = kInputScale},
+                      mu_bits, {bits, rule}, &result.report);
   return result;
 }
 
