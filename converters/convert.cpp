@@ -110,7 +110,6 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   std::map<std::string, std::string> metadata = {
       {"name", options.name.empty() ? network.name : options.name},
       {"layers", Lines(names)},
-      {"input_layout", host::LayoutText(InputSpecOf(network))},
       {"mean", FloatList(prepared.normalization.mean)},
       {"std", FloatList(prepared.normalization.std)},
       {"converter", "mu8 " MU8_VERSION},
@@ -123,6 +122,10 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   };
   if (!options.posterior_path.empty()) {
     metadata["source.posterior.crc32c"] = FileCrc(options.posterior_path);
+  }
+  const host::InputSpec input = InputSpecOf(network);
+  if (host::LayoutText(input) != host::LayoutText(host::DefaultSpec(input.size))) {
+    metadata["input_layout"] = host::LayoutText(input);
   }
   if (options.head.scale) {
     metadata["scale"] = ScaleNames()[static_cast<std::size_t>(*options.head.scale)];
@@ -175,38 +178,39 @@ Lowered LowerByImportance(const ConvertOptions& options, const Prepared& prepare
   return other;
 }
 
-// The variance of observations around the FP32 ensemble's predictions, on the calibration data.
+// The variance of observations around the FP32 ensemble's predictions, on the calibration data: of
+// each output, over all positions.
 std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& prepared) {
   const host::Dataset& data = prepared.data;
-  const std::size_t outputs = OutputCount(prepared.network);
+  const Network& network = prepared.network;
+  const auto channels =
+      static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
+  const std::size_t outputs = OutputCount(network);
   if (data.target_width() != outputs) {
     throw host::Error(options.calibration_path + ": --noise fit needs " + std::to_string(outputs) +
                       " targets an input (y), it has " + std::to_string(data.target_width()));
   }
+  if (channels > 1 && channels < outputs) {
+    throw host::Error(options.calibration_path + ": --noise fit: targets of several outputs at " +
+                      "several positions are not read: their order is not known");
+  }
   std::vector<float> noise;
   const std::vector<ExpectedOutputs> expected =
-      PredictFp32(prepared.network, data, data.count, options.seed, kMeasuredPasses);
-  for (std::size_t k = 0; k < outputs; ++k) {
+      PredictFp32(network, data, data.count, options.seed, kMeasuredPasses);
+  for (std::size_t k = 0; k < channels; ++k) {
     std::vector<float> mean, variance, target;
     double square = 0.0;
-    for (std::size_t i = 0; i < data.count; ++i) {
-      mean.push_back(static_cast<float>(expected[i].mean[k]));
-      variance.push_back(static_cast<float>(expected[i].variance[k]));
-      target.push_back(data.targets[i * outputs + k]);
-      square += std::pow(static_cast<double>(target.back()), 2) / static_cast<double>(data.count);
+    for (std::size_t i = k; i < data.targets.size(); i += channels) {
+      mean.push_back(static_cast<float>(expected[i / outputs].mean[i % outputs]));
+      variance.push_back(static_cast<float>(expected[i / outputs].variance[i % outputs]));
+      target.push_back(data.targets[i]);
+      square += std::pow(static_cast<double>(target.back()), 2);
     }
     constexpr double kFloor = 1e-8;  // of the targets' mean square
-    const double floor = std::max(kFloor * square, 1e-30);
+    const double floor = std::max(kFloor * square / static_cast<double>(target.size()), 1e-30);
     noise.push_back(static_cast<float>(host::FitNoise({mean, variance, 1}, target, floor)[0]));
   }
   return noise;
-}
-
-// What the input's stored range means in the units of the data, over all channels.
-void SetInputReport(const Prepared& prepared, ConvertResult* result) {
-  result->is_numbers = prepared.data.is_numbers();
-  result->input_room = prepared.input.room;
-  result->input_error = prepared.input.output_error;
 }
 
 }  // namespace
@@ -245,7 +249,9 @@ ConvertResult Convert(const ConvertOptions& options) {
   }
   result.layers = std::move(lowered.reports);
   result.calibration_images = data.count;
-  SetInputReport(prepared, &result);
+  result.is_numbers = data.is_numbers();
+  result.input_room = prepared.input.room;
+  result.input_error = prepared.input.output_error;
   result.file = format::Write(std::move(lowered.content));
   MustOpen(result.file, &result);
   stage("quantize", 1.0);

@@ -11,6 +11,7 @@
 #include "converters/network/input.h"
 #include "converters/network/rewrites.h"
 #include "converters/onnx/import.h"
+#include "formats/noise.h"
 
 namespace mu8::convert {
 namespace {
@@ -47,7 +48,8 @@ void CheckLabels(const Network& network, std::vector<std::string>* notices) {
 // Throws Error unless the variances fit the head.
 void SetNoise(const ConvertOptions& options, Network* network) {
   if (options.noise.empty() && !options.fit_noise) return;
-  const std::size_t outputs = OutputCount(*network);
+  const auto outputs =
+      static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
   if (network->head != Head::kValues) {
     throw host::Error(std::string("--noise: belongs to values, the head is ") +
                       HeadName(network->head));
@@ -65,17 +67,26 @@ void SetNoise(const ConvertOptions& options, Network* network) {
 void SetScaleBounds(const Calibration& calibration, Network* network) {
   if (network->head != Head::kGaussian) return;
   constexpr float kMargin = 4.0F;  // of log-variances: a factor of 55
-  constexpr float kMost = 40.0F;   // variances and their sums stay far from the limits of a float
+  // Variances between these are normal floats.
+  const bool softplus = network->scale_form == format::ScaleForm::kSoftplus;
+  const float least = softplus ? -40.0F : -80.0F, most = softplus ? 1e18F : 80.0F;
   const auto channels =
       static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
   for (std::size_t k = channels / 2; k < channels; ++k) {
-    float low = kMost, high = -kMost;
+    float low = most, high = least;
     for (std::size_t i = k; i < calibration.output_least.size(); i += channels) {
       low = std::min(low, calibration.output_least[i]);
       high = std::max(high, calibration.output_greatest[i]);
     }
-    low = std::clamp(low - kMargin, -kMost / 2, kMost / 2 - 1.0F);
-    high = std::clamp(high + kMargin, low + 1.0F, low + kMost);
+    low = std::clamp(low - kMargin, least, most / 2);
+    high = std::clamp(high + kMargin, low + 1.0F, most);
+    // The sum of variances is exact over so many binades (FORMAT.md 8.1).
+    const auto variance = [&](float scale) {
+      return format::VarianceOf(network->scale_form, scale);
+    };
+    while (format::NoiseShift(variance(low), variance(high)) > format::kMaxVarianceShift) {
+      low += 1.0F;
+    }
     network->scale_bounds.push_back({low, high});
   }
 }

@@ -8,18 +8,13 @@
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/words.h"
 
 namespace mu8::host {
 namespace {
 
 constexpr std::size_t kMostBytes = std::size_t{1} << 30;
 constexpr std::string_view kSpace = " \t\r";
-
-std::string_view Trim(std::string_view text) {
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 bool IsNumber(std::string_view text, float* number) {
   double value = 0;

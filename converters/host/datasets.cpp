@@ -311,21 +311,26 @@ Dataset LoadDataset(const std::string& path, std::size_t limit, const InputSpec&
   return set;
 }
 
+std::optional<std::size_t> EntryOf(const std::string& path) {
+  const std::size_t hash = path.rfind('#');
+  std::error_code ignored;
+  if (hash == std::string::npos || fs::exists(path, ignored)) return {};
+  std::size_t entry = 0;
+  const char* const end = path.data() + path.size();
+  const auto [stop, problem] = std::from_chars(path.data() + hash + 1, end, entry);
+  if (problem != std::errc() || stop != end || entry == kNoLimit) {
+    throw Error(path + ": entry is \"" + path.substr(hash + 1) + "\", expected a number");
+  }
+  return entry;
+}
+
 Dataset LoadImage(const std::string& path, const ImageSize& wanted) {
   const int channels = wanted.channels;
   if (channels != 1 && channels != 3) {
     throw Error(path + ": " + std::to_string(channels) + " channels wanted, expected 1 or 3");
   }
-  const std::size_t hash = path.rfind('#');
-  std::error_code ignored;
-  if (hash != std::string::npos && !fs::exists(path, ignored)) {
-    std::size_t entry = 0;
-    const char* end = path.data() + path.size();
-    const auto [stop, problem] = std::from_chars(path.data() + hash + 1, end, entry);
-    if (problem != std::errc() || stop != end || entry == kNoLimit) {
-      throw Error(path + ": entry is \"" + path.substr(hash + 1) + "\", expected a number");
-    }
-    Dataset set = LoadEntry(path.substr(0, hash), entry, wanted);
+  if (const std::optional<std::size_t> entry = EntryOf(path)) {
+    Dataset set = LoadEntry(path.substr(0, path.rfind('#')), *entry, wanted);
     ConvertChannels(path, channels, &set);
     return set;
   }

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <limits>
+#include <optional>
 #include <span>
 #include <string>
 #include <vector>
@@ -64,6 +65,10 @@ void CheckImageSize(const std::string& path, const ImageSize& found, const Image
 Dataset LoadDataset(const std::string& path,
                     std::size_t limit = std::numeric_limits<std::size_t>::max(),
                     const InputSpec& wanted = {}, const DataOptions& options = {});
+
+// n of "FILE#n", which names an entry of a set; nothing where a file has that whole name, or none
+// is named. Throws Error where n is no number.
+std::optional<std::size_t> EntryOf(const std::string& path);
 
 // One image from a PNG/JPEG file, or entry n of an IDX or CIFAR file given as "FILE#n".
 // Images are converted to the 1 or 3 channels wanted by stb_image's rule; their height and width

@@ -134,6 +134,13 @@ std::size_t InputSpec::elements() const {
 
 std::span<const std::string_view> Layouts() { return kLayouts; }
 
+InputSpec DefaultSpec(const ImageSize& size) {
+  InputSpec spec{.size = size};
+  spec.layout = size.height == 1 && size.width == 1 ? "nf" : "nchw";
+  spec.dims = DimsOf(spec.layout, size);
+  return spec;
+}
+
 std::string LayoutText(const InputSpec& spec) {
   std::string text = spec.layout;
   for (std::size_t i = 0; i < spec.dims.size(); ++i) {

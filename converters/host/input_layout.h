@@ -31,6 +31,9 @@ struct InputSpec {
 // comes first in all of them.
 std::span<const std::string_view> Layouts();
 
+// What a file that says nothing is taken to mean: "nf" of a flat input, else "nchw".
+InputSpec DefaultSpec(const ImageSize& size);
+
 // "nchw:3,32,32": the text that a .mu8 file keeps of a layout and its dimensions; and back. Text
 // that says nothing leaves `spec` as it is.
 std::string LayoutText(const InputSpec& spec);

@@ -6,6 +6,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/words.h"
 
 namespace mu8::host {
 namespace {
@@ -18,11 +19,6 @@ constexpr std::string_view kByteOrderMark = "\xef\xbb\xbf";
 std::string_view WithoutEnd(std::string_view text) {
   const std::size_t last = text.find_last_not_of(kSpace);
   return last == std::string_view::npos ? std::string_view{} : text.substr(0, last + 1);
-}
-
-std::string_view Trim(std::string_view text) {
-  text = WithoutEnd(text);
-  return text.substr(std::min(text.find_first_not_of(kSpace), text.size()));
 }
 
 }  // namespace

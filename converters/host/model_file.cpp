@@ -46,15 +46,9 @@ std::vector<std::string> ClassNames(const Model& model) {
 }
 
 InputSpec InputSpecOf(const Model& model) {
-  const auto height = model.input_height(), width = model.input_width();
-  const auto channels = model.input_channels();
-  InputSpec spec{
-      .size = {static_cast<int>(height), static_cast<int>(width), static_cast<int>(channels)}};
-  // Files of versions that did not say.
-  const bool is_flat = height == 1 && width == 1;
-  spec.layout = is_flat ? "nf" : "nchw";
-  spec.dims = {channels};
-  if (!is_flat) spec.dims = {channels, height, width};
+  InputSpec spec =
+      DefaultSpec({static_cast<int>(model.input_height()), static_cast<int>(model.input_width()),
+                   static_cast<int>(model.input_channels())});
   ReadLayoutText(model.Metadata("input_layout"), &spec);
   return spec;
 }

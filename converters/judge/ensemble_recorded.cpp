@@ -32,7 +32,7 @@ bool Near(float a, float b) { return std::abs(a - b) <= kLargestEntropyError; }
 
 }  // namespace
 
-std::vector<float> ReadPredictions(const std::string& path, std::size_t images,
+std::vector<float> ReadPredictions(const std::string& path, Head head, std::size_t images,
                                    std::size_t classes) {
   std::vector<float> values =
       ReadColumns(path, "predictions of another run", images, classes, "classes");
@@ -40,9 +40,14 @@ std::vector<float> ReadPredictions(const std::string& path, std::size_t images,
     double sum = 0;
     for (std::size_t c = 0; c < classes; ++c) {
       const auto p = static_cast<double>(values[i * classes + c]);
-      sum += p >= 0 ? p : std::nan("");
+      sum += p >= 0 && p <= 1 + kLargestSumError ? p : std::nan("");
     }
-    if (!(std::abs(sum - 1.0) < kLargestSumError)) {
+    if (head == Head::kSigmoid && std::isnan(sum)) {
+      throw host::Error(path + ": row " + std::to_string(i) +
+                        " holds numbers that are no probabilities, expected float32, inputs x "
+                        "labels");
+    }
+    if (head == Head::kSoftmax && !(std::abs(sum - 1.0) < kLargestSumError)) {
       throw host::Error(path + ": row " + std::to_string(i) +
                         " holds no probabilities that sum to one, expected float32, images x "
                         "classes");
@@ -57,7 +62,7 @@ EnsembleResult ReadRecorded(const std::string& predictions_path,
   EnsembleResult result;
   result.classes = classes;
   result.kernels = "recorded";
-  result.mean = ReadPredictions(predictions_path, images, classes);
+  result.mean = ReadPredictions(predictions_path, Head::kSoftmax, images, classes);
   for (std::size_t i = 0; i < images; ++i) {
     const auto entropy = static_cast<float>(host::Entropy(result.view().row(i)));
     result.uncertainty.push_back({.entropy = entropy, .aleatoric = entropy});

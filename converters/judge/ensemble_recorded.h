@@ -10,8 +10,8 @@
 namespace mu8::convert {
 
 // Predictions that were written before: float32, images x classes. Throws host::Error unless the
-// file has that size and every row is a probability distribution.
-std::vector<float> ReadPredictions(const std::string& path, std::size_t images,
+// file has that size and every row is a probability distribution, or of a sigmoid probabilities.
+std::vector<float> ReadPredictions(const std::string& path, Head head, std::size_t images,
                                    std::size_t classes);
 
 // The same with the rows of Uncertainty beside them; without that file (an empty path) predictions

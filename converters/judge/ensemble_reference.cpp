@@ -41,8 +41,7 @@ struct Sums {
   // Adds the outputs of one image; false when they are not finite.
   bool Add(std::size_t image, std::span<const float> raw) {
     if (!std::ranges::all_of(raw, [](float x) { return std::isfinite(x); })) return false;
-    outputs.Add(image, raw);
-    const std::vector<double> entropies = Entropies(reader.Read(raw).value);
+    const std::vector<double> entropies = Entropies(outputs.Add(image, raw).value);
     for (std::size_t i = 0; i < entropies.size(); ++i) {
       expected_entropy[image * entropies.size() + i] += entropies[i];
     }

@@ -51,14 +51,15 @@ OutputSums::OutputSums(const Network& network, std::size_t inputs) : reader_(net
   sums_.assign(inputs, {zeros, zeros, has_noise ? zeros : std::vector<double>()});
 }
 
-void OutputSums::Add(std::size_t input, std::span<const float> raw) {
-  const OutputReader::Pass pass = reader_.Read(raw);
+OutputReader::Pass OutputSums::Add(std::size_t input, std::span<const float> raw) {
+  OutputReader::Pass pass = reader_.Read(raw);
   ExpectedOutputs& sums = sums_[input];
   for (std::size_t c = 0; c < pass.value.size(); ++c) {
     sums.mean[c] += pass.value[c];
     sums.variance[c] += pass.value[c] * pass.value[c];
   }
   for (std::size_t c = 0; c < pass.noise.size(); ++c) sums.noise[c] += pass.noise[c];
+  return pass;
 }
 
 std::vector<ExpectedOutputs> OutputSums::Finish(std::uint32_t passes) const {

@@ -43,8 +43,8 @@ class OutputSums {
  public:
   OutputSums(const Network& network, std::size_t inputs);
 
-  // Adds one pass's raw outputs of an input.
-  void Add(std::size_t input, std::span<const float> raw);
+  // Adds one pass's raw outputs of an input; returns them as they were read.
+  OutputReader::Pass Add(std::size_t input, std::span<const float> raw);
   std::vector<ExpectedOutputs> Finish(std::uint32_t passes) const;
 
  private:

@@ -73,6 +73,13 @@ void ResolveScale(std::optional<Scale> given, Network* network,
                   std::vector<std::string>* problems) {
   if (network->head != Head::kGaussian) {
     if (given) problems->push_back("--scale belongs to --head gaussian");
+    if (network->scale_end != ScaleEnd::kNone) {
+      problems->push_back(
+          "the last of the joined outputs ends in Exp or Softplus, as the scale of a gaussian "
+          "does, "
+          "but the head is " +
+          std::string(HeadName(network->head)) + ": give --head gaussian, or one output alone");
+    }
     return;
   }
   const Value& output = network->values[static_cast<std::size_t>(network->output)];

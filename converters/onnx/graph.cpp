@@ -9,6 +9,7 @@
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/words.h"
 
 namespace mu8::convert {
 namespace {
@@ -217,24 +218,12 @@ void ChooseOutput(const std::string& wanted, OnnxGraph* graph, Problems* problem
   if (!outputs.empty()) graph->output = &outputs[0];
 }
 
-std::vector<std::string> SplitNames(const std::string& names) {
-  std::vector<std::string> parts = {""};
-  for (const char c : names) {
-    if (c == ',') {
-      parts.emplace_back();
-    } else {
-      parts.back() += c;
-    }
-  }
-  return parts;
-}
-
 // Several outputs: a node that joins them becomes the graph's output. Names that no output has are
 // for ChooseOutput to complain of.
 void JoinOutputs(const std::string& wanted, OnnxGraph* graph) {
-  const std::vector<std::string> names = SplitNames(wanted);
+  const std::vector<std::string_view> names = host::Split(wanted, ',');
   onnx::GraphProto* proto = graph->model.mutable_graph();
-  const auto is_output = [&](const std::string& name) {
+  const auto is_output = [&](std::string_view name) {
     return std::ranges::any_of(proto->output(),
                                [&](const auto& output) { return output.name() == name; });
   };
@@ -242,7 +231,7 @@ void JoinOutputs(const std::string& wanted, OnnxGraph* graph) {
   onnx::NodeProto* join = proto->add_node();
   join->set_op_type("Concat");
   join->set_name(kJoinNode);
-  for (const std::string& name : names) join->add_input(name);
+  for (const std::string_view name : names) join->add_input(std::string(name));
   join->add_output(wanted);
   proto->add_output()->set_name(wanted);
 }

@@ -31,7 +31,7 @@ void DropZeros(std::vector<float>* values) {
   if (std::ranges::all_of(*values, [](float value) { return value == 0.0F; })) values->clear();
 }
 
-// The layers as one. nullptr-free: all are dense and read the same value.
+// The layers, all dense and of one input, as one.
 Node Stack(const std::vector<const Node*>& layers, const std::vector<Activation>& parts) {
   Node stacked{.op = Op::kDense};
   for (std::size_t i = 0; i < layers.size(); ++i) {
@@ -77,8 +77,7 @@ void ImportJoin(OnnxImporter* importer, const OnnxNode& node) {
     }
     channels += part.channels;
     layers.push_back(LayerOf(*importer, part));
-    stackable = stackable && layers.back() != nullptr &&
-                layers.back()->inputs == (layers[0] == nullptr ? inputs : layers[0]->inputs);
+    stackable = stackable && layers.back() != nullptr && layers.back()->inputs == layers[0]->inputs;
   }
   Activation output = parts[0];
   output.pending = nullptr;

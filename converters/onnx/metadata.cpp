@@ -6,34 +6,18 @@
 #include <string_view>
 
 #include "converters/host/labels.h"
+#include "converters/host/words.h"
 
 namespace mu8::convert {
 namespace {
-
-std::vector<std::string> Split(std::string_view text, char separator) {
-  std::vector<std::string> parts;
-  for (;;) {
-    const std::size_t end = text.find(separator);
-    parts.emplace_back(text.substr(0, end));
-    if (end == std::string_view::npos) return parts;
-    text.remove_prefix(end + 1);
-  }
-}
-
-std::string_view Trim(std::string_view text) {
-  constexpr std::string_view kSpace = " \t\r\n";
-  const std::size_t first = text.find_first_not_of(kSpace);
-  if (first == std::string_view::npos) return {};
-  return text.substr(first, text.find_last_not_of(kSpace) - first + 1);
-}
 
 // Comma-separated numbers, one per input channel, or one that serves all.
 std::vector<float> ParseFloats(OnnxImporter* importer, const std::string& key,
                                const std::string& text) {
   const std::string where = importer->graph.path + ": metadata \"" + key + "\": ";
   std::vector<float> numbers;
-  for (const std::string& part : Split(text, ',')) {
-    const std::string_view word = Trim(part);
+  for (const std::string_view part : host::Split(text, ',')) {
+    const std::string_view word = host::Trim(part);
     float number = 0.0f;
     const auto [end, code] = std::from_chars(word.data(), word.data() + word.size(), number);
     if (code != std::errc() || end != word.data() + word.size() || !std::isfinite(number)) {
@@ -57,7 +41,7 @@ std::vector<float> ParseFloats(OnnxImporter* importer, const std::string& key,
 
 std::vector<std::string> ParseLabels(OnnxImporter* importer, const std::string& text) {
   const std::string where = importer->graph.path + ": metadata \"labels\": ";
-  std::vector<std::string> labels = host::ParseLabels(where, Trim(text), &importer->problems);
+  std::vector<std::string> labels = host::ParseLabels(where, host::Trim(text), &importer->problems);
   const auto output = importer->graph.output == nullptr
                           ? importer->activations.end()
                           : importer->activations.find(importer->graph.output->name());
@@ -72,7 +56,7 @@ std::vector<std::string> ParseLabels(OnnxImporter* importer, const std::string& 
 
 void ParseHead(OnnxImporter* importer, const std::string& text) {
   const std::string where = importer->graph.path + ": metadata \"head\": ";
-  const std::optional<Head> head = FindHead(Trim(text));
+  const std::optional<Head> head = FindHead(host::Trim(text));
   HeadHint& hint = importer->network.head_hint;
   if (!head) {
     importer->problems.push_back(where + "\"" + text +

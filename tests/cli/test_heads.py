@@ -82,6 +82,10 @@ class Sigmoids(HeadTest):
             entropy = -p * math.log(p) - (1 - p) * math.log(1 - p)
             self.assertAlmostEqual(label["predictive_entropy"], entropy, delta=0.01)
         self.assertEqual(self.json_of("inspect", "m.mu8")["head"], "sigmoid")
+        self.text_of("eval", "m.mu8", "--data", "images", "--predictions", "p.f32")
+        same = self.json_of("eval", "m.mu8", "--data", "images", "--against", "p.f32")
+        self.assertEqual(same["kl_against"], 0)
+        self.assertNotIn("label_agreement", same)
 
     def test_logits_when_told(self):
         self.converted(network(1), "--head", "sigmoid")
@@ -175,11 +179,24 @@ class Gaussians(HeadTest):
         refused(None, says="head gaussian: the model does not say what its second half")
         refused(None, "--scale", "variance", says="--scale variance: its second half of outputs ends in no")
         refused("Exp", "--scale", "log-variance", says="--scale log-variance: the graph's scale ends in")
+        # What is taken off for a gaussian is not taken off in silence for another head.
+        self.fails(*self.convert(two_heads("Exp"), "--deterministic", "--output-name", "mean,scale",
+                                 "--head", "values"),
+                   says="the last of the joined outputs ends in Exp or Softplus")
         refused("Softplus", "--scale", "variance", says="--scale variance: a variance that is a softplus")
         self.fails(*self.convert(network(3), "--deterministic", "--head", "gaussian", "--scale", "softplus"),
                    says="head gaussian: the network has 3 outputs")
         self.fails(*self.convert(network(3), "--deterministic", "--head", "values", "--scale", "softplus"),
                    says="--scale belongs to --head gaussian")
+
+    def test_units_of_any_size(self):
+        for size in (1e-7, 1e7):  # the least variances are those of a float
+            self.converted(two_heads(), *self.JOIN, "--scale", "log-variance", "--output-std", size)
+            found = self.prediction()
+            self.assertEqual(found["clamped_scales"], 0)
+            np.testing.assert_allclose(
+                [value["noise_standard_deviation"] for value in found["values"]],
+                np.exp(self.RAW / 2) * size, rtol=0.02)
 
     def test_in_the_units_of_the_targets(self):
         self.converted(two_heads(), *self.JOIN, "--scale", "log-variance", "--output-mean", "100,-5",
@@ -392,6 +409,16 @@ class Maps(HeadTest):
         found = self.json_of("diff", "m.mu8", "--model", "m.onnx", "--posterior", "p.npz", "--mean", 0,
                              "--std", 1, "--data", "maps.idx", "--limit", 4, "--samples", 2)
         self.assertEqual(found["head"], "values")
+
+    def test_no_maps_overwrite_each_other(self):
+        self.model("Softmax")
+        self.converted()
+        for name in ("a", "b", "maps"):
+            (self.folder / name).mkdir(exist_ok=True)
+            np.save(self.folder / name / "one.npy", self.pixels[:1])
+        (self.folder / "maps" / "one.npy").unlink()
+        self.fails("predict", "m.mu8", "a/one.npy", "b/one.npy", "--maps", "maps",
+                   says="b/one.npy: another input's maps have the same names")
 
     def test_one_answer_has_no_maps(self):
         HeadTest.converted(self, network(3), "--head", "values")

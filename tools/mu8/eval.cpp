@@ -11,6 +11,7 @@
 #include "converters/convert.h"
 #include "converters/host/datasets.h"
 #include "converters/host/error.h"
+#include "converters/host/metrics_labels.h"
 #include "converters/host/output_file.h"
 #include "converters/judge/ensemble_quantized.h"
 #include "converters/judge/ensemble_recorded.h"
@@ -79,8 +80,8 @@ void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run
   CheckHead(options, outputs.head);
   std::vector<float> other;
   if (!options.against_path.empty()) {
-    other = convert::ReadPredictions(options.against_path, data.count * outputs.positions,
-                                     outputs.count);
+    other = convert::ReadPredictions(options.against_path, outputs.head,
+                                     data.count * outputs.positions, outputs.count);
   }
   std::vector<NamedPath> inputs = {
       {"MODEL", options.model_path},           {"--model", options.onnx_path},
@@ -111,8 +112,10 @@ void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run
   report.noise = NoiseOf(options, outputs, report.result);
   if (!other.empty()) {
     const host::Probabilities there{other, outputs.count};
-    report.kl_against = host::MeanKl(there, report.result.view());
-    report.label_agreement = host::LabelAgreement(there, report.result.view());
+    const bool softmax = outputs.head == convert::Head::kSoftmax;
+    report.kl_against = softmax ? host::MeanKl(there, report.result.view())
+                                : host::MeanBernoulliKl(there, report.result.view());
+    if (softmax) report.label_agreement = host::LabelAgreement(there, report.result.view());
   }
   WriteOutputs(options, report.result);
   for (std::size_t i = 0; i < ood.size(); ++i) {
@@ -147,8 +150,9 @@ void RunRecorded(const EvalOptions& options) {
     const std::string uncertainty =
         options.recorded_uncertainty.empty() ? "" : options.recorded_uncertainty[set];
     ++set;
-    convert::EnsembleResult result =
-        convert::ReadRecorded(predictions, uncertainty, data.count, network.classes());
+    convert::EnsembleResult result = convert::ReadRecorded(
+        predictions, uncertainty, data.count * network.positions(), network.classes());
+    result.positions = network.positions();
     result.samples = options.sampling.samples;
     return result;
   });

@@ -195,7 +195,7 @@ void CheckHead(const EvalOptions& options, convert::Head head) {
   }
   if (head == convert::Head::kSoftmax) return;
   const char* option = !options.recorded.empty()                              ? "--recorded"
-                       : !options.against_path.empty()                        ? "--against"
+                       : !options.against_path.empty() && IsNumeric(head)     ? "--against"
                        : options.curves                                       ? "--curves"
                        : IsNumeric(head) && !options.uncertainty_path.empty() ? "--uncertainty"
                                                                               : nullptr;

@@ -286,7 +286,7 @@ Json ReportJson(const Report& report) {
   if (!result.used.empty()) json["samples_used"] = SamplesUsedJson(result);
   if (report.kl_against) {
     json["kl_against"] = *report.kl_against;
-    json["label_agreement"] = *report.label_agreement;
+    if (report.label_agreement) json["label_agreement"] = *report.label_agreement;
   }
   if (!report.ood.empty()) json["ood"] = OodJson(report);
   if (report.curves) json["curves"] = CurvesJson(report);

@@ -75,7 +75,9 @@ void PrintUncertainty(const Report& report, const Json& json) {
                                     Percent(used["undecided"], 2) + " undecided"});
   }
   if (report.kl_against) {
-    fields.Add({"same label as the other", Percent(*report.label_agreement, 2)});
+    if (report.label_agreement) {
+      fields.Add({"same label as the other", Percent(*report.label_agreement, 2)});
+    }
     fields.Add({"KL(other || this)", Significant(*report.kl_against, 5) + " nats, other is " +
                                          Printable(report.against)});
   }

@@ -1,11 +1,8 @@
 #include "tools/mu8/image_input.h"
 
-#include <charconv>
-#include <filesystem>
 #include <limits>
 #include <optional>
 #include <span>
-#include <system_error>
 
 #include "converters/host/error.h"
 #include "converters/host/model_file.h"
@@ -16,18 +13,6 @@ namespace mu8::tool {
 namespace {
 
 constexpr std::size_t kAll = std::numeric_limits<std::size_t>::max();
-
-// n of "FILE#n", unless there is a file of that whole name.
-std::optional<std::size_t> EntryOf(const std::string& path) {
-  const std::size_t hash = path.rfind('#');
-  std::error_code ignored;
-  if (hash == std::string::npos || std::filesystem::exists(path, ignored)) return {};
-  std::size_t entry = 0;
-  const char* const end = path.data() + path.size();
-  const auto [stop, problem] = std::from_chars(path.data() + hash + 1, end, entry);
-  if (problem != std::errc() || stop != end || entry == kAll) return {};
-  return entry;
-}
 
 // Input i of a data set.
 host::Dataset One(const host::Dataset& all, std::size_t i) {
@@ -65,7 +50,7 @@ std::vector<ImageInput> LoadInputs(const std::string& path, const Model& model,
                                    const host::DataOptions& options,
                                    std::vector<std::string>* notices) {
   const host::InputSpec spec = host::InputSpecOf(model);
-  const std::optional<std::size_t> entry = EntryOf(path);
+  const std::optional<std::size_t> entry = host::EntryOf(path);
   const std::string file = entry ? path.substr(0, path.rfind('#')) : path;
   if (host::IsNumberFile(file)) return LoadNumberInputs(file, entry, spec, options, notices);
   const host::ImageSize& size = spec.size;

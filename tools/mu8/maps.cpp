@@ -100,9 +100,13 @@ MapShape ShapeOf(const Model& model) {
   return {model.output_height(), model.output_width(), model.class_count()};
 }
 
+std::string MapBase(const std::string& folder, const std::string& name) {
+  return (std::filesystem::path(folder) / FileName(name)).string();
+}
+
 std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,
                                    const Prediction& prediction, Head head, const MapShape& shape) {
-  const std::string base = (std::filesystem::path(folder) / FileName(name)).string();
+  const std::string base = MapBase(folder, name);
   std::vector<std::string> written;
   const auto path = [&](const char* what) {
     written.push_back(base + what);

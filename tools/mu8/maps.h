@@ -2,6 +2,7 @@
 #pragma once
 
 #include <string>
+#include <vector>
 
 #include "mu8/mu8.h"
 #include "tools/mu8/json_output.h"
@@ -21,6 +22,8 @@ MapShape ShapeOf(const Model& model);
 // .label.png (the class's index, spread over 0 to 255) and .mutual_information.png (255: ln of the
 // classes); of a gaussian .noise_variance.npy. NAME is the file's, with what no file name holds
 // replaced. The folder must exist. Throws Error. Returns the paths.
+// The files of two inputs of one name would overwrite each other: MapBase is where theirs begin.
+std::string MapBase(const std::string& folder, const std::string& name);
 std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,
                                    const Prediction& prediction, Head head, const MapShape& shape);
 

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <utility>
 #include <vector>
@@ -73,6 +74,16 @@ std::vector<ImageInput> LoadAll(const Options& options, const Model& model) {
   return inputs;
 }
 
+// Before any is written: no two inputs have maps of the same names.
+void CheckMaps(const std::string& folder, const std::vector<ImageInput>& inputs) {
+  std::set<std::string> bases;
+  for (const ImageInput& input : inputs) {
+    if (folder.empty() || bases.insert(MapBase(folder, input.name)).second) continue;
+    throw host::Error(input.name + ": another input's maps have the same names, " +
+                      MapBase(folder, input.name) + ".*; predict them into other folders");
+  }
+}
+
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   const std::vector<ImageInput> inputs = LoadAll(options, file.model);
@@ -89,6 +100,7 @@ void Run(const Options& options) {
   if (!options.maps.empty() && !shape.is_map()) {
     throw UsageError("--maps: the model answers once, not at each position of its input");
   }
+  CheckMaps(options.maps, inputs);
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {

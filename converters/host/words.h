@@ -1,0 +1,15 @@
+// Pieces of text, as every reader of it cuts them.
+#pragma once
+
+#include <string_view>
+#include <vector>
+
+namespace mu8::host {
+
+// Without spaces, tabs and line ends around it.
+std::string_view Trim(std::string_view text);
+
+// The parts between separators, one more than there are of these.
+std::vector<std::string_view> Split(std::string_view text, char separator);
+
+}  // namespace mu8::host
