@@ -173,7 +173,7 @@ class Editor {
  private:
   template <typename Record>
   Record Load(std::size_t offset) const {
-    if (offset + sizeof(Record) > file_.size()) std::abort();
+    if (file_.size() < sizeof(Record) || offset > file_.size() - sizeof(Record)) std::abort();
     Record record;
     std::memcpy(&record, file_.data() + offset, sizeof(Record));
     return record;
