@@ -112,6 +112,16 @@ void SetTargets(const host::Dataset& data, Network* network) {
   network->error_unit = std::ldexp(1.0F, std::clamp(exponent, -100, 60));
 }
 
+// Throws Error, with what calibration would need, if that is more than it may.
+void CheckMemory(const ConvertOptions& options, const Network& network, std::size_t images) {
+  constexpr std::uint64_t kMiB = std::uint64_t{1} << 20;
+  const std::uint64_t bytes = CalibrationBytes(network, images);
+  if (bytes <= options.max_memory_bytes) return;
+  throw host::Error("calibrating this network needs about " + std::to_string(bytes / kMiB + 1) +
+                    " MiB, " + std::to_string(options.max_memory_bytes / kMiB) +
+                    " MiB are allowed; give --max-memory if the network is meant to be so large");
+}
+
 }  // namespace
 
 Imported Import(const ConvertOptions& options, std::vector<std::string>* notices) {
@@ -146,15 +156,14 @@ Prepared Prepare(const ConvertOptions& options, Imported imported) {
                     .normalization = {},
                     .calibration = {},
                     .input = {}};
-  const std::size_t images = CalibrationImages(prepared.network, options.max_memory_bytes);
+  CheckMemory(options, prepared.network, prepared.data.count);
   prepared.normalization = {prepared.network.mean, prepared.network.std};
   SetTargets(prepared.data, &prepared.network);
   ScaleInput(InputScales(prepared.network, prepared.data), &prepared.network);
   // Without sigmas all passes are the same.
   const int passes = options.posterior_path.empty() ? 1 : options.calibration_passes;
-  prepared.calibration = Calibrate(
-      prepared.network, prepared.data, passes, options.seed,
-      [&](double f) { Report(options, "calibrate", f); }, images);
+  prepared.calibration = Calibrate(prepared.network, prepared.data, passes, options.seed,
+                                   [&](double f) { Report(options, "calibrate", f); });
   SetScaleBounds(prepared.calibration, &prepared.network);
   prepared.input = QuantizeInput(prepared.network, prepared.data);
   return prepared;

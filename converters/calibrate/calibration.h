@@ -11,10 +11,10 @@
 
 namespace mu8::convert {
 
-// One activation tensor over images and passes. Element maps are NHWC, value.size() long.
+// One activation tensor over images and passes.
 struct ValueStatistics {
-  std::vector<double> mean;   // E[x] of each element
-  std::vector<double> power;  // E[x^2]
+  // E[x] and E[x^2] of each element, NHWC, of what layers with weights read; else empty.
+  std::vector<double> mean, power;
   float least = 0.0F, greatest = 0.0F;
   // Counts in kHistogramBins equal bins over [least, greatest], and of exact zeros, which any range
   // stores without an error; they are in no bin.
@@ -30,22 +30,13 @@ struct Calibration {
   std::size_t images = 0;
 };
 
-// Images that run at a time: as many as memory allows, and always whole chunks of the FP32
-// reference, so that the figures do not depend on it.
-inline constexpr std::size_t kMostCalibrationImages = 64;
-inline constexpr std::size_t kLeastCalibrationImages = 16;
-
-// About what Calibrate needs with that many images at a time, in bytes; saturates.
+// About what Calibrate needs for that many images, in bytes; saturates. No image's activations
+// outlive the few that run at a time.
 std::uint64_t CalibrationBytes(const Network& network, std::size_t images);
-
-// The most images at a time that need at most `most_bytes`. Throws Error, with what they would
-// need, where not even the fewest do.
-std::size_t CalibrationImages(const Network& network, std::uint64_t most_bytes);
 
 // Runs all images with `passes` weight samples of `seed`. Throws Error if an activation is not
 // finite, naming the value.
 Calibration Calibrate(const Network& network, const host::Dataset& data, int passes,
-                      std::uint64_t seed, const std::function<void(double)>& progress,
-                      std::size_t images_at_a_time = kMostCalibrationImages);
+                      std::uint64_t seed, const std::function<void(double)>& progress);
 
 }  // namespace mu8::convert

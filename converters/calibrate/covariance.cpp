@@ -10,6 +10,7 @@ namespace mu8::convert {
 namespace {
 
 constexpr int kWindowsPerImage = 64;
+constexpr std::size_t kStarts = 64;  // of the windows' grid, one image after the other
 
 std::size_t InputsPerChannel(const Network& network, const Node& node) {
   const Value& in = network.values[static_cast<std::size_t>(node.inputs[0])];
@@ -49,7 +50,7 @@ void CovarianceCollector::AddWindow(const float* image, int group, int oy, int o
   }
 }
 
-void CovarianceCollector::Add(const float* x, std::size_t images) {
+void CovarianceCollector::Add(const float* x, std::size_t first, std::size_t images) {
   if (products_.empty()) return;
   const int windows = node_.op == Op::kDense ? 1 : out_.height * out_.width;
   const int step = std::max(1, windows / kWindowsPerImage);
@@ -63,7 +64,8 @@ void CovarianceCollector::Add(const float* x, std::size_t images) {
         continue;
       }
       // A shifting start, so that every position is met.
-      for (int w = static_cast<int>(image) % step; w < windows; w += step) {
+      const int start = static_cast<int>((first + image) % kStarts) % step;
+      for (int w = start; w < windows; w += step) {
         AddWindow(pixels, group, w / out_.width, w % out_.width);
       }
     }
@@ -73,11 +75,11 @@ void CovarianceCollector::Add(const float* x, std::size_t images) {
                    product.data(), k) != dnnl_success) {
       throw host::Error("oneDNN refused the covariance of node '" + node_.name + "'");
     }
-    const std::size_t first = static_cast<std::size_t>(group) * inputs_;
-    double* products = products_.data() + first * inputs_;
+    const std::size_t of_group = static_cast<std::size_t>(group) * inputs_;
+    double* products = products_.data() + of_group * inputs_;
     for (std::size_t i = 0; i < product.size(); ++i) products[i] += double{product[i]};
     for (std::size_t row = 0; row < rows_.size(); row += inputs_) {
-      for (std::size_t i = 0; i < inputs_; ++i) sums_[first + i] += double{rows_[row + i]};
+      for (std::size_t i = 0; i < inputs_; ++i) sums_[of_group + i] += double{rows_[row + i]};
     }
     if (group == 0) count_ += static_cast<double>(rows);
   }

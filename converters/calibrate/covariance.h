@@ -18,9 +18,9 @@ class CovarianceCollector {
  public:
   CovarianceCollector(const Network& network, const Node& node);
 
-  // Adds `images` activations of the node's input, NHWC. Of a convolution's windows it takes about
-  // kWindowsPerImage, spread evenly.
-  void Add(const float* x, std::size_t images);
+  // Adds `images` activations of the node's input, NHWC, of images `first` and on. Of a
+  // convolution's windows it takes about kWindowsPerImage, spread evenly.
+  void Add(const float* x, std::size_t first, std::size_t images);
 
   // Centered: E[x x^T] - E[x] E[x]^T, for the bias takes up errors of the mean. Empty if the layer
   // is too wide.

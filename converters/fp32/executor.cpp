@@ -6,7 +6,6 @@
 #include "converters/fp32/executor.h"
 
 #include <algorithm>
-#include <cstring>
 #include <new>
 #include <string>
 #include <utility>
@@ -75,6 +74,7 @@ Fp32Executor::Impl::Impl(const Network& network, int batch_size, bool keep_value
     }
   }
   MakeValues(network);
+  FindFeatures(network);
   // One buffer serves all primitives; they run one after the other.
   const auto scratch_floats = static_cast<memory::dim>(scratch_bytes / sizeof(float)) + 1;
   scratch_buffer = memory(Plain({scratch_floats}), engine);
@@ -157,13 +157,45 @@ void Fp32Executor::Impl::AddStep(const Network& network, const Node& node) {
   steps.push_back(std::move(step));
 }
 
-void Fp32Executor::Impl::RunChunk(const float* images, std::size_t first, const Hook& after) {
-  const std::size_t input_size = shapes[static_cast<std::size_t>(input)].size();
-  std::memcpy(Images(input, first), images + first * input_size,
-              static_cast<std::size_t>(chunk) * input_size * sizeof(float));
+void Fp32Executor::Impl::FindFeatures(const Network& network) {
+  const auto is_random = [](const Node& node) {
+    return !node.weights.sigma.empty() || !node.bias.sigma.empty();
+  };
+  const auto found = std::ranges::find_if(network.nodes, is_random);
+  first_random = static_cast<std::size_t>(found - network.nodes.begin());
+  if (first_random == steps.size() && first_random > 0) --first_random;
+  is_fixed.assign(shapes.size(), false);
+  is_fixed[static_cast<std::size_t>(input)] = true;
+  for (std::size_t i = 0; i < first_random; ++i) {
+    is_fixed[static_cast<std::size_t>(steps[i].output)] = true;
+  }
+  for (std::size_t i = first_random; i < steps.size(); ++i) {
+    for (const int value : steps[i].inputs) {
+      if (!is_fixed[static_cast<std::size_t>(value)]) continue;
+      if (std::ranges::find(features, value) == features.end()) features.push_back(value);
+    }
+  }
+  for (const int value : features) feature_size += shapes[static_cast<std::size_t>(value)].size();
+}
+
+template <typename Visit>
+void Fp32Executor::Impl::ForFeatures(std::size_t first, const Visit& visit) {
+  std::size_t offset = first * feature_size;
+  for (std::size_t image = 0; image < static_cast<std::size_t>(chunk); ++image) {
+    for (const int value : features) {
+      const std::size_t size = shapes[static_cast<std::size_t>(value)].size();
+      visit(offset, Images(value, first) + image * size, size);
+      offset += size;
+    }
+  }
+}
+
+void Fp32Executor::Impl::RunSteps(std::size_t begin, std::size_t end, std::size_t first,
+                                  const Hook& after) {
   for (Fp32View& view : views) view.data.set_data_handle(Images(view.value, first));
   std::vector<const float*> inputs;
-  for (const Fp32Step& step : steps) {
+  for (std::size_t i = begin; i < end; ++i) {
+    const Fp32Step& step = steps[i];
     if (!step.loop) {
       step.primitive.execute(stream, step.arguments);
     } else {
@@ -211,19 +243,53 @@ void Fp32Executor::SetWeights(const SampledWeights& weights) {
   impl_->needs_weights = false;
 }
 
-void Fp32Executor::Run(const float* input, const Hook& after) {
+template <typename RunChunk>
+void Fp32Executor::Impl::ForChunks(const RunChunk& run) {
   const OneThread one_thread;
-  if (impl_->needs_weights) throw host::Error("Run before SetWeights");
-  const auto batch = static_cast<std::size_t>(impl_->batch);
-  const auto chunk = static_cast<std::size_t>(impl_->chunk);
+  if (needs_weights) throw host::Error("Run before SetWeights");
+  const auto images = static_cast<std::size_t>(batch), at_a_time = static_cast<std::size_t>(chunk);
   try {
-    for (std::size_t first = 0; first < batch; first += chunk) {
+    for (std::size_t first = 0; first < images; first += at_a_time) {
       // The last chunk ends with the batch; a few of its images may have run before.
-      impl_->RunChunk(input, std::min(first, batch - chunk), after);
+      run(std::min(first, images - at_a_time));
     }
   } catch (const dnnl::error& error) {
     ThrowOurs(error);
   }
+}
+
+void Fp32Executor::Run(const float* input, const Hook& after) { RunAndKeep(input, nullptr, after); }
+
+bool Fp32Executor::IsFixed(int value) const {
+  return impl_->is_fixed.at(static_cast<std::size_t>(value));
+}
+
+std::size_t Fp32Executor::feature_size() const { return impl_->feature_size; }
+
+void Fp32Executor::RunAndKeep(const float* input, float* features, const Hook& after) {
+  Impl& impl = *impl_;
+  const std::size_t size = impl.shapes[static_cast<std::size_t>(impl.input)].size();
+  impl.ForChunks([&](std::size_t first) {
+    std::copy(input + first * size, input + (first + static_cast<std::size_t>(impl.chunk)) * size,
+              impl.Images(impl.input, first));
+    impl.RunSteps(0, impl.first_random, first, after);
+    if (features != nullptr) {
+      impl.ForFeatures(first, [&](std::size_t offset, const float* data, std::size_t length) {
+        std::copy(data, data + length, features + offset);
+      });
+    }
+    impl.RunSteps(impl.first_random, impl.steps.size(), first, after);
+  });
+}
+
+void Fp32Executor::RunFrom(const float* features, const Hook& after) {
+  Impl& impl = *impl_;
+  impl.ForChunks([&](std::size_t first) {
+    impl.ForFeatures(first, [&](std::size_t offset, float* data, std::size_t length) {
+      std::copy(features + offset, features + offset + length, data);
+    });
+    impl.RunSteps(impl.first_random, impl.steps.size(), first, after);
+  });
 }
 
 const float* Fp32Executor::value(int index) const {

@@ -32,6 +32,17 @@ class Fp32Executor {
   // `input`: batch x H x W x C floats (NHWC, normalized).
   void Run(const float* input, const Hook& after = {});
 
+  // Whether a value is the same in every pass: the input, and what is written before the first node
+  // whose weights or biases have sigmas (or before the last node, if none has).
+  bool IsFixed(int value) const;
+
+  // Floats an image of the fixed values that other nodes read: the features.
+  std::size_t feature_size() const;
+
+  // Run that keeps them, and the rest of a Run from them: batch x feature_size() floats.
+  void RunAndKeep(const float* input, float* features, const Hook& after = {});
+  void RunFrom(const float* features, const Hook& after = {});
+
   // NHWC values of the last Run, batch x value.size() floats. Throws Error for one that was not
   // kept.
   const float* value(int index) const;

@@ -65,7 +65,14 @@ struct Fp32Executor::Impl {
   void MakeValues(const Network& network);
   dnnl::memory At(int value);
   dnnl::memory Flat(int value);  // [chunk][height * width * channels]
-  void RunChunk(const float* images, std::size_t first, const Hook& after);
+  void FindFeatures(const Network& network);
+  // Calls visit(offset among the features of a batch, data, floats) for each of a chunk's features.
+  template <typename Visit>
+  void ForFeatures(std::size_t first, const Visit& visit);
+  void RunSteps(std::size_t begin, std::size_t end, std::size_t first, const Hook& after);
+  // Calls run(first image) for each chunk of a batch.
+  template <typename RunChunk>
+  void ForChunks(const RunChunk& run);
   void AddStep(const Network& network, const Node& node);
   void AddConv(const Node& node, Fp32Step* step);
   void AddDense(const Node& node, Fp32Step* step);
@@ -85,6 +92,10 @@ struct Fp32Executor::Impl {
   std::vector<Fp32View> views;
   std::vector<std::string> names;  // of the nodes, for messages
   std::vector<Fp32Step> steps;
+  std::size_t first_random = 0;  // the first step whose weights differ from pass to pass
+  std::vector<bool> is_fixed;    // by value: the input, and what steps before that one write
+  std::vector<int> features;     // fixed values that other steps read
+  std::size_t feature_size = 0;
   dnnl::memory scratch_buffer;
   std::size_t scratch_bytes = 0;
   int input, output;

@@ -5,7 +5,7 @@
 #include <limits>
 #include <span>
 
-#include "converters/fp32/executor.h"
+#include "converters/fp32/pass_runner.h"
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/error.h"
 #include "converters/network/input.h"
@@ -30,24 +30,19 @@ std::vector<ExpectedOutputs> PredictFp32(const Network& network, const host::Dat
                                          std::size_t count, std::uint64_t seed,
                                          std::uint32_t passes) {
   const std::size_t outputs = network.values[static_cast<std::size_t>(network.output)].size();
-  const std::vector<float> images = Normalize(network, data, 0, count);
-  const std::size_t input = images.size() / count;
   OutputSums sums(network, count);
-  const std::size_t batch = std::min(kBatch, count);
-  Fp32Executor executor(network, static_cast<int>(batch), false);
+  PassRunner runner(network, count, [&](std::size_t first, std::size_t inputs) {
+    return Normalize(network, data, first, inputs);
+  });
   SampledWeights weights;
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
     SampleGaussian(network, seed, pass, &weights);
-    executor.SetWeights(weights);
-    for (std::size_t first = 0; first < count; first += batch) {
-      // The last batch reaches back, so that all have one size; only new images count.
-      const std::size_t begin = std::min(first, count - batch);
-      executor.Run(images.data() + begin * input);
-      const float* row = executor.value(network.output);
-      for (std::size_t image = first; image < begin + batch; ++image) {
-        sums.Add(image, {row + (image - begin) * outputs, outputs});
+    runner.Run(weights, [&](int value, std::size_t first, std::span<const float> rows) {
+      if (value != network.output) return;
+      for (std::size_t at = 0; at < rows.size(); at += outputs) {
+        sums.Add(first + at / outputs, rows.subspan(at, outputs));
       }
-    }
+    });
   }
   return sums.Finish(passes);
 }

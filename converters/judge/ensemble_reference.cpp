@@ -7,7 +7,7 @@
 #include <memory>
 #include <span>
 
-#include "converters/fp32/executor.h"
+#include "converters/fp32/pass_runner.h"
 #include "converters/host/error.h"
 #include "converters/judge/engine_noise.h"
 #include "converters/judge/engine_trace.h"
@@ -119,8 +119,9 @@ struct Reference::Impl {
   const Value& input() const { return network.values[static_cast<std::size_t>(network.input)]; }
   const Value& output() const { return network.values[static_cast<std::size_t>(network.output)]; }
   void Draw(std::uint32_t pass, SampledWeights* weights) const;
-  void RunPass(const host::Dataset& data, std::uint32_t pass, Fp32Executor* executor,
-               std::vector<float>* batch, Sums* sums) const;
+  // Adds the outputs of inputs `first` and on.
+  void Add(const host::Dataset& data, std::uint32_t pass, std::size_t first,
+           std::span<const float> rows, Sums* sums) const;
 };
 
 void Reference::Impl::Draw(std::uint32_t pass, SampledWeights* weights) const {
@@ -139,24 +140,19 @@ void Reference::Impl::Draw(std::uint32_t pass, SampledWeights* weights) const {
   }
 }
 
-void Reference::Impl::RunPass(const host::Dataset& data, std::uint32_t pass, Fp32Executor* executor,
-                              std::vector<float>* batch, Sums* sums) const {
-  const std::size_t batch_images = batch->size() / input().size();
-  for (std::size_t first = 0; first < data.count; first += batch_images) {
-    const std::size_t count = std::min(batch_images, data.count - first);
-    // What is left of an earlier chunk stays behind these.
-    std::ranges::copy(Normalize(network, data, first, count), batch->begin());
-    executor->Run(batch->data());
-    const float* outputs = executor->value(network.output);
-    for (std::size_t i = 0; i < count; ++i, outputs += output().size()) {
-      if (!sums->Add(first + i, {outputs, output().size()})) {
-        throw host::Error(options.onnx_path + ": image " + std::to_string(first + i) + ", pass " +
-                          std::to_string(pass) + ": an output is not finite");
-      }
-      if (network.head != Head::kReconstruction) continue;
-      sums->AddError(first + i, {outputs, output().size()},
-                     {batch->data() + i * input().size(), input().size()});
+void Reference::Impl::Add(const host::Dataset& data, std::uint32_t pass, std::size_t first,
+                          std::span<const float> rows, Sums* sums) const {
+  const std::size_t count = rows.size() / output().size();
+  std::vector<float> targets;
+  if (network.head == Head::kReconstruction) targets = Normalize(network, data, first, count);
+  for (std::size_t i = 0; i < count; ++i) {
+    const std::span<const float> row = rows.subspan(i * output().size(), output().size());
+    if (!sums->Add(first + i, row)) {
+      throw host::Error(options.onnx_path + ": image " + std::to_string(first + i) + ", pass " +
+                        std::to_string(pass) + ": an output is not finite");
     }
+    if (targets.empty()) continue;
+    sums->AddError(first + i, row, {targets.data() + i * input().size(), input().size()});
   }
 }
 
@@ -216,16 +212,20 @@ std::vector<std::string> Reference::Fit(const host::Dataset& data) {
 EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& progress) const {
   const ReferenceOptions& options = impl_->options;
   const std::uint32_t passes = options.mean_weights ? 1 : options.samples;
-  const std::size_t batch_images = std::min<std::size_t>(options.batch, data.count);
   Sums sums(impl_->network, data.count);
-  std::vector<float> batch(batch_images * data.image_size(), 0.0f);
-  Fp32Executor executor(impl_->network, static_cast<int>(batch_images), false);
+  PassRunner runner(
+      impl_->network, data.count,
+      [&](std::size_t first, std::size_t count) {
+        return Normalize(impl_->network, data, first, count);
+      },
+      options.batch);
   SampledWeights weights;
   const Clock::time_point start = Clock::now();
   for (std::uint32_t pass = 0; pass < passes; ++pass) {
     impl_->Draw(pass, &weights);
-    executor.SetWeights(weights);
-    impl_->RunPass(data, pass, &executor, &batch, &sums);
+    runner.Run(weights, [&](int value, std::size_t first, std::span<const float> rows) {
+      if (value == impl_->network.output) impl_->Add(data, pass, first, rows, &sums);
+    });
     if (progress) progress("FP32 passes", (pass + 1.0) / passes);
   }
   EnsembleResult result;

@@ -9,6 +9,7 @@
 
 #include "converters/fp32/buffers.h"
 #include "converters/fp32/executor.h"
+#include "converters/fp32/pass_runner.h"
 #include "converters/host/error.h"
 #include "tests/converters/random_floats.h"
 
@@ -181,6 +182,69 @@ TEST_CASE("fp32 graphs: values that are not kept do not change the output") {
     CHECK_THROWS_WITH_AS(dropped.executor.value(1),
                          "value 'node0' was not kept: only the output is", host::Error);
   }
+}
+
+TEST_CASE("fp32 graphs: a pass from its features is a pass, wherever the first sigma is") {
+  std::size_t features = 0;
+  for (std::size_t random = 0; random <= Mixed().nodes.size(); ++random) {
+    Network network = Mixed();
+    if (random < network.nodes.size()) network.nodes[random].bias.sigma = {1.0F};
+    CAPTURE(random);
+    for (const int batch : {1, 16, 37}) {
+      Run run(network, batch, false);
+      const float* outputs = run.executor.value(network.output);
+      const auto images = static_cast<std::size_t>(batch);
+      const std::size_t count =
+          images * network.values[static_cast<std::size_t>(network.output)].size();
+      const std::vector<float> expected(outputs, outputs + count);
+      std::vector<float> kept(images * run.executor.feature_size());
+      run.executor.RunAndKeep(run.input.data(), kept.data());
+      CHECK(std::equal(expected.begin(), expected.end(), outputs));
+      const std::vector<float> zeros(run.input.size(), 0.0F);
+      run.executor.Run(zeros.data());
+      CHECK(!std::equal(expected.begin(), expected.end(), outputs));
+      run.executor.RunFrom(kept.data());
+      CHECK(std::equal(expected.begin(), expected.end(), outputs));
+      features += run.executor.feature_size();
+    }
+  }
+  CHECK(features > 10000);
+}
+
+TEST_CASE("fp32 graphs: all inputs are visited once a pass, what is fixed in the first") {
+  Network network = Mixed();
+  network.nodes[5].bias.sigma = {1.0F};
+  SampledWeights weights;
+  MeanWeights(network, &weights);
+  const std::size_t size = network.values[0].size();
+  const std::vector<float> inputs = Random(37 * size, 7);
+  std::vector<std::vector<float>> outputs;
+  for (const std::uint64_t most_feature_bytes : {std::uint64_t{0}, PassRunner::kMostFeatureBytes}) {
+    std::size_t read = 0;
+    PassRunner runner(
+        network, 37,
+        [&](std::size_t first, std::size_t count) {
+          read += count;
+          const float* begin = inputs.data() + first * size;
+          return std::vector<float>(begin, begin + count * size);
+        },
+        PassRunner::kMostBatch, most_feature_bytes);
+    std::vector<std::size_t> visited(network.values.size(), 0);
+    for (int pass = 0; pass < 3; ++pass) {
+      std::vector<float> output;
+      runner.Run(weights, [&](int value, std::size_t first, std::span<const float> data) {
+        const auto v = static_cast<std::size_t>(value);
+        const std::size_t images = data.size() / network.values[v].size();
+        CHECK(first == visited[v] % 37);
+        visited[v] += images;
+        if (value == network.output) output.insert(output.end(), data.begin(), data.end());
+      });
+      outputs.push_back(output);
+    }
+    CHECK(read == (most_feature_bytes == 0 ? 3 : 1) * 48);  // the last 16 reach back
+    for (std::size_t v = 0; v < visited.size(); ++v) CHECK(visited[v] == (v <= 5 ? 1 : 3) * 37);
+  }
+  for (const std::vector<float>& output : outputs) CHECK(output == outputs[0]);
 }
 
 TEST_CASE("fp32 graphs: values share a buffer only while one of them is dead") {

@@ -118,8 +118,8 @@ TEST_CASE("covariance: dense layer equals the plain formula") {
   std::vector<float> x(30);
   for (float& value : x) value = normal(random);
   CovarianceCollector collector(network, network.nodes[0]);
-  collector.Add(x.data(), 4);
-  collector.Add(x.data() + 12, 6);
+  collector.Add(x.data(), 0, 4);
+  collector.Add(x.data() + 12, 4, 6);
   const std::vector<double> covariance = collector.Covariance();
   REQUIRE(covariance.size() == 9);
   for (std::size_t i = 0; i < 3; ++i) {
@@ -145,7 +145,7 @@ TEST_CASE("covariance: a padded convolution sees zeros, a wide layer is left out
   network.nodes = {conv, wide};
   CovarianceCollector collector(network, network.nodes[0]);
   const std::vector<float> ones(4, 1.0F);
-  collector.Add(ones.data(), 1);
+  collector.Add(ones.data(), 0, 1);
   const std::vector<double> covariance = collector.Covariance();
   REQUIRE(covariance.size() == 81);
   CHECK(covariance[4 * 9 + 4] == doctest::Approx(0.0));  // the middle is always 1
