@@ -1,11 +1,17 @@
-// A one-line progress bar on stderr, only if that is a terminal; silent otherwise.
+// How long work tells a user: a one-line progress bar on stderr if that is a terminal; otherwise a
+// line for each stage that takes long, as soon as that can be told.
 #pragma once
 
+#include <chrono>
 #include <string>
 
 #include "converters/host/progress.h"
 
 namespace mu8::tool {
+
+// "about 3 min", from the seconds that a fraction of the work took; "" as long as that says little,
+// or if the whole is short.
+std::string TimeLeft(double seconds, double fraction);
 
 class ProgressBar {
  public:
@@ -26,8 +32,14 @@ class ProgressBar {
   void Clear();
 
  private:
+  using Clock = std::chrono::steady_clock;
+
   bool on_terminal_ = false;
   std::string shown_;
+  std::string stage_;
+  Clock::time_point stage_start_;
+  double stage_fraction_ = 0.0;  // that was done at its start
+  bool announced_ = false;
 };
 
 }  // namespace mu8::tool
