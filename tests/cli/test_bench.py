@@ -42,6 +42,10 @@ class Text(cli.CommandTest):
         self.assertIn("per pass", text)
         self.assertIn("scalar", text)
 
+    def test_a_model_of_numbers(self):
+        found = self.json_of("bench", cli.GOLDEN / "tiny_numbers.mu8", "--samples", 2)
+        self.assertGreater(found["us_per_pass_p50"], 0)
+
     def test_two_threads(self):
         self.assertIn("2 threads", self.text_of("bench", "model.mu8", "--samples", 2,
                                                 "--threads", 2))

@@ -31,7 +31,8 @@ constexpr double kLeastSeconds = 1.0;
 constexpr std::size_t kLeastCalls = 20;
 
 constexpr const char* kFooter = R"(
-Times calls of Session::Predict on random pixels, after a warm-up, for at least one second and 20
+Times calls of Session::Predict on random inputs (pixels, or numbers between -1 and 1, as the file
+takes), after a warm-up, for at least one second and 20
 calls. A prediction is one image's: a call's time over the batch. A pass is one weight sample's part
 of it: the same over the samples. p50 and p99 are nearest-rank percentiles over the calls.)";
 
@@ -39,17 +40,28 @@ of it: the same over the samples. p50 and p99 are nearest-rank percentiles over 
 std::vector<double> Measure(const host::ModelFile& file, host::Runner* runner,
                             std::uint32_t batch) {
   std::mt19937 random(1);  // the same sequence everywhere, unlike the standard's distributions
-  std::vector<std::uint8_t> images(file.model.input_size() * batch);
-  for (std::uint8_t& pixel : images) pixel = static_cast<std::uint8_t>(random() >> 24);
+  std::vector<std::uint8_t> pixels(file.model.input_size() * batch);
+  for (std::uint8_t& pixel : pixels) pixel = static_cast<std::uint8_t>(random() >> 24);
+  std::vector<float> numbers;
+  for (const std::uint8_t pixel : pixels) {
+    numbers.push_back(static_cast<float>(pixel) / 127.5F - 1.0F);
+  }
   std::vector<Prediction> predictions(batch);
-  for (int i = 0; i < kWarmUpCalls; ++i) runner->Predict(file.path, images, predictions);
+  const auto predict = [&] {
+    if (file.model.input_kind() == InputKind::kNumbers) {
+      runner->Predict(file.path, numbers, predictions);
+    } else {
+      runner->Predict(file.path, pixels, predictions);
+    }
+  };
+  for (int i = 0; i < kWarmUpCalls; ++i) predict();
 
   ProgressBar progress;
   std::vector<double> seconds;
   double total = 0;
   while (total < kLeastSeconds || seconds.size() < kLeastCalls) {
     const Clock::time_point start = Clock::now();
-    runner->Predict(file.path, images, predictions);
+    predict();
     seconds.push_back(std::chrono::duration<double>(Clock::now() - start).count());
     total += seconds.back();
     progress.Show("timing", std::min(total / kLeastSeconds, static_cast<double>(seconds.size()) /
