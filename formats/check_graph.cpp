@@ -67,7 +67,8 @@ bool CheckTensor(const TensorRecord& tensor, std::uint32_t index, Checker* check
 
 // Operators that read two tensors. A conv2d may: its residual.
 bool IsBinary(OpCode op) {
-  return op == OpCode::kAdd || op == OpCode::kMultiply || op == OpCode::kConcat;
+  return op == OpCode::kAdd || op == OpCode::kMultiply || op == OpCode::kConcat ||
+         op == OpCode::kMaximum || op == OpCode::kMinimum;
 }
 
 // The values alive while a layer runs. Sixty-four of them at most, so that the check needs no heap
@@ -173,7 +174,7 @@ bool CheckOperands(const LayerRecord& layer, std::uint32_t index, const LiveTens
 // Tensors are numbered in the order of their layers: layer i writes tensor i + 1, the last layer
 // the logits, and only conv2d and dense may.
 bool CheckOperatorAndOutput(const LayerRecord& layer, std::uint16_t output, Checker* check) {
-  constexpr auto kLast = static_cast<std::uint8_t>(OpCode::kConcat);
+  constexpr auto kLast = static_cast<std::uint8_t>(OpCode::kConstant);
   if (layer.op != NearestCount(layer.op, kLast)) {
     return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
                             NearestCount(layer.op, kLast));

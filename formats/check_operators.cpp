@@ -1,5 +1,5 @@
 // Stage two of Open: the fields of one layer, and the shapes of what it reads and writes, fit its
-// operator (FORMAT.md 5.2 to 5.9).
+// operator (FORMAT.md 5.2 to 5.12).
 #include "formats/check.h"
 #include "formats/runs.h"
 
@@ -213,8 +213,8 @@ bool CheckPerChannel(const LayerRecord& layer, const Operands& operands, Checker
          (op != OpCode::kMaxPool || CheckSameQuantization(layer, operands, check));
 }
 
-// The second operand of add and multiply, and a residual, have the output's shape; that of add and
-// multiply may also be one pixel, used for all.
+// The second operand of add, multiply, maximum and minimum, and a residual, have the output's
+// shape; but for a residual it may also be one pixel, used for all.
 bool CheckElementwise(const LayerRecord& layer, const Operands& operands, Checker* check) {
   const TensorRecord& out = operands.output;
   const TensorRecord& b = operands.input2;
@@ -315,6 +315,7 @@ bool CheckFields(const LayerRecord& layer, Checker* check) {
   const std::uint8_t known = op == OpCode::kConv2d        ? kLayerBayesian | kLayerDepthwise
                              : op == OpCode::kDense       ? kLayerBayesian
                              : op == OpCode::kAveragePool ? kLayerCountPadding
+                             : op == OpCode::kLookup      ? kLayerByChannel
                                                           : std::uint8_t{0};
   if ((layer.flags & ~known) != 0) {
     return check->FailLayer(Status::kReservedNotZero, offsetof(LayerRecord, flags), layer.flags,
@@ -344,18 +345,24 @@ bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* ch
       return CheckDense(layer, operands, check);
     case OpCode::kAdd:
     case OpCode::kMultiply:
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
       return CheckElementwise(layer, operands, check);
     case OpCode::kSlice:
       return CheckSlice(layer, operands, check);
     case OpCode::kConcat:
       return CheckConcat(layer, operands, check);
+    case OpCode::kGather:
+      return CheckSameQuantization(layer, operands, check);
+    case OpCode::kConstant:
+      return true;
     case OpCode::kMaxPool:
     case OpCode::kAveragePool:
     case OpCode::kLookup:
       return CheckPerChannel(layer, operands, check);
   }
   return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
-                          static_cast<std::uint8_t>(OpCode::kConcat));
+                          static_cast<std::uint8_t>(OpCode::kConstant));
 }
 
 }  // namespace mu8::format

@@ -281,6 +281,41 @@ bool CheckMultiply(const LayerRecord& record, Checker* check) {
          CheckDerived(scales.multiplier, kBelowOne, record.output, check);
 }
 
+// The largest row and the largest byte of a row that `count` places of a gather have.
+GatherPlace LargestPlace(std::uint64_t at, std::uint32_t count, const View& view) {
+  GatherPlace largest{0, 0};
+  for (std::uint32_t i = 0; i < count; ++i, at += sizeof(GatherPlace)) {
+    const auto place = view.Load<GatherPlace>(at);
+    if (place.row == kOutside) continue;
+    if (place.row > largest.row) largest.row = place.row;
+    if (place.offset > largest.offset) largest.offset = place.offset;
+  }
+  return largest;
+}
+
+// No value is read from behind the input's last row, or from behind the end of a row. Rows, columns
+// and channels are independent, so that their largest places meet in one value.
+bool CheckGather(const LayerRecord& record, std::uint64_t at, Checker* check) {
+  const TensorRecord input = check->view.tensor(record.input);
+  const TensorRecord output = check->view.tensor(record.output);
+  std::uint64_t row = 0;
+  std::uint64_t offset = 0;
+  std::uint64_t table = at;
+  for (const std::uint32_t count : {output.height, output.width, output.channels}) {
+    const GatherPlace largest = LargestPlace(table, count, check->view);
+    row += largest.row;
+    offset += largest.offset;
+    table += count * sizeof(GatherPlace);
+  }
+  if (row >= input.height) return check->Fail(Status::kGatherPlace, at, row, input.height - 1);
+  const std::uint64_t row_bytes = std::uint64_t{input.width} * input.channels;
+  if (offset >= row_bytes) {
+    return check->Fail(Status::kGatherPlace, at + offsetof(GatherPlace, offset), offset,
+                       row_bytes - 1);
+  }
+  return true;
+}
+
 // Rules of one operator for the scales and parameters of a layer; `at` is the parameters' offset.
 bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) {
   switch (static_cast<OpCode>(record.op)) {
@@ -293,25 +328,36 @@ bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) 
       return CheckAdd(record, check);
     case OpCode::kMultiply:
       return CheckMultiply(record, check);
+    case OpCode::kGather:
+      return CheckGather(record, at, check);
     case OpCode::kMaxPool:
     case OpCode::kLookup:
     case OpCode::kSlice:
     case OpCode::kConcat:
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
+    case OpCode::kConstant:
       break;
   }
   return true;
 }
 
 // The bytes that a layer's parameters must have. Shapes have been checked: no overflow.
-std::uint64_t ExpectedBytes(const LayerRecord& layer) {
+std::uint64_t ExpectedBytes(const LayerRecord& layer, const View& view) {
   switch (static_cast<OpCode>(layer.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:
       return MakeParameterLayout(layer).bytes;
     case OpCode::kLookup:
-      return kLookupBytes;
+      return kLookupBytes * ((layer.flags & kLayerByChannel) != 0 ? layer.output_channels : 1);
     case OpCode::kConcat:
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
       return 2 * kLookupBytes;
+    case OpCode::kGather:
+      return GatherBytes(view.tensor(layer.output));
+    case OpCode::kConstant:
+      return ConstantBytes(view.tensor(layer.output));
     case OpCode::kMaxPool:
     case OpCode::kAveragePool:
     case OpCode::kAdd:
@@ -358,7 +404,7 @@ bool CheckParameters(Checker* check) {
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
     check->layer = static_cast<std::int32_t>(i);
     const LayerRecord record = view.layer(i);
-    const std::uint64_t bytes = ExpectedBytes(record);
+    const std::uint64_t bytes = ExpectedBytes(record, view);
     if (record.parameter_offset != end) {
       return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, parameter_offset),
                               record.parameter_offset, end);

@@ -17,7 +17,8 @@ static_assert(std::endian::native == std::endian::little, ".mu8 files are little
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 3;  // outputs that are no softmax, numbers as input
+inline constexpr std::uint16_t kVersionMinor = 4;  // operators since 10, tables by channel
+inline constexpr std::uint16_t kHeadsMinor = 3;    // outputs that are no softmax, numbers as input
 inline constexpr std::uint16_t kByPanelMinor = 2;  // a width of mu for each panel
 inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without any of them, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
@@ -49,6 +50,10 @@ enum class OpCode : std::uint8_t {
   kMultiply = 7,
   kSlice = 8,
   kConcat = 9,
+  kGather = 10,
+  kMaximum = 11,
+  kMinimum = 12,
+  kConstant = 13,
 };
 
 struct FileHeader {
@@ -154,11 +159,11 @@ static_assert(sizeof(TensorRecord) == 48);
 
 struct LayerRecord {
   std::uint8_t op;
-  std::uint8_t flags;    // kLayerBayesian, kLayerCountPadding, kLayerDepthwise
+  std::uint8_t flags;    // kLayerBayesian and the others below
   std::uint8_t mu_bits;  // 1 to 8, kMuBitsByPanel; 0 without weights
   std::uint8_t sigma_bits;
   std::uint16_t input;
-  std::uint16_t input2;  // add, multiply, concat; of a conv2d the residual; else kNoTensor
+  std::uint16_t input2;  // of operators of two tensors; of a conv2d the residual; else kNoTensor
   std::uint16_t output;  // kNoTensor: the logits
   std::uint16_t kernel_h, kernel_w, stride_h, stride_w, dilation_h, dilation_w, pad_top, pad_left;
   std::uint8_t clamp_min, clamp_max;  // bounds of the stored output value
@@ -177,6 +182,7 @@ inline constexpr std::uint8_t kMuBitsByPanel = 255;
 inline constexpr std::uint8_t kLayerBayesian = 1;
 inline constexpr std::uint8_t kLayerCountPadding = 2;
 inline constexpr std::uint8_t kLayerDepthwise = 4;  // as many groups as channels, in and out
+inline constexpr std::uint8_t kLayerByChannel = 8;  // a lookup with a table for each channel
 
 constexpr std::uint64_t RoundUp(std::uint64_t value, std::uint64_t unit) {
   return (value + unit - 1) / unit * unit;
@@ -390,6 +396,25 @@ class MuCursor {
 };
 
 inline constexpr std::uint64_t kLookupBytes = 256;
+
+// A gather's parameters: one of these for each row, column and channel of its output. Output value
+// (y, x, c) is read from the row and the byte of that row that the three add up to; it is 0.0 if
+// one of them is kOutside (FORMAT.md 5.10).
+struct GatherPlace {
+  std::uint32_t row, offset;
+};
+static_assert(sizeof(GatherPlace) == 8);
+inline constexpr std::uint32_t kOutside = 0xffffffff;  // as a row
+
+constexpr std::uint64_t GatherBytes(const TensorRecord& output) {
+  const std::uint64_t places = std::uint64_t{output.height} + output.width + output.channels;
+  return RoundUp(places * sizeof(GatherPlace), kAlignment);
+}
+
+// A constant's parameters: the values of its output, without padding.
+constexpr std::uint64_t ConstantBytes(const TensorRecord& output) {
+  return RoundUp(std::uint64_t{output.height} * output.width * output.channels, kAlignment);
+}
 
 // The outputs that a user sees at one position, of the last layer's class_count.
 constexpr std::uint32_t OutputChannels(const ModelRecord& model) {

@@ -57,13 +57,16 @@ constexpr Entry kEntries[] = {
     {Status::kGroups, "groups must divide input and output channels (expected: a divisor of)"},
     {Status::kBitWidth, "bit width of mu or sigma is not supported by this version"},
     {Status::kClamp, "clamp_min is above clamp_max"},
-    {Status::kPoolQuantization, "max-pool and slice must keep scale and zero point"},
+    {Status::kPoolQuantization, "max-pool, slice and gather must keep scale and zero point"},
     {Status::kFixedPoint,
      "scales of a sum differ too much (found: the largest factor's bits, expected: the nearest "
      "that "
      "they may be)"},
     {Status::kSliceOffset,
      "a slice's offset is out of range or set elsewhere (negative numbers plus 2^32)"},
+    {Status::kGatherPlace,
+     "a gather reads outside its input (found: the largest row, or byte of a row, expected: at "
+     "most)"},
     {Status::kParameterLayout, "parameters have the wrong place or size"},
     {Status::kWeightScale,
      "a scale, or a multiplier or factor made of it, is not normal or too large (found: its bits, "

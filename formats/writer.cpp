@@ -124,6 +124,9 @@ std::vector<std::byte> Write(FileContent content) {
   };
   const bool packed = any_layer([](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
   const bool by_panel = any_layer([](const auto& l) { return l.mu_bits == kMuBitsByPanel; });
+  const bool since_1_4 = any_layer([](const auto& l) {
+    return l.op > static_cast<std::uint8_t>(OpCode::kConcat) || (l.flags & kLayerByChannel) != 0;
+  });
   const bool since_1_3 =
       content.head != Head::kSoftmax || !content.input_affine.empty() || content.output_height != 0;
   std::vector<Section> sections = {
@@ -136,10 +139,11 @@ std::vector<std::byte> Write(FileContent content) {
       MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))};
   std::vector<std::byte> outputs = OutputsBytes(content);
   if (!outputs.empty()) sections.push_back(MakeSection(SectionId::kOutputs, std::move(outputs)));
-  return Assemble(sections, since_1_3  ? kVersionMinor
-                            : by_panel ? kByPanelMinor
-                            : packed   ? kPackedMinor
-                                       : std::uint16_t{0});
+  return Assemble(sections, since_1_4   ? kVersionMinor
+                            : since_1_3 ? kHeadsMinor
+                            : by_panel  ? kByPanelMinor
+                            : packed    ? kPackedMinor
+                                        : std::uint16_t{0});
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {

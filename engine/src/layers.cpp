@@ -36,6 +36,13 @@ void RunLayer(std::uint32_t index, PassContext* context) {
       return RunSlice(layer, context);
     case OpCode::kConcat:
       return RunConcat(layer, context);
+    case OpCode::kGather:
+      return RunGather(layer, context);
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
+      return RunExtremum(layer, context);
+    case OpCode::kConstant:
+      return RunConstant(layer, context);
   }
 }
 

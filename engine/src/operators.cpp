@@ -43,6 +43,9 @@ void RunPool(const Layer& layer, PassContext* context) {
 }
 
 void RunLookup(const Layer& layer, PassContext* context) {
+  if ((layer.record.flags & format::kLayerByChannel) != 0) {
+    return RunLookupByChannel(layer, context);
+  }
   kernels::LookupArgs args{};
   args.table = context->view.layer_parameters(layer.record);
   args.input_row_stride = layer.input.row_stride;

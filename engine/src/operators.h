@@ -44,12 +44,17 @@ class OutputMultipliers {
   const std::uint8_t* weight_scale_;
 };
 
-// The others are in operators.cpp.
+// Without weights: operators.cpp.
 void RunPool(const Layer& layer, PassContext* context);  // max-pool, average-pool
 void RunAdd(const Layer& layer, PassContext* context);
 void RunMultiply(const Layer& layer, PassContext* context);
 void RunLookup(const Layer& layer, PassContext* context);
 void RunSlice(const Layer& layer, PassContext* context);
 void RunConcat(const Layer& layer, PassContext* context);
+// Those that no kernel is for: tables.cpp.
+void RunLookupByChannel(const Layer& layer, PassContext* context);
+void RunGather(const Layer& layer, PassContext* context);
+void RunExtremum(const Layer& layer, PassContext* context);  // maximum, minimum
+void RunConstant(const Layer& layer, PassContext* context);
 
 }  // namespace mu8

@@ -23,6 +23,10 @@ struct Activation {
   std::int64_t At(std::int64_t y, std::int64_t x, std::int64_t c) const {
     return values[static_cast<std::size_t>((y * tensor.width + x) * tensor.channels + c)];
   }
+  // The byte at that place of a row.
+  std::uint8_t InRow(std::uint64_t y, std::uint64_t offset) const {
+    return values.at(static_cast<std::size_t>(y * tensor.width * tensor.channels + offset));
+  }
   // x - z; 0 in the padding.
   std::int64_t Centered(std::int64_t y, std::int64_t x, std::int64_t c) const {
     return Inside(y, x) ? At(y, x, c) - tensor.zero_point : 0;
@@ -193,6 +197,37 @@ std::uint8_t Slice(const LayerRecord& layer, const Activation& in, std::uint32_t
   return inside ? static_cast<std::uint8_t>(in.At(row, col, channel)) : in.tensor.zero_point;
 }
 
+// The value to which the places of a row, a column and a channel add up.
+std::uint8_t Gather(const std::vector<std::uint8_t>& parameters, const Activation& in,
+                    const TensorRecord& out, std::uint32_t y, std::uint32_t x, std::uint32_t c) {
+  const auto number = [&](std::size_t at) {
+    std::uint64_t value = 0;
+    for (std::size_t byte = 4; byte-- > 0;) value = value * 256 + parameters[at + byte];
+    return value;
+  };
+  std::uint64_t row = 0;
+  std::uint64_t offset = 0;
+  for (const std::size_t index :
+       {std::size_t{y}, std::size_t{out.height} + x, std::size_t{out.height} + out.width + c}) {
+    if (number(8 * index) == 0xffffffffU) return in.tensor.zero_point;
+    row += number(8 * index);
+    offset += number(8 * index + 4);
+  }
+  return in.InRow(row, offset);
+}
+
+// maximum and minimum of what two tables say; a second operand of one pixel serves all.
+std::uint8_t Extremum(const LayerRecord& layer, const std::vector<std::uint8_t>& tables,
+                      const Activation& a, const Activation& b, std::uint32_t y, std::uint32_t x,
+                      std::uint32_t c) {
+  const bool pixel = b.tensor.height == 1 && b.tensor.width == 1;
+  const std::uint8_t left = tables[static_cast<std::size_t>(a.At(y, x, c))];
+  const std::uint8_t right =
+      tables[256 + static_cast<std::size_t>(pixel ? b.At(0, 0, c) : b.At(y, x, c))];
+  return static_cast<OpCode>(layer.op) == OpCode::kMaximum ? std::max(left, right)
+                                                           : std::min(left, right);
+}
+
 // Max or average over the real pixels of a window.
 std::uint8_t Pool(const LayerRecord& layer, const Activation& in, const TensorRecord& out,
                   std::int64_t y, std::int64_t x, std::int64_t c) {
@@ -241,12 +276,22 @@ std::uint8_t Value(const TestModel& model, std::size_t index, const Sampled& sam
       return Elementwise(layer, in, *in2, out, y, x, c);
     case OpCode::kSlice:
       return Slice(layer, in, y, x, c);
+    case OpCode::kGather:
+      return Gather(table, in, out, y, x, c);
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
+      return Extremum(layer, table, in, *in2, y, x, c);
+    case OpCode::kConstant:
+      return table[(std::size_t{y} * out.width + x) * out.channels + c];
     case OpCode::kConcat:
       if (c >= in.tensor.channels) {
         return table[256 + static_cast<std::size_t>(in2->At(y, x, c - in.tensor.channels))];
       }
       break;
     case OpCode::kLookup:
+      if ((layer.flags & format::kLayerByChannel) != 0) {
+        return table[std::size_t{256} * c + static_cast<std::size_t>(in.At(y, x, c))];
+      }
       break;
   }
   return table[static_cast<std::size_t>(in.At(y, x, c))];

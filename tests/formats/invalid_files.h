@@ -30,7 +30,7 @@ struct InvalidFile {
 std::vector<InvalidFile> InvalidContainers();
 // Tensors, layers and their graph (20 to 38).
 std::vector<InvalidFile> InvalidGraphs();
-// Parameters, totals and metadata (37, 40 to 51).
+// Parameters, totals and metadata (37, 39 to 51).
 std::vector<InvalidFile> InvalidParameters();
 // Inputs, outputs and heads (13, 14, 17, 30, 31, 46, 49, 52 to 55).
 std::vector<InvalidFile> InvalidOutputs();

@@ -130,7 +130,7 @@ void AddLayers(std::vector<InvalidFile>* files) {
   tiny.Set(Status::kReservedNotZero, "second_input", LayerField(1, &LayerRecord::input2), 0,
            0xffff);
   tiny.Set(Status::kUnknownOperator, "zero", LayerField(0, &LayerRecord::op), 0, 1);
-  tiny.Set(Status::kUnknownOperator, "ten", LayerField(0, &LayerRecord::op), 10, 9);
+  tiny.Set(Status::kUnknownOperator, "fourteen", LayerField(0, &LayerRecord::op), 14, 13);
   tiny.Set(Status::kUnknownOperator, "logits_from_a_pool", LayerField(1, &LayerRecord::op),
            CodeOf(OpCode::kMaxPool), CodeOf(OpCode::kDense));
   tiny.Set(Status::kOperandIndex, "reads_its_own_output", LayerField(0, &LayerRecord::input), 1, 0);
@@ -441,6 +441,40 @@ void AddSlices(std::vector<InvalidFile>* files) {
           TensorField(7, &TensorRecord::scale).InLayer(6), Bits(0.08F), Bits(0.04F));
 }
 
+// The layers of TableOperatorsModel.
+void AddTables(std::vector<InvalidFile>* files) {
+  Collector all(format::Write(TableOperatorsModel().content), files);
+  all.Set(Status::kOperandIndex, "maximum_of_one", LayerField(7, &LayerRecord::input2),
+          format::kNoTensor, 7);
+  all.Set(Status::kOperandIndex, "minimum_no_longer_alive", LayerField(9, &LayerRecord::input2), 7,
+          TensorField(7, &TensorRecord::last_layer).InLayer(9), 9);
+  all.Set(Status::kOperandIndex, "constant_of_no_tensor", LayerField(8, &LayerRecord::input),
+          format::kNoTensor, 8);
+  all.Set(Status::kReservedNotZero, "second_input_of_a_gather", LayerField(6, &LayerRecord::input2),
+          2, 0xffff);
+  all.Set(Status::kReservedNotZero, "second_input_of_a_constant",
+          LayerField(8, &LayerRecord::input2), 8, 0xffff);
+  all.Set(Status::kReservedNotZero, "lookup_flags", LayerField(4, &LayerRecord::flags), 9, 8);
+  all.Set(Status::kReservedNotZero, "gather_by_channel", LayerField(6, &LayerRecord::flags), 8, 0);
+  all.Set(Status::kSliceOffset, "gather", LayerField(6, &LayerRecord::offset_h), 1, 0);
+  all.Set(Status::kPoolQuantization, "gather_of_another_zero_point",
+          TensorField(7, &TensorRecord::zero_point).InLayer(6), 18, 17);
+  all.Set(Status::kPoolQuantization, "gather_of_another_scale",
+          TensorField(7, &TensorRecord::scale).InLayer(6), Bits(0.08F), Bits(0.04F));
+  all.Set(Status::kOutputShape, "constant_of_other_channels",
+          LayerField(8, &LayerRecord::output_channels), 17, 18);
+  // Tensor 2 has five rows.
+  for (const bool first : {true, false}) {
+    TestModel model = TableOperatorsModel();
+    model.content.layers[7].input = first ? 2 : 6;
+    model.content.layers[7].input2 = first ? 6 : 2;
+    Finish(&model.content, true);
+    all.Add(Status::kOutputShape,
+            first ? "maximum_of_another_first_operand" : "maximum_of_another_second_operand",
+            format::Write(model.content), TensorField(2, &TensorRecord::height).InLayer(7), 2);
+  }
+}
+
 // Layers before the first Bayesian one run once an image, the others in every pass.
 void AddPrefixes(std::vector<InvalidFile>* files) {
   Collector collector({}, files);
@@ -501,6 +535,7 @@ std::vector<InvalidFile> InvalidGraphs() {
   AddSecondOperands(&files);
   AddSecondShapes(&files);
   AddSlices(&files);
+  AddTables(&files);
   AddPrefixes(&files);
   return files;
 }

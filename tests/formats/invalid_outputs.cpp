@@ -24,7 +24,7 @@ std::vector<std::byte> WithoutLast(const std::vector<std::byte>& file) {
     sections.push_back(
         {id, record.flags, {begin, begin + static_cast<std::ptrdiff_t>(record.bytes)}});
   }
-  return format::Assemble(sections, format::kVersionMinor);
+  return format::Assemble(sections, format::kHeadsMinor);
 }
 
 // An affine map for each of three channels instead of a table.

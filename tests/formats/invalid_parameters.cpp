@@ -195,6 +195,39 @@ void AddResidualBiases(std::vector<InvalidFile>* files) {
                 LayerField(10, &LayerRecord::parameter_bytes), 2 * format::kLookupBytes);
 }
 
+// The layers of TableOperatorsModel: 6 gathers 2 x 2 x 18 from 5 rows of 24 bytes.
+void AddTables(std::vector<InvalidFile>* files) {
+  Collector all(format::Write(TableOperatorsModel().content), files);
+  const auto number = [&](std::size_t place, std::size_t field) {
+    return all.Edit().Parameter(6, sizeof(format::GatherPlace) * place + field, 4);
+  };
+  constexpr std::size_t kOffset = offsetof(format::GatherPlace, offset);
+  // Of rows, columns and channels the largest places count: 3 + 1 + 0 rows, 6 + 0 + 17 bytes.
+  const auto found = [&](const char* name, std::size_t place, std::size_t field,
+                         std::uint32_t value, std::uint64_t sum, std::uint64_t most) {
+    all.Set(Status::kGatherPlace, name, number(place, field), value, number(0, field).InLayer(6),
+            most, sum);
+  };
+  found("row_behind_the_last", 0, 0, 4, 5, 4);
+  found("column_behind_the_last_row", 3, 0, 0xfffffffeU, 0xfffffffeULL + 3, 4);
+  found("channel_behind_the_last_row", 4, 0, 1, 5, 4);
+  found("row_behind_the_end_of_a_row", 1, kOffset, 7, 24, 23);
+  found("column_behind_the_end_of_a_row", 2, kOffset, 0xffffffffU, 0xffffffffULL + 6 + 17, 23);
+  found("channel_behind_the_end_of_a_row", 4, kOffset, 18, 24, 23);
+  const auto resized = [&](const char* name, std::size_t layer, std::size_t bytes) {
+    TestModel model = TableOperatorsModel();
+    const std::size_t expected = model.content.parameters[layer].size();
+    model.content.parameters[layer].resize(bytes);
+    all.Add(Status::kParameterLayout, name, format::Write(model.content),
+            LayerField(static_cast<std::int32_t>(layer), &LayerRecord::parameter_bytes), expected);
+  };
+  resized("lookup_by_channel_of_one_table", 4, format::kLookupBytes);
+  resized("gather_without_channels", 6, 64);
+  resized("maximum_of_one_table", 7, format::kLookupBytes);
+  resized("constant_of_nothing", 8, 0);
+  resized("minimum_of_three_tables", 9, 3 * format::kLookupBytes);
+}
+
 void AddIntegers(std::vector<InvalidFile>* files) {
   const TestModel model = TinyModel(2);
   Collector tiny(format::Write(model.content), files);
@@ -411,6 +444,7 @@ std::vector<InvalidFile> InvalidParameters() {
   AddSizes(&files);
   AddScales(&files);
   AddAveragePools(&files);
+  AddTables(&files);
   AddIntegers(&files);
   AddPackedMeans(&files);
   AddPanelWidths(&files);

@@ -34,6 +34,7 @@ bool IsDerived(const Diagnostic& diagnostic) {
     case Status::kRecordCount:
     case Status::kTooManyLiveTensors:
     case Status::kFixedPoint:
+    case Status::kGatherPlace:
     case Status::kWeightScale:
     case Status::kAccumulatorOverflow:
     case Status::kMuRange:

@@ -62,6 +62,8 @@ std::map<std::string, Golden> GoldenModels() {
           {"deterministic_prefix", {0, EveryOperatorModel(5)}},
           {"every_operator_mu_by_panel", {2, EveryOperatorModel(5, format::kMuBitsByPanel)}},
           {"deterministic", {0, EveryOperatorModel(12)}},
+          {"table_operators", {4, TableOperatorsModel()}},
+          {"table_operators_prefix", {4, TableOperatorsModel(9)}},
           {"tiny_sigmoid", {3, WithHead(TinyModel(4), format::Head::kSigmoid)}},
           {"tiny_values", {3, WithHead(TinyModel(8), format::Head::kValues)}},
           {"every_operator_values", {3, WithHead(EveryOperatorModel(), format::Head::kValues)}},

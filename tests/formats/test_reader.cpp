@@ -67,7 +67,7 @@ TEST_CASE("reader: accepts random models and reads nothing outside them") {
   Random random(51);
   const int count = Effort(2000, 300);
   GuardedBuffer guarded(1 << 20);
-  std::array<int, 10> operators{};
+  std::array<int, 14> operators{};
   int residuals = 0;
   for (int i = 0; i < count; ++i) {
     const TestModel model = RandomModel(&random);
@@ -90,8 +90,9 @@ TEST_CASE("reader: accepts random models and reads nothing outside them") {
           << count << "; convolutions " << operators[1] << ", dense " << operators[2]
           << ", max-pools " << operators[3] << ", average pools " << operators[4] << ", look-ups "
           << operators[5] << ", sums " << operators[6] << ", products " << operators[7]
-          << ", slices " << operators[8] << ", concatenations " << operators[9] << ", residuals "
-          << residuals);
+          << ", slices " << operators[8] << ", concatenations " << operators[9] << ", gathers "
+          << operators[10] << ", maxima " << operators[11] << ", minima " << operators[12]
+          << ", constants " << operators[13] << ", residuals " << residuals);
   for (std::size_t op = 1; op < operators.size(); ++op) CHECK(operators.at(op) > count / 20);
   CHECK(residuals > count / 20);
 }

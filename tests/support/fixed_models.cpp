@@ -1,4 +1,5 @@
 // The models of model_builder.h that never change: golden files and their hashes are made of them.
+#include <cstring>
 #include <span>
 
 #include "tests/support/model_builder.h"
@@ -194,6 +195,44 @@ TestModel WithGaussian(TestModel model, format::ScaleForm form) {
     const auto shift = static_cast<float>(k) * 0.625F;
     content.outputs.scale_bounds.push_back({-2.5F + shift, 1.0F + 2 * shift});
   }
+  return model;
+}
+
+std::vector<std::uint8_t> PackPlaces(const std::vector<format::GatherPlace>& places) {
+  const std::size_t bytes = places.size() * sizeof(format::GatherPlace);
+  std::vector<std::uint8_t> packed(format::RoundUp(bytes, format::kAlignment));
+  std::memcpy(packed.data(), places.data(), bytes);
+  return packed;
+}
+
+TestModel TableOperatorsModel(std::size_t first_bayesian) {
+  constexpr std::uint32_t kNone = format::kOutside;
+  TestModel model = EveryOperatorModel(first_bayesian);
+  format::FileContent& content = model.content;
+  Random random(11);
+  content.layers[4].flags = format::kLayerByChannel;
+  content.parameters[4].resize(18 * format::kLookupBytes);
+  content.layers[6] = MakeLayer(OpCode::kGather, 2, 18);
+  // Of 5 rows of 24 bytes: 18 bytes of rows 4 and 2, or 3 and 1, backwards. Two do not exist.
+  std::vector<format::GatherPlace> places = {{3, 0}, {1, 6}, {1, 0}, {0, 0}};
+  for (std::uint32_t c = 0; c < 18; ++c) {
+    const bool missing = c == 5 || c == 17;
+    places.push_back({missing ? kNone : 0, missing ? 0 : 17 - c});
+  }
+  content.parameters[6] = PackPlaces(places);
+  content.layers[7] = MakeLayer(OpCode::kMaximum, 6, 18);
+  content.layers[7].input2 = 7;
+  content.layers[8] = MakeLayer(OpCode::kConstant, 8, 18);
+  content.layers[9] = MakeLayer(OpCode::kMinimum, 8, 18);
+  content.layers[9].input2 = 9;
+  content.parameters[7].resize(2 * format::kLookupBytes);
+  content.parameters[8].resize(format::ConstantBytes(content.tensors[9]));
+  content.parameters[9].resize(2 * format::kLookupBytes);
+  for (const std::size_t i : {4U, 7U, 8U, 9U}) {
+    random.Fill(std::span(content.parameters[i]), 0, 255);
+  }
+  Finish(&content, true);
+  content.metadata = {{"name", "table operators"}};
   return model;
 }
 

@@ -90,6 +90,13 @@ TestModel WithGaussian(TestModel model, format::ScaleForm form);
 // deterministic.
 TestModel EveryOperatorModel(std::size_t first_bayesian = 0, std::uint32_t mu_bits = 8);
 
+// EveryOperatorModel with operators of tables in place of others: 4 look-up by channel, 6 gather of
+// tensor 2, 7 maximum, 8 constant of one pixel, 9 minimum with that pixel.
+TestModel TableOperatorsModel(std::size_t first_bayesian = 0);
+
+// The parameters of a gather with the given places, for rows, columns and channels in this order.
+std::vector<std::uint8_t> PackPlaces(const std::vector<format::GatherPlace>& places);
+
 // EveryOperatorModel, but nothing reads tensor 4 after the convolution that adds it (layer 5),
 // whose output, tensor 6, lies in its place.
 TestModel ReplacedResidualModel();

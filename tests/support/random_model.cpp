@@ -192,6 +192,7 @@ class Graph {
     const TensorRecord in = tensors()[input];
     AddTensor(in.height, in.width, in.channels, Scale(), ZeroPoint());
     content().layers.push_back(MakeLayer(OpCode::kLookup, input, in.channels));
+    if (random_.OneIn(3)) content().layers.back().flags = format::kLayerByChannel;
   }
 
   // A tensor that fits beside `input` in an elementwise layer: the input itself or any of its
@@ -261,9 +262,56 @@ class Graph {
     content().layers.push_back(layer);
   }
 
+  void AddExtremum(OpCode op, std::uint16_t input) {
+    const TensorRecord in = tensors()[input];
+    LayerRecord layer = MakeLayer(op, input, in.channels);
+    layer.input2 = PickPartner(in, true);
+    AddTensor(in.height, in.width, in.channels, Scale(), ZeroPoint());
+    content().layers.push_back(layer);
+  }
+
+  void AddConstant(std::uint16_t input) {
+    LayerRecord layer = MakeLayer(OpCode::kConstant, input, Dimension(1, 12));
+    AddTensor(Dimension(1, 9), Dimension(1, 9), layer.output_channels, Scale(), ZeroPoint());
+    content().layers.push_back(layer);
+  }
+
+  void AddGather(std::uint16_t input) {
+    const TensorRecord in = tensors()[input];
+    LayerRecord layer = MakeLayer(OpCode::kGather, input, Dimension(1, 12));
+    AddTensor(Dimension(1, 9), Dimension(1, 9), layer.output_channels, in.scale, in.zero_point);
+    content().layers.push_back(layer);
+  }
+
+  // Places that may add up to the last byte of the last row, but no further.
+  std::vector<std::uint8_t> Places(const TensorRecord& in, const TensorRecord& out) {
+    std::uint32_t rows = in.height - 1;
+    std::uint32_t bytes = in.width * in.channels - 1;
+    std::vector<format::GatherPlace> places;
+    const bool copies = random_.OneIn(3) && out.channels <= bytes + 1;
+    for (const std::uint32_t count : {out.channels, out.width, out.height}) {
+      const bool channels = places.empty();
+      const std::uint32_t row = random_.Below(rows + 1);
+      const std::uint32_t byte = channels && copies ? out.channels - 1 : random_.Below(bytes + 1);
+      std::vector<format::GatherPlace> part;
+      for (std::uint32_t i = 0; i < count; ++i) {
+        part.push_back({random_.Below(row + 1), random_.Below(byte + 1)});
+        if (channels && copies) {
+          part.back() = {0, i};
+        } else if (random_.OneIn(8)) {
+          part.back() = {format::kOutside, 0};
+        }
+      }
+      rows -= row;
+      bytes -= byte;
+      places.insert(places.begin(), part.begin(), part.end());
+    }
+    return PackPlaces(places);
+  }
+
   void AddLayer() {
     const std::uint16_t input = PickInput();
-    switch (random_.Below(16)) {
+    switch (random_.Below(20)) {
       case 10:
         return AddElementwise(OpCode::kAdd, input);
       case 11:
@@ -273,6 +321,14 @@ class Graph {
                         MakeTensor(Dimension(1, 9), Dimension(1, 9), Dimension(1, 12), 1.0F, 0));
       case 13:
         return AddConcat(input);
+      case 14:
+        return AddGather(input);
+      case 15:
+        return AddExtremum(OpCode::kMaximum, input);
+      case 16:
+        return AddExtremum(OpCode::kMinimum, input);
+      case 17:
+        return AddConstant(input);
       case 0:
         return AddLookup(input);
       case 1:
@@ -340,9 +396,10 @@ class Graph {
             RandomWeights(layer, tensors()[layer.input].scale, output_scale, &random_);
         SetMuBytes(model_.weights[i], &layer);
         content().parameters[i] = Pack(layer, model_.weights[i], &random_);
-      } else if (const std::size_t tables = TableCount(static_cast<OpCode>(layer.op));
-                 tables != 0) {
-        content().parameters[i].resize(tables * format::kLookupBytes);
+      } else if (static_cast<OpCode>(layer.op) == OpCode::kGather) {
+        content().parameters[i] = Places(tensors()[layer.input], tensors()[i + 1]);
+      } else {
+        content().parameters[i].resize(TableBytes(layer, tensors()[i + 1]));
         random_.Fill(std::span(content().parameters[i]), 0, 255);
       }
     }
@@ -351,8 +408,20 @@ class Graph {
     content().metadata = {{"name", "random"}};
   }
 
-  static std::size_t TableCount(OpCode op) {
-    return op == OpCode::kLookup ? 1 : op == OpCode::kConcat ? 2 : 0;
+  // Bytes of parameters that may be anything.
+  static std::size_t TableBytes(const LayerRecord& layer, const TensorRecord& output) {
+    switch (static_cast<OpCode>(layer.op)) {
+      case OpCode::kLookup:
+        return format::kLookupBytes * (layer.flags != 0 ? output.channels : 1);
+      case OpCode::kConcat:
+      case OpCode::kMaximum:
+      case OpCode::kMinimum:
+        return 2 * format::kLookupBytes;
+      case OpCode::kConstant:
+        return format::ConstantBytes(output);
+      default:
+        return 0;
+    }
   }
 
   Random& random_;

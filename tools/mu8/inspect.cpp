@@ -79,6 +79,14 @@ const char* OpName(std::uint8_t op) {
       return "slice";
     case format::OpCode::kConcat:
       return "concat";
+    case format::OpCode::kGather:
+      return "gather";
+    case format::OpCode::kMaximum:
+      return "maximum";
+    case format::OpCode::kMinimum:
+      return "minimum";
+    case format::OpCode::kConstant:
+      return "constant";
   }
   return "unknown";
 }

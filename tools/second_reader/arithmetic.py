@@ -7,7 +7,8 @@ operations, one rounding each.
 
 import numpy as np
 
-from .file_format import ADD, CONCAT, DENSE, LOOKUP, MAX_POOL, MULTIPLY, NO_TENSOR, NUMBERS, SLICE
+from .file_format import (ADD, CONCAT, CONSTANT, DENSE, GATHER, LOOKUP, MAX_POOL, MAXIMUM, MINIMUM,
+                          MULTIPLY, NO_TENSOR, NUMBERS, OUTSIDE, SLICE)
 from .scales import (fixed_point, fixed_point_shift, multipliers, product_multiplier,
                      residual_factors, sum_factors)
 
@@ -91,6 +92,18 @@ def slice_part(layer, source, shape, value):
     return value
 
 
+def gather(layer, source, value):
+    """gather of u8 [H][W][C] (5.10)."""
+    rows, columns, channels = (table.astype(np.int64) for table in layer.parameters)
+    outside = [table[:, 0] == OUTSIDE for table in (rows, columns, channels)]
+    places = [np.where(out[:, None], 0, table)
+              for out, table in zip(outside, (rows, columns, channels))]
+    place = (places[0][:, None, None] + places[1][:, None]) + places[2]
+    found = value.reshape(value.shape[0], -1)[place[..., 0], place[..., 1]]
+    missing = outside[0][:, None, None] | outside[1][:, None] | outside[2]
+    return np.where(missing, np.uint8(source.zero_point), found)
+
+
 def pool(layer, source, target, value):
     """max-pool and average-pool of u8 [H][W][C]."""
     height, width = target.height, target.width
@@ -129,11 +142,19 @@ def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
                 return values, acc.astype(np.float32) * m, acc, np.broadcast_to(m, channels)
             result = requantize(acc, m, layer, target).reshape(height, width, channels)
         elif layer.op == LOOKUP:
-            result = layer.parameters[0][value]
+            table = np.arange(channels) if layer.by_channel else 0
+            result = layer.parameters[table, value]
         elif layer.op in (ADD, MULTIPLY):
             result = elementwise(model, i, value, other)
         elif layer.op == SLICE:
             result = slice_part(layer, source, (height, width, channels), value)
+        elif layer.op == GATHER:
+            result = gather(layer, source, value)
+        elif layer.op == CONSTANT:
+            result = layer.parameters
+        elif layer.op in (MAXIMUM, MINIMUM):
+            extremum = np.maximum if layer.op == MAXIMUM else np.minimum
+            result = extremum(layer.parameters[0][value], layer.parameters[1][other])
         elif layer.op == CONCAT:
             tables = layer.parameters
             result = np.concatenate([tables[0][value], tables[1][other]], axis=2)

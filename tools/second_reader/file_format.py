@@ -15,10 +15,13 @@ LFS_TEXT = b"version https://git-lfs"
 NO_TENSOR = 0xFFFF
 PIXELS, NUMBERS = 0, 1  # what the inputs are, section 5.1
 MU_BITS_BY_PANEL = 255  # every panel has a width of its own, section 6.8
-CONV2D, DENSE, MAX_POOL, AVERAGE_POOL, LOOKUP, ADD, MULTIPLY, SLICE, CONCAT = range(1, 10)
+(CONV2D, DENSE, MAX_POOL, AVERAGE_POOL, LOOKUP, ADD, MULTIPLY, SLICE, CONCAT, GATHER, MAXIMUM,
+ MINIMUM, CONSTANT) = range(1, 14)
+OUTSIDE = 0xFFFFFFFF  # row of a gather's place
 OPERATOR_NAMES = {CONV2D: "conv2d", DENSE: "dense", MAX_POOL: "max-pool",
                   AVERAGE_POOL: "average-pool", LOOKUP: "lookup", ADD: "add",
-                  MULTIPLY: "multiply", SLICE: "slice", CONCAT: "concat"}
+                  MULTIPLY: "multiply", SLICE: "slice", CONCAT: "concat", GATHER: "gather",
+                  MAXIMUM: "maximum", MINIMUM: "minimum", CONSTANT: "constant"}
 SECTION_NAMES = {1: "model", 2: "tensors", 3: "layers", 4: "input", 5: "parameters",
                  6: "metadata", 7: "outputs"}
 SOFTMAX, SIGMOID, VALUES, GAUSSIAN, RECONSTRUCTION = range(5)  # heads, section 10
@@ -69,8 +72,8 @@ class Tensor:
 
 @dataclasses.dataclass
 class Layer:
-    """Section 5.2; parameters is parameters.Parameters, or the u8 tables [1 or 2][256] of a
-    lookup or concat."""
+    """Section 5.2; parameters is parameters.Parameters, or u8 tables [n][256], of a gather three
+    tables u32 [n][row, offset], of a constant u8 [H][W][C]."""
     op: int
     flags: int
     mu_bits: int
@@ -109,6 +112,10 @@ class Layer:
     @property
     def depthwise(self):
         return bool(self.flags & 4)
+
+    @property
+    def by_channel(self):
+        return bool(self.flags & 8)
 
     @property
     def weighted(self):

@@ -3,8 +3,9 @@
 Written from that page alone; see file_format.py. Their parameters are checked in parameters.py.
 """
 
-from .file_format import (ADD, AVERAGE_POOL, CONCAT, CONV2D, DENSE, LOOKUP, MAX_POOL,
-                          MU_BITS_BY_PANEL, MULTIPLY, NO_TENSOR, SLICE, require)
+from .file_format import (ADD, AVERAGE_POOL, CONCAT, CONSTANT, CONV2D, DENSE, GATHER, LOOKUP,
+                          MAX_POOL, MAXIMUM, MINIMUM, MU_BITS_BY_PANEL, MULTIPLY, NO_TENSOR, SLICE,
+                          require)
 
 
 def last_alive(model, tensor):
@@ -59,13 +60,14 @@ def check_operands(model, i, alive):
         require(model.tensors[tensor].last_layer >= i, 29,
                 f"layer {i} reads tensor {tensor} after its last_layer", at)
 
-    require(CONV2D <= layer.op <= CONCAT, 28, f"operator {layer.op}", layer.at)
+    require(CONV2D <= layer.op <= CONSTANT, 28, f"operator {layer.op}", layer.at)
     require(layer.output == (NO_TENSOR if is_last else i + 1), 29, f"output {layer.output}",
             layer.at + 8)
     require(layer.weighted or not is_last, 28, "the last layer is not conv2d or dense", layer.at)
     check_read(layer.input, layer.at + 4)
     has_input2 = layer.input2 != NO_TENSOR
-    if layer.op in (ADD, MULTIPLY, CONCAT) or layer.op == CONV2D and has_input2:
+    binary = layer.op in (ADD, MULTIPLY, CONCAT, MAXIMUM, MINIMUM)
+    if binary or layer.op == CONV2D and has_input2:
         require(not is_last, 29, "the last layer has a residual", layer.at + 6)
         check_read(layer.input2, layer.at + 6)
     else:
@@ -83,7 +85,7 @@ def check_record(layer):
     require(by_panel or layer.mu_bytes == 0, 9, "mu_bytes", layer.at + 64)
     offsets = layer.offset_h, layer.offset_w, layer.offset_c
     require(layer.op == SLICE or not any(offsets), 38, f"offsets {offsets}", layer.at + 52)
-    allowed = {CONV2D: 1 | 4, DENSE: 1, AVERAGE_POOL: 2}.get(layer.op, 0)
+    allowed = {CONV2D: 1 | 4, DENSE: 1, AVERAGE_POOL: 2, LOOKUP: 8}.get(layer.op, 0)
     require(layer.flags & ~allowed == 0, 9, f"flags {layer.flags}", layer.at + 1)
     mu_widths = (*range(1, 9), MU_BITS_BY_PANEL) if layer.weighted else (0,)
     require(layer.mu_bits in mu_widths, 34, "mu_bits", layer.at + 2)
@@ -97,7 +99,7 @@ def tensor_shape(tensor):
 
 
 def check_operator(model, i):
-    """Sections 5.3 to 5.9: the rules of one operator."""
+    """Sections 5.3 to 5.12: the rules of one operator."""
     layer, shape = model.layers[i], model.output_shape(i)
     source = model.tensors[layer.input]
     other = None if layer.input2 == NO_TENSOR else model.tensors[layer.input2]
@@ -108,7 +110,7 @@ def check_operator(model, i):
                 layer.at + 6)
     elif layer.op == LOOKUP:
         require(tensor_shape(source) == shape, 31, "shape of a lookup", layer.at)
-    elif layer.op in (ADD, MULTIPLY):
+    elif layer.op in (ADD, MULTIPLY, MAXIMUM, MINIMUM):
         require(tensor_shape(source) == shape, 31, "shape of the first operand", layer.at + 4)
         require(tensor_shape(other) in (shape, (1, 1, channels)), 31,
                 "shape of the second operand", layer.at + 6)
@@ -118,7 +120,9 @@ def check_operator(model, i):
         planes = [tensor_shape(t)[:2] == shape[:2] for t in (source, other)]
         require(all(planes) and source.channels + other.channels == channels, 31,
                 "shape of a concat", layer.at)
-    else:
+    elif layer.op == GATHER:
+        check_same_quantization(layer, source, model.tensors[i + 1])
+    elif layer.op != CONSTANT:
         check_pool(layer, source, model.tensors[i + 1])
 
 

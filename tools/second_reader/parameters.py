@@ -8,8 +8,8 @@ import dataclasses
 
 import numpy as np
 
-from .file_format import (CONCAT, LOOKUP, MU_BITS_BY_PANEL, NO_TENSOR, is_normal, require,
-                          round_up)
+from .file_format import (CONCAT, CONSTANT, GATHER, LOOKUP, MAXIMUM, MINIMUM, MU_BITS_BY_PANEL,
+                          NO_TENSOR, OUTSIDE, is_normal, require, round_up)
 from .scales import (check_scales, check_shift, fixed_point, fixed_point_shift, multipliers,
                      residual_factors)
 
@@ -156,8 +156,14 @@ def place_arrays(layer, layout):
 def read_parameters(data, model, index, section, start):
     """Sets the layer's parameters; `start` is its place in section 5. Returns where it ends."""
     layer = model.layers[index]
-    tables = {LOOKUP: 1, CONCAT: 2}.get(layer.op, 0)
+    tables = {LOOKUP: layer.output_channels if layer.by_channel else 1, CONCAT: 2, MAXIMUM: 2,
+              MINIMUM: 2}.get(layer.op, 0)
     size = 256 * tables
+    shape = model.output_shape(index)
+    if layer.op == GATHER:
+        size = round_up(8 * sum(shape), 64)
+    elif layer.op == CONSTANT:
+        size = round_up(int(np.prod(shape)), 64)
     if layer.weighted:
         layout = PanelLayout(layer)
         places, size = place_arrays(layer, layout)
@@ -168,6 +174,12 @@ def read_parameters(data, model, index, section, start):
     base = section.offset + start
     if tables:
         layer.parameters = np.frombuffer(data, np.uint8, size, base).reshape(tables, 256)
+    elif layer.op == GATHER:
+        places = np.frombuffer(data, "<u4", 2 * sum(shape), base).reshape(-1, 2)
+        layer.parameters = np.split(places, np.cumsum(shape)[:2])
+        check_places(model, index, base)
+    elif layer.op == CONSTANT:
+        layer.parameters = np.frombuffer(data, np.uint8, int(np.prod(shape)), base).reshape(shape)
     elif not layer.weighted:
         check_scales(model, index)
     else:
@@ -178,6 +190,17 @@ def read_parameters(data, model, index, section, start):
         layer.parameters = make_parameters(layer, layout, arrays)
         check_parameters(model, index, base, base + places["mu"][0])
     return start + size
+
+
+def check_places(model, index, base):
+    """Section 5.10: the largest places of rows, columns and channels add up to one of the input."""
+    layer = model.layers[index]
+    source = model.tensors[layer.input]
+    largest = np.zeros(2, np.int64)
+    for table in layer.parameters:
+        largest += table[table[:, 0] != OUTSIDE].max(0, initial=0).astype(np.int64)
+    inside = largest < [source.height, source.width * source.channels]
+    require(inside.all(), 39, f"a gather reads at {largest}", base + 4 * int(np.argmin(inside)))
 
 
 def check_panel_bits(layer, layout, panel_bits, at):

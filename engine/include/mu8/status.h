@@ -51,6 +51,7 @@ enum class Status : std::int32_t {
   kPoolQuantization = 36,
   kFixedPoint = 37,
   kSliceOffset = 38,
+  kGatherPlace = 39,
 
   // Parameters and totals (sections 6 to 8).
   kParameterLayout = 40,
