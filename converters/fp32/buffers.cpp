@@ -8,7 +8,7 @@ namespace {
 // Element i of the output depends on element i of the inputs alone: the output may overwrite them.
 bool WorksInPlace(const Network& network, const Node& node) {
   if (node.op == Op::kClip || node.op == Op::kLookup) return true;
-  if (node.op != Op::kAdd && node.op != Op::kMultiply) return false;
+  if (!IsBinary(node.op)) return false;
   return network.values[static_cast<std::size_t>(node.inputs[0])].size() ==
          network.values[static_cast<std::size_t>(node.inputs[1])].size();
 }

@@ -145,8 +145,14 @@ void Fp32Executor::Impl::AddStep(const Network& network, const Node& node) {
     case Op::kMultiply:
     case Op::kConcat:
     case Op::kSlice:
+    case Op::kGather:
+    case Op::kMaximum:
+    case Op::kMinimum:
+    case Op::kConstant:
       step.loop = MakeLoop(network, node);
       break;
+    case Op::kConvTranspose:
+      throw host::Error("a ConvTranspose, expected what ExpandTransposed makes of it");
     case Op::kMaxPool:
     case Op::kAveragePool:
       AddPool(node, &step);

@@ -27,6 +27,13 @@ Loop MakeClip(const Node& node, std::size_t size) {
 }
 
 Loop MakeLookup(const Node& node, std::size_t size) {
+  if (!node.functions.empty()) {
+    return [functions = node.functions, size](std::size_t images, Inputs inputs, float* output) {
+      for (std::size_t i = 0; i < images * size; ++i) {
+        output[i] = static_cast<float>(functions[i % functions.size()](double{inputs[0][i]}));
+      }
+    };
+  }
   return [function = node.function, size](std::size_t images, Inputs inputs, float* output) {
     for (std::size_t i = 0; i < images * size; ++i) {
       output[i] = static_cast<float>(function(double{inputs[0][i]}));
@@ -92,6 +99,35 @@ Loop MakeSlice(const Value& in, const Value& out, const Node& node) {
   };
 }
 
+Loop MakeGather(const Value& in, const Value& out, const Node& node) {
+  return [in, out, rows = node.rows, columns = node.columns, channels = node.channels](
+             std::size_t images, Inputs inputs, float* output) {
+    const std::size_t stride = static_cast<std::size_t>(in.width * in.channels);
+    for (std::size_t image = 0; image < images; ++image) {
+      const float* from = inputs[0] + image * in.size();
+      for (const format::GatherPlace& y : rows) {
+        for (const format::GatherPlace& x : columns) {
+          for (const format::GatherPlace& c : channels) {
+            const bool outside =
+                y.row == format::kOutside || x.row == format::kOutside || c.row == format::kOutside;
+            const std::size_t row = std::size_t{y.row} + x.row + c.row;
+            const std::size_t offset = std::size_t{y.offset} + x.offset + c.offset;
+            *output++ = outside ? 0.0F : from[row * stride + offset];
+          }
+        }
+      }
+    }
+  };
+}
+
+Loop MakeConstant(const Node& node) {
+  return [values = node.values](std::size_t images, Inputs, float* output) {
+    for (std::size_t image = 0; image < images; ++image) {
+      output = std::copy(values.begin(), values.end(), output);
+    }
+  };
+}
+
 }  // namespace
 
 Loop MakeLoop(const Network& network, const Node& node) {
@@ -112,7 +148,18 @@ Loop MakeLoop(const Network& network, const Node& node) {
       return MakeConcat(network, node);
     case Op::kSlice:
       return MakeSlice(in, out, node);
+    case Op::kMaximum:
+      return MakeBinary(in, ValueAt(network, node.inputs[1]),
+                        [](float a, float b) { return std::max(a, b); });
+    case Op::kMinimum:
+      return MakeBinary(in, ValueAt(network, node.inputs[1]),
+                        [](float a, float b) { return std::min(a, b); });
+    case Op::kGather:
+      return MakeGather(in, out, node);
+    case Op::kConstant:
+      return MakeConstant(node);
     case Op::kConv2d:
+    case Op::kConvTranspose:
     case Op::kDense:
     case Op::kAffine:
     case Op::kMaxPool:

@@ -13,8 +13,8 @@ namespace mu8::convert {
 using Loop =
     std::function<void(std::size_t images, std::span<const float* const> inputs, float* output)>;
 
-// For kClip, kLookup, kAdd, kMultiply, kConcat and kSlice; nullptr for all other nodes. The node
-// must have passed WhyShapesDiffer.
+// For nodes without weights that are no pools; nullptr for all others. The node must have passed
+// WhyShapesDiffer.
 Loop MakeLoop(const Network& network, const Node& node);
 
 }  // namespace mu8::convert

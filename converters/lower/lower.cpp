@@ -45,8 +45,10 @@ struct Lowering {
   }
 };
 
-// FORMAT.md 5.5 and 5.9: these copy stored values.
-bool KeepsQuantization(Op op) { return op == Op::kMaxPool || op == Op::kSlice; }
+// FORMAT.md 5.5, 5.8 and 5.10: these copy stored values.
+bool KeepsQuantization(Op op) {
+  return op == Op::kMaxPool || op == Op::kSlice || op == Op::kGather;
+}
 
 void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
   const Network& network = lowering->network;
@@ -119,19 +121,48 @@ std::vector<std::uint8_t> Tabulate(const std::function<double(double)>& function
   return table;
 }
 
-// The parameters of layers without weights: tables of look-ups and concatenations.
+// A gather's places, one table behind the other.
+std::vector<std::uint8_t> PackPlaces(const Node& node) {
+  std::vector<std::uint8_t> bytes;
+  for (const auto* places : {&node.rows, &node.columns, &node.channels}) {
+    const auto* first = reinterpret_cast<const std::uint8_t*>(places->data());
+    bytes.insert(bytes.end(), first, first + places->size() * sizeof(format::GatherPlace));
+  }
+  bytes.resize(format::RoundUp(bytes.size(), format::kAlignment));
+  return bytes;
+}
+
+std::vector<std::uint8_t> StoreValues(const Node& node, const Quantization& out) {
+  std::vector<std::uint8_t> bytes;
+  bytes.reserve(node.values.size());
+  for (const float value : node.values) bytes.push_back(Stored(double{value}, out));
+  bytes.resize(format::RoundUp(bytes.size(), format::kAlignment));
+  return bytes;
+}
+
+// The parameters of layers without weights.
 std::vector<std::uint8_t> MakeTables(const Lowering& lowering, const Step& step) {
   const Node& node = NodeOf(lowering.network, step);
   const Quantization& in = lowering.QuantizationOf(step.input);
   const Quantization& out = lowering.QuantizationOf(step.output);
   const auto identity = [](double x) { return x; };
+  if (node.op == Op::kGather) return PackPlaces(node);
+  if (node.op == Op::kConstant) return StoreValues(node, out);
+  if (node.op == Op::kLookup && !node.functions.empty()) {
+    std::vector<std::uint8_t> all;
+    for (const auto& function : node.functions) {
+      const std::vector<std::uint8_t> table = Tabulate(function, in, out);
+      all.insert(all.end(), table.begin(), table.end());
+    }
+    return all;
+  }
   if (node.op == Op::kLookup) return Tabulate(node.function, in, out);
   if (node.op == Op::kClip) {
     return Tabulate(
         [&node](double x) { return std::min(std::max(x, double{node.low}), double{node.high}); },
         in, out);
   }
-  if (node.op != Op::kConcat) return {};
+  if (node.op != Op::kConcat && node.op != Op::kMaximum && node.op != Op::kMinimum) return {};
   std::vector<std::uint8_t> tables = Tabulate(identity, in, out);
   const auto second = Tabulate(identity, lowering.QuantizationOf(step.input2), out);
   tables.insert(tables.end(), second.begin(), second.end());
@@ -178,12 +209,17 @@ float LeastOutputScale(const Lowering& lowering, const Step& step, float largest
       return kMargin * input_scale * lowering.QuantizationOf(step.input2).scale;
     case Op::kMaxPool:
     case Op::kSlice:
+    case Op::kGather:
       return input_scale;
     case Op::kAdd:
     case Op::kAffine:
     case Op::kClip:
     case Op::kLookup:
     case Op::kConcat:
+    case Op::kConvTranspose:
+    case Op::kMaximum:
+    case Op::kMinimum:
+    case Op::kConstant:
       break;
   }
   return 0.0F;

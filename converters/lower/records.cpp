@@ -38,13 +38,22 @@ OpCode CodeOf(const Step& step, const Node& node) {
       return OpCode::kConcat;
     case Op::kSlice:
       return OpCode::kSlice;
+    case Op::kGather:
+      return OpCode::kGather;
+    case Op::kMaximum:
+      return OpCode::kMaximum;
+    case Op::kMinimum:
+      return OpCode::kMinimum;
+    case Op::kConstant:
+      return OpCode::kConstant;
     case Op::kClip:
     case Op::kLookup:
       return OpCode::kLookup;
     case Op::kAffine:
+    case Op::kConvTranspose:
       break;
   }
-  throw host::Error("node '" + node.name + "' (Affine): not folded, the network was not prepared");
+  throw host::Error(NodePlace(node) + "is left, the network was not prepared");
 }
 
 std::size_t FirstPassLayer(const Network& network, const std::vector<Step>& steps) {
@@ -129,6 +138,7 @@ LayerRecord LayerShape(const Network& network, const Step& step) {
   if (node.op == Op::kAveragePool && node.count_include_pad) {
     layer.flags = format::kLayerCountPadding;
   }
+  if (!node.functions.empty()) layer.flags = format::kLayerByChannel;
   layer.offset_h = node.offset_h;
   layer.offset_w = node.offset_w;
   layer.offset_c = node.offset_c;

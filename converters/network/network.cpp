@@ -1,6 +1,7 @@
 // Queries of the converter's Network and the checks that every importer's result must pass.
 #include "converters/network/network.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 
@@ -54,8 +55,8 @@ void CheckNodeSizes(const Network& network, const Node& node, Problems* problems
   const Value& output = network.values[static_cast<std::size_t>(node.output)];
   const std::size_t channels = static_cast<std::size_t>(output.channels);
   if (IsWeighted(node.op)) {
-    if (node.op == Op::kConv2d && (node.groups < 1 || input.channels % node.groups != 0 ||
-                                   output.channels % node.groups != 0)) {
+    if (node.op != Op::kDense && (node.groups < 1 || input.channels % node.groups != 0 ||
+                                  output.channels % node.groups != 0)) {
       problems->push_back(NodePlace(node) + std::to_string(node.groups) + " groups do not divide " +
                           std::to_string(input.channels) + " input and " +
                           std::to_string(output.channels) + " output channels");
@@ -103,6 +104,7 @@ void CheckNodeValues(const Node& node, Problems* problems) {
   CheckEach(node, "bias.sigma", node.bias.sigma, "negative", negative, problems);
   CheckEach(node, "scale", node.scale, "not finite", not_finite, problems);
   CheckEach(node, "offset", node.offset, "not finite", not_finite, problems);
+  CheckEach(node, "values", node.values, "not finite", not_finite, problems);
 }
 
 }  // namespace
@@ -131,13 +133,45 @@ std::string NodePlace(const Node& node) {
   return "node \"" + node.name + "\" (" + OpName(node.op) + "): ";
 }
 
+namespace {
+
+// Of one table of a gather: how many places, and the largest row and offset.
+bool AddLargest(const std::vector<format::GatherPlace>& places, int count, std::uint64_t* row,
+                std::uint64_t* offset) {
+  std::uint32_t largest_row = 0, largest_offset = 0;
+  for (const format::GatherPlace& place : places) {
+    if (place.row == format::kOutside) continue;
+    largest_row = std::max(largest_row, place.row);
+    largest_offset = std::max(largest_offset, place.offset);
+  }
+  *row += largest_row;
+  *offset += largest_offset;
+  return places.size() == static_cast<std::size_t>(count);
+}
+
+std::string WhyPlacesDiffer(const Value& in, const Value& out, const Node& node) {
+  std::uint64_t row = 0, offset = 0;
+  const bool rows = AddLargest(node.rows, out.height, &row, &offset);
+  const bool columns = AddLargest(node.columns, out.width, &row, &offset);
+  const bool channels = AddLargest(node.channels, out.channels, &row, &offset);
+  if (!rows || !columns || !channels) return "its tables do not have the extents of its output";
+  const auto width = static_cast<std::uint64_t>(in.width) * static_cast<std::uint64_t>(in.channels);
+  if (row >= static_cast<std::uint64_t>(in.height) || offset >= width) {
+    return "reads element " + std::to_string(offset) + " of row " + std::to_string(row) + " of " +
+           ShapeText(in);
+  }
+  return {};
+}
+
+}  // namespace
+
 std::string WhyShapesDiffer(const Network& network, const Node& node) {
   const auto value = [&](int index) -> const Value& {
     return network.values[static_cast<std::size_t>(index)];
   };
   const Value& first = value(node.inputs[0]);
   const Value& output = value(node.output);
-  const bool is_binary = node.op == Op::kAdd || node.op == Op::kMultiply;
+  const bool is_binary = IsBinary(node.op);
   const std::size_t inputs = node.inputs.size();
   if (node.op == Op::kConcat ? inputs < 2 : inputs != (is_binary ? 2U : 1U)) {
     return "has " + std::to_string(inputs) + " inputs";
@@ -164,8 +198,19 @@ std::string WhyShapesDiffer(const Network& network, const Node& node) {
     }
   } else if (node.op == Op::kLookup || node.op == Op::kClip) {
     if (first.size() != output.size()) return "input and output differ in size";
-    if (node.op == Op::kLookup && !node.function) return "has no function";
+    if (node.op == Op::kLookup && !node.functions.empty()) {
+      if (node.functions.size() != static_cast<std::size_t>(output.channels)) {
+        return "has " + std::to_string(node.functions.size()) + " functions for " +
+               std::to_string(output.channels) + " channels";
+      }
+    } else if (node.op == Op::kLookup && !node.function) {
+      return "has no function";
+    }
     if (node.op == Op::kClip && !(node.low <= node.high)) return "low exceeds high";
+  } else if (node.op == Op::kGather) {
+    return WhyPlacesDiffer(first, output, node);
+  } else if (node.op == Op::kConstant && node.values.size() != output.size()) {
+    return "has " + std::to_string(node.values.size()) + " values for " + ShapeText(output);
   }
   return {};
 }
@@ -234,6 +279,8 @@ const char* OpName(Op op) {
   switch (op) {
     case Op::kConv2d:
       return "Conv2d";
+    case Op::kConvTranspose:
+      return "ConvTranspose";
     case Op::kDense:
       return "Dense";
     case Op::kAffine:
@@ -250,6 +297,14 @@ const char* OpName(Op op) {
       return "Concat";
     case Op::kSlice:
       return "Slice";
+    case Op::kGather:
+      return "Gather";
+    case Op::kMaximum:
+      return "Max";
+    case Op::kMinimum:
+      return "Min";
+    case Op::kConstant:
+      return "Constant";
     case Op::kMaxPool:
       return "MaxPool";
     case Op::kAveragePool:

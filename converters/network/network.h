@@ -38,25 +38,40 @@ struct Value {
 };
 
 enum class Op {
-  kConv2d,       // weights OHWI [c_out][kernel_h][kernel_w][c_in / groups], bias [c_out] or empty
-  kDense,        // weights [out][in], columns in NHWC-flattened order; bias [out] or empty. Reads
-                 // an image as its height * width * channels values: flattening is no node
-  kAffine,       // y = x * scale[c] + offset[c], c the channel of the OUTPUT: what is left of
-                 // BatchNormalization at inference. Flattens when input is h x w, output 1 x 1 x n
+  kConv2d,         // weights OHWI [c_out][kernel_h][kernel_w][c_in / groups], bias [c_out] or empty
+  kConvTranspose,  // weights OHWI as above; y(o) = b + sum of x(i) * w(k) over all i, k with
+                   // o + pad = i * stride + k * dilation, each way; inside its group. Only until
+                   // ExpandTransposed (transposed.h)
+  kDense,          // weights [out][in], columns in NHWC-flattened order; bias [out] or empty. Reads
+                   // an image as its height * width * channels values: flattening is no node
+  kAffine,         // y = x * scale[c] + offset[c], c the channel of the OUTPUT: what is left of
+            // BatchNormalization at inference. Flattens when input is h x w, output 1 x 1 x n
   kClip,         // y = min(max(x, low), high); with the defaults of Node: ReLU
-  kLookup,       // y = function(x) for each element; the engine reads it from a 256-entry table
+  kLookup,       // y = function(x) for each element, or functions[c](x): the engine reads it from
+                 // a table of 256 entries, or one for each channel
   kAdd,          // y = a + b: the output has a's shape; b has it, too, or is 1 x 1 x channels and
                  // holds for every pixel
   kMultiply,     // y = a * b, shapes as for kAdd
+  kMaximum,      // y = max(a, b), the same
+  kMinimum,      // y = min(a, b), the same
   kConcat,       // two inputs or more along the channels; same height and width
   kSlice,        // y(h, w, c) = x(h * stride_h + offset_h, w * stride_w + offset_w, c + offset_c),
                  // 0 where that lies outside x: subsampling, cropping, padding with zeros
+  kGather,       // y(h, w, c) = x's element at the row and the place in that row to which rows[h],
+                 // columns[w] and channels[c] add up; 0 where one of them is kOutside
+  kConstant,     // y = values, whatever the input is: any value that is there at this point
   kMaxPool,      // padded taps are skipped
   kAveragePool,  // divides by the window's area, or by the unpadded part of it
 };
 
 const char* OpName(Op op);
-inline bool IsWeighted(Op op) { return op == Op::kConv2d || op == Op::kDense; }
+inline bool IsWeighted(Op op) {
+  return op == Op::kConv2d || op == Op::kConvTranspose || op == Op::kDense;
+}
+// Elementwise, of two values; the second may be one pixel.
+inline bool IsBinary(Op op) {
+  return op == Op::kAdd || op == Op::kMultiply || op == Op::kMaximum || op == Op::kMinimum;
+}
 
 // Sliding window of convolutions and pools, ONNX semantics. kSlice uses its strides alone.
 struct Window {
@@ -68,20 +83,23 @@ struct Window {
 
 struct Node {
   Op op;
-  std::string name = {};                       // the source graph's node name, for messages
-  std::vector<int> inputs = {};                // indices into Network::values
-  int output = -1;                             // index into Network::values
-  Window window = {};                          // kConv2d, kMaxPool, kAveragePool, kSlice
-  int groups = 1;                              // kConv2d
-  bool count_include_pad = false;              // kAveragePool
-  GaussianTensor weights = {};                 // kConv2d, kDense
-  GaussianTensor bias = {};                    // kConv2d, kDense; mu empty: no bias
+  std::string name = {};           // the source graph's node name, for messages
+  std::vector<int> inputs = {};    // indices into Network::values
+  int output = -1;                 // index into Network::values
+  Window window = {};              // kConv2d, kConvTranspose, kMaxPool, kAveragePool, kSlice
+  int groups = 1;                  // kConv2d, kConvTranspose
+  bool count_include_pad = false;  // kAveragePool
+  GaussianTensor weights = {};     // of weighted nodes
+  GaussianTensor bias = {};        // of weighted nodes; mu empty: no bias
   std::vector<float> scale = {}, offset = {};  // kAffine, one per channel
   float low = 0.0F;                            // kClip
   float high = std::numeric_limits<float>::infinity();
-  std::function<double(double)> function = {};   // kLookup; a pure function
-  std::string function_name = {};                // kLookup: "Sigmoid", "Mul(x, Sigmoid(x))"
+  std::function<double(double)> function = {};  // kLookup; a pure function
+  std::string function_name = {};               // kLookup: "Sigmoid", "Mul(x, Sigmoid(x))"
+  std::vector<std::function<double(double)>> functions = {};  // kLookup: by channel, or empty
   int offset_h = 0, offset_w = 0, offset_c = 0;  // kSlice; negative: zeros before the first
+  std::vector<format::GatherPlace> rows = {}, columns = {}, channels = {};  // kGather
+  std::vector<float> values = {};  // kConstant, [height][width][channels]
 };
 
 // What the outputs are (FORMAT.md 10), as far as the source file says it.

@@ -6,6 +6,7 @@
 
 #include "converters/network/fold_affine.h"
 #include "converters/network/merge_slices.h"
+#include "converters/network/transposed.h"
 
 namespace mu8::convert {
 
@@ -35,6 +36,7 @@ void SplitConcats(Network* network) {
 
 void PrepareNetwork(Network* network) {
   FoldAffine(network);
+  ExpandTransposed(network);
   MergeSlices(network);
   SplitConcats(network);
 }

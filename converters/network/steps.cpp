@@ -22,6 +22,11 @@ bool ClampsResult(Op op) {
     case Op::kLookup:
     case Op::kConcat:
     case Op::kSlice:
+    case Op::kConvTranspose:
+    case Op::kGather:
+    case Op::kMaximum:
+    case Op::kMinimum:
+    case Op::kConstant:
       break;
   }
   return false;

@@ -1,5 +1,7 @@
-// run_onnx MODEL.onnx INPUT OUTPUT: imports, folds and merges MODEL, runs it in FP32 on raw NHWC
-// floats and writes the raw logits. test_onnx_graphs.py compares them with PyTorch's.
+// run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR]: imports, folds and merges MODEL, runs it in FP32 on
+// raw NHWC floats and writes the raw logits. With a posterior its sigmas stand in for the means
+// that they belong to, so that a sigma in a wrong place shows. test_onnx_graphs.py compares both
+// with PyTorch's.
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -11,14 +13,33 @@
 #include "converters/host/files.h"
 #include "converters/network/fold_affine.h"
 #include "converters/network/merge_slices.h"
+#include "converters/network/transposed.h"
 #include "converters/onnx/import.h"
+#include "converters/posterior/posterior.h"
+
+namespace {
+
+void TakeSigmas(const mu8::convert::Network& network, mu8::convert::SampledWeights* weights) {
+  for (std::size_t i = 0; i < network.nodes.size(); ++i) {
+    const mu8::convert::Node& node = network.nodes[i];
+    if (!node.weights.sigma.empty()) weights->weights[i] = node.weights.sigma;
+    if (!node.bias.sigma.empty()) weights->biases[i] = node.bias.sigma;
+  }
+}
+
+}  // namespace
 
 int main(int argc, char** argv) try {
   using namespace mu8;
   using namespace mu8::convert;
-  if (argc != 4) return std::fputs("usage: run_onnx MODEL.onnx INPUT OUTPUT\n", stderr), 2;
-  Network network = ImportOnnx(argv[1], {});
+  if (argc != 4 && argc != 5) {
+    return std::fputs("usage: run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR]\n", stderr), 2;
+  }
+  Posterior posterior;
+  if (argc == 5) posterior = ReadPosterior(argv[4], 1 << 28);
+  Network network = ImportOnnx(argv[1], posterior);
   FoldAffine(&network);
+  ExpandTransposed(&network);
   MergeSlices(&network);
   CheckParameters(network);
   const std::vector<std::uint8_t> bytes = host::ReadRawFile(argv[2], "an array", 1 << 28);
@@ -29,6 +50,7 @@ int main(int argc, char** argv) try {
   Fp32Executor executor(network, static_cast<int>(batch), false);
   SampledWeights weights;
   MeanWeights(network, &weights);
+  if (argc == 5) TakeSigmas(network, &weights);
   executor.SetWeights(weights);
   executor.Run(input.data());
   std::FILE* file = std::fopen(argv[3], "wb");

@@ -87,7 +87,27 @@ float Expected(const Network& network, const Fp32Executor& executor, const Node&
     case Op::kClip:
       return std::min(std::max(input(0, y, x, c), node.low), node.high);
     case Op::kLookup:
-      return static_cast<float>(node.function(static_cast<double>(input(0, y, x, c))));
+      return static_cast<float>(
+          (node.functions.empty() ? node.function : node.functions[static_cast<std::size_t>(c)])(
+              static_cast<double>(input(0, y, x, c))));
+    case Op::kMaximum:
+      return std::max(input(0, y, x, c), second());
+    case Op::kMinimum:
+      return std::min(input(0, y, x, c), second());
+    case Op::kConstant: {
+      const Value& out = network.values[static_cast<std::size_t>(node.output)];
+      return node.values[static_cast<std::size_t>((y * out.width + x) * out.channels + c)];
+    }
+    case Op::kGather: {
+      const format::GatherPlace row = node.rows[static_cast<std::size_t>(y)];
+      const format::GatherPlace column = node.columns[static_cast<std::size_t>(x)];
+      const format::GatherPlace channel = node.channels[static_cast<std::size_t>(c)];
+      if (std::max({row.row, column.row, channel.row}) == format::kOutside) return 0.0F;
+      const int channels = network.values[static_cast<std::size_t>(node.inputs[0])].channels;
+      const auto offset = static_cast<int>(row.offset + column.offset + channel.offset);
+      return input(0, static_cast<int>(row.row + column.row + channel.row), offset / channels,
+                   offset % channels);
+    }
     case Op::kAdd:
       return input(0, y, x, c) + second();
     case Op::kMultiply:
@@ -158,7 +178,22 @@ Network Mixed() {
   const int cut = g.Add(std::move(slice), {all}, 6, 4, 30);
   Node crop{.op = Op::kSlice, .offset_h = 1, .offset_w = 0, .offset_c = 7};
   const int cropped = g.Add(std::move(crop), {cut}, 3, 3, 8);
-  g.Same({.op = Op::kAdd}, {cropped, cropped});
+  const int twice = g.Same({.op = Op::kAdd}, {cropped, cropped});
+  Node by_channel{.op = Op::kLookup};
+  for (int c = 0; c < 8; ++c) {
+    by_channel.functions.push_back([c](double x) { return x < 0.0 ? 0.25 * c * x : x; });
+  }
+  const int slopes = g.Same(std::move(by_channel), {twice});
+  const int greatest = g.Same({.op = Op::kMaximum}, {slopes, gate});
+  const int least = g.Same({.op = Op::kMinimum}, {greatest, cropped});
+  const int constant = g.Same({.op = Op::kConstant, .values = Random(72, 50)}, {least});
+  const int moved = g.Same({.op = Op::kAdd}, {least, constant});
+  // Channels become columns, some of them twice; rows are turned over, and one is new.
+  Node gather{.op = Op::kGather};
+  gather.rows = {{2, 0}, {1, 0}, {format::kOutside, 0}, {0, 0}};
+  gather.columns = {{0, 7}, {0, 3}, {0, 3}};
+  gather.channels = {{0, 16}, {0, 0}, {format::kOutside, 5}};
+  g.Add(std::move(gather), {moved}, 4, 3, 3);
   return g.network;
 }
 

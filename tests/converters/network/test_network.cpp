@@ -179,7 +179,7 @@ TEST_CASE("check: inputs that do not fit an output") {
                                      {.name = "w", .channels = 2},
                                      {.name = "y", .height = 2, .width = 2, .channels = 3},
                                      {.name = "z", .height = 2, .width = 2, .channels = 6}};
-  for (const Op op : {Op::kAdd, Op::kMultiply}) {
+  for (const Op op : {Op::kAdd, Op::kMultiply, Op::kMaximum, Op::kMinimum}) {
     CHECK(problem({.op = op, .inputs = {0, 1}, .output = 3}, values).empty());
     CHECK(problem({.op = op, .inputs = {0, 0}, .output = 3}, values).empty());
     CheckOneProblem(problem({.op = op, .inputs = {0, 2}, .output = 3}, values),
@@ -197,6 +197,36 @@ TEST_CASE("check: inputs that do not fit an output") {
       {"low exceeds high"});
   CheckOneProblem(problem({.op = Op::kLookup, .inputs = {0}, .output = 3}, values),
                   {"has no function"});
+  CheckOneProblem(
+      problem({.op = Op::kLookup, .inputs = {0}, .output = 3, .functions = {[](double x) {
+                                                                return x;
+                                                              }}},
+              values),
+      {"has 1 functions for 3 channels"});
+  CHECK(problem({.op = Op::kConstant, .inputs = {0}, .output = 1, .values = {1, 2, 3}}, values)
+            .empty());
+  CheckOneProblem(problem({.op = Op::kConstant, .inputs = {0}, .output = 1, .values = {1}}, values),
+                  {"has 1 values for 1x1x3"});
+}
+
+TEST_CASE("check: a gather reads what is there") {
+  Network network;
+  network.values = {{"x", 2, 2, 3}, {"y", 1, 2, 2}};
+  network.nodes = {{.op = Op::kGather, .name = "g", .inputs = {0}, .output = 1}};
+  network.output = 1;
+  Node& gather = network.nodes[0];
+  gather.rows = {{1, 0}};
+  gather.columns = {{format::kOutside, 99}, {0, 3}};
+  gather.channels = {{0, 2}, {0, 0}};
+  const auto problem = [&] { return ProblemsOf([&] { CheckParameters(network); }); };
+  CHECK(problem().empty());
+  gather.channels[1].row = 1;
+  CheckOneProblem(problem(), {"\"g\" (Gather)", "row 2 of 2x2x3"});
+  gather.channels[1].row = 0;
+  gather.rows[0].offset = 1;
+  CheckOneProblem(problem(), {"element 6 of row 1"});
+  gather.rows.clear();
+  CheckOneProblem(problem(), {"extents of its output"});
 }
 
 TEST_CASE("network: consumers of a value") {
