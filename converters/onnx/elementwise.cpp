@@ -10,6 +10,7 @@
 #include <limits>
 #include <utility>
 
+#include "converters/onnx/constant_operands.h"
 #include "converters/onnx/functions.h"
 #include "converters/onnx/parameters.h"
 #include "converters/onnx/shapes.h"
@@ -142,22 +143,6 @@ Node* LayerBefore(OnnxImporter* importer, const Activation& input) {
   return has_parameters ? layer : nullptr;
 }
 
-// The shape, without leading ones, of a constant that holds one number per channel.
-std::vector<std::int64_t> PerChannelShape(const Activation& input) {
-  std::vector<std::int64_t> shape;
-  for (std::size_t dim = 0; dim < input.dims.size(); ++dim) {
-    std::vector<Axis> axes = LongAxes(input, dim);
-    if (axes.size() > 1) {
-      throw NodeProblem{"a constant along the axis of a flattened image " + LayoutText(input) +
-                        " is not supported, only one value per channel"};
-    }
-    const bool is_channels = axes == std::vector<Axis>{Axis::kChannels};
-    if (is_channels || !shape.empty()) shape.push_back(is_channels ? input.channels : 1);
-  }
-  if (shape.empty()) shape.push_back(1);  // one channel
-  return shape;
-}
-
 // The bias of `layer` grows by sign * input i; the layer's output takes the sum's name.
 void AddToBias(OnnxImporter* importer, const OnnxNode& node, const Activation& input, Node* layer,
                int i, double sign) {
@@ -179,64 +164,7 @@ void AddAffine(OnnxImporter* importer, const OnnxNode& node, Activation input,
   AddLayer(importer, node, std::move(layer), {input.value}, NewLike(importer, node, input));
 }
 
-// Add, Sub, Mul, Div of an activation and constant i.
-void ImportLinear(OnnxImporter* importer, const OnnxNode& node, int i) {
-  const Activation input = PeekActivation(*importer, node, 1 - i, 0);
-  const OnnxConstant& constant = ReadConstant(*importer, node, i);
-  const bool is_sum = node.op == "Add" || node.op == "Sub";
-  Node* layer = LayerBefore(importer, input);
-  const bool keeps_sign = node.op == "Add" || (node.op == "Sub" && i == 1);
-  if (keeps_sign && layer != nullptr && layer->op != Op::kAffine) {
-    return AddToBias(importer, node, input, layer, i, node.op == "Add" ? 1.0 : -1.0);
-  }
-  if (HasSigma(importer, node, i) && is_sum) {
-    ReadGaussian(importer, node, i);  // it belongs here, even if it cannot stay
-    throw NodeProblem{
-        "a Bayesian constant can only be added to the output of Conv, Gemm or MatMul, and only if "
-        "nothing else reads that output"};
-  }
-  const std::vector<float> values =
-      ReadDeterministic(importer, node, i, "only weights and biases of layers can be random");
-  if (constant.count == 1 && constant.dims.size() > static_cast<std::size_t>(input.rank())) {
-    throw NodeProblem{"constant " + DimsText(constant.dims) + " has more axes than " +
-                      LayoutText(input)};
-  }
-  const BinaryFunction function = FindBinaryFunction(node.op);
-  if (constant.count == 1 && (layer == nullptr || (node.op == "Div" && i == 0))) {
-    const double number = double{values[0]};
-    return Compose(
-        importer, node, input,
-        [=](double x) { return i == 0 ? function(number, x) : function(x, number); },
-        [&](const std::string& argument) { return WithNumber(node.op, argument, number, i); });
-  }
-  if (node.op == "Div" && i == 0) {
-    throw NodeProblem{"a constant per channel divided by an activation is not supported"};
-  }
-  // Checks the constant's shape; one number serves every channel of the value in memory.
-  std::vector<float> per_channel = values;
-  if (constant.count != 1) {
-    per_channel =
-        ReadBias(importer, node, i, PerChannelShape(input), static_cast<std::size_t>(input.rank()))
-            .mu;
-  } else {
-    per_channel.resize(
-        static_cast<std::size_t>(
-            importer->network.values[static_cast<std::size_t>(input.value)].channels),
-        values[0]);
-  }
-  std::vector<float> scale(per_channel.size(), 1.0f), offset(per_channel.size(), 0.0f);
-  for (std::size_t c = 0; c < per_channel.size(); ++c) {
-    const float number = per_channel[c];
-    if (node.op == "Mul") scale[c] = number;
-    if (node.op == "Div") scale[c] = static_cast<float>(1.0 / double{number});
-    if (node.op == "Add") offset[c] = number;
-    if (node.op == "Sub") offset[c] = i == 1 ? -number : number;
-    if (node.op == "Sub" && i == 0) scale[c] = -1.0f;
-  }
-  AddAffine(importer, node, input, std::move(scale), std::move(offset));
-}
-
-// A sum or product of different values.
+// A sum, product, maximum or minimum of different values.
 void AddBinary(OnnxImporter* importer, const OnnxNode& node, Op op, Activation a, Activation b) {
   Materialize(importer, &a);
   Materialize(importer, &b);
@@ -281,6 +209,130 @@ Activation Negated(OnnxImporter* importer, const OnnxNode& node, const Activatio
   return importer->activations[OutputName(node, 0)];  // until the sum takes that name
 }
 
+// y = functions[c](x), a table for each channel.
+void AddLookupByChannel(OnnxImporter* importer, const OnnxNode& node, Activation input,
+                        std::vector<std::function<double(double)>> functions) {
+  Materialize(importer, &input);
+  if (!IsImageInMemory(*importer, input)) {
+    throw NodeProblem{"a constant for each channel of a flattened image is not supported"};
+  }
+  Node layer{.op = Op::kLookup, .function_name = node.op + " by channel"};
+  layer.functions = std::move(functions);
+  AddLayer(importer, node, std::move(layer), {input.value}, NewLike(importer, node, input));
+}
+
+// The same for a function of x and of constant i, one number for each channel.
+void ImportByChannel(OnnxImporter* importer, const OnnxNode& node, int i,
+                     double (*function)(double x, double number)) {
+  const Activation input = PeekActivation(*importer, node, 1 - i, 0);
+  std::vector<std::function<double(double)>> functions;
+  for (const float value : ChannelValues(importer, node, i, input)) {
+    functions.push_back(
+        [function, number = double{value}](double x) { return function(x, number); });
+  }
+  AddLookupByChannel(importer, node, input, std::move(functions));
+}
+
+// Add, Sub, Mul, Div, Min, Max of an activation and constant i that has a number for each element.
+void ImportByElement(OnnxImporter* importer, const OnnxNode& node, int i) {
+  Activation input = ReadActivation(importer, node, 1 - i, 0);
+  std::vector<float> values = ElementValues(importer, node, i, input);
+  const bool minus = node.op == "Sub" && i == 1, quotient = node.op == "Div" && i == 1;
+  for (float& value : values) {
+    if (minus) value = -value;
+    if (quotient) value = static_cast<float>(1.0 / double{value});
+  }
+  if (node.op == "Sub" && i == 0) input = Negated(importer, node, input);
+  if (node.op == "Div" && i == 0) {
+    Compose(
+        importer, node, input, [](double x) { return 1.0 / x; },
+        [](const std::string& argument) { return "Reciprocal(" + argument + ")"; });
+    input = importer->activations[OutputName(node, 0)];
+  }
+  Materialize(importer, &input);
+  const Activation constant = AddConstant(importer, node, input, std::move(values));
+  const Op op = node.op == "Mul" || node.op == "Div" ? Op::kMultiply
+                : node.op == "Min"                   ? Op::kMinimum
+                : node.op == "Max"                   ? Op::kMaximum
+                                                     : Op::kAdd;
+  AddBinary(importer, node, op, input, constant);
+}
+
+// x > 0: x, else slope * x, with a slope for each element: max(x, 0) + slope * min(x, 0).
+void ImportPReluByElement(OnnxImporter* importer, const OnnxNode& node) {
+  const Activation input = ReadActivation(importer, node, 0, 0);
+  const auto clipped = [&](float low, float high, const char* part) {
+    AddLayer(importer, node, Node{.op = Op::kClip, .low = low, .high = high}, {input.value},
+             NewLike(importer, node, input));
+    importer->network.nodes.back().name = node.name + part;
+    return importer->activations[OutputName(node, 0)];
+  };
+  std::vector<float> slopes = ElementValues(importer, node, 1, input);
+  const Activation positive = clipped(0.0f, kInfinity, "/positive");
+  const Activation negative = clipped(-kInfinity, 0.0f, "/negative");
+  const Activation slope = AddConstant(importer, node, input, std::move(slopes));
+  AddBinary(importer, node, Op::kMultiply, negative, slope);
+  AddBinary(importer, node, Op::kAdd, positive, importer->activations[OutputName(node, 0)]);
+}
+
+// Add, Sub, Mul, Div of an activation and constant i.
+void ImportLinear(OnnxImporter* importer, const OnnxNode& node, int i) {
+  const Activation input = PeekActivation(*importer, node, 1 - i, 0);
+  const OnnxConstant& constant = ReadConstant(*importer, node, i);
+  if (!IsPerChannel(*importer, node, i, input)) return ImportByElement(importer, node, i);
+  const bool is_sum = node.op == "Add" || node.op == "Sub";
+  Node* layer = LayerBefore(importer, input);
+  const bool keeps_sign = node.op == "Add" || (node.op == "Sub" && i == 1);
+  if (keeps_sign && layer != nullptr && layer->op != Op::kAffine) {
+    return AddToBias(importer, node, input, layer, i, node.op == "Add" ? 1.0 : -1.0);
+  }
+  if (HasSigma(importer, node, i) && is_sum) {
+    ReadGaussian(importer, node, i);  // it belongs here, even if it cannot stay
+    throw NodeProblem{
+        "a Bayesian constant can only be added to the output of Conv, Gemm or MatMul, and only if "
+        "nothing else reads that output"};
+  }
+  const std::vector<float> values =
+      ReadDeterministic(importer, node, i, "only weights and biases of layers can be random");
+  if (constant.count == 1 && constant.dims.size() > static_cast<std::size_t>(input.rank())) {
+    throw NodeProblem{"constant " + DimsText(constant.dims) + " has more axes than " +
+                      LayoutText(input)};
+  }
+  const BinaryFunction function = FindBinaryFunction(node.op);
+  if (constant.count == 1 && (layer == nullptr || (node.op == "Div" && i == 0))) {
+    const double number = double{values[0]};
+    return Compose(
+        importer, node, input,
+        [=](double x) { return i == 0 ? function(number, x) : function(x, number); },
+        [&](const std::string& argument) { return WithNumber(node.op, argument, number, i); });
+  }
+  if (node.op == "Div" && i == 0) {
+    return ImportByChannel(importer, node, i, [](double x, double number) { return number / x; });
+  }
+  // Checks the constant's shape; one number serves every channel of the value in memory.
+  std::vector<float> per_channel = values;
+  if (constant.count != 1) {
+    per_channel =
+        ReadBias(importer, node, i, PerChannelShape(input), static_cast<std::size_t>(input.rank()))
+            .mu;
+  } else {
+    per_channel.resize(
+        static_cast<std::size_t>(
+            importer->network.values[static_cast<std::size_t>(input.value)].channels),
+        values[0]);
+  }
+  std::vector<float> scale(per_channel.size(), 1.0f), offset(per_channel.size(), 0.0f);
+  for (std::size_t c = 0; c < per_channel.size(); ++c) {
+    const float number = per_channel[c];
+    if (node.op == "Mul") scale[c] = number;
+    if (node.op == "Div") scale[c] = static_cast<float>(1.0 / double{number});
+    if (node.op == "Add") offset[c] = number;
+    if (node.op == "Sub") offset[c] = i == 1 ? -number : number;
+    if (node.op == "Sub" && i == 0) scale[c] = -1.0f;
+  }
+  AddAffine(importer, node, input, std::move(scale), std::move(offset));
+}
+
 void ImportBinary(OnnxImporter* importer, const OnnxNode& node) {
   const Activation a = PeekActivation(*importer, node, 0, 0);
   const Activation b = PeekActivation(*importer, node, 1, 0);
@@ -294,14 +346,21 @@ void ImportBinary(OnnxImporter* importer, const OnnxNode& node) {
   if (node.op == "Add") return AddBinary(importer, node, Op::kAdd, a, b);
   if (node.op == "Mul") return AddBinary(importer, node, Op::kMultiply, a, b);
   if (node.op == "Sub") return AddBinary(importer, node, Op::kAdd, a, Negated(importer, node, b));
+  if (node.op == "Max") return AddBinary(importer, node, Op::kMaximum, a, b);
+  if (node.op == "Min") return AddBinary(importer, node, Op::kMinimum, a, b);
   throw NodeProblem{node.op +
-                    " of two activations is not supported, only Add, Sub and Mul (or any of them "
-                    "of functions of one activation)"};
+                    " of two activations is not supported, only Add, Sub, Mul, Max and Min (or any "
+                    "of them of functions of one activation)"};
 }
 
-// PRelu with one slope, Pow with a constant exponent or base: functions of one activation.
+// PRelu, and Pow with a constant exponent or base.
 void ImportWithScalar(OnnxImporter* importer, const OnnxNode& node, int i) {
   const Activation input = PeekActivation(*importer, node, 1 - i, 0);
+  if (node.op == "PRelu" && ReadConstant(*importer, node, i).count != 1) {
+    if (!IsPerChannel(*importer, node, i, input)) return ImportPReluByElement(importer, node);
+    return ImportByChannel(importer, node, i,
+                           [](double x, double slope) { return x < 0.0 ? slope * x : x; });
+  }
   const double number = double{ReadScalar(importer, node, i)};
   Function function;
   if (node.op == "PRelu") {
@@ -313,6 +372,24 @@ void ImportWithScalar(OnnxImporter* importer, const OnnxNode& node, int i) {
           [&](const std::string& argument) { return WithNumber(node.op, argument, number, i); });
 }
 
+void Dispatch(OnnxImporter* importer, const OnnxNode& node);
+
+// Min and Max of one operand, or of several: of the first two, then of that and the next.
+void ImportSeveral(OnnxImporter* importer, const OnnxNode& node) {
+  if (node.proto->input_size() == 1) return ImportAlias(importer, node);
+  const int last = node.proto->input_size() - 1;
+  std::string before = InputName(node, 0);
+  for (int i = 1; i <= last; ++i) {
+    onnx::NodeProto pair = *node.proto;
+    pair.clear_input();
+    pair.add_input(before);
+    pair.add_input(InputName(node, i));
+    before = i == last ? OutputName(node, 0) : OutputName(node, 0) + "/" + std::to_string(i);
+    pair.set_output(0, before);
+    Dispatch(importer, OnnxNode{.proto = &pair, .name = node.name, .op = node.op});
+  }
+}
+
 void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   const std::string& op = node.op;
   if (op == "Relu") return ImportBounds(importer, node, 0.0f, kInfinity);
@@ -321,6 +398,9 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
     const Activation input = PeekActivation(*importer, node, 0, 0);
     return Compose(importer, node, input, UnaryFunction(node),
                    [&op](const std::string& argument) { return op + "(" + argument + ")"; });
+  }
+  if ((op == "Min" || op == "Max") && node.proto->input_size() != 2) {
+    return ImportSeveral(importer, node);
   }
   if (node.proto->input_size() != 2) {
     throw NodeProblem{"has " + std::to_string(node.proto->input_size()) +
@@ -332,6 +412,13 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   if (!first && !second) return ImportBinary(importer, node);
   const int constant = first ? 0 : 1;
   if (op == "PRelu" || op == "Pow") return ImportWithScalar(importer, node, constant);
+  if ((op == "Min" || op == "Max") && ReadConstant(*importer, node, constant).count != 1) {
+    const Activation input = PeekActivation(*importer, node, 1 - constant, 0);
+    if (!IsPerChannel(*importer, node, constant, input)) {
+      return ImportByElement(importer, node, constant);
+    }
+    return ImportByChannel(importer, node, constant, FindBinaryFunction(op));
+  }
   if (op == "Min" || op == "Max") {
     const float number = ReadScalar(importer, node, constant);
     OnnxNode bounded = node;

@@ -294,7 +294,7 @@ void AppendIdentity(OnnxImporter* importer, Activation* output) {
 // whatever nodes it is written.
 bool IsLikeSigmoid(const Node& node) {
   if (node.op == Op::kClip) return node.low >= 0.0F && node.high <= 1.0F;
-  if (node.op != Op::kLookup) return false;
+  if (node.op != Op::kLookup || !node.function) return false;
   double least = 1.0, most = 0.0;
   for (int x = -400; x <= 400; ++x) {
     const double y = node.function(0.1 * x);

@@ -38,7 +38,7 @@ TEST_CASE("onnx: two Bayesian biases add their variances") {
   CHECK(network.nodes[0].bias.sigma == Floats{5});
 }
 
-TEST_CASE("onnx: Add of a constant to a convolution runs along the channels only") {
+TEST_CASE("onnx: Add of a constant per channel to a convolution is its bias") {
   const auto add = [](const Dims& dims, std::size_t count) {
     OnnxBuilder builder({1, 1, 2, 2});
     builder.Initializer("w", {2, 1, 1, 1}, {1, 2}).Initializer("b", dims, Count(count, 5));
@@ -50,7 +50,11 @@ TEST_CASE("onnx: Add of a constant to a convolution runs along the channels only
     CHECK(add(dims, 2).Import().nodes[0].bias.mu == Floats{5, 6});
   }
   CHECK(add({1}, 1).Import().nodes[0].bias.mu == Floats{5, 5});
-  CheckOneProblem(Problems(add({2}, 2)), {"\"add\" (Add)", "constant [2]", "[2, 1, 1]"});
+  // Along the columns, of which there are two as well.
+  const Network columns = add({2}, 2).Import();
+  CHECK(columns.nodes[0].bias.mu.empty());
+  CHECK(columns.nodes[1].values == Floats{5, 5, 6, 6, 5, 5, 6, 6});
+  CheckOneProblem(Problems(add({4}, 4)), {"\"add\" (Add)", "constant [4]", "does not broadcast"});
   CheckOneProblem(Problems(add({1, 1, 2, 1, 1}, 2)), {"is not one value per channel"});
   CheckOneProblem(Problems(add({1}, 1), {{"b", Sigma({1}, {1})}}), {"single Bayesian value"});
 }
@@ -192,7 +196,14 @@ TEST_CASE("onnx: every function of one number has ONNX's definition") {
   CHECK(OnlyLookup(slope.Import()).function(-8.0) == -1.0);
   OnnxBuilder slopes({0, 3});
   slopes.Initializer("s", {3}, {1, 2, 3}).Node("PRelu", "f", {"x", "s"}, {"y"});
-  CheckOneProblem(Problems(slopes), {"\"f\" (PRelu)", "[3], expected one number"});
+  const Network by_channel = slopes.Import();
+  REQUIRE(Ops(by_channel) == "Lookup Conv2d");
+  REQUIRE(by_channel.nodes[0].functions.size() == 3);
+  CHECK(by_channel.nodes[0].functions[1](-8.0) == -16.0);
+  CHECK(by_channel.nodes[0].functions[2](8.0) == 8.0);
+  OnnxBuilder wrong({0, 3});
+  wrong.Initializer("s", {2}, {1, 2}).Node("PRelu", "f", {"x", "s"}, {"y"});
+  CheckOneProblem(Problems(wrong), {"\"f\" (PRelu)", "[2] is not one value per channel"});
   OnnxBuilder power({0, 3});
   power.Initializer("e", {}, {3}).Node("Pow", "f", {"x", "e"}, {"y"});
   CHECK(OnlyLookup(power.Import()).function(-2.0) == -8.0);
@@ -314,12 +325,71 @@ TEST_CASE("onnx: sums and products of different values, gates second") {
     OnnxBuilder other({0, 2});
     other.Initializer("w", {2, 2}, Count(4)).Node("MatMul", "mm", {"x", "w"}, {"m"});
     other.Node(op, "op", {"x", "m"}, {"y"});
-    CheckOneProblem(Problems(other), {"\"op\"", "of two activations is not supported"});
+    if (std::string(op) == "Div") {
+      CheckOneProblem(Problems(other), {"\"op\"", "of two activations is not supported"});
+    } else {
+      CHECK(Ops(other.Import()) == "Dense " + std::string(op) + " Conv2d");
+    }
   }
   OnnxBuilder shapes({0, 2, 4, 4});
   shapes.Node("MaxPool", "p", {"x"}, {"p"}).Ints("kernel_shape", {2, 2});
   shapes.Node("Add", "add", {"x", "p"}, {"c"});
   CheckOneProblem(Problems(Finish(&shapes)), {"\"add\" (Add)", "do not fit together"});
+}
+
+TEST_CASE("onnx: Min and Max of several, of one, of a constant per channel and per element") {
+  OnnxBuilder several({0, 2, 2, 2});
+  several.Initializer("w", {2, 2, 1, 1}, Count(4)).Node("Conv", "a", {"x", "w"}, {"a"});
+  several.Initializer("c", {2, 1, 1}, {1, 2}).Initializer("e", {2, 2}, {1, 2, 3, 4});
+  several.Node("Max", "max", {"a", "x", "c", "e"}, {"m"}).Node("Min", "one", {"m"}, {"c2"});
+  several.Node("Identity", "id", {"c2"}, {"z"});
+  several.Node("GlobalAveragePool", "pool", {"z"}, {"p"}).Node("Flatten", "f", {"p"}, {"y"});
+  const Network network = several.Import();
+  REQUIRE(Ops(network) == "Conv2d Max Lookup Constant Max AveragePool Conv2d");
+  CHECK(network.nodes[2].functions[1](-8.0) == 2.0);
+  // Rows and columns, the same for both channels.
+  CHECK(network.nodes[3].values == Floats{1, 1, 2, 2, 3, 3, 4, 4});
+}
+
+TEST_CASE("onnx: constants for each element, of whatever shape broadcasts") {
+  const auto constant = [](const char* op, const Dims& dims, bool first) {
+    OnnxBuilder builder({0, 2, 2, 3});
+    std::size_t count = 1;
+    for (const std::int64_t dim : dims) count *= static_cast<std::size_t>(dim);
+    builder.Initializer("e", dims, Count(count));
+    const std::vector<std::string> inputs =
+        first ? std::vector<std::string>{"e", "x"} : std::vector<std::string>{"x", "e"};
+    builder.Node(op, "op", inputs, {"c"});
+    return testing::Finish(&builder).Import();
+  };
+  // C = 2, H = 2, W = 3; elements of the constant count up in that order.
+  const Network all = constant("Add", {1, 2, 2, 3}, true);
+  REQUIRE(Ops(all) == "Constant Add AveragePool Conv2d");
+  CHECK(all.nodes[0].values == Floats{0, 6, 1, 7, 2, 8, 3, 9, 4, 10, 5, 11});
+  CHECK(constant("Mul", {2, 3}, false).nodes[0].values ==
+        Floats{0, 0, 1, 1, 2, 2, 3, 3, 4, 4, 5, 5});
+  CHECK(constant("Sub", {3}, false).nodes[0].values ==
+        Floats{0, 0, -1, -1, -2, -2, 0, 0, -1, -1, -2, -2});
+  CHECK(constant("Add", {2, 2, 1}, false).nodes[0].values ==
+        Floats{0, 2, 0, 2, 0, 2, 1, 3, 1, 3, 1, 3});
+  CHECK(Ops(constant("Sub", {2, 3}, true)) == "Lookup Constant Add AveragePool Conv2d");
+  CHECK(Ops(constant("Div", {2, 3}, true)) == "Lookup Constant Mul AveragePool Conv2d");
+  CHECK(Ops(constant("PRelu", {2, 2, 3}, false)) ==
+        "Clip Clip Constant Mul Add AveragePool Conv2d");
+  for (const Dims& dims : {Dims{3, 1}, Dims{4}, Dims{2, 2, 2, 3}, Dims{1, 1, 2, 2, 3}}) {
+    CheckOneProblem(ProblemsOf([&] { constant("Add", dims, false); }),
+                    {"\"op\" (Add)", "does not broadcast"});
+  }
+  OnnxBuilder random({0, 2, 2, 3});
+  random.Initializer("e", {2, 3}, Count(6)).Node("Add", "op", {"x", "e"}, {"c"});
+  CheckOneProblem(Problems(testing::Finish(&random), {{"e", Sigma({2, 3}, Count(6))}}),
+                  {"\"e\" has a sigma", "only weights and biases"});
+  // Flattened: columns run over C, H, W.
+  OnnxBuilder flat({0, 2, 1, 2});
+  flat.Initializer("e", {4}, Count(4)).Initializer("w", {4, 1}, Count(4));
+  flat.Node("Flatten", "f", {"x"}, {"f"}).Node("Add", "op", {"f", "e"}, {"s"});
+  flat.Node("Gemm", "fc", {"s", "w"}, {"y"});
+  CHECK(flat.Import().nodes[0].values == Floats{0, 2, 1, 3});
 }
 
 }  // namespace
