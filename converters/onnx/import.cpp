@@ -11,13 +11,17 @@
 #include "converters/host/error.h"
 #include "converters/onnx/dense.h"
 #include "converters/onnx/elementwise.h"
+#include "converters/onnx/gathers.h"
 #include "converters/onnx/importer.h"
 #include "converters/onnx/integers.h"
 #include "converters/onnx/joined_outputs.h"
 #include "converters/onnx/metadata.h"
 #include "converters/onnx/parameters.h"
+#include "converters/onnx/resize.h"
 #include "converters/onnx/shapes.h"
 #include "converters/onnx/slices.h"
+#include "converters/onnx/transposed.h"
+#include "converters/onnx/views.h"
 #include "converters/onnx/windows.h"
 
 namespace mu8::convert {
@@ -77,12 +81,9 @@ void ImportSoftmax(OnnxImporter* importer, const OnnxNode& node) {
 // Why the engine has no counterpart of `op`; empty when it is merely unknown here.
 std::string WhyUnsupported(const std::string& op) {
   static const std::map<std::string, std::string> reasons = {
-      {"ConvTranspose", "the engine has no transposed convolution"},
       {"GRU", "the engine has no recurrent layers"},
       {"LSTM", "the engine has no recurrent layers"},
       {"RNN", "the engine has no recurrent layers"},
-      {"Resize", "the engine has no interpolation"},
-      {"Upsample", "the engine has no interpolation"},
       {"InstanceNormalization",
        "its statistics depend on the input; only BatchNormalization folds"},
       {"LayerNormalization", "its statistics depend on the input; only BatchNormalization folds"},
@@ -92,8 +93,6 @@ std::string WhyUnsupported(const std::string& op) {
       {"Loop", "the engine has no control flow"},
       {"Scan", "the engine has no control flow"},
       {"Gather", "only Slice selects elements of an activation"},
-      {"DepthToSpace", "it splits the channel axis"},
-      {"SpaceToDepth", "it splits height and width"},
       {"Einsum", "only products with constant weights, as Gemm or MatMul, are layers"},
   };
   const auto found = reasons.find(op);
@@ -106,6 +105,10 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   if (ImportIntegers(importer, node)) return;
   if (IsElementwise(op)) return ImportElementwise(importer, node);
   if (op == "Conv") return ImportConv(importer, node);
+  if (op == "ConvTranspose") return ImportConvTranspose(importer, node);
+  if (op == "Resize" || op == "Upsample") return ImportResize(importer, node);
+  if (op == "DepthToSpace") return ImportDepthToSpace(importer, node);
+  if (op == "SpaceToDepth") return ImportSpaceToDepth(importer, node);
   if (op == "Gemm") return ImportGemm(importer, node);
   if (op == "MatMul") return ImportMatMul(importer, node);
   if (op == "BatchNormalization") return ImportBatchNormalization(importer, node);
@@ -119,6 +122,7 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   if (op == "Concat") return ImportConcat(importer, node);
   if (op == "Slice") return ImportSlice(importer, node);
   if (op == "Pad") return ImportPad(importer, node);
+  if (op == "Split") return ImportSplit(importer, node);
   if (op == "Flatten") return ImportFlatten(importer, node);
   if (op == "Reshape") return ImportReshape(importer, node);
   if (op == "Expand") return ImportExpand(importer, node);
@@ -143,6 +147,9 @@ void CountReaders(OnnxImporter* importer) {
 void ImportNodes(OnnxImporter* importer) {
   for (const OnnxNode& node : importer->graph.nodes) {
     try {
+      if (!KeepsView(node.op)) {
+        for (const std::string& name : node.proto->input()) ResolveView(importer, name);
+      }
       Dispatch(importer, node);
     } catch (const NodeProblem& problem) {
       if (!problem.message.empty()) Report(importer, node, problem.message);
@@ -277,7 +284,7 @@ void AppendIdentity(OnnxImporter* importer, Activation* output) {
   if (producer < 0) return;  // of an unsupported node, which has been reported
   const Op op = importer->network.nodes[static_cast<std::size_t>(producer)].op;
   // What is left of kAffine after folding is a convolution.
-  if (op == Op::kConv2d || op == Op::kDense || op == Op::kAffine) return;
+  if (IsWeighted(op) || op == Op::kAffine) return;
   const std::size_t classes = static_cast<std::size_t>(output->channels);
   const std::string name =
       importer->network.values[static_cast<std::size_t>(output->value)].name + "/identity";
@@ -316,7 +323,9 @@ const Node* FindProbabilities(const OnnxImporter& importer, int output) {
     if (producer < 0 || !seen.insert(value).second) continue;
     const Node& node = importer.network.nodes[static_cast<std::size_t>(producer)];
     if (IsLikeSigmoid(node)) return &node;
-    if (node.op != Op::kSlice && node.op != Op::kConcat && node.op != Op::kClip) continue;
+    const bool keeps_values = node.op == Op::kSlice || node.op == Op::kConcat ||
+                              node.op == Op::kClip || node.op == Op::kGather;
+    if (!keeps_values) continue;
     values.insert(values.end(), node.inputs.begin(), node.inputs.end());
   }
   return nullptr;
@@ -335,6 +344,12 @@ void ImportOutput(OnnxImporter* importer) {
   const std::string& name = importer->graph.output->name();
   const std::string where = importer->graph.path + ": output \"" + name + "\": ";
   if (importer->failed.contains(name)) return;
+  try {
+    ResolveView(importer, name);
+  } catch (const NodeProblem& problem) {
+    importer->problems.push_back(where + problem.message);
+    return;
+  }
   const auto found = importer->activations.find(name);
   if (found == importer->activations.end()) {
     importer->problems.push_back(where + "no node writes it");

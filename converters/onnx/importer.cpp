@@ -4,6 +4,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "converters/onnx/views.h"
+
 namespace mu8::convert {
 namespace {
 
@@ -231,6 +233,7 @@ std::vector<Axis> LongAxes(const Activation& activation, std::size_t dim) {
 }
 
 std::int64_t DimSize(const Activation& activation, std::size_t dim) {
+  if (activation.view != nullptr) return activation.view->dims[dim];
   std::int64_t size = 1;
   for (const Axis axis : activation.dims[dim]) size *= activation.size(axis);
   return size;

@@ -40,6 +40,8 @@ struct Pending {
   std::shared_ptr<Pending> inner = {};
 };
 
+struct View;
+
 // What an ONNX tensor name stands for: a Network value, and how ONNX sees it. Flatten, Reshape and
 // Transpose make a new Activation of the same value: NHWC memory stays where it is.
 struct Activation {
@@ -49,6 +51,7 @@ struct Activation {
   // {{C}, {H}, {W}}, flattened {{C, H, W}}. Axes of one element may be anywhere or missing.
   std::vector<std::vector<Axis>> dims = {{Axis::kChannels}, {Axis::kHeight}, {Axis::kWidth}};
   std::shared_ptr<Pending> pending = {};  // not applied yet; nullptr: none
+  std::shared_ptr<const View> view = {};  // views.h; where there is one, `dims` say their number
   bool is_shared = false;                 // more than one ONNX node reads it, or it is the output
   bool probabilities = false;  // of a dropped Softmax; only the graph's output may read it
 

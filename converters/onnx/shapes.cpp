@@ -1,9 +1,12 @@
 // Nodes that change how a value is seen, not what it holds: Flatten, Reshape, Squeeze, Unsqueeze,
 // Transpose; and Concat. A dimension is a list of axes (Activation::dims), so that all of them but
 // Concat only regroup or reorder those lists; whoever reads the value looks where its axes are.
+// What splits an axis is kept as a View (views.h).
 #include "converters/onnx/shapes.h"
 
 #include <algorithm>
+
+#include "converters/onnx/views.h"
 
 namespace mu8::convert {
 namespace {
@@ -58,6 +61,12 @@ std::vector<std::int64_t> ResolveTarget(const Activation& input, std::vector<std
   return {target.begin() + 1, target.end()};
 }
 
+// The same elements in dimensions of other sizes.
+void See(OnnxImporter* importer, Activation* activation, const std::vector<std::int64_t>& sizes) {
+  if (activation->view == nullptr && Regroup(activation, sizes)) return;
+  *activation = Reshaped(importer, *activation, sizes);
+}
+
 // Input 1 of Reshape and Expand.
 std::vector<std::int64_t> TargetShape(const OnnxImporter& importer, const OnnxNode& node) {
   const std::string name = InputName(node, 1);
@@ -80,8 +89,8 @@ std::string TargetText(const std::vector<std::int64_t>& target) {
   return "[" + text + "]";
 }
 
-// Deals the axes, in ONNX's order, to dimensions of the given sizes; false if one would have to be
-// split.
+}  // namespace
+
 bool Regroup(Activation* activation, const std::vector<std::int64_t>& sizes) {
   std::vector<Axis> axes;
   for (const std::vector<Axis>& dim : activation->dims) {
@@ -109,8 +118,6 @@ bool Regroup(Activation* activation, const std::vector<std::int64_t>& sizes) {
   return true;
 }
 
-}  // namespace
-
 // Another ONNX name for input 0. Softmax's result may pass through, to be found at the output.
 void ImportAlias(OnnxImporter* importer, const OnnxNode& node) {
   const auto found = importer->activations.find(InputName(node, 0));
@@ -126,7 +133,7 @@ void ImportFlatten(OnnxImporter* importer, const OnnxNode& node) {
   if ((axis < 0 ? axis + flat.rank() : axis) != 1) {
     Report(importer, node, "axis " + std::to_string(axis) + " is not supported, only 1");
   }
-  Regroup(&flat, {static_cast<std::int64_t>(flat.flat_size())});
+  See(importer, &flat, {static_cast<std::int64_t>(flat.flat_size())});
   Alias(importer, node, std::move(flat));
 }
 
@@ -135,12 +142,12 @@ void ImportReshape(OnnxImporter* importer, const OnnxNode& node) {
   const std::vector<std::int64_t> target = TargetShape(*importer, node);
   const std::vector<std::int64_t> sizes = ResolveTarget(
       shaped, target, StaticBatch(importer->graph), IntAttribute(node, "allowzero", 0) == 0);
-  if (sizes.empty() || !Regroup(&shaped, sizes)) {
-    throw NodeProblem{"target shape " + TargetText(target) +
-                      " is not supported: only joining and separating whole axes of " +
-                      LayoutText(shaped) + " with " + std::to_string(shaped.flat_size()) +
-                      " elements an image, such as (N, -1)"};
+  if (sizes.empty()) {
+    throw NodeProblem{
+        "target shape " + TargetText(target) + " is not supported: expected the batch, then the " +
+        std::to_string(shaped.flat_size()) + " elements of an image, such as (N, -1)"};
   }
+  See(importer, &shaped, sizes);
   Alias(importer, node, std::move(shaped));
 }
 
@@ -181,6 +188,13 @@ void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node) {
     if (dropped[dim] == 0) dims.push_back(std::move(squeezed.dims[dim]));
   }
   if (dims.empty()) throw NodeProblem{"nothing but the batch is left"};
+  if (squeezed.view != nullptr) {
+    std::vector<std::int64_t> sizes;
+    for (std::size_t dim = 0; dim < dropped.size(); ++dim) {
+      if (dropped[dim] == 0) sizes.push_back(squeezed.view->dims[dim]);
+    }
+    return Alias(importer, node, Reshaped(importer, squeezed, std::move(sizes)));
+  }
   squeezed.dims = std::move(dims);
   Alias(importer, node, std::move(squeezed));
 }
@@ -197,12 +211,17 @@ void ImportUnsqueeze(OnnxImporter* importer, const OnnxNode& node) {
     added[DimIndex(axis, static_cast<int>(added.size()) + 1)] = 1;
   }
   std::vector<std::vector<Axis>> dims;
+  std::vector<std::int64_t> sizes;
   std::size_t next = 0;
   for (const char is_added : added) {
     // An axis given twice leaves fewer places than there are new dimensions.
     if (is_added == 0 && next == unsqueezed.dims.size())
       throw NodeProblem{"an axis is given twice"};
+    sizes.push_back(is_added != 0 ? 1 : DimSize(unsqueezed, next));
     dims.push_back(is_added != 0 ? std::vector<Axis>{} : unsqueezed.dims[next++]);
+  }
+  if (unsqueezed.view != nullptr) {
+    return Alias(importer, node, Reshaped(importer, unsqueezed, std::move(sizes)));
   }
   unsqueezed.dims = std::move(dims);
   Alias(importer, node, std::move(unsqueezed));
@@ -222,6 +241,13 @@ void ImportTranspose(OnnxImporter* importer, const OnnxNode& node) {
   if (!good) {
     throw NodeProblem{"perm " + DimsText(order) + " is not supported: a permutation of " +
                       std::to_string(transposed.rank()) + " axes that keeps the batch first"};
+  }
+  if (transposed.view != nullptr) {
+    std::vector<std::size_t> places;
+    for (std::size_t i = 1; i < order.size(); ++i) {
+      places.push_back(static_cast<std::size_t>(order[i] - 1));
+    }
+    return Alias(importer, node, Permuted(transposed, places));
   }
   const std::vector<std::vector<Axis>> dims = transposed.dims;
   for (std::size_t i = 0; i < dims.size(); ++i) {

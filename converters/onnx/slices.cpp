@@ -1,9 +1,11 @@
-// Slice and Pad: both are a kSlice, which reads a rectangle with steps and finds zeros outside the
-// image. MergeSlices joins what an export has spread over several of them.
+// Slice, Split and Pad: a kSlice, which reads a rectangle with steps and finds zeros outside the
+// image, where that is enough, else a kGather. MergeSlices joins what an export has spread over
+// several slices.
 #include "converters/onnx/slices.h"
 
 #include <algorithm>
 
+#include "converters/onnx/gathers.h"
 #include "converters/onnx/shapes.h"
 
 namespace mu8::convert {
@@ -14,7 +16,28 @@ struct Cut {
   std::int64_t start = 0, step = 1, size = 0;
 };
 
-// Adds a kSlice with one Cut per dimension after the batch; none if nothing is cut.
+// Whether a kSlice can say it: no step back, and none along the channels.
+bool FitsSlice(const Activation& input, const std::vector<Cut>& cuts) {
+  for (std::size_t dim = 0; dim < cuts.size(); ++dim) {
+    const std::vector<Axis> axes = LongAxes(input, dim);
+    const bool channels = std::count(axes.begin(), axes.end(), Axis::kChannels) != 0;
+    if (cuts[dim].step < 1 || (channels && cuts[dim].step != 1)) return false;
+  }
+  return true;
+}
+
+void AddCutSelection(OnnxImporter* importer, const OnnxNode& node, const Activation& input,
+                     const std::vector<Cut>& cuts) {
+  std::vector<std::vector<std::int64_t>> indices(cuts.size());
+  for (std::size_t dim = 0; dim < cuts.size(); ++dim) {
+    const Cut& cut = cuts[dim];
+    if (cut.start == 0 && cut.step == 1 && cut.size == DimSize(input, dim)) continue;
+    for (std::int64_t i = 0; i < cut.size; ++i) indices[dim].push_back(cut.start + i * cut.step);
+  }
+  AddSelection(importer, node, input, indices);
+}
+
+// Adds a layer with one Cut per dimension after the batch; none if nothing is cut.
 void AddSlice(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cut>& cuts) {
   const Activation whole = PeekActivation(*importer, node, 0, 0);
   const auto copies = [&](std::size_t dim) {
@@ -28,6 +51,7 @@ void AddSlice(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cu
   if (!IsImageInMemory(*importer, input)) {
     throw NodeProblem{"cutting a flattened image is not supported"};
   }
+  if (!FitsSlice(input, cuts)) return AddCutSelection(importer, node, input, cuts);
   Node layer{.op = Op::kSlice};
   Activation output = input;
   for (std::size_t dim = 0; dim < cuts.size(); ++dim) {
@@ -48,7 +72,6 @@ void AddSlice(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cu
       layer.offset_w = start, layer.window.stride_w = step, output.width = size;
     } else {
       layer.offset_c = start, output.channels = size;
-      if (step != 1) throw NodeProblem{"steps other than 1 along the channels are not supported"};
     }
   }
   output.value =
@@ -88,9 +111,7 @@ void ImportSlice(OnnxImporter* importer, const OnnxNode& node) {
     if (axis < 0 || axis >= input.rank() || taken[static_cast<std::size_t>(axis)]++ != 0) {
       throw NodeProblem{"axis " + std::to_string(axes[i]) + " does not exist, or is given twice"};
     }
-    if (steps[i] < 1) {
-      throw NodeProblem{"steps " + DimsText(steps) + " are not supported, only positive ones"};
-    }
+    if (steps[i] == 0) throw NodeProblem{"has a step of 0"};
     const std::int64_t start = (*starts)[i], end = (*ends)[i];
     if (axis == 0) {
       // The batch may only be copied.
@@ -109,16 +130,40 @@ void ImportSlice(OnnxImporter* importer, const OnnxNode& node) {
                         std::to_string(cut.size) + " elements, between " + std::to_string(start) +
                         " and " + std::to_string(end)};
     }
-    cut = {.start = range.start, .step = std::min(range.step, cut.size), .size = range.size};
+    cut = {.start = range.start,
+           .step = std::clamp(range.step, -cut.size, cut.size),
+           .size = range.size};
   }
   AddSlice(importer, node, cuts);
+}
+
+// Pads a dimension of `size` elements by what is there; indices into it. Throws NodeProblem.
+std::vector<std::int64_t> PaddedIndices(const std::string& mode, std::int64_t size,
+                                        std::int64_t before, std::int64_t after) {
+  const std::int64_t most = mode == "reflect" ? size - 1 : mode == "wrap" ? size : kMostExtent;
+  if (std::max(before, after) > most || before + size + after < 1) {
+    throw NodeProblem{"pads " + std::to_string(before) + " and " + std::to_string(after) +
+                      " of an axis of " + std::to_string(size) + " elements, expected at most " +
+                      std::to_string(most) + " in mode \"" + mode + "\""};
+  }
+  std::vector<std::int64_t> indices;
+  for (std::int64_t i = -before; i < size + after; ++i) {
+    if (mode == "edge") {
+      indices.push_back(std::clamp(i, std::int64_t{0}, size - 1));
+    } else if (mode == "wrap") {
+      indices.push_back((i + size) % size);
+    } else {
+      indices.push_back(i < 0 ? -i : i < size ? i : 2 * (size - 1) - i);
+    }
+  }
+  return indices;
 }
 
 void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
   const Activation input = PeekActivation(*importer, node, 0, 0);
   const std::string mode = StringAttribute(node, "mode", "constant");
-  if (mode != "constant") {
-    throw NodeProblem{"mode \"" + mode + "\" is not supported, only constant zeros"};
+  if (mode != "constant" && mode != "reflect" && mode != "edge" && mode != "wrap") {
+    throw NodeProblem{"mode \"" + mode + "\" is unknown (constant, reflect, edge and wrap are)"};
   }
   float fill = FloatAttribute(node, "value", 0.0f);
   if (!InputName(node, 2).empty()) {
@@ -127,7 +172,7 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
     if (!values) throw NodeProblem{"its constant_value is not one number"};
     fill = (*values)[0];
   }
-  if (fill != 0.0f) {
+  if (fill != 0.0f && mode == "constant") {
     throw NodeProblem{"padding with " + std::to_string(fill) +
                       " is not supported, only with zeros"};
   }
@@ -141,6 +186,7 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
                       ", expected two for each of " + std::to_string(axes.size()) + " axes"};
   }
   std::vector<Cut> cuts = WholeCuts(input);
+  std::vector<std::vector<std::int64_t>> indices(cuts.size());
   for (std::size_t i = 0; i < axes.size(); ++i) {
     const std::int64_t axis = axes[i] < 0 ? axes[i] + input.rank() : axes[i];
     const std::int64_t before = (*pads)[i], after = (*pads)[i + axes.size()];
@@ -155,10 +201,60 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
     if (before == 0 && after == 0) continue;
     if (axis == 0) throw NodeProblem{"axis 0, the batch, cannot be padded"};
     Cut& cut = cuts[static_cast<std::size_t>(axis - 1)];
+    if (mode != "constant") {
+      indices[static_cast<std::size_t>(axis - 1)] = PaddedIndices(mode, cut.size, before, after);
+    }
     cut.start = -before;
     cut.size += before + after;
   }
-  AddSlice(importer, node, cuts);
+  if (mode == "constant") return AddSlice(importer, node, cuts);
+  AddSelection(importer, node, ReadActivation(importer, node, 0, 0), indices);
+}
+
+// Sizes of the parts: input 1 or attribute `split`, else equal ones, of which the last may be
+// smaller (num_outputs).
+std::vector<std::int64_t> SplitSizes(OnnxImporter* importer, const OnnxNode& node,
+                                     std::int64_t size) {
+  const auto count = static_cast<std::int64_t>(node.proto->output_size());
+  const auto given = IntegerList(*importer, node, 1, "split");
+  std::vector<std::int64_t> sizes;
+  if (given) {
+    sizes = *given;
+  } else {
+    const std::int64_t each = (size + count - 1) / count;
+    for (std::int64_t i = 0; i < count; ++i) sizes.push_back(std::min(each, size - i * each));
+  }
+  std::int64_t left = size;
+  for (const std::int64_t part : sizes) left = part < 1 || part > left ? -1 : left - part;
+  if (left != 0 || static_cast<std::int64_t>(sizes.size()) != count) {
+    throw NodeProblem{"splits " + std::to_string(size) + " elements into " + DimsText(sizes) +
+                      " for " + std::to_string(count) + " outputs"};
+  }
+  return sizes;
+}
+
+void ImportSplit(OnnxImporter* importer, const OnnxNode& node) {
+  const Activation input = PeekActivation(*importer, node, 0, 0);
+  std::int64_t axis = IntAttribute(node, "axis", 0);
+  if (axis < 0) axis += input.rank();
+  if (axis < 1 || axis >= input.rank()) {
+    throw NodeProblem{"axis " + std::to_string(axis) + " cannot be split, only 1 to " +
+                      std::to_string(input.rank() - 1) + " (0 is the batch)"};
+  }
+  const auto dim = static_cast<std::size_t>(axis - 1);
+  std::int64_t start = 0;
+  const std::vector<std::int64_t> sizes = SplitSizes(importer, node, DimSize(input, dim));
+  for (std::size_t i = 0; i < sizes.size(); ++i) {
+    onnx::NodeProto part = *node.proto;
+    part.clear_output();
+    part.add_output(OutputName(node, static_cast<int>(i)));
+    std::vector<Cut> cuts = WholeCuts(input);
+    cuts[dim] = {.start = start, .step = 1, .size = sizes[i]};
+    AddSlice(importer,
+             OnnxNode{.proto = &part, .name = node.name + "/" + std::to_string(i), .op = node.op},
+             cuts);
+    start += sizes[i];
+  }
 }
 
 }  // namespace mu8::convert

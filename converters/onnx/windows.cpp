@@ -8,44 +8,10 @@
 #include <vector>
 
 #include "converters/onnx/parameters.h"
+#include "converters/onnx/window_attributes.h"
 
 namespace mu8::convert {
 namespace {
-
-using Pair = std::array<std::int64_t, 2>;  // height, width
-
-// A list attribute of exactly `count` integers in [low, kMostWindow].
-std::vector<std::int64_t> ListAttribute(const OnnxNode& node, const char* name, std::size_t count,
-                                        std::int64_t fallback, std::int64_t low) {
-  const onnx::AttributeProto* attribute = FindAttribute(*node.proto, name);
-  if (attribute == nullptr) return std::vector<std::int64_t>(count, fallback);
-  std::vector<std::int64_t> found(attribute->ints().begin(), attribute->ints().end());
-  bool good = found.size() == count;
-  for (const std::int64_t number : found) good = good && number >= low && number <= kMostWindow;
-  if (!good) {
-    throw NodeProblem{std::string(name) + " is " + DimsText(found) + ", expected " +
-                      std::to_string(count) + " integers from " + std::to_string(low) + " to " +
-                      std::to_string(kMostWindow)};
-  }
-  return found;
-}
-
-// One number per spatial axis, 1 where absent. A sequence (rank 3) is an image of height 1.
-Pair ReadPair(const OnnxNode& node, const char* name, int rank) {
-  if (rank == 3) return {1, ListAttribute(node, name, 1, 1, 1)[0]};
-  const std::vector<std::int64_t> list = ListAttribute(node, name, 2, 1, 1);
-  return {list[0], list[1]};
-}
-
-// Top, left, bottom, right.
-std::array<std::int64_t, 4> ReadPads(const OnnxNode& node, int rank) {
-  if (rank == 3) {
-    const std::vector<std::int64_t> list = ListAttribute(node, "pads", 2, 0, 0);
-    return {0, list[0], 0, list[1]};
-  }
-  const std::vector<std::int64_t> list = ListAttribute(node, "pads", 4, 0, 0);
-  return {list[0], list[1], list[2], list[3]};
-}
 
 // Padding of one axis, before and after, for SAME_UPPER and SAME_LOWER: the output has
 // ceil(size / stride) elements, and the odd element of padding goes after (UPPER) or before.
@@ -60,17 +26,6 @@ struct WindowShape {
   Window window;
   std::int64_t height = 0, width = 0;  // of the output
 };
-
-// NOTSET, VALID, SAME_UPPER or SAME_LOWER.
-std::string ReadAutoPad(const OnnxNode& node) {
-  std::string auto_pad = StringAttribute(node, "auto_pad", "NOTSET");
-  if (auto_pad != "NOTSET" && auto_pad != "VALID" && auto_pad != "SAME_UPPER" &&
-      auto_pad != "SAME_LOWER") {
-    throw NodeProblem{"auto_pad \"" + auto_pad +
-                      "\" is unknown (NOTSET, VALID, SAME_UPPER and SAME_LOWER are)"};
-  }
-  return auto_pad;
-}
 
 // What ceil_mode adds along one axis.
 struct Ceiling {
@@ -161,11 +116,6 @@ std::vector<float> ToOhwi(const std::vector<float>& oihw, std::size_t outputs, s
   return ohwi;
 }
 
-// Of weights [O, I, H, W] or [O, I, W].
-Pair KernelOf(const std::vector<std::int64_t>& dims) {
-  return dims.size() == 3 ? Pair{1, dims[2]} : Pair{dims[2], dims[3]};
-}
-
 void CheckConvShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
                     const Activation& input, std::int64_t groups) {
   if (dims.size() != 3 && dims.size() != 4) {
@@ -194,17 +144,6 @@ void CheckConvShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
                       " read " + std::to_string(dims[1] * groups) + " channels, the input has " +
                       std::to_string(input.channels)};
   }
-}
-
-void AddWindowLayer(OnnxImporter* importer, const OnnxNode& node, Node layer,
-                    const Activation& input, const WindowShape& shape, std::int64_t channels) {
-  Activation output;
-  output.value = AddValue(importer, OutputName(node, 0), shape.height, shape.width, channels);
-  output.channels = static_cast<int>(channels);
-  output.height = static_cast<int>(shape.height);
-  output.width = static_cast<int>(shape.width);
-  if (input.rank() == 3) output.dims.erase(output.dims.begin() + 1);  // (N, C, W)
-  AddLayer(importer, node, std::move(layer), {input.value}, output);
 }
 
 // A pool over the whole height, width or both, of which ONNX's dimensions stay or go.
@@ -250,7 +189,8 @@ void ImportConv(OnnxImporter* importer, const OnnxNode& node) {
     }
     layer.bias = ReadGaussian(importer, node, 2);
   }
-  AddWindowLayer(importer, node, std::move(layer), input, shape, constant.dims[0]);
+  AddImageLayer(importer, node, std::move(layer), input, shape.height, shape.width,
+                constant.dims[0]);
 }
 
 void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
@@ -275,7 +215,7 @@ void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
   layer.window = window;
   layer.count_include_pad =
       op == Op::kAveragePool && IntAttribute(node, "count_include_pad", 0) != 0;
-  AddWindowLayer(importer, node, std::move(layer), input, shape, input.channels);
+  AddImageLayer(importer, node, std::move(layer), input, shape.height, shape.width, input.channels);
 }
 
 void ImportGlobalPool(OnnxImporter* importer, const OnnxNode& node, Op op) {

@@ -74,6 +74,35 @@ class SmallNet {
     c_ = out;
     return *this;
   }
+  // A transposed convolution of as many rows as columns, without padding.
+  SmallNet& Up(int out, int kernel, int stride, bool bias = true) {
+    const auto area = static_cast<std::int64_t>(kernel) * kernel;
+    const double fan_in = static_cast<double>(c_ * area) / (stride * stride);
+    Add("ConvTranspose", Parameters({c_, out, kernel, kernel}, fan_in, out, bias))
+        .Ints("strides", {stride, stride});
+    h_ = (h_ - 1) * stride + kernel;
+    w_ = (w_ - 1) * stride + kernel;
+    c_ = out;
+    return *this;
+  }
+  // Twice as many rows and columns.
+  SmallNet& Doubled(const std::string& mode) {
+    builder.Initializer("scales" + last_, {4}, {1, 1, 2, 2});
+    Add("Resize", {last_, "", "scales" + last_}).String("mode", mode);
+    h_ *= 2;
+    w_ *= 2;
+    return *this;
+  }
+  // `op` with a constant for each channel, or for each element.
+  SmallNet& WithConstant(const std::string& op, bool by_channel) {
+    const std::size_t count = static_cast<std::size_t>(by_channel ? c_ : c_ * h_ * w_);
+    Floats values;
+    for (std::size_t i = 0; i < count; ++i) values.push_back(static_cast<float>(Normal() * 0.5));
+    const std::string name = "constant" + last_;
+    builder.Initializer(name, by_channel ? Dims{c_, 1, 1} : Dims{c_, h_, w_}, values);
+    Add(op, {last_, name});
+    return *this;
+  }
   SmallNet& Gemm(int out) {
     const auto in = static_cast<std::int64_t>(c_) * h_ * w_;
     Add("Gemm", Parameters({out, in}, static_cast<double>(in), out, true)).Int("transB", 1);

@@ -6,6 +6,7 @@ its logits must equal the module's. The operators that the graph must end up as 
 that nothing passes by a detour.
 """
 
+import copy
 import subprocess
 import sys
 import tempfile
@@ -144,6 +145,50 @@ def arithmetic():
     return Lambda(forward, a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(3, 4, 3), fc=nn.Linear(144, 5))
 
 
+def u_net():
+    """Both ways up: a transposed convolution, then bilinear interpolation by aligned corners."""
+    def forward(m, x):
+        a = m.a(x).relu()
+        b = m.b(F.max_pool2d(a, 2)).relu()
+        c = m.c(F.max_pool2d(b, 2)).relu()
+        b = m.d(torch.cat([F.relu(m.bn(m.up(c))), b], 1)).relu()
+        up = F.interpolate(b, size=(8, 8), mode="bilinear", align_corners=True)
+        return m.last(m.e(torch.cat([up, a], 1)).relu())
+    return Lambda(forward, a=nn.Conv2d(3, 4, 3, padding=1), b=nn.Conv2d(4, 6, 3, padding=1),
+                  c=nn.Conv2d(6, 8, 3, padding=1), up=nn.ConvTranspose2d(8, 6, 2, stride=2),
+                  bn=nn.BatchNorm2d(6), d=nn.Conv2d(12, 6, 3, padding=1),
+                  e=nn.Conv2d(10, 4, 3, padding=1), last=nn.Conv2d(4, 2, 1))
+
+
+def transposed(*arguments, **options):
+    """A transposed convolution of four channels between two others."""
+    return Lambda(lambda m, x: m.last(m.up(m.first(x)).relu()), first=nn.Conv2d(3, 4, 3),
+                  up=nn.ConvTranspose2d(4, *arguments, **options),
+                  last=nn.Conv2d(arguments[0], 2, 1))
+
+
+def resized(**options):
+    return Lambda(lambda m, x: m.last(F.interpolate(m.first(x), **options)),
+                  first=nn.Conv2d(3, 4, 3), last=nn.Conv2d(4, 2, 3))
+
+
+def between(function, channels=4):
+    """The function of four channels of 6 x 6, between two convolutions."""
+    return Lambda(lambda m, x: m.last(function(m.first(x))), first=nn.Conv2d(3, 4, 3),
+                  last=nn.Conv2d(channels, 2, 1))
+
+
+def channel_shuffle(x):
+    n, c, h, w = x.shape
+    return x.view(n, 2, c // 2, h, w).transpose(1, 2).reshape(n, c, h, w)
+
+
+def fixed(*shape):
+    return torch.randn(shape, generator=torch.Generator().manual_seed(3)) + 3
+
+
+PHASES, SPREAD = "Conv2d Conv2d Clip Gather Conv2d", "Conv2d Gather Conv2d Clip Conv2d"
+LINEAR = "Conv2d Gather Conv2d Gather Conv2d Gather Conv2d"
 BLOCK, SHRINK = " Conv2d Clip Conv2d Add Clip", " Conv2d Clip Conv2d Slice Add Clip"
 RESNET20 = "Conv2d Clip" + 3 * BLOCK + 2 * (SHRINK + 2 * BLOCK) + " AveragePool Dense"
 IMAGE, SEQUENCE = (3, 8, 8), (3, 16)
@@ -204,20 +249,109 @@ CASES = {
     "cropped_like": (cropped_like(), IMAGE, "Conv2d Slice Concat Dense"),
     "padded_like": (padded_like(), IMAGE, "Conv2d Slice Concat Dense"),
     "resnet20": (ResNet20(), ResNet20.input_shape, RESNET20),
+    # More pixels than before.
+    "u_net": (u_net(), IMAGE, None),
+    "transposed_2_2": (transposed(6, 2, stride=2), IMAGE, PHASES),
+    "transposed_4_2": (transposed(6, 4, stride=2, padding=1), IMAGE, PHASES),
+    "transposed_6_3": (transposed(6, (6, 3), stride=3, padding=(4, 0), output_padding=(2, 1)),
+                       IMAGE, PHASES),
+    "transposed_3_2": (transposed(6, 3, stride=2, padding=1, output_padding=1), IMAGE, SPREAD),
+    "transposed_stride_1": (transposed(6, 3, padding=1), IMAGE, "Conv2d Conv2d Clip Conv2d"),
+    "transposed_cut": (transposed(6, 2, padding=2), IMAGE, SPREAD),
+    "transposed_dilated": (transposed(6, 3, stride=2, padding=1, dilation=2), IMAGE, SPREAD),
+    "transposed_far": (transposed(6, 1, stride=3, output_padding=1), IMAGE, SPREAD),
+    "transposed_mixed": (transposed(6, (4, 3), stride=2, padding=(1, 0)), IMAGE,
+                         "Conv2d Gather Conv2d Clip Gather Conv2d"),
+    "transposed_groups": (transposed(6, 4, stride=2, padding=1, groups=2), IMAGE, PHASES),
+    "transposed_groups_3": (transposed(6, 3, stride=2, groups=2), IMAGE, SPREAD),
+    "transposed_depthwise": (transposed(4, 4, stride=2, padding=1, groups=4, bias=False), IMAGE,
+                             PHASES),
+    "transposed_last": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.ConvTranspose2d(4, 2, 2, stride=2)),
+                        IMAGE, "Conv2d Gather Conv2d"),
+    "transposed_1d": (nn.Sequential(nn.Conv1d(3, 4, 3), nn.ConvTranspose1d(4, 5, 4, 2, 1),
+                                    nn.ReLU(), nn.Conv1d(5, 2, 1)), SEQUENCE, PHASES),
+    "nearest": (resized(size=(12, 12), mode="nearest"), IMAGE, "Conv2d Gather Conv2d"),
+    "nearest_to_size": (resized(size=(15, 4), mode="nearest"), IMAGE, "Conv2d Gather Conv2d"),
+    "linear": (resized(size=(12, 12), mode="bilinear"), IMAGE, LINEAR),
+    "linear_to_size": (resized(size=(13, 5), mode="bilinear"), IMAGE, LINEAR),
+    "linear_aligned": (resized(size=(18, 18), mode="bilinear", align_corners=True), IMAGE, LINEAR),
+    "linear_1d": (Lambda(lambda m, x: m.last(F.interpolate(m.first(x), size=28,
+                                                           mode="linear")),
+                         first=nn.Conv1d(3, 4, 3), last=nn.Conv1d(4, 2, 3)), SEQUENCE,
+                  "Conv2d Gather Conv2d Gather Conv2d"),
+    "pixel_shuffle": (Lambda(lambda m, x: m.last(F.pixel_shuffle(m.first(x), 2)),
+                             first=nn.Conv2d(3, 8, 3), last=nn.Conv2d(2, 3, 3)), IMAGE,
+                      "Conv2d Gather Conv2d"),
+    "channel_shuffle": (between(channel_shuffle), IMAGE, "Conv2d Gather Conv2d"),
+    "channels_as_columns": (between(lambda x: x.permute(0, 2, 3, 1).reshape(-1, 4, 6, 6)), IMAGE,
+                            "Conv2d Gather Gather Conv2d"),
+    "unflatten": (Lambda(lambda m, x: m.last(m.up(m.fc(x.flatten(1)).relu().view(-1, 4, 3, 3))
+                                             .relu()),
+                         fc=nn.Linear(192, 36), up=nn.ConvTranspose2d(4, 4, 4, 2, 1),
+                         last=nn.Conv2d(4, 2, 1)), IMAGE,
+                  "Dense Clip Gather Conv2d Clip Gather Conv2d"),
+    "split_and_joined": (Lambda(lambda m, x: m.fc(m.first(x).view(-1, 2, 2, 36).flatten(1)),
+                                first=nn.Conv2d(3, 4, 3), fc=nn.Linear(144, 5)), IMAGE,
+                         "Conv2d Dense"),
+    "pixel_unshuffle": (between(lambda x: F.pixel_unshuffle(x, 2), 16), IMAGE,
+                        "Conv2d Gather Conv2d"),
+    # A number for each channel or each element; other arithmetic of two.
+    "prelu_by_channel": (nn.Sequential(nn.Conv2d(3, 4, 3), nn.PReLU(4), nn.Flatten(),
+                                       nn.Linear(144, 5)), IMAGE, "Conv2d Lookup Dense"),
+    "maximum": (Lambda(lambda m, x: m.last(torch.maximum(m.a(x), m.b(x))), a=nn.Conv2d(3, 4, 3),
+                       b=nn.Conv2d(3, 4, 3), last=nn.Conv2d(4, 2, 3)), IMAGE,
+                "Conv2d Conv2d Max Conv2d"),
+    "minimum": (Lambda(lambda m, x: m.last(torch.minimum(m.a(x), m.b(x).relu())),
+                       a=nn.Conv2d(3, 4, 3), b=nn.Conv2d(3, 4, 3), last=nn.Conv2d(4, 2, 3)), IMAGE,
+                "Conv2d Conv2d Clip Min Conv2d"),
+    "add_map": (between(lambda x, c=fixed(6, 6): x + c), IMAGE, "Conv2d Constant Add Conv2d"),
+    "add_all": (between(lambda x, c=fixed(4, 6, 6): c - x), IMAGE, None),
+    "scale_columns": (between(lambda x, c=fixed(6): x * c), IMAGE, "Conv2d Constant Mul Conv2d"),
+    "divide": (between(lambda x, c=fixed(1, 4, 6, 1): x / c), IMAGE, "Conv2d Constant Mul Conv2d"),
+    # Elements in other places.
+    "pad_reflect": (between(lambda x: F.pad(x, (1, 2, 3, 0), "reflect")), IMAGE,
+                    "Conv2d Gather Conv2d"),
+    "pad_edge": (between(lambda x: F.pad(x, (1, 2, 3, 0), "replicate")), IMAGE,
+                 "Conv2d Gather Conv2d"),
+    "flip": (between(lambda x: x.flip(2, 3)), IMAGE, None),
+    "every_other_channel": (between(lambda x: x[:, ::2], 2), IMAGE, "Conv2d Gather Conv2d"),
+    "split": (between(lambda x: torch.mul(*x.split([2, 2], 1)), 2), IMAGE,
+              "Conv2d Slice Slice Mul Conv2d"),
+    "chunk_rows": (between(lambda x: torch.mul(*x.chunk(2, 2))), IMAGE,
+                   "Conv2d Slice Slice Mul Conv2d"),
 }
+# Of these the sigmas are looked at, too: names of parameters that have none.
+SIGMAS = {"transposed_4_2": ("up.bias",),
+          "transposed_3_2": (), "transposed_groups": ("up.bias",), "transposed_groups_3": (),
+          "transposed_depthwise": (), "transposed_last": (), "transposed_2_2": (),
+          "transposed_1d": ("1.bias",), "transposed_mixed": ("up.bias",)}
 
 
 class OnnxGraphs(unittest.TestCase):
     run_onnx = None
 
-    def check(self, name):
+    def check_sigmas(self, name):
+        """Positive weights instead of the means, here and there."""
+        module = copy.deepcopy(CASES[name][0])
+        generator = torch.Generator().manual_seed(5)
+        sigmas = {key: torch.rand(value.shape, generator=generator) + 0.1
+                  for key, value in module.named_parameters() if key not in SIGMAS[name]}
+        with torch.no_grad():
+            for key, value in module.named_parameters():
+                if key in sigmas:
+                    value.copy_(sigmas[key])
+        self.check(name, module, {f"{k}.sigma": v.numpy() for k, v in sigmas.items()})
+
+    def check(self, name, expected_module=None, sigmas=None):
         module, shape, operators = CASES[name]
         torch.manual_seed(1)
         randomize(module, 2)
         module.eval()
         x = torch.randn(BATCH, *shape)
         with torch.no_grad():
-            expected = module(x).numpy().astype(np.float64)
+            # Outputs at several positions are written NHWC.
+            expected = (expected_module or module).eval()(x).numpy().astype(np.float64)
+        expected = np.moveaxis(expected, 1, -1)
         model = export_graph(module, torch.zeros(1, *shape))
         # The engine reads NHWC; the channels-last module does, too.
         images = x.numpy() if name == "channels_last" else np.moveaxis(x.numpy(), 1, -1)
@@ -225,6 +359,10 @@ class OnnxGraphs(unittest.TestCase):
             paths = [str(Path(folder) / part) for part in ("model.onnx", "input", "output")]
             Path(paths[0]).write_bytes(model.SerializeToString())
             np.ascontiguousarray(images).tofile(paths[1])
+            if sigmas is not None:
+                paths.append(str(Path(folder) / "sigmas.npz"))
+                np.savez(paths[-1], **sigmas)
+                operators = None  # random biases are not repeated
             done = subprocess.run([self.run_onnx, *paths], capture_output=True, text=True,
                                   check=False)
             self.assertEqual(done.returncode, 0, done.stderr)
@@ -238,6 +376,8 @@ class OnnxGraphs(unittest.TestCase):
 
 for case in CASES:
     setattr(OnnxGraphs, f"test_{case}", lambda self, case=case: self.check(case))
+for case in SIGMAS:
+    setattr(OnnxGraphs, f"test_sigmas_{case}", lambda self, case=case: self.check_sigmas(case))
 
 
 if __name__ == "__main__":

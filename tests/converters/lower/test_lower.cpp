@@ -106,6 +106,35 @@ const std::vector<Example>& Examples() {
          net.Conv(8, {}).Function("LeakyRelu").Flatten().Gemm(4);
          return net;
        }},
+      {"transposed convolutions, in phases and with zeros in between", 27.0,
+       [](double spread) {
+         SmallNet net(2, 5, 4, 18, spread);
+         net.Conv(8, {.pads = {1, 1, 1, 1}}).Relu().Up(8, 4, 2, false).Relu();
+         net.Up(8, 3, 2).Relu().Conv(6, {.strides = {2, 2}}).Relu().Flatten().Gemm(4);
+         return net;
+       }},
+      {"resizing to nearest neighbours and between them", 27.0,
+       [](double spread) {
+         SmallNet net(2, 6, 5, 19, spread);
+         net.Conv(6, {}).Relu().Doubled("linear").Conv(7, {}).Relu().Doubled("nearest");
+         net.Conv(5, {.strides = {3, 3}}).Relu().Flatten().Gemm(4);
+         return net;
+       }},
+      {"slopes by channel, a constant for each element, the greater of two", 27.0,
+       [](double spread) {
+         SmallNet net(2, 6, 5, 20, spread);
+         net.Conv(6, {}).WithConstant("PRelu", true).Fork().WithConstant("Add", false).Join("Max");
+         net.Conv(6, {.kernel = {2, 2}}).Flatten().Gemm(4);
+         return net;
+       }},
+      {"factors and slopes for each element, the lesser of two, bounds by channel", 25.0,
+       [](double spread) {
+         SmallNet net(2, 6, 5, 21, spread);
+         net.Conv(6, {}).Fork().WithConstant("Mul", false).Join("Min");
+         net.WithConstant("PRelu", false).Conv(6, {.kernel = {2, 2}}).WithConstant("Max", true);
+         net.Flatten().Gemm(4);
+         return net;
+       }},
   };
   return examples;
 }

@@ -69,7 +69,7 @@ TEST_CASE("onnx: all problems of a graph at once") {
   OnnxBuilder builder({0, 2, 6, 6});
   builder.Initializer("w", {2, 2, 1, 1}, Count(4)).Initializer("fw", {2, 3}, Count(6));
   builder.Node("Conv", "conv", {"x", "w"}, {"a"});
-  builder.Node("ConvTranspose", "up#1", {"a", "w"}, {"u"});
+  builder.Node("LRN", "up#1", {"a"}, {"u"});
   builder.Node("Sigmoid", "", {"x"}, {"b"});
   // What is unsupported but keeps its shape does not hide what follows.
   builder.Node("Div", "quotient", {"a", "b"}, {"c"});
@@ -89,7 +89,7 @@ TEST_CASE("onnx: all problems of a graph at once") {
   CAPTURE(all);
   CHECK(problems.size() == 8);
   for (const char* part :
-       {"\"up#1\" (ConvTranspose): not supported yet: ConvTranspose (the engine has no transposed",
+       {"\"up#1\" (LRN): not supported yet: LRN (it divides by the norm",
         "\"quotient\" (Div): Div of two activations", "\"pool\" (MaxPool): dilations",
         "\"cat\" (Concat): input \"d\"", "not supported yet: com.example::Resize",
         "no initializer \"gone\"", "metadata \"mean\": \"abc\" is not a number",

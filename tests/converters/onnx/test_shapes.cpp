@@ -55,8 +55,10 @@ TEST_CASE("onnx: Reshape to other shapes is an error") {
     CHECK(reshape({0, 2, 2, 3}, target).empty());
   }
   CHECK(reshape({8, 2, 2, 3}, {8, -1}).empty());
-  for (const Dims& target : {Dims{7, -1}, Dims{-1, -1}, Dims{0, 6}, Dims{-1, 6}, Dims{0, 3, 4},
-                             Dims{12}, Dims{-1, 6, 3}, Dims{0, 2, 2, 3, 2}, Dims{0, -1, -1}}) {
+  // Splitting an axis is none, but no vector.
+  CheckOneProblem(reshape({0, 2, 2, 3}, {0, 3, 4}), {"\"fc\" (Gemm)", "rank 3"});
+  for (const Dims& target : {Dims{7, -1}, Dims{-1, -1}, Dims{0, 6}, Dims{-1, 6}, Dims{12},
+                             Dims{-1, 6, 3}, Dims{0, 2, 2, 3, 2}, Dims{0, -1, -1}}) {
     CheckOneProblem(reshape({0, 2, 2, 3}, target), {"\"flat\" (Reshape)", "not supported"});
   }
 }
@@ -241,11 +243,43 @@ TEST_CASE("onnx: Reshape joins and separates whole axes") {
   gate.Node("Mul", "m", {"x", "i"}, {"c"});
   CHECK(Ops(Finish(&gate).Import()) == "AveragePool Dense Mul AveragePool Conv2d");
 
-  // (N, 4) as an image is another image than any that lies in memory.
+  // (N, 4) as an image is another image than any that lies in memory: a gather makes it.
   OnnxBuilder vector({0, 4});
   vector.Initializer("s", OnnxBuilder::Integers({0, 1, 2, 2}));
   vector.Node("Reshape", "r", {"x", "s"}, {"c"});
-  CheckOneProblem(Problems(Finish(&vector)), {"\"r\" (Reshape)", "whole axes of (N, C)"});
+  const Network unflattened = Finish(&vector).Import();
+  REQUIRE(Ops(unflattened) == "Gather AveragePool Conv2d");
+  CHECK(ShapeOf(unflattened, unflattened.nodes[0].output) == std::vector<int>{2, 2, 1});
+  CHECK(unflattened.nodes[0].rows[1].offset == 2);
+  CHECK(unflattened.nodes[0].columns[1].offset == 1);
+}
+
+TEST_CASE(
+    "onnx: axes split, transposed and joined are one gather, or two where they straddle rows") {
+  const auto model = [](const Dims& first, const Dims& order, const Dims& last) {
+    OnnxBuilder builder({0, 6, 2, 3});
+    builder.Initializer("first", OnnxBuilder::Integers(first));
+    builder.Initializer("last", OnnxBuilder::Integers(last));
+    builder.Node("Reshape", "split", {"x", "first"}, {"s"});
+    builder.Node("Transpose", "turn", {"s"}, {"t"}).Ints("perm", order);
+    builder.Node("Reshape", "join", {"t", "last"}, {"c"});
+    return builder;
+  };
+  OnnxBuilder shuffle = model({0, 2, 3, 2, 3}, {0, 2, 1, 3, 4}, {0, 6, 2, 3});
+  const Network network = Finish(&shuffle).Import();
+  REQUIRE(Ops(network) == "Gather AveragePool Conv2d");
+  std::vector<std::uint32_t> channels;
+  for (const format::GatherPlace& place : network.nodes[0].channels) {
+    channels.push_back(place.offset);
+  }
+  CHECK(channels == std::vector<std::uint32_t>{0, 3, 1, 4, 2, 5});
+  CHECK(network.nodes[0].columns[2].offset == 12);
+  OnnxBuilder straddling = model({0, 4, 9}, {0, 2, 1}, {0, 3, 4, 3});
+  CHECK(Ops(Finish(&straddling).Import()) == "Gather Gather AveragePool Conv2d");
+  OnnxBuilder nothing = model({0, 2, 3, 2, 3}, {0, 1, 2, 3, 4}, {0, 6, 2, 3});
+  CHECK(Ops(Finish(&nothing).Import()) == "AveragePool Conv2d");
+  OnnxBuilder left = model({0, 2, 3, 2, 3}, {0, 2, 1, 3, 4}, {0, 3, 2, 2, 3});
+  CheckOneProblem(Problems(Finish(&left)), {"\"pool\"", "4 dimensions after the batch"});
 }
 
 TEST_CASE("onnx: Squeeze and Unsqueeze, axes as attribute and as input") {
@@ -410,10 +444,11 @@ TEST_CASE("onnx: Slice with inputs, attributes, negative and open ends") {
       });
     });
   };
-  CheckOneProblem(problem({7}, {0}, {2}, {-1}), {"\"cut\" (Slice)", "only positive"});
+  CheckOneProblem(problem({7}, {0}, {2}, {0}), {"\"cut\" (Slice)", "a step of 0"});
   CheckOneProblem(problem({4}, {4}, {2}, {1}), {"nothing is left of axis 2"});
   CheckOneProblem(problem({0}, {1}, {0}, {1}), {"the batch"});
-  CheckOneProblem(problem({0}, {3}, {1}, {2}), {"steps other than 1 along the channels"});
+  CHECK(problem({7}, {0}, {2}, {-1}).empty());
+  CHECK(problem({0}, {3}, {1}, {2}).empty());
   CheckOneProblem(problem({0}, {3}, {4}, {2}), {"axis 4 does not exist"});
   CheckOneProblem(problem({0, 1}, {3, 4}, {1}, {1}), {"another length"});
 }
@@ -446,7 +481,10 @@ TEST_CASE("onnx: Pad with zeros, cropping, and what it cannot do") {
       });
     });
   };
-  CheckOneProblem(problem({0, 0, 1, 0, 0, 0, 0, 0}, "reflect", 0), {"mode \"reflect\""});
+  CheckOneProblem(problem({0, 0, 1, 0, 0, 0, 0, 0}, "mirror", 0), {"mode \"mirror\" is unknown"});
+  CHECK(problem({0, 0, 7, 0, 0, 0, 7, 0}, "reflect", 0).empty());
+  CheckOneProblem(problem({0, 0, 8, 0, 0, 0, 0, 0}, "reflect", 0), {"at most 7"});
+  CheckOneProblem(problem({0, 0, 0, 0, 0, 0, 9, 0}, "wrap", 0), {"at most 8"});
   CheckOneProblem(problem({0, 0, 1, 0, 0, 0, 0, 0}, "constant", 1), {"padding with 1"});
   CheckOneProblem(problem({1, 0, 0, 0, 0, 0, 0, 0}, "constant", 0), {"the batch"});
   CheckOneProblem(problem({1, 0}, "constant", 0), {"two for each of 4 axes"});
