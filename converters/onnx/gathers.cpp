@@ -1,5 +1,6 @@
 #include "converters/onnx/gathers.h"
 
+#include <algorithm>
 #include <numeric>
 #include <utility>
 
@@ -19,6 +20,13 @@ std::int64_t ReadBlock(OnnxImporter* importer, const OnnxNode& node, Activation*
                       std::to_string(kMostWindow)};
   }
   return block;
+}
+
+// Before a table of so many places is made.
+void CheckExtent(std::int64_t extent) {
+  if (extent <= kMostExtent) return;
+  throw NodeProblem{"its output has " + std::to_string(extent) +
+                    " elements along an axis, expected at most " + std::to_string(kMostExtent)};
 }
 
 // Adds `gather` and the image that it writes, as many elements as there are places.
@@ -82,6 +90,7 @@ void ImportDepthToSpace(OnnxImporter* importer, const OnnxNode& node) {
     throw NodeProblem{"blocksize " + std::to_string(block) + " does not divide " +
                       std::to_string(input.channels) + " channels"};
   }
+  CheckExtent(std::max(input.height, input.width) * block);
   const std::int64_t channels = input.channels / (block * block);
   const std::int64_t across = mode == "DCR" ? channels : 1;  // from a column of a block to the next
   const std::int64_t apart = mode == "DCR" ? 1 : block * block;  // from a channel to the next
@@ -103,6 +112,7 @@ void ImportSpaceToDepth(OnnxImporter* importer, const OnnxNode& node) {
     throw NodeProblem{"blocksize " + std::to_string(block) + " does not divide " +
                       std::to_string(input.height) + " x " + std::to_string(input.width)};
   }
+  CheckExtent(input.channels * block * block);
   Node gather{.op = Op::kGather};
   for (std::int64_t y = 0; y < input.height; y += block) gather.rows.push_back(Place(y, 0));
   for (std::int64_t x = 0; x < input.width; x += block) {

@@ -220,7 +220,6 @@ class Interpolation {
   void Add(Node node, const std::string& suffix, std::int64_t height, std::int64_t width,
            std::int64_t channels) {
     const std::string name = node_.name + (suffix.empty() ? "" : suffix + std::to_string(++count_));
-    SpendBytes(importer_, sizeof(float) * node.weights.mu.size());
     node.name = name;
     node.inputs = {value_};
     value_ =
@@ -267,6 +266,7 @@ void AddLinear(OnnxImporter* importer, const OnnxNode& node, const Settings& set
     if (scaling.copies()) continue;
     image.Turn(turns % 3, false);
     turns = 0;
+    SpendBytes(importer, sizeof(float) * static_cast<std::uint64_t>(scaling.in * scaling.out));
     image.Mix(LinearWeights(settings, scaling), scaling.out);
     (axis == Axis::kHeight  ? output.height
      : axis == Axis::kWidth ? output.width

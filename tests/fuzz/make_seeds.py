@@ -82,6 +82,18 @@ def onnx_seeds():
                  ("Div", ["t1", "d"], {}), ("Flatten", ["t2"], {}), ("Gemm", ["t3", "w"], {}),
                  ("LogSoftmax", ["t4"], {"axis": 1})],
                 {"k": array(2, 1, 3, 3), "d": np.float32(2), "w": array(8, 3)}, opset=9)
+    yield graph([("ConvTranspose", ["x", "k", "c"], {"strides": [2, 2], "pads": [1, 1, 1, 1],
+                                                     "output_padding": [1, 1]}),
+                 ("PRelu", ["t0", "p"], {}), ("Resize", ["t1", "", "r"], {"mode": "linear"}),
+                 ("Max", ["t2", "e"], {}), ("Reshape", ["t3", "six"], {}),
+                 ("Transpose", ["t4"], {"perm": [0, 2, 1, 3, 4]}), ("Reshape", ["t5", "four"], {}),
+                 ("Pad", ["t6", "a"], {"mode": "reflect"}),
+                 ("SpaceToDepth", ["t7"], {"blocksize": 2}), ("GlobalAveragePool", ["t8"], {}),
+                 ("Flatten", ["t9"], {})],
+                {"k": array(2, 4, 3, 3), "c": array(4), "p": array(4, 1, 1),
+                 "r": np.array([1, 1, 1.5, 2], np.float32), "e": array(24),
+                 "six": np.array([0, 2, 2, 18, 24], ints), "four": np.array([0, 4, 18, 24], ints),
+                 "a": np.array([0, 0, 1, 1, 0, 0, 1, 1], ints)})
     described = graph([("Flatten", ["x"], {}), ("Gemm", ["t0", "w", "b"], {})], dense)
     for key, value in (("mean", "0.5,0.5"), ("std", "1,2"), ("labels", "a\nb\nc")):
         described.metadata_props.add(key=key, value=value)

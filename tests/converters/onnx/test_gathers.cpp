@@ -215,5 +215,15 @@ TEST_CASE("onnx: blocks that do not fit") {
   CHECK(problem("DepthToSpace", 1).empty());
 }
 
+// Found before anything of that size is made.
+TEST_CASE("onnx: what a few bytes of a file could ask for") {
+  const OnnxBuilder blocks = Model(2048, 2048, 13, [](OnnxBuilder& builder) {
+    builder.Node("SpaceToDepth", "op", {"x"}, {"c"}).Int("blocksize", 2048);
+  });
+  CheckOneProblem(Problems(blocks), {"\"op\" (SpaceToDepth)", "8388608 elements along an axis"});
+  const OnnxBuilder matrix = ResizeModel({.mode = "linear"}, 1 << 16, 16.0F);
+  CheckOneProblem(Problems(matrix), {"\"resize\" (Resize)", "many times what the file holds"});
+}
+
 }  // namespace
 }  // namespace mu8::convert
