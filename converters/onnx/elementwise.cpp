@@ -13,13 +13,13 @@
 #include "converters/onnx/constant_operands.h"
 #include "converters/onnx/functions.h"
 #include "converters/onnx/parameters.h"
+#include "converters/onnx/pending.h"
 #include "converters/onnx/shapes.h"
 
 namespace mu8::convert {
 namespace {
 
 constexpr float kInfinity = std::numeric_limits<float>::infinity();
-constexpr std::size_t kMostText = 120;  // characters of a function's text
 
 bool IsConstant(const OnnxImporter& importer, const OnnxNode& node, int i) {
   return importer.graph.constants.contains(InputName(node, i));
@@ -31,49 +31,10 @@ std::string NumberText(double number) {
   return digits;
 }
 
-TermIndex FunctionOf(const Activation& activation) {
-  return activation.pending == nullptr ? kArgument : activation.pending->function;
-}
-
 // "Pow(x, 2)"; with `i` 0 the number comes first.
 std::string WithNumber(const std::string& op, const std::string& argument, double number, int i) {
   return i == 0 ? op + "(" + NumberText(number) + ", " + argument + ")"
                 : op + "(" + argument + ", " + NumberText(number) + ")";
-}
-
-std::string TextOf(const Activation& activation) {
-  return activation.pending == nullptr ? "x" : activation.pending->text;
-}
-
-void SetPending(OnnxImporter* importer, const OnnxNode& node, Activation activation,
-                TermIndex function, std::string text) {
-  // Only people read it.
-  if (text.size() > kMostText) text = node.op + "(...)";
-  activation.pending = std::make_shared<Pending>(Pending{.function = function,
-                                                         .text = std::move(text),
-                                                         .node_name = node.name,
-                                                         .output_name = OutputName(node, 0),
-                                                         .end = FunctionEnd::kOther,
-                                                         .inner = {}});
-  activation.is_shared = false;
-  importer->activations[OutputName(node, 0)] = std::move(activation);
-}
-
-// function(what `input` is). `text` gives the function's text from its argument's.
-template <typename Text>
-void Compose(OnnxImporter* importer, const OnnxNode& node, Activation input, Function function,
-             const Text& text) {
-  if (importer->expressions.Count(FunctionOf(input)) >= kMostTerms) Materialize(importer, &input);
-  const TermIndex composed = importer->expressions.Add(std::move(function), FunctionOf(input));
-  const std::string argument = TextOf(input);
-  const std::shared_ptr<Pending> inner = input.pending;
-  SetPending(importer, node, std::move(input), composed, text(argument));
-  Pending& pending = *importer->activations[OutputName(node, 0)].pending;
-  pending.end = node.op == "Sigmoid"    ? FunctionEnd::kSigmoid
-                : node.op == "Exp"      ? FunctionEnd::kExp
-                : node.op == "Softplus" ? FunctionEnd::kSoftplus
-                                        : FunctionEnd::kOther;
-  pending.inner = inner;
 }
 
 // min(max(x, low), high): a node of its own, or part of a function that is one already.
