@@ -26,7 +26,8 @@ Quantization ChooseRange(const ValueStatistics& statistics, bool non_negative) {
   constexpr int kSteps = 100;
   const double low = non_negative ? 0.0 : std::min(0.0, double{statistics.least});
   const double high = std::max(0.0, double{statistics.greatest});
-  if (!(high - low > 0.0)) return {1.0F, 0};  // always zero
+  constexpr double kLeastRange = 0x1p-110;            // scales of sums and products stay normal
+  if (!(high - low > kLeastRange)) return {1.0F, 0};  // always zero, or as good as that
   Quantization best;
   double best_error = -1.0;
   for (int step = kSteps; step >= kSteps / 4; --step) {

@@ -39,6 +39,9 @@ struct Lowering {
   const Quantization& QuantizationOf(int value) const {
     return quantization[static_cast<std::size_t>(value)];
   }
+  float ResidualScale(const Step& step) const {
+    return step.add < 0 ? 0.0F : QuantizationOf(step.input2).scale;
+  }
   const MuBits& MuBitsOf(std::size_t step) const {
     static const MuBits eight = {8};
     return mu_bits.empty() ? eight : mu_bits[step];
@@ -62,6 +65,21 @@ void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
       const ValueStatistics& statistics = lowering->Statistics(step.output);
       quantization = ChooseRange(statistics, statistics.least >= 0.0F);
     }
+  }
+}
+
+// One accumulator step of a convolution is at most an output step, and at most 2^10 of its
+// residual's (FORMAT.md 6.6): a residual far smaller than the sum is stored more coarsely. It comes
+// from a copy of stored values where the operator is one.
+void RaiseResidualScales(Lowering* lowering) {
+  const Network& network = lowering->network;
+  for (const Step& step : lowering->steps) {
+    if (step.add < 0) continue;
+    const float least = 0x1p-10F * lowering->QuantizationOf(step.output).scale;
+    float& scale = lowering->quantization[static_cast<std::size_t>(step.input2)].scale;
+    if (scale >= least || step.input2 == network.input) continue;
+    const auto writer = std::ranges::find(lowering->steps, step.input2, &Step::output);
+    if (!KeepsQuantization(NodeOf(network, *writer).op)) scale = least;
   }
 }
 
@@ -211,7 +229,8 @@ float LeastOutputScale(const Lowering& lowering, const Step& step, float largest
     case Op::kSlice:
     case Op::kGather:
       return input_scale;
-    case Op::kAdd:
+    case Op::kAdd:  // both factors are below 2^20
+      return kMargin * 0x1p-20F * std::max(input_scale, lowering.QuantizationOf(step.input2).scale);
     case Op::kAffine:
     case Op::kClip:
     case Op::kLookup:
@@ -250,11 +269,14 @@ QuantizedLayer QuantizeAlike(const Lowering& lowering, std::size_t index, int mu
   InputStatistics inputs = WeightInputs(lowering.network, node, lowering.Statistics(step.input));
   inputs.covariance = lowering.calibration.covariance[static_cast<std::size_t>(step.node)];
   QuantizedLayer layer;
-  layer.weights =
-      QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels, inputs,
-                      {.input_scale = lowering.QuantizationOf(step.input).scale,
-                       .is_output = index + 1 == lowering.steps.size()},
-                      mu_bits, lowering.settings, &layer.report);
+  const bool is_output = index + 1 == lowering.steps.size();
+  const LayerPlace place{
+      .input_scale = lowering.QuantizationOf(step.input).scale,
+      .is_output = is_output,
+      .output_scale = is_output ? 0.0F : lowering.QuantizationOf(step.output).scale,
+      .residual_scale = lowering.ResidualScale(step)};
+  layer.weights = QuantizeWeights(WithSigmas(node), At(lowering.network, step.output).channels,
+                                  inputs, place, mu_bits, lowering.settings, &layer.report);
   return layer;
 }
 
@@ -262,7 +284,8 @@ QuantizedLayer Quantize(const Lowering& lowering, std::size_t index, QuantizedLa
   const Step& step = lowering.steps[index];
   const Node& node = NodeOf(lowering.network, step);
   const auto alike = [&](int mu_bits) -> const QuantizedLayer& {
-    const auto key = std::tuple(index, mu_bits, lowering.QuantizationOf(step.input).scale);
+    const auto key = std::tuple(index, mu_bits, lowering.QuantizationOf(step.input).scale,
+                                lowering.ResidualScale(step));
     auto found = known->find(key);
     if (found == known->end()) {
       found = known->emplace(key, QuantizeAlike(lowering, index, mu_bits)).first;
@@ -322,6 +345,7 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
               QuantizedLayers* known) {
   Lowering lowering{network, steps, calibration, settings, mu_bits, {}, {}, {}};
   QuantizeActivations(&lowering, input);
+  RaiseResidualScales(&lowering);
   MakeTensors(&lowering);
   lowering.out.content.input_table = input.table;
   lowering.out.content.input_affine = input.affine;

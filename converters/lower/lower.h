@@ -28,9 +28,9 @@ struct QuantizedLayer {
   LayerReport report;  // of the weights alone
 };
 
-// Layers that Lower has quantized before, by step, mu bits and input scale: of one network with
-// one calibration and one choice of settings.
-using QuantizedLayers = std::map<std::tuple<std::size_t, int, float>, QuantizedLayer>;
+// Layers that Lower has quantized before, by step, mu bits and the scales of input and residual: of
+// one network with one calibration and one choice of settings.
+using QuantizedLayers = std::map<std::tuple<std::size_t, int, float, float>, QuantizedLayer>;
 
 // `mu_bits`: by step; of steps without weights anything. Empty: 8 for all. A layer with a width for
 // each panel is put together from quantizations of the whole layer with each of them. With `known`,

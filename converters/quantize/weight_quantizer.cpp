@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "converters/host/error.h"
 #include "converters/quantize/coarse_means.h"
 #include "converters/quantize/noise_moments.h"
 #include "converters/quantize/quantizer_report.h"
@@ -100,21 +99,30 @@ void KeepPower(const InputStatistics& statistics, LayerWork* work) {
   }
 }
 
-// The least scale of channel c of a layer whose largest is `largest`. Channels next to nothing
-// (pruned ones) take one of their layer's order: the factors of a residual share one shift
-// (FORMAT.md 6.6). Outputs may be numbers in units of their own; only their biases must fit the
-// integers.
+// The least scale of channel c of a layer whose largest is `largest`, below which the integers do
+// not hold what the layer computes, and above which nothing is lost that its result shows:
+//   - channels next to nothing (pruned ones) take one of their layer's order: the factors of a
+//     residual share one shift (FORMAT.md 6.6). Outputs may be numbers in units of their own;
+//   - the bias takes at most half of the accumulator that products leave, its noise an eighth;
+//   - the residual's factor is below 2^20;
+//   - one accumulator step is at least 2^-30 of an output step, and all numbers are normal.
 float LeastScale(const LayerWork& work, std::size_t c, float largest, const LayerPlace& place) {
   const float of_layer = largest * kLeastRelativeScale;
-  if (!place.is_output) return of_layer;
   const auto at = [c](const std::vector<float>& values) {
-    return values.empty() ? 0.0F : std::fabs(values[c]);
+    return values.empty() ? 0.0 : std::fabs(static_cast<double>(values[c]));
   };
-  constexpr float kMostBias = 1e9F, kMostDeviation = 1e6F;  // in units of scale x input scale
-  const float of_bias =
-      std::max(at(work.node.bias.mu) / kMostBias, at(work.node.bias.sigma) / kMostDeviation) /
-      place.input_scale;
-  return std::min(of_layer, std::max(of_bias, largest * kLeastOutputScale));
+  const double accumulator = 0x1p31 - 255.0 * 127.0 * static_cast<double>(work.k);
+  const double most_bias = std::min(1e9, accumulator / 2.0);
+  const double most_deviation = std::min(1e6, accumulator / 8.0);
+  double unit =
+      std::max(at(work.node.bias.mu) / most_bias, at(work.node.bias.sigma) / most_deviation);
+  unit = std::max(unit, 1.0001 * 0x1p-20 * static_cast<double>(place.residual_scale));
+  unit = std::max(unit, 0x1p-30 * static_cast<double>(place.output_scale));
+  unit = std::max(unit, 0x1p-120);
+  const double floor = std::max(unit / static_cast<double>(place.input_scale), 0x1p-120);
+  const auto least = static_cast<float>(floor);
+  if (!place.is_output) return std::max(of_layer, least);
+  return std::min(std::max(of_layer, least), std::max(least, largest * kLeastOutputScale));
 }
 
 void ChooseWeightScales(const InputStatistics& statistics, const LayerPlace& place,
@@ -212,8 +220,8 @@ void RoundMeans(LayerWork* work) {
   }
 }
 
-// Bias in accumulator units; the weighted quantizer also returns to it what rounding took from the
-// layer's mean output on the calibration data.
+// Bias in accumulator units, which LeastScale has made coarse enough; the weighted quantizer also
+// returns to it what rounding took from the layer's mean output on the calibration data.
 void QuantizeBias(LayerWork* work, const InputStatistics& statistics, float input_scale) {
   const bool correct = work->settings.sigma_quantizer == SigmaQuantizer::kWeighted;
   for (std::size_t c = 0; c < work->channels; ++c) {
@@ -225,14 +233,6 @@ void QuantizeBias(LayerWork* work, const InputStatistics& statistics, float inpu
       const std::int8_t mu = work->out.mu[c * work->k + i];
       const double produced = WeightMoments(mu, work->Level(c, i), work->out.shift[c]).mean;
       bias += (work->Mu(c, i) - produced) * scale * mean[i];
-    }
-    constexpr double kMostBias = 2e9;
-    if (std::fabs(bias / unit) > kMostBias) {
-      throw host::Error(NodePlace(work->node) + "the bias of output channel " + std::to_string(c) +
-                        ", " + std::to_string(bias) + ", is more than " +
-                        std::to_string(unit * kMostBias) +
-                        ", the most beside weights of its size: scale the targets or the inputs of "
-                        "the network (to a variance of about 1, for example) and train it so");
     }
     work->out.bias_mu[c] = static_cast<std::int32_t>(std::nearbyint(bias / unit));
     const double sigma =

@@ -37,6 +37,8 @@ struct QuantizedWeights {
 struct LayerPlace {
   float input_scale = 1.0F;  // s_x of its input
   bool is_output = false;  // nothing is stored behind it, so its channels may differ by any factor
+  float output_scale = 0.0F;    // s_y that calibration asks for; 0 where nothing is stored
+  float residual_scale = 0.0F;  // s_r of the residual; 0: there is none
 };
 
 // Panels, which 4-bit codebooks follow, never straddle the groups of a convolution. `mu_bits`: 1
