@@ -15,6 +15,7 @@
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
 #include "converters/lower/refusal.h"
+#include "converters/network/channel_scales.h"
 #include "converters/prepare.h"
 #include "formats/crc32c.h"
 #include "formats/reader.h"
@@ -133,6 +134,9 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   if (!options.head.mean.empty()) metadata["output_mean"] = FloatList(options.head.mean);
   if (!options.head.std.empty()) metadata["output_std"] = FloatList(options.head.std);
   if (!network.labels.empty()) metadata["labels"] = Lines(network.labels);
+  const std::string equalization =
+      EqualizationText(network, prepared.steps, prepared.channel_exponents);
+  if (!equalization.empty()) metadata["equalization"] = equalization;
   return metadata;
 }
 
@@ -238,8 +242,9 @@ ConvertResult Convert(const ConvertOptions& options) {
         "the classes have no names: those of the calibration images' folders are not used (give "
         "--labels, or \"labels\" in the ONNX file's metadata)");
   }
-  const std::vector<std::string>& poor = prepared.input.notices;
-  result.notices.insert(result.notices.end(), poor.begin(), poor.end());
+  for (const auto* more : {&prepared.notices, &prepared.input.notices}) {
+    result.notices.insert(result.notices.end(), more->begin(), more->end());
+  }
   stage("quantize", 0.0);
   Lowered lowered = LowerByImportance(options, prepared, mu_bits, &result.sigma_importance);
   lowered.content.metadata = Metadata(options, prepared, lowered.reports);

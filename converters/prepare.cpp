@@ -4,6 +4,7 @@
 #include <cmath>
 #include <utility>
 
+#include "converters/calibrate/equalize.h"
 #include "converters/host/error.h"
 #include "converters/host/labels.h"
 #include "converters/lower/limits.h"
@@ -154,12 +155,16 @@ Prepared Prepare(const ConvertOptions& options, Imported imported) {
                     .steps = std::move(imported.steps),
                     .data = std::move(imported.data),
                     .normalization = {},
+                    .channel_exponents = {},
                     .calibration = {},
-                    .input = {}};
+                    .input = {},
+                    .notices = {}};
   CheckMemory(options, prepared.network, prepared.data.count);
   prepared.normalization = {prepared.network.mean, prepared.network.std};
   SetTargets(prepared.data, &prepared.network);
   ScaleInput(InputScales(prepared.network, prepared.data), &prepared.network);
+  prepared.channel_exponents =
+      Equalize(prepared.data, options.seed, &prepared.network, &prepared.notices);
   // Without sigmas all passes are the same.
   const int passes = options.posterior_path.empty() ? 1 : options.calibration_passes;
   prepared.calibration = Calibrate(prepared.network, prepared.data, passes, options.seed,

@@ -30,8 +30,10 @@ struct Prepared {
   std::vector<Step> steps;
   host::Dataset data;
   Normalization normalization;  // of the data; network.std also scales the channels of numbers
+  std::vector<int> channel_exponents;  // what Equalize did, by group of ChannelGroups(network)
   Calibration calibration;
   InputQuantization input;
+  std::vector<std::string> notices;
 };
 
 // Runs the network on the calibration data. Throws Error.

@@ -257,7 +257,9 @@ class Comparer {
 Difference Compare(const host::ModelFile& file, Network network, const host::Dataset& data,
                    const DifferenceOptions& options, const host::Progress& progress) {
   PrepareLikeFile(&network);
-  ScaleInput(FileInputScales(format::Reopen(file.bytes.span()), network), &network);
+  const format::View view = format::Reopen(file.bytes.span());
+  ScaleInput(FileInputScales(view, network), &network);
+  EqualizeLikeFile(view, &network);
   return Comparer(file, network, data, options).Run(progress);
 }
 

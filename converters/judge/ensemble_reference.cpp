@@ -177,6 +177,7 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
     impl_->engine = std::make_unique<EngineTrace>(
         file, 1, options.seed, kernels::SelectKernels(kernels::DetectFeatures()));
     CheckLayers(file.path, impl_->engine->view(), impl_->network, impl_->steps);
+    EqualizeLikeFile(impl_->engine->view(), &impl_->network);
   }
 }
 

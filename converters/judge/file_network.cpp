@@ -1,6 +1,7 @@
 #include "converters/judge/file_network.h"
 
 #include "converters/host/error.h"
+#include "converters/network/channel_scales.h"
 #include "converters/network/rewrites.h"
 
 namespace mu8::convert {
@@ -25,6 +26,12 @@ std::vector<float> FileInputScales(const format::View& view, const Network& netw
     scales[c] = static_cast<float>(step / (double{input.scale} * double{network.std[c]}));
   }
   return scales;
+}
+
+void EqualizeLikeFile(const format::View& view, Network* network) {
+  std::string_view text;
+  if (!format::FindMetadata(view, "equalization", &text)) return;
+  EqualizeLikeText(text, MakeSteps(*network), network);
 }
 
 void CheckLayers(const std::string& path, const format::View& view, const Network& network,

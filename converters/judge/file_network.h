@@ -18,6 +18,10 @@ void PrepareLikeFile(Network* network);
 // std that the network has; 1 for pixels.
 std::vector<float> FileInputScales(const format::View& view, const Network& network);
 
+// Scales the prepared network's channels as the file's conversion did (calibrate/equalize.h).
+// Throws host::Error where that does not fit the network.
+void EqualizeLikeFile(const format::View& view, Network* network);
+
 // Throws host::Error unless the file's layers have the outputs of the prepared network's.
 void CheckLayers(const std::string& path, const format::View& view, const Network& network,
                  const std::vector<Step>& steps);
