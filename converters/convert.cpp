@@ -260,6 +260,9 @@ ConvertResult Convert(const ConvertOptions& options) {
   result.file = format::Write(std::move(lowered.content));
   MustOpen(result.file, &result);
   stage("quantize", 1.0);
+  result.fidelity =
+      MeasureFidelity(network, prepared.steps, data, result.file, options.seed, options.progress);
+  result.judged = JudgeFile(prepared.steps, result.fidelity, result.layers);
   return result;
 }
 

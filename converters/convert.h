@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "converters/judge/verdict.h"
 #include "converters/network/network.h"
 #include "converters/report.h"
 #include "converters/settings.h"
@@ -24,6 +25,8 @@ struct ConvertResult {
   Head head = Head::kSoftmax;
   std::string head_reason;                                      // who says that
   SigmaImportance sigma_importance = SigmaImportance::kFisher;  // what was used
+  Fidelity fidelity;  // of the file to the FP32 network, on the calibration data
+  Judged judged;
 };
 
 // Throws Error (error.h) with every problem found. Same inputs, same bytes on the same machine.

@@ -83,22 +83,6 @@ void RoundTo(const format::TensorRecord& tensor, const format::LayerRecord& laye
   }
 }
 
-// The fraction of decisions that are the same: most probable classes, or labels above one half.
-double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
-                 const std::vector<ExpectedOutputs>& b) {
-  std::size_t same = 0, decisions = 0;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const std::vector<double>&p = a[i].mean, &q = b[i].mean;
-    if (head == Head::kSoftmax) {
-      same += std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin();
-      ++decisions;
-      continue;
-    }
-    for (std::size_t c = 0; c < p.size(); ++c, ++decisions) same += (p[c] > 0.5) == (q[c] > 0.5);
-  }
-  return static_cast<double>(same) / static_cast<double>(decisions);
-}
-
 class Comparer {
  public:
   Comparer(const host::ModelFile& file, const Network& network, const host::Dataset& data,

@@ -65,10 +65,12 @@ void EngineTrace::Load(const host::Dataset& data, std::size_t first, std::uint32
       LoadPixels(view_, data.Pixels(first + i, 1).data(), activations);
     }
   }
+  PassContext context = Context(0);
+  RunOnce(&context);
 }
 
-void EngineTrace::RunPass(std::uint32_t pass) {
-  PassContext context{
+PassContext EngineTrace::Context(std::uint32_t pass) {
+  return {
       .view = view_,
       .kernels = kernels_,
       .stream = {.seed = seed_, .pass = pass},
@@ -79,7 +81,10 @@ void EngineTrace::RunPass(std::uint32_t pass) {
       .logits = logits_.data(),
       .logits_stride = outputs_,
   };
-  RunOnce(&context);
+}
+
+void EngineTrace::RunPass(std::uint32_t pass) {
+  PassContext context = Context(pass);
   mu8::RunPass(&context);
 }
 

@@ -10,6 +10,10 @@
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
 
+namespace mu8 {
+struct PassContext;  // engine/src/layers.h
+}
+
 namespace mu8::convert {
 
 // One layer's drawn weights as real numbers, in the order of a Network: OHWI or [out][in].
@@ -24,7 +28,7 @@ class EngineTrace {
   EngineTrace(const host::ModelFile& file, std::uint32_t batch, std::uint64_t seed,
               const kernels::KernelTable& kernels);
 
-  // Sets the images of the next passes: u8 NHWC.
+  // Sets the images of the next passes, and runs what is the same in all of them.
   void Load(const host::Dataset& data, std::size_t first, std::uint32_t count);
   void RunPass(std::uint32_t pass);
 
@@ -40,6 +44,8 @@ class EngineTrace {
   const format::View& view() const { return view_; }
 
  private:
+  PassContext Context(std::uint32_t pass);
+
   std::uint64_t seed_;
   const kernels::KernelTable& kernels_;
   std::uint32_t images_ = 0;

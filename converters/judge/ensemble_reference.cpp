@@ -1,7 +1,6 @@
 #include "converters/judge/ensemble_reference.h"
 
 #include <algorithm>
-#include <array>
 #include <chrono>
 #include <cmath>
 #include <memory>
@@ -41,7 +40,7 @@ struct Sums {
   // Adds the outputs of one image; false when they are not finite.
   bool Add(std::size_t image, std::span<const float> raw) {
     if (!std::ranges::all_of(raw, [](float x) { return std::isfinite(x); })) return false;
-    const std::vector<double> entropies = Entropies(outputs.Add(image, raw).value);
+    const std::vector<double> entropies = reader.Entropies(outputs.Add(image, raw).value);
     for (std::size_t i = 0; i < entropies.size(); ++i) {
       expected_entropy[image * entropies.size() + i] += entropies[i];
     }
@@ -56,22 +55,6 @@ struct Sums {
     const double of_output = sum / static_cast<double>(raw.size());
     error[image] += of_output;
     error_square[image] += of_output * of_output;
-  }
-
-  // Nats: of a softmax at each position, of labels the sum over all; none of numbers.
-  std::vector<double> Entropies(std::span<const double> values) const {
-    if (reader.head() == Head::kSigmoid) {
-      double sum = 0.0;
-      for (const double p : values) sum += host::Entropy(std::array{p, 1.0 - p});
-      return {sum};
-    }
-    std::vector<double> entropies;
-    if (reader.head() != Head::kSoftmax) return entropies;
-    const std::size_t classes = values.size() / reader.positions();
-    for (std::size_t i = 0; i < values.size(); i += classes) {
-      entropies.push_back(host::Entropy(values.subspan(i, classes)));
-    }
-    return entropies;
   }
 };
 
@@ -92,7 +75,7 @@ void AddResult(const Sums& sums, std::size_t image, double passes, const Expecte
   }
   if (result->has_numbers()) return;
   // Of the double probabilities: float32 ones would drown a small difference.
-  const std::vector<double> totals = sums.Entropies(outputs.mean);
+  const std::vector<double> totals = sums.reader.Entropies(outputs.mean);
   for (std::size_t i = 0; i < totals.size(); ++i) {
     const std::size_t row = image * totals.size() + i;
     const double aleatoric = sums.expected_entropy[row] / passes;

@@ -1,6 +1,7 @@
 #include "converters/judge/expected_outputs.h"
 
 #include <algorithm>
+#include <array>
 #include <cmath>
 
 #include "converters/host/probabilities.h"
@@ -45,6 +46,21 @@ OutputReader::Pass OutputReader::Read(std::span<const float> raw) const {
   return pass;
 }
 
+std::vector<double> OutputReader::Entropies(std::span<const double> values) const {
+  std::vector<double> entropies;
+  if (head_ == Head::kSigmoid) {
+    double sum = 0.0;
+    for (const double p : values) sum += host::Entropy(std::array{p, 1.0 - p});
+    return {sum};
+  }
+  if (head_ != Head::kSoftmax) return entropies;
+  const std::size_t classes = values.size() / positions_;
+  for (std::size_t i = 0; i < values.size(); i += classes) {
+    entropies.push_back(host::Entropy(values.subspan(i, classes)));
+  }
+  return entropies;
+}
+
 OutputSums::OutputSums(const Network& network, std::size_t inputs) : reader_(network) {
   const std::vector<double> zeros(reader_.outputs(), 0.0);
   const bool has_noise = network.head == Head::kGaussian;
@@ -72,6 +88,21 @@ std::vector<ExpectedOutputs> OutputSums::Finish(std::uint32_t passes) const {
     }
   }
   return expected;
+}
+
+double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
+                 const std::vector<ExpectedOutputs>& b) {
+  std::size_t same = 0, decisions = 0;
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const std::vector<double>&p = a[i].mean, &q = b[i].mean;
+    if (head == Head::kSoftmax) {
+      same += std::ranges::max_element(p) - p.begin() == std::ranges::max_element(q) - q.begin();
+      ++decisions;
+      continue;
+    }
+    for (std::size_t c = 0; c < p.size(); ++c, ++decisions) same += (p[c] > 0.5) == (q[c] > 0.5);
+  }
+  return static_cast<double>(same) / static_cast<double>(decisions);
 }
 
 std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected) {

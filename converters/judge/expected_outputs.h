@@ -29,6 +29,10 @@ class OutputReader {
   };
   Pass Read(std::span<const float> raw) const;
 
+  // Entropies of an input's probabilities, nats: of a softmax at each position, of labels the sum
+  // over all; none of numbers.
+  std::vector<double> Entropies(std::span<const double> values) const;
+
   Head head() const { return head_; }
   std::size_t positions() const { return positions_; }
   std::size_t outputs() const { return positions_ * of_position_; }  // that a user sees
@@ -51,6 +55,10 @@ class OutputSums {
   OutputReader reader_;
   std::vector<ExpectedOutputs> sums_;  // of the values and of their squares
 };
+
+// The fraction of decisions that are the same: most probable classes, or labels above one half.
+double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
+                 const std::vector<ExpectedOutputs>& b);
 
 // The spread of each output over inputs and passes, which errors of values are measured in.
 std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected);

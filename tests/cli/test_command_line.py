@@ -21,7 +21,7 @@ class Help(cli.CommandTest):
 
     def test_says_what_the_exit_codes_mean(self):
         codes = self.text_of("--help").split("\nExit codes:\n")[1]
-        self.assertEqual(re.findall(r"^  (\d)  ", codes, re.M), ["0", "1", "2"])
+        self.assertEqual(re.findall(r"^  (\d)  ", codes, re.M), ["0", "1", "2", "3"])
 
     def test_every_subcommand_describes_json(self):
         for command in SUBCOMMANDS:

@@ -109,7 +109,7 @@ class Files(NumbersTest):
         line = (np.arange(12, dtype=np.float32) * 0.001).reshape(-1, 1)
         np.savez(self.folder / "line.npz", x=line, y=np.arange(12, dtype=np.float32))
         self.json_of("convert", "--model", "w.onnx", "--deterministic", "--calibration", "line.npz",
-                     "--window-step", 1, "-o", "w.mu8")
+                     "--window-step", 1, "-o", "w.mu8", "--accept")  # a line of 0.01 in length
         found = self.json_of("predict", "w.mu8", "line.npz", "--window-step", 4)["predictions"]
         windows = np.array([line[i:i + 3, 0] for i in (0, 4, 8)])
         np.testing.assert_allclose([one["mean"] for one in found], outputs(windows), atol=0.05)

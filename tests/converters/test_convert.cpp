@@ -55,7 +55,7 @@ TEST_CASE("convert: the result opens, and its report and metadata say what was d
     last = fraction;
   };
   const ConvertResult result = Convert(options);
-  CHECK(stages == std::vector<std::string>{"import", "calibrate", "quantize"});
+  CHECK(stages == std::vector<std::string>{"import", "calibrate", "quantize", "judge"});
   CHECK(last == 1.0);
   CHECK(result.calibration_images == 70);
   CHECK(result.notices.empty());

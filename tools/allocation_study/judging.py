@@ -70,7 +70,8 @@ def judge_plan(options, plan):
         if plan:
             chosen = ["--bits", folder / "plan.json"]
             chosen[1].write_text(json.dumps(plan), encoding="utf-8")
-        converted = call([options.mu8, "convert", *source(options), *chosen, "-o", model, "--json"])
+        converted = call([options.mu8, "convert", *source(options), *chosen, "-o", model,
+                          "--accept", "--json"])
         text = widths_text([layer for layer in converted["layers"] if layer["weights"]])
         return {"average_bits": converted["average_mu_bits"],
                 "file_bytes": converted["file_bytes"], **judge(options, folder, model),

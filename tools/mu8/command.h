@@ -13,11 +13,18 @@ enum ExitCode : int {
   kSuccess = 0,
   kFailed = 1,        // the input (file, model, data) is bad or the operation failed
   kWrongCommand = 2,  // wrong command line
+  kLost = 3,          // `mu8 convert`: the result is not what the network was; no file is left
 };
 
 // A command line that CLI11 accepts and the command does not, such as two options that exclude each
 // other. Everything else that fails throws host::Error.
 class UsageError : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+// A conversion that works and whose result is worth nothing.
+class LostNetwork : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;
 };

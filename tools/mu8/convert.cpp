@@ -1,6 +1,7 @@
 // mu8 convert: from a trained FP32 posterior to a .mu8 file, with a table of what quantization did.
 #include "converters/convert.h"
 
+#include <cmath>
 #include <cstdio>
 #include <limits>
 #include <memory>
@@ -28,6 +29,7 @@ struct Options {
   HeadArguments head;
   bool deterministic = false;
   bool json = false;
+  bool accept = false;
 };
 
 constexpr const char* kFooter = R"(
@@ -50,6 +52,10 @@ The table: weight step (smallest .. largest over the channels); variance kept, t
 sampled weights over the posterior's, plain and weighted by each weight's input power; weights
 saturated, draws at the largest INT8 value; SQNR of the weights' means and of their noise; outputs
 saturated, calibration outputs above the stored range.)";
+
+bool IsRefused(const Options& options, const convert::ConvertResult& result) {
+  return result.judged.verdict == convert::FileVerdict::kLost && !options.accept;
+}
 
 // Bits per weight, biases not counted: sum n_l b_l / sum n_l.
 double AverageBits(const std::vector<convert::LayerReport>& layers) {
@@ -82,6 +88,37 @@ Json LayerJson(const convert::LayerReport& layer) {
   return json;
 }
 
+// Beside FP32's, of heads that have them.
+Json UncertaintyJson(const convert::MeanUncertainty& mean) {
+  return {{"entropy", mean.entropy}, {"mutual_information", mean.mutual_information}};
+}
+
+Json VerdictJson(const Options& options, const convert::ConvertResult& result) {
+  const convert::Fidelity& fidelity = result.fidelity;
+  Json json{{"verdict", convert::VerdictName(result.judged.verdict)},
+            {"reason", result.judged.reason},
+            {"inputs", fidelity.inputs},
+            {"passes", fidelity.passes},
+            {"divergence", fidelity.divergence},
+            {"information", fidelity.information},
+            {"epistemic_ratio", fidelity.epistemic_ratio},
+            {"epistemic_ratio_error", fidelity.epistemic_error}};
+  if (fidelity.has_decisions()) {
+    json["label_agreement"] = fidelity.agreement;
+    json["mean_uncertainty"] = UncertaintyJson(fidelity.file);
+    json["mean_uncertainty_fp32"] = UncertaintyJson(fidelity.fp32);
+  }
+  json["written"] = !IsRefused(options, result);
+  json["findings"] = Json::array();
+  for (const convert::Finding& finding : result.judged.findings) {
+    json["findings"].push_back({{"layer", finding.layer},
+                                {"sqnr_db", finding.sqnr},
+                                {"cause", finding.cause},
+                                {"remedy", finding.remedy}});
+  }
+  return json;
+}
+
 void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
   Json json{{"file", options.output_path},
             {"file_bytes", result.file.size()},
@@ -105,6 +142,7 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
     json["layers"].push_back(LayerJson(layer));
   }
   if (!result.noise_variance.empty()) json["noise_variance"] = result.noise_variance;
+  json["verdict"] = VerdictJson(options, result);
   json["notices"] = result.notices;
   PrintJson(json);
 }
@@ -130,6 +168,37 @@ std::vector<std::string> LayerCells(const convert::LayerReport& layer) {
   return cells;
 }
 
+void AddVerdict(const convert::ConvertResult& result, Table* fields) {
+  const convert::Fidelity& fidelity = result.fidelity;
+  const auto digits = [](double value) { return Significant(value, 3); };
+  fields->Add({"verdict", std::string(convert::VerdictName(result.judged.verdict)) + ": " +
+                              result.judged.reason});
+  std::string beside = std::to_string(fidelity.inputs) + " inputs, " +
+                       std::to_string(fidelity.passes) + " passes of the same random bytes: ";
+  if (fidelity.has_decisions()) {
+    beside += "label agreement " + Percent(fidelity.agreement, 2) + ", KL " +
+              digits(fidelity.divergence) + " of " + digits(fidelity.information) + " nats";
+    fields->Add({"beside FP32", beside});
+    fields->Add({"entropy", digits(fidelity.file.entropy) + ", FP32 " +
+                                digits(fidelity.fp32.entropy) + " nats"});
+    fields->Add({"mutual information", digits(fidelity.file.mutual_information) + ", FP32 " +
+                                           digits(fidelity.fp32.mutual_information) + " nats"});
+  } else {
+    fields->Add({"beside FP32", beside + "divergence " + digits(fidelity.divergence) + " of " +
+                                    digits(fidelity.information) + " of the outputs' variance"});
+  }
+  if (std::isfinite(fidelity.epistemic_ratio)) {
+    fields->Add({fidelity.has_decisions() ? "" : "variance over passes",
+                 "ratio to FP32's " + Fixed(fidelity.epistemic_ratio, 3) + ", standard error " +
+                     Fixed(fidelity.epistemic_error, 3)});
+  }
+  for (const convert::Finding& finding : result.judged.findings) {
+    fields->Add({Printable(finding.layer), Fixed(finding.sqnr, 1) +
+                                               " dB: " + Printable(finding.cause) + ". " +
+                                               Printable(finding.remedy)});
+  }
+}
+
 void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   using Align = Table::Align;
   Table table({{"layer", Align::kLeft},
@@ -148,7 +217,8 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   std::fputs(table.ToString().c_str(), stdout);
 
   Table fields = Fields();
-  fields.Add({"written", Printable(options.output_path)});
+  fields.Add(
+      {IsRefused(options, result) ? "not written" : "written", Printable(options.output_path)});
   fields.Add({"file", ByteCount(result.file.size())});
   fields.Add({"head", std::string(convert::HeadName(result.head)) + ": " + result.head_reason});
   if (result.is_numbers) {
@@ -165,6 +235,7 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
   fields.Add({"calibrated", std::to_string(result.calibration_images) +
                                 (result.is_numbers ? " inputs, " : " images, ") +
                                 std::to_string(options.convert.calibration_passes) + " passes"});
+  AddVerdict(result, &fields);
   std::printf("\n%s", fields.ToString().c_str());
 }
 
@@ -202,11 +273,18 @@ void Run(Options* options) {
   const convert::ConvertResult result = convert::Convert(convert_options);
   progress.Clear();
   PrintNotices(result.notices);
-  host::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
+  const bool refused = IsRefused(*options, result);
+  if (!refused) {
+    host::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
+  }
   if (options->json) {
     PrintAsJson(*options, result);
   } else {
     PrintAsText(*options, result);
+  }
+  if (refused) {
+    throw LostNetwork(options->output_path + ": not written: " + result.judged.reason +
+                      " (--accept writes it all the same)");
   }
 }
 
@@ -300,6 +378,7 @@ Command AddConvert(CLI::App* parent) {
   AddFiles(app, options.get());
   AddBits(app, options.get());
   AddCalibrationAndMetadata(app, options.get());
+  app->add_flag("--accept", options->accept, "Write the file whatever the verdict on it is");
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
   return {app, [options] { Run(options.get()); }};

@@ -44,6 +44,7 @@ Exit codes:
   0  success
   1  the input (file, model, data) is bad, or the operation failed; no output file is left
   2  wrong command line
+  3  `convert`: the converted network is not what the FP32 network was; no file is left
 
 "mu8 COMMAND --help" describes a command and all of its options.)";
 
@@ -85,6 +86,9 @@ int Run(const CLI::App& app, const Command& command) {
     command.run();
   } catch (const UsageError& error) {
     return ParseProblem(app, error.what());
+  } catch (const LostNetwork& lost) {
+    PrintError(lost.what());
+    return std::max<int>(FlushStdout(), kLost);
   } catch (const std::bad_alloc&) {
     PrintError("out of memory");
     return kFailed;

@@ -63,7 +63,7 @@ def run_convert(places, task):
     target = tasks.model_path(places, network, form)
     report = call_mu8(places, "convert", *fp32_arguments(places, network, form), "--calibration",
                       packed.find(places.data, NETWORKS[network].calibration), "-o", target,
-                      *tasks.convert_options(form))
+                      *tasks.convert_options(form), "--accept")
     report.pop("file")
     return [target], report
 
