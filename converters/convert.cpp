@@ -25,7 +25,9 @@ namespace mu8::convert {
 namespace {
 
 constexpr int kMostMeasuredBits = 2;
-constexpr std::uint32_t kMeasuredPasses = 64;
+constexpr std::size_t kMeasuredInputs = 512;
+constexpr std::uint32_t kMeasuredPasses = 16;
+constexpr std::uint32_t kNoisePasses = 64;
 
 std::string FloatList(const std::vector<float>& values) {
   std::string text;
@@ -140,46 +142,106 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   return metadata;
 }
 
-// The reader must accept what the writer made: a refusal is a limit of the format that the network
-// runs into, or a bug.
-void MustOpen(const std::vector<std::byte>& file, ConvertResult* result) {
+Diagnostic Refusal(const std::vector<std::byte>& file, std::size_t* arena_bytes) {
   host::AlignedBuffer bytes(file.size());
   std::memcpy(bytes.data(), file.data(), file.size());
   format::View view;
   Diagnostic diagnostic;
-  const Status status = format::Open(bytes.span(), &view, &diagnostic);
-  result->arena_bytes = status == Status::kOk ? view.model.arena_bytes : 0;
-  if (status == Status::kOk) return;
+  if (format::Open(bytes.span(), &view, &diagnostic) == Status::kOk) {
+    *arena_bytes = view.model.arena_bytes;
+  }
+  return diagnostic;
+}
+
+// The reader must accept what the writer made: a refusal is a limit of the format that the network
+// runs into, or a bug.
+void MustOpen(const std::vector<std::byte>& file, ConvertResult* result) {
+  const Diagnostic diagnostic = Refusal(file, &result->arena_bytes);
+  if (diagnostic.status == Status::kOk) return;
   throw host::Error(RefusalText(diagnostic, result->layers));
 }
 
-// Quantizes the weights; where the importance is to be measured, by both rules, of which the one
-// that serves the ensemble better is kept. `importance` is then the one that was taken.
-Lowered LowerByImportance(const ConvertOptions& options, const Prepared& prepared,
-                          const std::vector<MuBits>& mu_bits, SigmaImportance* importance) {
-  const auto lower = [&](SigmaImportance rule) {
-    return Lower(prepared.network, prepared.steps, prepared.calibration, prepared.input,
-                 {options.sigma_bits, options.sigma_quantizer, rule}, mu_bits);
-  };
-  if (options.sigma_importance != SigmaImportance::kMeasured) {
-    *importance = options.sigma_importance;
+// One way to quantize the sigmas, and what it is worth.
+struct Candidate {
+  SigmaImportance importance = SigmaImportance::kFisher;
+  double gain = 1.0;
+  Lowered lowered;
+  Fidelity fidelity;
+  bool is_refused = false;
+};
+
+// With few levels a weight's noise has another variance than its own. Which errors count is not
+// known: by one rule of importance or the other, and by how much the noise of all weights together
+// is too large or too small for the passes' disagreement, is measured, with the same random bytes
+// behind FP32 and the engine. Ensembles of different bytes would not do: of two that are equally
+// far from FP32, KL(FP32 || file) then prefers the one that disagrees more.
+class SigmaChoice {
+ public:
+  SigmaChoice(const ConvertOptions& options, const Prepared& prepared,
+              const std::vector<MuBits>& mu_bits)
+      : options_(options), prepared_(prepared), mu_bits_(mu_bits) {}
+
+  // Where nothing is to be measured: the importance that `rule` says.
+  Candidate Make(SigmaImportance rule, double gain = 1.0) const {
+    Candidate candidate{.importance = rule, .gain = gain, .lowered = {}, .fidelity = {}};
+    candidate.lowered =
+        Lower(prepared_.network, prepared_.steps, prepared_.calibration, prepared_.input,
+              {options_.sigma_bits, options_.sigma_quantizer, rule, gain}, mu_bits_);
+    return candidate;
   }
-  Lowered lowered = lower(*importance);
+
+  Candidate Best() const {
+    Candidate best = Make(SigmaImportance::kFisher);
+    Measure(&best);
+    Keep(Make(SigmaImportance::kPower), &best);
+    // Mutual information is in proportion to the variance of the weights, to first order.
+    const double off = best.fidelity.epistemic_ratio - 1.0;
+    if (std::fabs(off) > kCertain * best.fidelity.epistemic_error) {
+      const double gain =
+          std::clamp(1.0 / best.fidelity.epistemic_ratio, 1.0 / kMostGain, kMostGain);
+      Keep(Make(best.importance, gain), &best);
+    }
+    return best;
+  }
+
+ private:
+  static constexpr double kCertain = 2.0;  // standard errors
+  static constexpr double kMostGain = 1.5;
+
+  void Measure(Candidate* candidate) const {
+    const std::vector<std::byte> file = format::Write(candidate->lowered.content);
+    std::size_t arena = 0;
+    candidate->is_refused = Refusal(file, &arena).status != Status::kOk;
+    if (candidate->is_refused) return;
+    candidate->fidelity = MeasureFidelity(prepared_.network, prepared_.steps, prepared_.data, file,
+                                          {kMeasuredInputs, kMeasuredPasses, options_.seed});
+  }
+  void Keep(Candidate other, Candidate* best) const {
+    Measure(&other);
+    if (other.is_refused) return;
+    if (best->is_refused || other.fidelity.divergence < best->fidelity.divergence) {
+      *best = std::move(other);
+    }
+  }
+
+  const ConvertOptions& options_;
+  const Prepared& prepared_;
+  const std::vector<MuBits>& mu_bits_;
+};
+
+Candidate ChooseSigmas(const ConvertOptions& options, const Prepared& prepared,
+                       const std::vector<MuBits>& mu_bits) {
+  const SigmaChoice choice(options, prepared, mu_bits);
+  if (options.sigma_importance != SigmaImportance::kMeasured) {
+    return choice.Make(options.sigma_importance);
+  }
   // With many levels no sigma is far from its own, whatever the importance.
   const bool measure = !options.posterior_path.empty() &&
-                       options.sigma_importance == SigmaImportance::kMeasured &&
                        options.sigma_quantizer == SigmaQuantizer::kWeighted &&
                        options.sigma_bits <= kMostMeasuredBits;
-  if (!measure) return lowered;
+  if (!measure) return choice.Make(SigmaImportance::kFisher);
   if (options.progress) options.progress("measure importance", 0.0);
-  const EnsembleJudge judge(prepared.network, prepared.data, options.seed, kMeasuredPasses);
-  Lowered other = lower(SigmaImportance::kPower);
-  if (judge.Judge(format::Write(other.content)).divergence >=
-      judge.Judge(format::Write(lowered.content)).divergence) {
-    return lowered;
-  }
-  *importance = SigmaImportance::kPower;
-  return other;
+  return choice.Best();
 }
 
 // The variance of observations around the FP32 ensemble's predictions, on the calibration data: of
@@ -200,7 +262,7 @@ std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& pr
   }
   std::vector<float> noise;
   const std::vector<ExpectedOutputs> expected =
-      PredictFp32(network, data, data.count, options.seed, kMeasuredPasses);
+      PredictFp32(network, data, data.count, options.seed, kNoisePasses);
   for (std::size_t k = 0; k < channels; ++k) {
     std::vector<float> mean, variance, target;
     double square = 0.0;
@@ -246,11 +308,17 @@ ConvertResult Convert(const ConvertOptions& options) {
     result.notices.insert(result.notices.end(), more->begin(), more->end());
   }
   stage("quantize", 0.0);
-  Lowered lowered = LowerByImportance(options, prepared, mu_bits, &result.sigma_importance);
+  Candidate chosen = ChooseSigmas(options, prepared, mu_bits);
+  result.sigma_importance = chosen.importance;
+  result.sigma_gain = chosen.gain;
+  Lowered& lowered = chosen.lowered;
   lowered.content.metadata = Metadata(options, prepared, lowered.reports);
   if (!options.posterior_path.empty()) {
     lowered.content.metadata["sigma_importance"] =
         result.sigma_importance == SigmaImportance::kPower ? "power" : "fisher";
+  }
+  if (chosen.gain != 1.0) {
+    lowered.content.metadata["sigma_gain"] = FloatList({static_cast<float>(chosen.gain)});
   }
   result.layers = std::move(lowered.reports);
   result.calibration_images = data.count;
@@ -260,8 +328,8 @@ ConvertResult Convert(const ConvertOptions& options) {
   result.file = format::Write(std::move(lowered.content));
   MustOpen(result.file, &result);
   stage("quantize", 1.0);
-  result.fidelity =
-      MeasureFidelity(network, prepared.steps, data, result.file, options.seed, options.progress);
+  result.fidelity = MeasureFidelity(network, prepared.steps, data, result.file,
+                                    {.seed = options.seed}, options.progress);
   result.judged = JudgeFile(prepared.steps, result.fidelity, result.layers);
   return result;
 }

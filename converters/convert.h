@@ -25,6 +25,7 @@ struct ConvertResult {
   Head head = Head::kSoftmax;
   std::string head_reason;                                      // who says that
   SigmaImportance sigma_importance = SigmaImportance::kFisher;  // what was used
+  double sigma_gain = 1.0;                                      // QuantizerSettings::noise_gain
   Fidelity fidelity;  // of the file to the FP32 network, on the calibration data
   Judged judged;
 };

@@ -161,15 +161,15 @@ std::vector<ExpectedOutputs> Averages(const std::vector<ExpectedOutputs>& expect
 class Measurement {
  public:
   Measurement(const Network& network, const std::vector<Step>& steps, const host::Dataset& data,
-              const std::vector<std::byte>& file, std::uint64_t seed)
+              const std::vector<std::byte>& file, const FidelityOptions& options)
       : network_(network),
         steps_(steps),
         data_(data),
-        seed_(seed),
+        seed_(options.seed),
         batch_(std::min(BatchOf(network), data.count)),
-        batches_(std::min(MostInputs(network), data.count) / batch_),
-        passes_(IsBayesian() ? kFidelityPasses : 1),
-        trace_(AsModelFile(file), static_cast<std::uint32_t>(batch_), seed,
+        batches_(std::min(MostInputs(network, options), data.count) / batch_),
+        passes_(IsBayesian() ? options.passes : 1),
+        trace_(AsModelFile(file), static_cast<std::uint32_t>(batch_), options.seed,
                kernels::SelectKernels(kernels::DetectFeatures())),
         executor_(network, static_cast<int>(batch_), false),
         step_of_(network.values.size(), steps.size()),
@@ -207,8 +207,9 @@ class Measurement {
     });
   }
   std::size_t inputs() const { return batches_ * batch_; }
-  static std::size_t MostInputs(const Network& network) {
-    return std::clamp(kMostOutputs / OutputCount(network), kBatch, kFidelityInputs);
+  static std::size_t MostInputs(const Network& network, const FidelityOptions& options) {
+    return std::clamp(kMostOutputs / OutputCount(network), kBatch,
+                      std::max(options.inputs, kBatch));
   }
 
   static std::size_t BatchOf(const Network& network) {
@@ -308,8 +309,8 @@ class Measurement {
 
 Fidelity MeasureFidelity(const Network& network, const std::vector<Step>& steps,
                          const host::Dataset& data, const std::vector<std::byte>& file,
-                         std::uint64_t seed, const host::Progress& progress) {
-  return Measurement(network, steps, data, file, seed).Run(progress);
+                         const FidelityOptions& options, const host::Progress& progress) {
+  return Measurement(network, steps, data, file, options).Run(progress);
 }
 
 }  // namespace mu8::convert

@@ -16,9 +16,12 @@
 
 namespace mu8::convert {
 
-// At most so much is run: about a tenth of what calibration runs by default.
-inline constexpr std::size_t kFidelityInputs = 128;
-inline constexpr std::uint32_t kFidelityPasses = 8;
+// At most so much is run. The default is about a tenth of what calibration runs.
+struct FidelityOptions {
+  std::size_t inputs = 128;
+  std::uint32_t passes = 8;
+  std::uint64_t seed = 1;
+};
 
 // Means over the inputs (and positions), nats; of labels the sums over them. As T passes tell them.
 struct MeanUncertainty {
@@ -66,6 +69,6 @@ struct Fidelity {
 // `passes`: 1 for a network without sigmas.
 Fidelity MeasureFidelity(const Network& network, const std::vector<Step>& steps,
                          const host::Dataset& data, const std::vector<std::byte>& file,
-                         std::uint64_t seed, const host::Progress& progress = {});
+                         const FidelityOptions& options, const host::Progress& progress = {});
 
 }  // namespace mu8::convert

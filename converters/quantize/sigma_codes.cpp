@@ -181,7 +181,7 @@ void FitMeans(LayerWork* work, std::size_t c) {
   }
 }
 
-// sum importance sigma^2 over what the channel produces.
+// What the channel should produce, noise_gain sum importance sigma^2, over what it does.
 double VarianceShortfall(const LayerWork& work, std::size_t c) {
   const ChannelView channel = work.Channel(c);
   double wanted = 0.0;
@@ -192,12 +192,12 @@ double VarianceShortfall(const LayerWork& work, std::size_t c) {
         channel.importance[i] *
         WeightMoments(work.out.mu[c * work.k + i], work.Level(c, i), work.out.shift[c]).variance;
   }
-  return produced > 0.0 ? wanted / produced : 1.0;
+  return produced > 0.0 ? work.settings.noise_gain * wanted / produced : 1.0;
 }
 
 void FitWeightedCodebook(LayerWork* work, const CodebookScope& scope) {
   constexpr int kRounds = 4;
-  std::vector<double> inflate(work->channels, 1.0);
+  std::vector<double> inflate(work->channels, work->settings.noise_gain);
   for (int round = 0; round < kRounds; ++round) {
     FitCodebook(work, scope, inflate);
     for (std::size_t c = scope.first; c < scope.last; ++c) {

@@ -17,6 +17,8 @@ struct QuantizerSettings {
   int sigma_bits = 8;
   SigmaQuantizer sigma_quantizer = SigmaQuantizer::kWeighted;
   SigmaImportance importance = SigmaImportance::kFisher;
+  double noise_gain = 1.0;  // codebooks of 4 bits and fewer: variances are fitted to so many times
+                            // the posterior's
 };
 
 // Arrays indexed by output channel, or [channel][K] with K = weights per channel.

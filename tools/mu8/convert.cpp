@@ -128,6 +128,7 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
             {"sigma_quantizer", options.quantizer},
             {"sigma_importance",
              result.sigma_importance == convert::SigmaImportance::kPower ? "power" : "fisher"},
+            {"sigma_gain", result.sigma_gain},
             {"calibration_images", result.calibration_images},
             {"input", result.is_numbers ? Json{{"kind", "numbers"},
                                                {"room", result.input_room},

@@ -73,6 +73,22 @@ TEST_CASE("weight quantizer: where a channel's sigmas are alike every width keep
   }
 }
 
+TEST_CASE("weight quantizer: codebooks keep the variance times the gain") {
+  for (const int bits : {4, 2, 1}) {
+    const Layer layer = MakeLayer(19, 20, 120, 0.5);
+    const double plain = VarianceKept(Quantize(layer, bits));
+    for (const double gain : {0.8, 1.2}) {
+      Result result{layer, bits, {}, {}};
+      const QuantizerSettings settings{.sigma_bits = bits, .noise_gain = gain};
+      result.weights = QuantizeWeights(layer.node, layer.channels, layer.inputs,
+                                       {.input_scale = kInputScale}, 8, settings, &result.report);
+      CAPTURE(bits);
+      CAPTURE(gain);
+      CHECK(std::abs(VarianceKept(result) / plain - gain) < 0.04);
+    }
+  }
+}
+
 TEST_CASE("weight quantizer: the bias gives back what rounding took from the mean output") {
   for (const double spread : {0.0, 0.1, 2.0}) {
     for (const int bits : kBits) {
