@@ -13,10 +13,10 @@
 namespace mu8::convert {
 
 // A file is refused that loses more of what FP32 tells of an input (Fidelity::lost); or decides
-// fewer inputs alike, where it also loses kSomeLost: FP32 may be undecided. Of 28 conversions of
+// fewer inputs alike, where it also loses kSomeLost: FP32 may be undecided. Of 26 conversions of
 // five trained networks, 0- to 8-bit sigmas or means of 3 bits and more, the worst loses 1.3 % and
-// decides 98.4 % alike; ResNet-20 with means of 2 bits loses 33 % and decides 74 % alike; of
-// networks whose ranges were spoilt on purpose the best loses 42 %.
+// decides 98.4 % alike; ResNet-20 with means of 2 bits loses 33 % and decides 74 % alike; networks
+// whose ranges were spoilt on purpose lose all (tests/cli/test_verdict.py).
 inline constexpr double kMostLost = 0.05, kSomeLost = 0.01;
 inline constexpr double kLeastAgreement = 0.9;
 // Fewer inputs prove nothing: they may miss what others do.
