@@ -1,6 +1,6 @@
 #!/usr/bin/python3
 """Anomaly detection by an autoencoder, and a map of classes pixel by pixel: mu8 at 8, 4 and 1 bits of
-sigma beside its FP32 reference, on the same pictures.
+sigma beside PyTorch in FP32, on the same pictures.
 
     bench/pictures.py --mu8 build/release/mu8 --data DIR -o bench/results/pictures.md
     bench/pictures.py --mu8 build/release/mu8 --quick     # seconds, made pictures only
@@ -10,7 +10,7 @@ autoencoder (784-96-16-96-784) learns digits; how well its error tells Fashion-M
 AUROC. The map: discs and squares on a textured ground, three classes, a convolutional network
 without upsampling (mu8 has none); mutual information of each pixel, mu8 beside FP32, and FP32 beside
 FP32 with another seed. Mean-field Gaussian posteriors, trained here (local reparameterization). FP32
-is `mu8 eval --model`, which tests hold against PyTorch.
+draws T networks from them; its figures are those of tools/mu8/METRICS.md, computed here.
 Needs Debian's python3-torch, python3-numpy and python3-onnx.
 """
 
@@ -32,6 +32,7 @@ except ModuleNotFoundError as missing:
     sys.exit(f"pictures: {missing}; tools/setup test installs what it needs")
 
 BITS = (8, 4, 1)
+FP32 = ((1, "FP32"), (2, "FP32, another seed"))
 SIDE = 20  # of the made pictures
 
 
@@ -61,6 +62,22 @@ class Layer:
         variance = self.apply(x ** 2, (2 * self.rho).exp(), None)
         noise = torch.randn(variance.shape, generator=generator)
         return self.apply(x, self.mu, self.bias) + (variance + 1e-12).sqrt() * noise
+
+
+    def draw(self, x, generator):
+        noise = torch.randn(self.mu.shape, generator=generator)
+        return self.apply(x, self.mu + self.rho.exp() * noise, self.bias)
+
+
+@torch.no_grad()
+def passes(layers, x, count, seed):
+    """The outputs of `count` networks for all of x."""
+    generator = torch.Generator().manual_seed(seed)
+    for _ in range(count):
+        h = layers[0].draw(x, generator)
+        for layer in layers[1:]:
+            h = layer.draw(torch.relu(h), generator)
+        yield h
 
 
 def train(layers, x, y, loss_of, epochs, generator):
@@ -130,6 +147,18 @@ def find(folder, part):
     return next(p for p in sorted(folder.iterdir()) if part in p.name and "images" in p.name)
 
 
+def auroc(low, high):
+    """Share of pairs in which `high` is above `low`; equal ones count half."""
+    low = np.sort(low)
+    below, up_to = (np.searchsorted(low, high, side) for side in ("left", "right"))
+    return (below + up_to).mean() / (2 * len(low))
+
+
+def errors(layers, x, seed):
+    """For each input the mean over T networks of the mean squared error of an output."""
+    return sum(((h - x) ** 2).mean(1).double() for h in passes(layers, x, 50, seed)).numpy() / 50
+
+
 def anomalies(mu8, data, folder, epochs):
     """Rows (what, error of the digits, AUROC by error) of FP32 and of each width of sigma."""
     train_set, test_set = find(data / "mnist", "train"), find(data / "mnist", "t10k")
@@ -137,19 +166,19 @@ def anomalies(mu8, data, folder, epochs):
     generator = torch.Generator().manual_seed(1)
     sizes = (784, 96, 16, 96, 784)
     layers = [Layer((b, a), generator) for a, b in zip(sizes, sizes[1:])]
-    x = torch.tensor(read_idx(train_set)[:12000].reshape(-1, 784) / 255).float()
+    flat = lambda path, count: torch.tensor(read_idx(path)[:count].reshape(-1, 784) / 255).float()
+    x = flat(train_set, 12000)
     squared = lambda out, y: ((out - y) ** 2).sum(1).mean() / (2 * .1 ** 2)
     train(layers, x, x, squared, epochs, generator)
     export(layers, (28, 28), folder)
     head = ("--head", "reconstruction")
-    sets = ("--data", test_set, "--limit", 5000, "--ood", other, "--ood-limit", 5000)
-    reference = ("--model", folder / "net.onnx", "--posterior", folder / "net.npz", *head,
-                 "--mean", 0, "--std", 1)
-    runs = [("FP32", reference), ("FP32, another seed", (*reference, "--seed", 2))]
-    runs += [(f"sigma {bits}", (converted(mu8, folder, train_set, bits, *head),)) for bits in BITS]
-    for what, arguments in runs:
-        found = call(mu8, "eval", *arguments, *sets)
-        yield what, found["error"], found["ood"][0]["by_error"]["auroc"]
+    for seed, what in FP32:
+        digits, others = (errors(layers, flat(path, 5000), seed) for path in (test_set, other))
+        yield what, digits.mean(), auroc(digits, others)
+    for bits in BITS:
+        found = call(mu8, "eval", converted(mu8, folder, train_set, bits, *head), "--data", test_set,
+                     "--limit", 5000, "--ood", other, "--ood-limit", 5000)
+        yield f"sigma {bits}", found["error"], found["ood"][0]["by_error"]["auroc"]
 
 
 def scenes(count, seed):
@@ -170,6 +199,34 @@ def scenes(count, seed):
     return np.stack(pictures), np.stack(classes)
 
 
+def entropy(p):
+    """Nats, of classes along axis 1."""
+    return -torch.special.xlogy(p, p).sum(1)
+
+
+def classified(layers, x, seed):
+    """Mean probabilities [N][C][H][W] of 200 networks, and mutual information [N][H][W]."""
+    total, inner = 0, 0
+    for h in passes(layers, x, 200, seed):
+        p = torch.softmax(h.double(), 1)
+        total, inner = total + p, inner + entropy(p)
+    mean = total / 200
+    return mean.numpy(), (entropy(mean) - inner / 200).clamp(min=0).numpy()
+
+
+def mean_iou(p, classes):
+    said = p.argmax(1)
+    pairs = [(said == c, classes == c) for c in range(p.shape[1])]
+    return np.mean([(a & b).sum() / (a | b).sum() for a, b in pairs if (a | b).any()])
+
+
+def ece(p, classes):
+    """15 bins of equal width, closed on the right."""
+    confidence, right = p.max(1).ravel(), (p.argmax(1) == classes).ravel()
+    bins = np.ceil(confidence * 15).astype(int)
+    return sum(abs((right[bins == b] - confidence[bins == b]).sum()) for b in range(16)) / right.size
+
+
 def maps(mu8, folder, count, epochs):
     """Rows (what, mIoU, ECE, correlation of each pixel's mutual information with FP32's)."""
     generator = torch.Generator().manual_seed(2)
@@ -177,27 +234,26 @@ def maps(mu8, folder, count, epochs):
     layers = [Layer((b, a, 3, 3), generator) for a, b in zip(channels, channels[1:])]
     pictures, classes = scenes(count, 3)
     x = torch.tensor(pictures[:, None] / 255).float()
-    entropy = lambda out, y: torch.nn.functional.cross_entropy(out, y, reduction="none").sum(
+    nll = lambda out, y: torch.nn.functional.cross_entropy(out, y, reduction="none").sum(
         (1, 2)).mean()
-    train(layers, x, torch.tensor(classes), entropy, epochs, generator)
+    train(layers, x, torch.tensor(classes), nll, epochs, generator)
     export(layers, (1, SIDE, SIDE), folder)
     np.savez(folder / "train.npz", x=pictures[:, None])
     pictures, classes = scenes(150, 4)
     np.savez(folder / "test.npz", x=pictures[:, None], y=classes)
     head = ("--head", "softmax")
-    reference = ("--model", folder / "net.onnx", "--posterior", folder / "net.npz", *head,
-                 "--mean", 0, "--std", 1)
-    runs = [("FP32", reference), ("FP32, another seed", (*reference, "--seed", 2))]
-    runs += [(f"sigma {bits}", (converted(mu8, folder, folder / "train.npz", bits, *head),))
-             for bits in BITS]
-    expected = None
-    for what, arguments in runs:
+    x = torch.tensor(pictures[:, None] / 255).float()
+    for seed, what in FP32:
+        p, information = classified(layers, x, seed)
+        expected = information.ravel() if seed == FP32[0][0] else expected
+        yield (what, mean_iou(p, classes), ece(p, classes), information.mean(),
+               np.corrcoef(expected, information.ravel())[0, 1])
+    for bits in BITS:
         uncertainty = folder / "u.f32"
-        found = call(mu8, "eval", *arguments, "--data", folder / "test.npz", "--samples", 200,
-                     "--uncertainty", uncertainty)
+        found = call(mu8, "eval", converted(mu8, folder, folder / "train.npz", bits, *head), "--data",
+                     folder / "test.npz", "--samples", 200, "--uncertainty", uncertainty)
         information = np.fromfile(uncertainty, np.float32).reshape(-1, 3)[:, 2]
-        expected = information if expected is None else expected
-        yield (what, found["mean_iou"], found["ece"], found["mean_mutual_information"],
+        yield (f"sigma {bits}", found["mean_iou"], found["ece"], found["mean_mutual_information"],
                np.corrcoef(expected, information)[0, 1])
 
 
