@@ -6,6 +6,7 @@
 
 #include "converters/lower/pack.h"
 #include "converters/lower/records.h"
+#include "converters/lower/saturation.h"
 
 namespace mu8::convert {
 namespace {
@@ -62,7 +63,8 @@ void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
     if (KeepsQuantization(NodeOf(network, step).op)) {
       quantization = lowering->QuantizationOf(step.input);
     } else {
-      const ValueStatistics& statistics = lowering->Statistics(step.output);
+      const ValueStatistics statistics =
+          ReachedStatistics(network, lowering->calibration, step.output);
       quantization = ChooseRange(statistics, statistics.least >= 0.0F);
     }
   }
@@ -331,7 +333,8 @@ void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* know
   SetClamps(lowering, index);
   if (layer.output != format::kNoTensor) {
     report.output_saturation =
-        OutputSaturation(lowering->Statistics(step.output), lowering->QuantizationOf(step.output));
+        OutputSaturation(ReachedStatistics(lowering->network, lowering->calibration, step.output),
+                         lowering->QuantizationOf(step.output));
   }
   lowering->out.content.parameters.push_back(std::move(parameters));
   lowering->out.reports.push_back(std::move(report));
