@@ -144,6 +144,7 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
   notices->insert(notices->end(), imported.data.notices.begin(), imported.data.notices.end());
   FitInput(imported.data, &network, &problems);
   ResolveNormalization({options.mean, options.std}, imported.data, &network, notices, &problems);
+  if (problems.empty()) CheckTargets(network, imported.data, notices, &problems);
   imported.steps = MakeSteps(network);
   CheckLimits(network, imported.steps, &problems);
   if (!problems.empty()) throw host::Error(problems);

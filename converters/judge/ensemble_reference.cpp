@@ -184,6 +184,7 @@ std::vector<std::string> Reference::Fit(const host::Dataset& data) {
   std::vector<std::string> notices, problems;
   if (impl_->engine != nullptr) FitInput(data, &network, &problems);
   ResolveNormalization({options.mean, options.std}, data, &network, &notices, &problems);
+  if (problems.empty()) CheckTargets(network, data, &notices, &problems);
   for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
   if (!problems.empty()) throw host::Error(problems);
   if (impl_->engine == nullptr) return notices;

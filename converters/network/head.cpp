@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "converters/host/probabilities.h"
+
 namespace mu8::convert {
 namespace {
 
@@ -33,6 +35,30 @@ std::vector<float>* OutputBias(Network* network) {
     return &node.bias.mu;
   }
   return nullptr;
+}
+
+// Numbers that are a Sigmoid's own values: the graph's end, which the import took off for the sake
+// of labels, is put back as a table of 8 bits, and a layer of ones behind it gives the outputs.
+void RestoreSigmoid(Network* network) {
+  const auto add_value = [&](const char* what) {
+    Value value = network->values[static_cast<std::size_t>(network->output)];
+    value.name += what;
+    network->values.push_back(std::move(value));
+    return static_cast<int>(network->values.size() - 1);
+  };
+  Node sigmoid{.op = Op::kLookup, .name = "Sigmoid"};
+  sigmoid.inputs = {network->output};
+  sigmoid.output = add_value("/sigmoid");
+  sigmoid.function = host::Sigmoid;
+  sigmoid.function_name = "Sigmoid";
+  Node ones{.op = Op::kConv2d, .name = "Sigmoid/identity"};
+  ones.inputs = {sigmoid.output};
+  ones.output = add_value("/identity");
+  ones.groups = network->values[static_cast<std::size_t>(network->output)].channels;
+  ones.weights.mu.assign(static_cast<std::size_t>(ones.groups), 1.0F);
+  network->output = ones.output;
+  network->nodes.push_back(std::move(sigmoid));
+  network->nodes.push_back(std::move(ones));
 }
 
 std::string WhyNotScale(Scale scale, ScaleEnd end) {
@@ -163,6 +189,8 @@ std::optional<Scale> FindScale(std::string_view name) {
   return static_cast<Scale>(found - ScaleNames().begin());
 }
 
+bool TakesSigmoid(Head head) { return head == Head::kValues || head == Head::kReconstruction; }
+
 std::string ResolveHead(std::optional<Head> given, Network* network,
                         std::vector<std::string>* notices, std::vector<std::string>* problems) {
   const HeadHint& hint = network->head_hint;
@@ -170,7 +198,9 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
   const auto outputs =
       static_cast<std::size_t>(network->values[static_cast<std::size_t>(network->output)].channels);
   const std::string count = std::to_string(outputs);
-  if (given && hint.head && *given != *hint.head) {
+  const std::optional<Head> said = given ? given : hint.head;
+  const bool as_numbers = hint.sigmoid_end && said && TakesSigmoid(*said);
+  if (given && hint.head && *given != *hint.head && !(as_numbers && hint.head == Head::kSigmoid)) {
     problems->push_back(std::string("--head ") + HeadName(*given) + " contradicts the model: " +
                         hint.why + ", which is " + HeadName(*hint.head));
     return {};
@@ -200,6 +230,10 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
           "(give --head softmax, or --head sigmoid for labels each true or not, "
           "or --head values for numbers, or --head gaussian for numbers and their scales)");
     }
+  }
+  if (as_numbers) {
+    RestoreSigmoid(network);
+    why += "; the outputs are what the Sigmoid at the graph's end gives";
   }
   const bool are_numbers = network->head != Head::kSoftmax && network->head != Head::kSigmoid;
   if (!are_numbers && !hint.probabilities.empty()) {

@@ -11,10 +11,14 @@
 
 namespace mu8::convert {
 
+// Whether a head can have outputs that are a Sigmoid's values, as numbers between 0 and 1.
+bool TakesSigmoid(Head head);
+
 // Sets network->head from what the user says (`given`), what the graph's end or metadata says, or
 // its labels, and returns why it is that ("--head says so"). Adds a notice where it follows from
 // nothing but the number of outputs, and a problem where two of them contradict each other, where a
-// softmax would have one output, and where one output says nothing of itself.
+// softmax would have one output, and where one output says nothing of itself. A Sigmoid that the
+// import has taken off the graph's end is put back where the head takes numbers.
 std::string ResolveHead(std::optional<Head> given, Network* network,
                         std::vector<std::string>* notices, std::vector<std::string>* problems);
 

@@ -90,6 +90,42 @@ void ResolveNormalization(const Normalization& given, const host::Dataset& data,
   CheckNormalization(channels, *network, problems);
 }
 
+void CheckTargets(const Network& network, const host::Dataset& data,
+                  std::vector<std::string>* notices, std::vector<std::string>* problems) {
+  if (network.head != Head::kReconstruction || !network.head_hint.sigmoid_end) return;
+  constexpr float kRounding = 1e-4F;
+  const auto is_outside = [](float x) { return !(x >= -kRounding && x <= 1.0F + kRounding); };
+  const std::string what =
+      "head reconstruction: the outputs are a Sigmoid's, between 0 and 1, and are held against the "
+      "normalized input; ";
+  if (!data.is_numbers()) {
+    for (std::size_t c = 0; c < network.std.size(); ++c) {
+      const float low = -network.mean[c] / network.std[c];
+      const float high = (1.0F - network.mean[c]) / network.std[c];
+      if (!is_outside(low) && !is_outside(high)) continue;
+      problems->push_back(
+          what + "with mean " + std::to_string(network.mean[c]) + " and std " +
+          std::to_string(network.std[c]) + " pixels lie between " + std::to_string(low) + " and " +
+          std::to_string(high) +
+          ": expected pixels of 0 to 1 (--mean 0 --std 1, and a network trained so)");
+      return;
+    }
+    return;
+  }
+  const std::vector<float> inputs = Normalize(network, data, 0, data.count);
+  const auto outside = static_cast<std::size_t>(std::ranges::count_if(inputs, is_outside));
+  if (outside == 0) return;
+  const std::string count =
+      std::to_string(outside) + " of " + std::to_string(inputs.size()) + " numbers lie beyond";
+  if (outside * 10 > inputs.size()) {
+    problems->push_back(what + count +
+                        ": expected --mean and --std that bring them to 0 to 1, and a network "
+                        "trained so");
+  } else {
+    notices->push_back(what + count + ", which no output can reach");
+  }
+}
+
 void FitInput(const host::Dataset& data, Network* network, std::vector<std::string>* problems) {
   Value& input = InputOf(network);
   const bool flat = input.height == 1 && input.width == 1;

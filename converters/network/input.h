@@ -20,6 +20,12 @@ struct Normalization {
 void ResolveNormalization(const Normalization& given, const host::Dataset& data, Network* network,
                           std::vector<std::string>* notices, std::vector<std::string>* problems);
 
+// Adds a problem where a reconstruction cannot be held against its input: the outputs are a
+// Sigmoid's, between 0 and 1, and the normalized pixels reach beyond, or more than a tenth of the
+// normalized numbers do; a notice where fewer do. To be called after the normalization is resolved.
+void CheckTargets(const Network& network, const host::Dataset& data,
+                  std::vector<std::string>* notices, std::vector<std::string>* problems);
+
 // A flat input that only dense layers read has no shape of its own: it takes that of pictures, so
 // that pictures can be predicted, or of numbers one channel each, so that each has its own scale.
 // To be called before the normalization is resolved.

@@ -107,6 +107,7 @@ using Head = format::Head;
 struct HeadHint {
   std::optional<Head> head;  // nothing: the file does not say
   std::string why;           // "the graph ends in Sigmoid"
+  bool sigmoid_end = false;  // the graph ended in a Sigmoid, which has been taken off
   // The node that has made probabilities of the outputs, where the end of the graph is no head.
   std::string probabilities = {};
 };

@@ -359,7 +359,8 @@ void ImportOutput(OnnxImporter* importer) {
   if (output.pending != nullptr && output.pending->end == FunctionEnd::kSigmoid) {
     // The engine computes the probabilities, and their spread over the passes, from the logits.
     output.pending = output.pending->inner;
-    importer->network.head_hint = {.head = Head::kSigmoid, .why = "the graph ends in Sigmoid"};
+    importer->network.head_hint = {
+        .head = Head::kSigmoid, .why = "the graph ends in Sigmoid", .sigmoid_end = true};
   }
   Materialize(importer, &output);
   if (const Node* node = FindProbabilities(*importer, output.value);

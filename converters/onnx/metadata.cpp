@@ -7,6 +7,8 @@
 
 #include "converters/host/labels.h"
 #include "converters/host/words.h"
+#include "converters/network/head.h"
+#include "converters/network/head.h"
 
 namespace mu8::convert {
 namespace {
@@ -62,6 +64,9 @@ void ParseHead(OnnxImporter* importer, const std::string& text) {
     importer->problems.push_back(where + "\"" + text +
                                  "\" is none of softmax, sigmoid, values, gaussian and "
                                  "reconstruction");
+  } else if (hint.sigmoid_end && TakesSigmoid(*head)) {
+    hint.head = head;
+    hint.why = "its metadata says so";
   } else if (hint.head && *hint.head != *head) {
     importer->problems.push_back(where + HeadName(*head) + ", but " + hint.why);
   } else if (!hint.head) {

@@ -77,7 +77,8 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.clamped_scales,
           p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
           p.error,
-          p.error_variance};
+          p.error_variance,
+          p.target.empty() ? nullptr : p.target.data()};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.

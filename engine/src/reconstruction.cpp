@@ -1,5 +1,8 @@
 #include "engine/src/reconstruction.h"
 
+#include <limits>
+
+#include "engine/src/float_state.h"
 #include "engine/src/operators.h"
 #include "engine/src/wide.h"
 
@@ -62,6 +65,13 @@ void ErrorMoments(const std::uint64_t* sums, std::uint32_t mc_samples, float uni
   *mean = static_cast<float>(static_cast<double>(sums[0]) / samples * scale);
   const double spread = ToDouble(Spread(sums[0], LoadWide(&sums[1]), mc_samples));
   *variance = static_cast<float>(spread / (samples * samples) * (scale * scale));
+}
+
+float SquaredError(const Prediction& prediction, std::size_t i) {
+  if (i >= prediction.target.size()) return std::numeric_limits<float>::quiet_NaN();
+  const FloatState ieee;
+  const float d = prediction.mean[i] - prediction.target[i];
+  return d * d + prediction.variance[i];
 }
 
 void SummarizeError(const format::View& view, const Sums& sums, std::uint32_t mc_samples,

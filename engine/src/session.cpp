@@ -276,6 +276,7 @@ Prediction Session::Result(std::size_t index) const {
       SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
                       &prediction);
       SummarizeError(view, sums, samples, &prediction);
+      prediction.target = space.Targets(index);
       break;
   }
   prediction.clamped_inputs =

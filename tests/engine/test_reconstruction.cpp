@@ -75,6 +75,37 @@ TEST_CASE("reconstruction: error and variance are those of the kept logits and t
   }
 }
 
+TEST_CASE("reconstruction: each output's squared error is the mean over the passes") {
+  for (const TestModel& model :
+       {WithReconstruction(TinyModel(4, true, 8, 36)), DenseReconstructionModel()}) {
+    const AlignedBytes file = model.File();
+    Engine engine;
+    REQUIRE(engine.Open(file.span(), {.mc_samples = 30, .keep_logits = true}) == Status::kOk);
+    const auto pixels = RandomPixels(engine.model, 1, 11);
+    Prediction found;
+    REQUIRE(engine.session.Predict(pixels, {&found, 1}) == Status::kOk);
+    REQUIRE(found.target.size() == pixels.size());
+    const std::size_t channels = model.content.tensors[0].channels;
+    double sum = 0;
+    for (std::size_t i = 0; i < pixels.size(); ++i) {
+      const format::Affine affine = model.content.outputs.targets[i % channels];
+      CHECK(found.target[i] == static_cast<float>(pixels[i]) * affine.gain + affine.offset);
+      double error = 0;
+      for (std::size_t t = 0; t < 30; ++t) {
+        const double d = static_cast<double>(found.logits[t * found.logits_stride + i]) -
+                         static_cast<double>(found.target[i]);
+        error += d * d / 30;
+      }
+      CHECK(static_cast<double>(SquaredError(found, i)) == doctest::Approx(error).epsilon(1e-4));
+      sum += error;
+    }
+    CHECK(static_cast<double>(found.error) ==
+          doctest::Approx(sum / static_cast<double>(pixels.size())).epsilon(1e-4));
+    CHECK(std::isnan(SquaredError(found, pixels.size())));
+    CHECK(std::isnan(SquaredError({}, 0)));
+  }
+}
+
 TEST_CASE("reconstruction: a squared error is whole units, up to 2^40") {
   constexpr float kMost = std::numeric_limits<float>::max();
   constexpr float kInfinity = std::numeric_limits<float>::infinity();
@@ -161,6 +192,7 @@ TEST_CASE("reconstruction: C has the error, too") {
   REQUIRE(mu8_predict_u8(&session, pixels.data(), 1, &found, nullptr) == 0);
   CHECK(found.error == expected.error);
   CHECK(found.error_variance == expected.error_variance);
+  CHECK(found.target[1] == expected.target[1]);
 }
 
 }  // namespace

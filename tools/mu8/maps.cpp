@@ -46,6 +46,26 @@ Floats MutualInformation(const Prediction& prediction) {
   return epistemic;
 }
 
+// Of a reconstruction, each output's.
+Floats SquaredErrors(const Prediction& prediction) {
+  Floats errors;
+  for (std::size_t i = 0; i < prediction.mean.size(); ++i) {
+    errors.push_back(SquaredError(prediction, i));
+  }
+  return errors;
+}
+
+// Means of `outputs` values each.
+Floats PositionMeans(const Floats& values, std::uint32_t outputs) {
+  Floats means;
+  for (std::size_t i = 0; i < values.size(); i += outputs) {
+    float sum = 0.0F;
+    for (std::size_t c = 0; c < outputs; ++c) sum += values[i + c];
+    means.push_back(sum / static_cast<float>(outputs));
+  }
+  return means;
+}
+
 // A .npy file, format 1.0 (NEP 1): the header ends at a multiple of 64.
 void WriteNpy(const std::string& path, const std::vector<std::uint32_t>& shape,
               const Floats& values) {
@@ -100,6 +120,11 @@ MapShape ShapeOf(const Model& model) {
   return {model.output_height(), model.output_width(), model.class_count()};
 }
 
+MapShape PictureShapeOf(const Model& model) {
+  if (model.head() != Head::kReconstruction) return ShapeOf(model);
+  return {model.input_height(), model.input_width(), model.input_channels()};
+}
+
 std::string MapBase(const std::string& folder, const std::string& name) {
   return (std::filesystem::path(folder) / FileName(name)).string();
 }
@@ -118,6 +143,12 @@ std::vector<std::string> WriteMaps(const std::string& folder, const std::string&
   WriteNpy(path(".variance.npy"), all, Copy(prediction.variance));
   if (head == Head::kGaussian) {
     WriteNpy(path(".noise_variance.npy"), all, Copy(prediction.noise_variance));
+  }
+  if (head == Head::kReconstruction) {
+    const Floats errors = SquaredErrors(prediction);
+    const Floats means = PositionMeans(errors, shape.outputs);
+    WriteNpy(path(".error.npy"), all, errors);
+    WritePng(path(".error.png"), shape, means, *std::ranges::max_element(means));
   }
   if (head != Head::kSoftmax) return written;
   const std::vector<std::uint32_t> labels = LabelsOf(prediction, shape.outputs);

@@ -16,13 +16,17 @@ struct MapShape {
   bool is_map() const { return height * width > 1; }
 };
 MapShape ShapeOf(const Model& model);
+// That of the files: of a reconstruction whose outputs stand one behind the other the input's.
+MapShape PictureShapeOf(const Model& model);
 
 // Writes FOLDER/NAME.mean.npy and .variance.npy, float32 (height, width, outputs); of a softmax
 // also .entropy.npy and .mutual_information.npy, (height, width) in nats, and as pictures
 // .label.png (the class's index, spread over 0 to 255) and .mutual_information.png (255: ln of the
-// classes); of a gaussian .noise_variance.npy. NAME is the file's, with what no file name holds
-// replaced. The folder must exist. Throws Error. Returns the paths.
-// The files of two inputs of one name would overwrite each other: MapBase is where theirs begin.
+// classes); of a gaussian .noise_variance.npy; of a reconstruction .error.npy, each output's
+// squared error (SquaredError), and .error.png, its mean over the outputs of a position, 255 the
+// largest of this picture. NAME is the file's, with what no file name holds replaced. The folder
+// must exist. Throws Error. Returns the paths. The files of two inputs of one name would overwrite
+// each other: MapBase is where theirs begin.
 std::string MapBase(const std::string& folder, const std::string& name);
 std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,
                                    const Prediction& prediction, Head head, const MapShape& shape);

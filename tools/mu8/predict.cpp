@@ -96,8 +96,8 @@ void Run(const Options& options) {
   host::Runner runner(file, session);
   const Names names = host::ClassNames(file.model);
   const Head head = file.model.head();
-  const MapShape shape = ShapeOf(file.model);
-  if (!options.maps.empty() && !shape.is_map()) {
+  const MapShape shape = ShapeOf(file.model), picture = PictureShapeOf(file.model);
+  if (!options.maps.empty() && !picture.is_map()) {
     throw UsageError("--maps: the model answers once, not at each position of its input");
   }
   CheckMaps(options.maps, inputs);
@@ -108,15 +108,17 @@ void Run(const Options& options) {
     const std::span<Prediction> one(&prediction, 1);
     if (options.deadline_ms) deadline.Start(*options.deadline_ms);
     runner.Predict(input.name, input.data, 0, one);
-    if (shape.is_map()) {
-      Json map = MapJson(input.name, prediction, head, shape);
-      if (!options.maps.empty()) {
-        map["maps"] = WriteMaps(options.maps, input.name, prediction, head, shape);
-      }
-      if (!options.json) PrintMap(input.name, map);
-      predictions.push_back(std::move(map));
-    } else if (options.json) {
-      predictions.push_back(PredictionJson(input.name, prediction, head, names, options.top));
+    std::vector<std::string> maps;
+    if (!options.maps.empty()) {
+      maps = WriteMaps(options.maps, input.name, prediction, head, picture);
+    }
+    if (shape.is_map() || options.json) {
+      Json answer = shape.is_map()
+                        ? MapJson(input.name, prediction, head, shape)
+                        : PredictionJson(input.name, prediction, head, names, options.top);
+      if (!maps.empty()) answer["maps"] = maps;
+      if (!options.json) PrintMap(input.name, answer);
+      predictions.push_back(std::move(answer));
     } else {
       if (!first) std::putchar('\n');
       PrintPrediction(input.name, prediction, head, names, options.top, session.stop);
@@ -148,9 +150,10 @@ Command AddPredict(CLI::App* parent) {
                   "asked before every layer, with more threads before every round of passes")
       ->check(WholeNumber(0, 1000000000))
       ->type_name("N");
-  app->add_option("--maps", options->maps,
-                  "Of a network that answers pixel by pixel: write its maps into this folder, "
-                  "NAME.mean.npy, .variance.npy, ..., .label.png")
+  app->add_option(
+         "--maps", options->maps,
+         "Of a network that answers pixel by pixel or gives its input again: write its "
+         "maps into this folder, NAME.mean.npy, .variance.npy, ..., .label.png, .error.png")
       ->check(CLI::ExistingDirectory)
       ->type_name("FOLDER");
   AddDataOptions(app, &options->data);

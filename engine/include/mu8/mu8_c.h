@@ -123,6 +123,8 @@ typedef struct mu8_prediction {
                                            MU8_HEAD_VALUES where the file has it */
   float error; /* MU8_HEAD_RECONSTRUCTION: mean squared error, and its variance */
   float error_variance;
+  const float* target; /* [outputs] MU8_HEAD_RECONSTRUCTION: what each ought to have been; else
+                          null. Output i's squared error is (mean - target)^2 + variance */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early

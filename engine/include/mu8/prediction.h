@@ -80,6 +80,14 @@ struct Prediction {
   // for all.
   float error = 0;
   float error_variance = 0;
+  // kReconstruction: [outputs] what each ought to have been, the input in the outputs' unit; else
+  // empty. SquaredError says how far each was from it.
+  std::span<const float> target;
 };
+
+// kReconstruction: output i's squared difference to its target, the mean over the networks, in the
+// square of its unit: (mean - target)^2 + variance. Not bounded as `error` is, which is else the
+// mean of these up to rounding. NaN for other heads and beyond the outputs.
+float SquaredError(const Prediction& prediction, std::size_t i);
 
 }  // namespace mu8

@@ -112,14 +112,35 @@ TEST_CASE("head: what is said twice must be the same") {
   CHECK(Resolve(3, "Sigmoid", std::nullopt, "sigmoid").problems.empty());
   CheckOneProblem(Resolve(3, "Softmax", Head::kSigmoid).problems,
                   {"--head sigmoid contradicts", "ends in Softmax"});
-  CheckOneProblem(Resolve(1, "Sigmoid", Head::kValues).problems,
-                  {"--head values contradicts", "ends in Sigmoid"});
+  CheckOneProblem(Resolve(2, "Sigmoid", Head::kGaussian).problems,
+                  {"--head gaussian contradicts", "ends in Sigmoid"});
   CheckOneProblem(ProblemsOf([] { Resolve(3, "Softmax", std::nullopt, "values"); }),
                   {"metadata \"head\": values, but the graph ends in Softmax"});
   CheckOneProblem(ProblemsOf([] { Resolve(3, "", std::nullopt, "regression"); }),
                   {"\"regression\" is none of softmax, sigmoid, values, gaussian and"});
   CheckOneProblem(Resolve(3, "", Head::kValues, "sigmoid").problems,
                   {"--head values contradicts", "metadata"});
+}
+
+TEST_CASE("head: a Sigmoid at the end stays where its values are numbers") {
+  const std::size_t layers = Resolve(3, "", Head::kValues).network.nodes.size();
+  CHECK(Resolve(3, "Sigmoid").network.nodes.size() == layers);
+  for (const Resolved& resolved :
+       {Resolve(3, "Sigmoid", Head::kValues), Resolve(3, "Sigmoid", std::nullopt, "values"),
+        Resolve(3, "Sigmoid", Head::kValues, "values")}) {
+    CHECK(resolved.problems.empty());
+    const Network& network = resolved.network;
+    CHECK(network.head == Head::kValues);
+    CHECK(resolved.why.find("Sigmoid at the graph's end") != std::string::npos);
+    REQUIRE(network.nodes.size() == layers + 2);
+    const Node& sigmoid = network.nodes[layers];
+    CHECK(sigmoid.op == Op::kLookup);
+    CHECK(sigmoid.function(0.0) == 0.5);
+    CHECK(network.nodes.back().inputs == std::vector<int>{sigmoid.output});
+    CHECK(network.nodes.back().output == network.output);
+  }
+  CheckOneProblem(Resolve(3, "Sigmoid", Head::kSigmoid, "values").problems,
+                  {"--head sigmoid contradicts", "metadata"});
 }
 
 TEST_CASE("head: one output is asked about, several are taken for classes with a notice") {
