@@ -10,6 +10,7 @@
 #include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/metrics_values.h"
+#include "converters/host/target_layout.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
@@ -244,9 +245,25 @@ Candidate ChooseSigmas(const ConvertOptions& options, const Prepared& prepared,
   return choice.Best();
 }
 
+// The targets of the calibration data in the order of the outputs.
+std::vector<float> TargetsOf(const ConvertOptions& options, const Prepared& prepared,
+                             std::vector<std::string>* notices) {
+  const Network& network = prepared.network;
+  const Value& output = network.values[static_cast<std::size_t>(network.output)];
+  if (output.channels == 1 || output.height * output.width == 1) return prepared.data.targets;
+  std::string notice;
+  std::vector<float> targets = host::ArrangeTargets(
+      options.calibration_path, prepared.data,
+      host::AnswerSpec({output.height, output.width, output.channels}, InputSpecOf(network)),
+      &notice);
+  if (!notice.empty()) notices->push_back(notice);
+  return targets;
+}
+
 // The variance of observations around the FP32 ensemble's predictions, on the calibration data: of
 // each output, over all positions.
-std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& prepared) {
+std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& prepared,
+                               std::vector<std::string>* notices) {
   const host::Dataset& data = prepared.data;
   const Network& network = prepared.network;
   const auto channels =
@@ -256,20 +273,17 @@ std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& pr
     throw host::Error(options.calibration_path + ": --noise fit needs " + std::to_string(outputs) +
                       " targets an input (y), it has " + std::to_string(data.target_width()));
   }
-  if (channels > 1 && channels < outputs) {
-    throw host::Error(options.calibration_path + ": --noise fit: targets of several outputs at " +
-                      "several positions are not read: their order is not known");
-  }
+  const std::vector<float> targets = TargetsOf(options, prepared, notices);
   std::vector<float> noise;
   const std::vector<ExpectedOutputs> expected =
       PredictFp32(network, data, data.count, options.seed, kNoisePasses);
   for (std::size_t k = 0; k < channels; ++k) {
     std::vector<float> mean, variance, target;
     double square = 0.0;
-    for (std::size_t i = k; i < data.targets.size(); i += channels) {
+    for (std::size_t i = k; i < targets.size(); i += channels) {
       mean.push_back(static_cast<float>(expected[i / outputs].mean[i % outputs]));
       variance.push_back(static_cast<float>(expected[i / outputs].variance[i % outputs]));
-      target.push_back(data.targets[i]);
+      target.push_back(targets[i]);
       square += std::pow(static_cast<double>(target.back()), 2);
     }
     constexpr double kFloor = 1e-8;  // of the targets' mean square
@@ -295,7 +309,8 @@ ConvertResult Convert(const ConvertOptions& options) {
   CheckFileSize(imported.network, imported.steps, mu_bits, options.sigma_bits, &problems);
   if (!problems.empty()) throw host::Error(problems);
   Prepared prepared = Prepare(options, std::move(imported));
-  if (options.fit_noise) prepared.network.noise_variance = FittedNoise(options, prepared);
+  if (options.fit_noise)
+    prepared.network.noise_variance = FittedNoise(options, prepared, &result.notices);
   result.noise_variance = prepared.network.noise_variance;
   const Network& network = prepared.network;
   const host::Dataset& data = prepared.data;

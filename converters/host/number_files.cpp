@@ -281,6 +281,7 @@ Dataset Arrange(Content content, std::size_t limit, const InputSpec& wanted,
   }
   if (content.y) {
     const std::size_t width = content.y->values.size() / content.y->shape[0];
+    set.target_dims.assign(content.y->shape.begin() + 1, content.y->shape.end());
     set.targets = std::move(content.y->values);
     set.targets.resize(set.count * width);
   }

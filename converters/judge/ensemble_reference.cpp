@@ -172,6 +172,9 @@ std::size_t Reference::positions() const {
   return static_cast<std::size_t>(impl_->output().height) *
          static_cast<std::size_t>(impl_->output().width);
 }
+host::ImageSize Reference::output_size() const {
+  return {impl_->output().height, impl_->output().width, static_cast<int>(classes())};
+}
 Head Reference::head() const { return impl_->network.head; }
 const std::vector<std::string>& Reference::labels() const { return impl_->network.labels; }
 const std::vector<std::string>& Reference::notices() const { return impl_->notices; }

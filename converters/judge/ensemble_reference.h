@@ -40,6 +40,7 @@ class Reference {
   host::InputSpec input() const;
   std::size_t classes() const;    // outputs, of whatever head, at each position
   std::size_t positions() const;  // of the answer
+  host::ImageSize output_size() const;
   Head head() const;
   const std::vector<std::string>& labels() const;
 

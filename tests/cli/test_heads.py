@@ -3,6 +3,7 @@
     /usr/bin/python3 tests/cli/test_heads.py build/release/mu8
 """
 
+import json
 import math
 import struct
 
@@ -463,6 +464,38 @@ class Maps(HeadTest):
         found = self.json_of("diff", "m.mu8", "--model", "m.onnx", "--posterior", "p.npz", "--mean", 0,
                              "--std", 1, "--data", "maps.idx", "--limit", 4, "--samples", 2)
         self.assertEqual(found["head"], "values")
+
+    def test_targets_of_several_numbers_at_each_position(self):
+        self.model()
+        self.converted("--head", "values")
+        noise = np.random.default_rng(5).normal(0, [0.1, 0.5, 2], (40, 6, 8, 3))
+        y = (self.scores() + noise).astype(np.float32)
+        right = np.sqrt((noise ** 2).mean((0, 1, 2)))
+
+        def values(*arguments, key="values"):
+            head = ("--head", "values") if "--model" in arguments else ()
+            outcome = self.run_mu8(*arguments, *head, "--json")
+            self.assertEqual(outcome.code, 0, outcome.stderr)
+            self.assertEqual("the targets, (6, 8, 3) an input, are taken as nhwc" in outcome.stderr,
+                             array is y)
+            return json.loads(outcome.stdout)[key]
+
+        plain = ("--mean", 0, "--std", 1)
+        for array in (y, y.transpose(0, 3, 1, 2)):
+            np.savez(self.folder / "t.npz", x=self.pixels[:, None], y=array)
+            found = values("eval", "m.mu8", "--data", "t.npz")
+            np.testing.assert_allclose([value["rmse"] for value in found], right, rtol=0.03)
+            reference = values("eval", "--model", "m.onnx", "--mean-weights", *plain, "--data", "t.npz")
+            np.testing.assert_allclose([value["rmse"] for value in reference], right, rtol=1e-4)
+            fitted = values("convert", "--model", "m.onnx", "--deterministic", "--calibration", "t.npz",
+                            *plain, "--noise", "fit", "-o", "n.mu8", key="noise_variance")
+            np.testing.assert_allclose(np.sqrt(fitted), right, rtol=1e-3)
+        for value in values("eval", "n.mu8", "--data", "t.npz"):
+            self.assertAlmostEqual(value["intervals"]["coverage"][1], 0.9, delta=0.03)
+        for wrong, says in ((y.transpose(0, 2, 3, 1), "t.npz: the targets: "),
+                            (y[..., :2], "t.npz: has 96 targets an input, expected 144")):
+            np.savez(self.folder / "t.npz", x=self.pixels[:, None], y=wrong)
+            self.fails("eval", "m.mu8", "--data", "t.npz", says=says)
 
     def test_no_maps_overwrite_each_other(self):
         self.model("Softmax")

@@ -13,6 +13,7 @@
 #include "converters/host/error.h"
 #include "converters/host/metrics_labels.h"
 #include "converters/host/output_file.h"
+#include "converters/host/target_layout.h"
 #include "converters/judge/ensemble_quantized.h"
 #include "converters/judge/ensemble_recorded.h"
 #include "converters/judge/ensemble_reference.h"
@@ -73,6 +74,7 @@ void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run
   const Outputs& outputs = shape.outputs;
   const host::Dataset data = Load(options, options.data_path, options.limit, shape);
   Targets targets = ReadTargets(options.data_path, data, outputs, options.sorted_folders);
+  if (!targets.notice.empty()) PrintNotices({targets.notice});
   std::vector<host::Dataset> ood;
   for (const std::string& path : options.ood_paths) {
     ood.push_back(Load(options, path, options.ood_limit, shape));
@@ -135,6 +137,7 @@ Shape ShapeOf(const convert::Reference& reference) {
           .outputs = {.head = reference.head(),
                       .count = reference.classes(),
                       .positions = reference.positions(),
+                      .array = host::AnswerSpec(reference.output_size(), reference.input()),
                       .names = reference.labels()}};
 }
 
@@ -184,10 +187,15 @@ void RunReference(const EvalOptions& options) {
 void RunModel(const EvalOptions& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   const Model& model = file.model;
-  const Shape shape{.input = host::InputSpecOf(model),
+  const host::InputSpec input = host::InputSpecOf(model);
+  const host::ImageSize size = {static_cast<int>(model.output_height()),
+                                static_cast<int>(model.output_width()),
+                                static_cast<int>(model.class_count())};
+  const Shape shape{.input = input,
                     .outputs = {.head = static_cast<convert::Head>(model.head()),
                                 .count = model.class_count(),
                                 .positions = model.output_size() / model.class_count(),
+                                .array = host::AnswerSpec(size, input),
                                 .names = host::Labels(model)}};
   if (options.sampling.stop_error) {
     std::fputs(

@@ -7,6 +7,7 @@
 #include <string_view>
 
 #include "converters/host/error.h"
+#include "converters/host/target_layout.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
@@ -116,9 +117,7 @@ Targets ReadNumbers(const std::string& path, const host::Dataset& data, const Ou
                       std::to_string(wanted) + ", one for each output of the model");
   }
   if (outputs.count > 1 && outputs.positions > 1) {
-    throw host::Error(path +
-                      ": targets of several outputs at several positions are not read yet: "
-                      "their order is not known");
+    targets.values = host::ArrangeTargets(path, data, outputs.array, &targets.notice);
   }
   for (std::size_t i = 0; are_labels && i < targets.values.size(); ++i) {
     if (targets.values[i] == 0.0F || targets.values[i] == 1.0F) continue;
@@ -133,7 +132,10 @@ Targets ReadNumbers(const std::string& path, const host::Dataset& data, const Ou
 
 Targets ReadTargets(const std::string& path, const host::Dataset& data, const Outputs& outputs,
                     bool sorted_folders) {
-  host::Dataset named = {.count = data.count, .labels = data.labels, .targets = data.targets};
+  host::Dataset named = {.count = data.count,
+                         .labels = data.labels,
+                         .targets = data.targets,
+                         .target_dims = data.target_dims};
   if (!data.label_names.empty()) {
     Outputs classes = outputs;
     // Folders 0 and 1 of a single label: false and true.

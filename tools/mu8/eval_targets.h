@@ -14,7 +14,8 @@ namespace mu8::tool {
 // Of a softmax `labels`, of other heads `values`; both empty: the data have none.
 struct Targets {
   std::vector<int> labels;    // images
-  std::vector<float> values;  // images x outputs: of sigmoids 0 or 1
+  std::vector<float> values;  // images x positions x outputs: of sigmoids 0 or 1
+  std::string notice = {};    // how their array was read, where others might read it else
 
   bool empty() const { return labels.empty() && values.empty(); }
 };
@@ -24,6 +25,7 @@ struct Outputs {
   convert::Head head = convert::Head::kSoftmax;
   std::size_t count = 0;                // at each position
   std::size_t positions = 1;            // of the answer
+  host::InputSpec array = {};           // of an answer (target_layout.h)
   std::vector<std::string> names = {};  // of classes, labels, values; or empty
 };
 
