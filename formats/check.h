@@ -61,7 +61,7 @@ bool CheckParameters(Checker* check);  // sizes, scales, shifts, accumulator bou
 bool CheckMetadata(Checker* check);    // key/value structure
 
 // The last part of CheckParameters, once class_count is known to be right: it fits the head, and
-// section 7 does.
+// sections 7 and 8 do.
 bool CheckOutputs(Checker* check);
 
 // Gains are positive and normal, offsets finite; else `status`, for `count` Affines at offset `at`.

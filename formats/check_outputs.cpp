@@ -128,9 +128,35 @@ bool CheckReconstruction(Checker* check) {
   return CheckAffines(Status::kOutputParameters, at + kOutputsHeaderBytes, channels, check);
 }
 
-}  // namespace
+// Finite, in order, and a normal number apart.
+bool CheckRanges(Checker* check) {
+  const View& view = check->view;
+  constexpr auto kStatus = Status::kOutputParameters;
+  const std::uint32_t count = OutputChannels(view.model);
+  const std::uint64_t bytes = std::uint64_t{count} * sizeof(OutputRange);
+  if (view.ranges.bytes != bytes) {
+    return check->FailSection(Status::kSectionSize, SectionId::kRanges,
+                              offsetof(SectionRecord, bytes), view.ranges.bytes, bytes);
+  }
+  for (std::uint32_t c = 0; c < count; ++c) {
+    const OutputRange range = view.range(c);
+    const std::uint64_t at = view.ranges.offset + c * sizeof(OutputRange);
+    const std::uint64_t high_at = at + offsetof(OutputRange, high);
+    if (!IsFinite(range.low)) {
+      return check->Fail(kStatus, at, Bits(range.low), NearestFinite(range.low));
+    }
+    if (!IsFinite(range.high)) {
+      return check->Fail(kStatus, high_at, Bits(range.high), NearestFinite(range.high));
+    }
+    const float width = range.high - range.low;
+    if (!IsNormal(width)) {
+      return check->Fail(kStatus, high_at, Bits(width), Bits(NearestNormal(width, kMostNormal)));
+    }
+  }
+  return true;
+}
 
-bool CheckOutputs(Checker* check) {
+bool CheckSection7(Checker* check) {
   switch (check->view.head()) {
     case Head::kSoftmax:
     case Head::kSigmoid:
@@ -143,6 +169,12 @@ bool CheckOutputs(Checker* check) {
       return CheckReconstruction(check);
   }
   return true;
+}
+
+}  // namespace
+
+bool CheckOutputs(Checker* check) {
+  return CheckSection7(check) && (!check->view.has_ranges() || CheckRanges(check));
 }
 
 }  // namespace mu8::format

@@ -38,6 +38,7 @@ enum class SectionId : std::uint32_t {
   kParameters = 5,
   kMetadata = 6,
   kOutputs = 7,  // of kValues, kGaussian, kReconstruction
+  kRanges = 8,   // of kValues, kGaussian, where a writer gives them; not required
 };
 
 enum class OpCode : std::uint8_t {
@@ -110,6 +111,13 @@ inline constexpr std::uint64_t kOutputsHeaderBytes = 8;
 // up to 2^40 units, and that of all outputs up to 2^47 (FORMAT.md 10.5).
 inline constexpr std::uint64_t kMostOutputError = std::uint64_t{1} << 40;
 inline constexpr std::uint64_t kMostError = std::uint64_t{1} << 47;
+
+// Section 8 of kValues and kGaussian: for each output, between which values a decision about it is
+// meant to lie. Predictions do not depend on it, the stop rule's promise does (engine/STOPPING.md).
+struct OutputRange {
+  float low, high;
+};
+static_assert(sizeof(OutputRange) == 8);
 
 // What the network's inputs are, and so what section 4 holds (FORMAT.md 5.1).
 enum class InputKind : std::uint32_t {
@@ -417,6 +425,9 @@ constexpr std::uint64_t ConstantBytes(const TensorRecord& output) {
 }
 
 // The outputs that a user sees at one position, of the last layer's class_count.
+// Whether files of a head may have section 8.
+constexpr bool HasRanges(Head head) { return head == Head::kValues || head == Head::kGaussian; }
+
 constexpr std::uint32_t OutputChannels(const ModelRecord& model) {
   const bool gaussian = model.head == static_cast<std::uint32_t>(Head::kGaussian);
   return gaussian ? model.class_count / 2 : model.class_count;

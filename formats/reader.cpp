@@ -117,7 +117,7 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
       return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
                          crc);
     }
-    constexpr auto kLast = static_cast<std::uint32_t>(SectionId::kOutputs);
+    constexpr auto kLast = static_cast<std::uint32_t>(SectionId::kRanges);
     if (section.id > kLast && (section.flags & kSectionRequired) != 0) {
       return check->Fail(Status::kSectionUnknown, at + offsetof(SectionRecord, id), section.id,
                          kLast);
@@ -182,24 +182,31 @@ bool CheckOutputShape(const View& view, Checker* check) {
   return true;
 }
 
-// What is known of outputs beside the last layer. Heads without it take a section of its id as any
-// that they do not know.
-bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
-  constexpr auto kId = static_cast<std::uint32_t>(SectionId::kOutputs);
-  if (view->head() == Head::kGaussian || view->head() == Head::kReconstruction) {
-    return FindSection(header, SectionId::kOutputs, &view->outputs, check);
-  }
+// A section that a file may have if its head knows it. Other heads take it as any that they do not
+// know.
+bool FindIfKnown(const FileHeader& header, SectionId id, bool is_known, SectionView* found,
+                 Checker* check) {
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
-    const auto section = view->Load<SectionRecord>(SectionOffset(i));
-    if (section.id != kId) continue;
-    if (view->head() == Head::kValues) {
-      view->outputs = {section.offset, section.bytes};
+    const auto section = check->view.Load<SectionRecord>(SectionOffset(i));
+    if (section.id != static_cast<std::uint32_t>(id)) continue;
+    if (is_known) {
+      *found = {section.offset, section.bytes};
     } else if ((section.flags & kSectionRequired) != 0) {
       return check->Fail(Status::kSectionUnknown, SectionOffset(i) + offsetof(SectionRecord, id),
-                         section.id, kId - 1);
+                         section.id, section.id - 1);
     }
   }
   return true;
+}
+
+// What is known of outputs beside the last layer.
+bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
+  const Head head = view->head();
+  const bool must = head == Head::kGaussian || head == Head::kReconstruction;
+  return (must ? FindSection(header, SectionId::kOutputs, &view->outputs, check)
+               : FindIfKnown(header, SectionId::kOutputs, head == Head::kValues, &view->outputs,
+                             check)) &&
+         FindIfKnown(header, SectionId::kRanges, HasRanges(head), &view->ranges, check);
 }
 
 bool ReadSections(View* view, Checker* check) {
@@ -296,16 +303,17 @@ View Reopen(std::span<const std::byte> bytes) {
   const auto header = view.Load<FileHeader>(0);
   SectionView model;
   SectionView* const sections[] = {
-      &model,           &view.tensors,  &view.layers, &view.input_table,
-      &view.parameters, &view.metadata, &view.outputs};
+      &model,           &view.tensors,  &view.layers,  &view.input_table,
+      &view.parameters, &view.metadata, &view.outputs, &view.ranges};
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     const auto section = view.Load<SectionRecord>(SectionOffset(i));
-    if (section.id <= static_cast<std::uint32_t>(SectionId::kOutputs)) {
+    if (section.id <= static_cast<std::uint32_t>(SectionId::kRanges)) {
       *sections[section.id - 1] = {section.offset, section.bytes};
     }
   }
   view.model = view.Load<ModelRecord>(model.offset);
   if (view.head() == Head::kSoftmax || view.head() == Head::kSigmoid) view.outputs = {};
+  if (!HasRanges(view.head())) view.ranges = {};
   return view;
 }
 

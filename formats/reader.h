@@ -25,6 +25,7 @@ struct View {
   std::uint64_t file_bytes = 0;
   SectionView tensors, layers, input_table, parameters, metadata;
   SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
+  SectionView ranges;   // of heads that may have it; else, or if a file has none, all 0
   ModelRecord model{};
 
   std::uint32_t tensor_count() const {
@@ -67,6 +68,11 @@ struct View {
   bool has_stored_noise() const { return head() == Head::kValues && outputs.offset != 0; }
   float stored_noise(std::uint32_t channel) const {
     return Load<float>(outputs.offset + channel * sizeof(float));
+  }
+  // Of kValues and kGaussian: whether the file has a range for each output, and that of one.
+  bool has_ranges() const { return ranges.offset != 0; }
+  OutputRange range(std::uint32_t output) const {
+    return Load<OutputRange>(ranges.offset + output * sizeof(OutputRange));
   }
   // Of kGaussian.
   ScaleForm scale_form() const { return Load<ScaleForm>(outputs.offset); }

@@ -124,6 +124,7 @@ constexpr OptionEntry kOptions[] = {
     {Option::kStopError, "stop.error", 1, true},
     {Option::kStopClass, "stop.class_index", 0, false},
     {Option::kStopThreshold, "stop.threshold", 1, true},
+    {Option::kStopWithin, "stop.within", 1, true},
 };
 
 const OptionEntry* Find(Option option) {

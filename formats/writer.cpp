@@ -124,7 +124,7 @@ std::vector<std::byte> Write(FileContent content) {
   };
   const bool packed = any_layer([](const auto& l) { return l.mu_bits >= 1 && l.mu_bits < 8; });
   const bool by_panel = any_layer([](const auto& l) { return l.mu_bits == kMuBitsByPanel; });
-  const bool since_1_4 = any_layer([](const auto& l) {
+  const bool since_1_4 = !content.outputs.ranges.empty() || any_layer([](const auto& l) {
     return l.op > static_cast<std::uint8_t>(OpCode::kConcat) || (l.flags & kLayerByChannel) != 0;
   });
   const bool since_1_3 =
@@ -139,6 +139,10 @@ std::vector<std::byte> Write(FileContent content) {
       MakeSection(SectionId::kMetadata, MetadataBytes(content.metadata))};
   std::vector<std::byte> outputs = OutputsBytes(content);
   if (!outputs.empty()) sections.push_back(MakeSection(SectionId::kOutputs, std::move(outputs)));
+  if (!content.outputs.ranges.empty()) {
+    sections.push_back(MakeSection(SectionId::kRanges, content.outputs.ranges));
+    sections.back().flags = 0;  // readers before 1.4 may skip it
+  }
   return Assemble(sections, since_1_4   ? kVersionMinor
                             : since_1_3 ? kHeadsMinor
                             : by_panel  ? kByPanelMinor

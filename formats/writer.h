@@ -19,6 +19,7 @@ struct OutputParameters {
   std::vector<ScaleBounds> scale_bounds;           // kGaussian: [outputs], half the last channels
   float error_unit = 0x1p-20F;                     // kReconstruction: a power of two
   std::vector<Affine> targets;                     // kReconstruction: [input channels]
+  std::vector<OutputRange> ranges;                 // section 8: [outputs], or empty: none
 };
 
 // One file before it is laid out. `layers[i].parameter_offset` and `parameter_bytes` are filled in

@@ -19,7 +19,8 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_STOP_RULE, mu8::Option::kStopRule) &&
               Same(MU8_OPTION_STOP_ERROR, mu8::Option::kStopError) &&
               Same(MU8_OPTION_STOP_CLASS, mu8::Option::kStopClass) &&
-              Same(MU8_OPTION_STOP_THRESHOLD, mu8::Option::kStopThreshold));
+              Same(MU8_OPTION_STOP_THRESHOLD, mu8::Option::kStopThreshold) &&
+              Same(MU8_OPTION_STOP_WITHIN, mu8::Option::kStopWithin));
 
 const mu8::Model* AsModel(const mu8_model* model) {
   return reinterpret_cast<const mu8::Model*>(model->storage);
@@ -51,7 +52,8 @@ mu8::SessionOptions Options(const mu8_options& options) {
           .stop = {.rule = static_cast<mu8::StopRule>(options.stop_rule),
                    .error = options.stop_error,
                    .class_index = options.stop_class,
-                   .threshold = options.stop_threshold},
+                   .threshold = options.stop_threshold,
+                   .within = options.stop_within},
           .workers = options.workers,
           .parallel_for = options.parallel_for,
           .parallel_context = options.parallel_context,
@@ -78,7 +80,8 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
           p.error,
           p.error_variance,
-          p.target.empty() ? nullptr : p.target.data()};
+          p.target.empty() ? nullptr : p.target.data(),
+          p.clipped_passes};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
@@ -127,6 +130,7 @@ mu8_options mu8_default_options(void) {
           .stop_error = defaults.stop.error,
           .stop_class = defaults.stop.class_index,
           .stop_threshold = defaults.stop.threshold,
+          .stop_within = defaults.stop.within,
           .workers = defaults.workers,
           .parallel_for = nullptr,
           .parallel_context = nullptr,
@@ -173,6 +177,11 @@ uint32_t mu8_model_head(const mu8_model* model) {
 
 uint32_t mu8_model_input_kind(const mu8_model* model) {
   return model == nullptr ? 0 : static_cast<uint32_t>(AsModel(model)->input_kind());
+}
+
+bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low, float* high) {
+  if (model == nullptr || low == nullptr || high == nullptr) return false;
+  return AsModel(model)->OutputRange(output, low, high);
 }
 
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {

@@ -39,6 +39,16 @@ std::string_view Model::Metadata(std::string_view key) const {
   return format::FindMetadata(view, key, &value) ? value : std::string_view{};
 }
 
+bool Model::OutputRange(std::uint32_t output, float* low, float* high) const {
+  if (data_ == nullptr || output >= class_count_) return false;
+  const format::View view = format::Reopen(bytes());
+  if (!view.has_ranges()) return false;
+  const format::OutputRange range = view.range(output);
+  *low = range.low;
+  *high = range.high;
+  return true;
+}
+
 std::string_view Model::label(std::uint32_t class_index) const {
   return format::Line(Metadata("labels"), class_index);
 }

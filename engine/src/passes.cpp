@@ -159,9 +159,27 @@ std::uint32_t ForWorkers(Job* job) {
   return undone;
 }
 
+// The value that the stop rule is about, as a share of its range, in place of a probability.
+void ShareOfRange(const Job& job, const PassContext& context, std::uint32_t image,
+                  StopState* state) {
+  const Workspace& space = job.space;
+  const std::uint32_t output = job.options.stop.class_index;
+  const Share share{job.view.range(output).low, job.view.range(output).high};
+  const std::int32_t accumulator = context.accumulators[image * space.slots() + output];
+  const float value = static_cast<float>(accumulator) * OutputMultipliers(job.view)(output);
+  if (share.clips(value)) ++state->clipped;
+  space.Probabilities()[output] = share(value);
+}
+
 // Adds the round's passes in their order; images that are decided leave the list.
 void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count) {
   const Workspace& space = job.space;
+  const bool has_numbers = HasNumbers(space.head());
+  Stop stop = job.options.stop;
+  if (has_numbers) {
+    const format::OutputRange range = job.view.range(stop.class_index);
+    stop = InShares(stop, {range.low, range.high});
+  }
   for (std::uint32_t pass = job.first_pass; pass < job.last_pass; ++pass) {
     PassContext context = MakeContext(job, pass - job.first_pass, 0);
     PlaceLogits(job, pass - job.first_pass, pass, &context);
@@ -170,10 +188,11 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
       const std::uint32_t image = active[i];
       Progress& progress = space.ProgressOf(image);
       AddPass(job, context, 0, image, space.Probabilities());
+      if (has_numbers) ShareOfRange(job, context, image, &progress.stop);
       progress.samples = pass + 1;
-      progress.ended = WatchPass(job.options.stop, job.options.noise, pass,
-                                 {space.Probabilities(), space.outputs()}, space.SumsOf(0, image),
-                                 &progress.stop);
+      progress.ended =
+          WatchPass(stop, job.options.noise, pass, {space.Probabilities(), space.outputs()},
+                    space.SumsOf(0, image), &progress.stop);
       if (progress.ended == Ended::kAllSamples) active[kept++] = image;
     }
     *active_count = kept;

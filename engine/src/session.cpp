@@ -61,19 +61,34 @@ BadOption CheckShare(Option option, float value, float most) {
   return {option, static_cast<std::uint64_t>(value * kMillion), expected};
 }
 
+// Of values: their range is the measure of thresholds and tolerances.
+BadOption CheckStopOfValues(const Model& model, const Stop& stop) {
+  Share share{};
+  if (!model.OutputRange(stop.class_index, &share.low, &share.high)) {
+    return {Option::kStopRule, Number(stop.rule), 0};
+  }
+  const Stop shares = InShares(stop, share);
+  return stop.rule == StopRule::kWithin
+             ? CheckShare(Option::kStopWithin, shares.within, 0.5F)
+             : CheckShare(Option::kStopThreshold, shares.threshold, 1.0F - 1e-6F);
+}
+
 BadOption CheckStop(const Model& model, const Stop& stop) {
-  BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThreshold);
+  BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kWithin);
   if (bad.bad() || stop.rule == StopRule::kNone) return bad;
+  const Head head = model.head();
   const bool several = model.output_height() * std::uint64_t{model.output_width()} > 1;
-  if (HasNumbers(model.head()) || several) return {Option::kStopRule, Number(stop.rule), 0};
-  if (model.head() == Head::kSigmoid && stop.rule == StopRule::kLabel) {
+  if (head == Head::kReconstruction || several) return {Option::kStopRule, Number(stop.rule), 0};
+  const bool of_label = stop.rule == StopRule::kLabel, of_mean = stop.rule == StopRule::kWithin;
+  if ((head != Head::kSoftmax && of_label) || (!HasNumbers(head) && of_mean)) {
     return {Option::kStopRule, Number(stop.rule), Number(StopRule::kThreshold)};
   }
   bad = CheckShare(Option::kStopError, stop.error, 0.5F);
-  if (bad.bad() || stop.rule == StopRule::kLabel) return bad;
+  if (bad.bad() || of_label) return bad;
   if (stop.class_index >= model.class_count()) {
     return {Option::kStopClass, stop.class_index, model.class_count() - 1};
   }
+  if (HasNumbers(head)) return CheckStopOfValues(model, stop);
   return CheckShare(Option::kStopThreshold, stop.threshold, 1.0F - 1e-6F);
 }
 
@@ -252,6 +267,7 @@ Prediction Session::Result(std::size_t index) const {
     const Progress& progress = space.ProgressOf(index);
     samples = progress.samples;
     prediction.ended = progress.ended;
+    prediction.clipped_passes = progress.stop.clipped;
   }
   const Sums sums = space.SumsOf(0, index);
   const Results results = space.ResultsOf(index);

@@ -1,5 +1,7 @@
 #include "engine/src/stopping.h"
 
+#include "formats/real_math.h"
+
 namespace mu8 {
 namespace {
 
@@ -52,14 +54,59 @@ Ended WatchThreshold(const Stop& stop, float advantage, StopState* state) {
   return Ended::kAllSamples;
 }
 
+// The weight of step `step` (from 1), which past steps alone decide, with one that is hoped for.
+float Weight(const StopState& state, float log, float step) {
+  constexpr float kMostWeight = 0.5F;
+  const float variance = (0.25F + state.square) / step;
+  const float growth = format::LogPositive(1.0F + step);
+  const float best = format::SqrtPositive(2.0F * log / (variance * step * growth));
+  const float weight = best < kMostWeight ? best : kMostWeight;
+  return 1.0F - (1.0F - weight);  // rounded so that 1 - weight is exact
+}
+
+// The predictable plug-in empirical Bernstein confidence sequence of Waudby-Smith and Ramdas 2024,
+// theorem 2, of a value x from 0 to 1.
+Ended WatchWithin(const Stop& stop, float x, StopState* state) {
+  // More than all rounding of the f32 parts can come to (STOPPING.md).
+  constexpr double kRounding = 1.0 + 1.0 / 1024.0;
+  const float log = format::LogPositive(2.0F / stop.error);
+  const float step = static_cast<float>(++state->steps);
+  const auto steps = static_cast<double>(state->steps);
+  const float weight = Weight(*state, log, step);
+  const float psi = (-format::LogPositive(1.0F - weight) - weight) / 4.0F;
+  const auto expected = static_cast<float>((0.5 + state->total) / steps);
+  const float away = x - expected;
+  state->weights += static_cast<double>(weight);
+  state->weighted += static_cast<double>(weight) * static_cast<double>(x);
+  state->spent += static_cast<double>(4.0F * (away * away) * psi);
+  state->total += static_cast<double>(x);
+  const float centered = x - static_cast<float>((0.5 + state->total) / (steps + 1.0));
+  state->square += centered * centered;
+  // The promise is about the plain mean, so its way from the weighted one counts.
+  const double shift = state->weighted / state->weights - state->total / steps;
+  const double half_width = (static_cast<double>(log) + state->spent) / state->weights;
+  const double bound = half_width * kRounding + (shift < 0.0 ? -shift : shift);
+  return bound <= static_cast<double>(stop.within) ? Ended::kWithin : Ended::kAllSamples;
+}
+
 }  // namespace
+
+Stop InShares(const Stop& stop, const Share& share) {
+  const float width = share.high - share.low;
+  Stop shares = stop;
+  shares.threshold = (stop.threshold - share.low) / width;
+  shares.within = stop.within / width;
+  return shares;
+}
 
 Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
                 std::span<const float> probabilities, const Sums& sums, StopState* state) {
   const bool is_label = stop.rule == StopRule::kLabel;
   if (is_label && pass == 0) state->leader = MostProbable(probabilities);
-  float advantage = is_label ? Lead(probabilities, state->leader)
-                             : probabilities[stop.class_index] - stop.threshold;
+  const bool is_within = stop.rule == StopRule::kWithin;
+  float advantage = is_label    ? Lead(probabilities, state->leader)
+                    : is_within ? probabilities[stop.class_index]
+                                : probabilities[stop.class_index] - stop.threshold;
   bool first = pass == 0;
   if (noise == Noise::kAntithetic) {
     if (pass % 2 == 0) {
@@ -69,6 +116,7 @@ Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
     advantage = 0.5F * (state->first_of_pair + advantage);
     first = pass == 1;
   }
+  if (is_within) return WatchWithin(stop, advantage, state);
   return is_label ? WatchLabel(stop, first, advantage, sums, state)
                   : WatchThreshold(stop, advantage, state);
 }

@@ -43,6 +43,7 @@ int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_
   mu8_prediction prediction;
   char message[200];
   float bad[64];
+  float low, high;
   size_t length;
 
   memset(&model, 0, sizeof(model));
@@ -91,7 +92,16 @@ int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_
                   "mu8 error 62: an option is out of range; option stop.class_index: found 3, "
                   "expected 0 to 2") == 0);
 
+  options.stop_class = 2;
+  options.stop_rule = MU8_STOP_WITHIN; /* not of classes, which have no range either */
+  MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, &diagnostic) ==
+           kBadOption);
+  MU8_TEST(diagnostic.option == MU8_OPTION_STOP_RULE);
+  MU8_TEST(!mu8_model_output_range(&model, 0, &low, &high));
+  MU8_TEST(!mu8_model_output_range(NULL, 0, &low, &high));
+
   options = mu8_default_options();
+  MU8_TEST(options.stop_within == 0);
   MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == 0);
   MU8_TEST(mu8_predict_u8(&session, (const uint8_t*)bytes, 0, &prediction, NULL) == kBatchSize);
   MU8_TEST(mu8_predict_u8(&session, (const uint8_t*)bytes, 2, &prediction, NULL) == kBatchSize);

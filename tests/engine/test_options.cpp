@@ -41,7 +41,8 @@ std::vector<Wrong> WrongOptions() {
       {Option::kWorkers, {.workers = 0}, 0, 1024},
       {Option::kWorkers, {.workers = 1025}, 1025, 1024},
       {Option::kNoise, {.noise = static_cast<Noise>(2)}, 2, 1},
-      {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(3)}), 3, 2},
+      {Option::kStopRule, WithStop({.rule = StopRule::kWithin}), 3, 2},
+      {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(4)}), 4, 3},
       {Option::kStopClass, WithStop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2}};
   struct Share {
     float value;
@@ -88,6 +89,7 @@ TEST_CASE("options: each out of range is named and needs no arena") {
     CHECK(std::string_view(session.kernels()) == "none");
     named.insert(wrong.option);
   }
+  named.insert(Option::kStopWithin);  // of values: test_value_stops.cpp
   // Every option that there is.
   const std::string unknown = OptionName(static_cast<Option>(1000));
   for (int option = 1; OptionName(static_cast<Option>(option)) != unknown; ++option) {

@@ -130,5 +130,125 @@ TEST_CASE("stopping: a single contrary pass only delays") {
   }
 }
 
+// Theorem 2 of Waudby-Smith and Ramdas 2024 as it stands there, in double precision: half the
+// interval's width, and how far its middle is from the plain mean.
+class Interval {
+ public:
+  explicit Interval(double error) : log_(std::log(2 / error)) {}
+
+  void Add(double x) {
+    const double t = ++count_;
+    const double before = (0.5 + sum_) / t, variance = (0.25 + square_) / t;
+    const double best = std::sqrt(2 * log_ / (variance * t * std::log(1 + t)));
+    const double weight = std::min(best, 0.5);
+    spent_ += 4 * std::pow(x - before, 2) * (-std::log(1 - weight) - weight) / 4;
+    weights_ += weight;
+    weighted_ += weight * x;
+    sum_ += x;
+    square_ += std::pow(x - (0.5 + sum_) / (t + 1), 2);
+  }
+  double mean() const { return sum_ / count_; }
+  double within() const {
+    return (log_ + spent_) / weights_ + std::abs(weighted_ / weights_ - mean());
+  }
+
+ private:
+  double log_, count_ = 0, sum_ = 0, square_ = 0, spent_ = 0, weights_ = 0, weighted_ = 0;
+};
+
+// Draws values until the rule for `within` ends, at most `most`; the last bounds of both.
+template <typename Draw>
+std::uint32_t WatchWithin(const Stop& stop, std::uint32_t most, Interval* reference,
+                          double* bound_before, const Draw& draw) {
+  StopState state;
+  for (std::uint32_t pass = 0; pass < most; ++pass) {
+    const float x = draw();
+    *bound_before = pass == 0 ? 1e9 : reference->within();
+    reference->Add(static_cast<double>(x));
+    if (WatchPass(stop, Noise::kIndependent, pass, {&x, 1}, {}, &state) == Ended::kWithin) {
+      return pass + 1;
+    }
+  }
+  return 0;
+}
+
+TEST_CASE("stopping: a mean is known as well as promised, and the bound is the theorem's") {
+  Random random(402);
+  const int runs = Effort(4000, 400);
+  for (const float error : {0.05F, 0.5F}) {
+    for (const float within : {0.2F, 0.1F}) {
+      for (const double mean : {0.5, 0.1, 0.02}) {
+        const Stop stop{.rule = StopRule::kWithin, .error = error, .within = within};
+        int wrong = 0, ended = 0;
+        for (int i = 0; i < runs; ++i) {
+          Interval reference(static_cast<double>(error));
+          double before = 0;
+          const std::uint32_t passes = WatchWithin(
+              stop, 2000, &reference, &before, [&] { return random.Unit() < mean ? 1.0F : 0.0F; });
+          if (passes == 0) continue;
+          ++ended;
+          wrong += std::abs(reference.mean() - mean) > static_cast<double>(within) ? 1 : 0;
+          // Neither sooner than the theorem allows nor later.
+          REQUIRE(reference.within() <= static_cast<double>(within));
+          REQUIRE(before * (1 + 1.0 / 512) > static_cast<double>(within));
+        }
+        CAPTURE(error);
+        CAPTURE(within);
+        CAPTURE(mean);
+        CHECK(ended == runs);
+        const double most = runs * static_cast<double>(error);
+        CHECK(wrong <= most + 3 * std::sqrt(most));
+      }
+    }
+  }
+}
+
+TEST_CASE("stopping: steady values take few passes, pairs count as one, no pass is lost") {
+  const Stop stop{.rule = StopRule::kWithin, .error = 0.05F, .within = 0.1F};
+  const auto steady = [](std::array<float, 2>* p) { *p = {0.5F, 0.0F}; };
+  const Outcome alone = Watch<2>(stop, Noise::kIndependent, 2000, steady);
+  CHECK(alone.ended == Ended::kWithin);
+  CHECK(alone.passes < 100);
+  const Outcome pairs = Watch<2>(stop, Noise::kAntithetic, 2000, steady);
+  CHECK(pairs.ended == Ended::kWithin);
+  CHECK(pairs.passes == 2 * alone.passes);
+  // A pair that cancels is as steady as one value.
+  int pass = 0;
+  const Outcome cancelling = Watch<2>(stop, Noise::kAntithetic, 2000, [&](std::array<float, 2>* p) {
+    *p = {pass++ % 2 == 0 ? 1.0F : 0.0F, 0.0F};
+  });
+  CHECK(cancelling.passes == pairs.passes);
+  MESSAGE("within 0.1 of the range at error 0.05: " << alone.passes << " steady passes");
+}
+
+TEST_CASE("stopping: thousands of passes do not wear the bound out") {
+  const Stop stop{.rule = StopRule::kWithin, .error = 0.5F, .within = 0.012F};
+  Random random(403);
+  Interval reference(0.5);
+  double before = 0;
+  const std::uint32_t passes = WatchWithin(stop, 65536, &reference, &before,
+                                           [&] { return random.Unit() < 0.5 ? 1.0F : 0.0F; });
+  MESSAGE("within 0.012: " << passes << " passes");
+  CHECK(passes > 5000);
+  CHECK(reference.within() <= 0.012);
+  CHECK(before * (1 + 1.0 / 512) > 0.012);
+}
+
+TEST_CASE("stopping: values become shares of their range, and what lies outside is clipped") {
+  const Share share{-2.0F, 6.0F};
+  CHECK(share(-2.0F) == 0.0F);
+  CHECK(share(0.0F) == 0.25F);
+  CHECK(share(6.0F) == 1.0F);
+  CHECK(share(-1e30F) == 0.0F);
+  CHECK(share(1e30F) == 1.0F);
+  CHECK_FALSE(share.clips(-2.0F));
+  CHECK_FALSE(share.clips(6.0F));
+  CHECK(share.clips(6.5F));
+  CHECK(share.clips(-2.5F));
+  const Stop stop = InShares({.threshold = 2.0F, .within = 0.8F}, share);
+  CHECK(stop.threshold == 0.5F);
+  CHECK(stop.within == 0.1F);
+}
+
 }  // namespace
 }  // namespace mu8::testing

@@ -75,6 +75,41 @@ void AddStoredNoise(std::vector<InvalidFile>* files) {
              TableField(SectionId::kOutputs, &SectionRecord::bytes), 12);
 }
 
+// Section 8: low and high of each output.
+void AddRanges(std::vector<InvalidFile>* files) {
+  TestModel model = TinyModel(2);
+  model.content.head = format::Head::kValues;
+  model.content.outputs.noise_variance = {1, 2, 3};
+  model.content.outputs.ranges = {{-1, 1}, {0, 2}, {3, 4}};
+  Collector ranges(format::Write(model.content), files);
+  const Field first{0, 4, SectionId::kRanges};
+  constexpr auto kStatus = Status::kOutputParameters;
+  constexpr float kInfinity = std::numeric_limits<float>::infinity();
+  const auto set = [&](const char* name, std::size_t index, float value, std::uint64_t expected,
+                       std::optional<std::uint64_t> found = {}) {
+    const Field field = first.Element(index);
+    ranges.Set(kStatus, name, field, Bits(value), field, expected, found);
+  };
+  set("infinite_low_end", 0, -kInfinity, 0xff7fffff);
+  set("nan_high_end", 5, std::numeric_limits<float>::quiet_NaN(), kMostNormalBits);
+  set("range_of_no_width", 3, 0, kLeastNormalBits);
+  set("range_of_subnormal_width", 3, 1e-40F, kLeastNormalBits);
+  set("range_upside_down", 1, -2, kLeastNormalBits, Bits(-1.0F));
+  model.content.outputs.ranges = {{-3e38F, 0}, {0, 2}, {3, 4}};
+  Collector wide(format::Write(model.content), files);
+  wide.Set(kStatus, "infinite_width", first.Element(1), Bits(3e38F), first.Element(1),
+           kMostNormalBits, Bits(kInfinity));
+  model.content.outputs.ranges = {{-1, 1}, {0, 2}};
+  const Field bytes = TableField(SectionId::kRanges, &SectionRecord::bytes);
+  ranges.Add(Status::kSectionSize, "ranges_of_two_outputs", format::Write(model.content), bytes,
+             24);
+  // A head that knows no such section refuses it, if it is required.
+  model.content.head = format::Head::kSigmoid;
+  Collector labels(format::Write(model.content), files);
+  labels.Set(Status::kSectionUnknown, "ranges_of_labels", TableField(6, &SectionRecord::flags), 1,
+             TableField(6, &SectionRecord::id), 7, 8);
+}
+
 // Scales of a gaussian head: u32 form, u32 zero, then low and high of two outputs.
 void AddGaussian(std::vector<InvalidFile>* files) {
   const auto content = [](format::ScaleForm form) {
@@ -225,6 +260,7 @@ std::vector<InvalidFile> InvalidOutputs() {
   std::vector<InvalidFile> files;
   AddNumbers(&files);
   AddStoredNoise(&files);
+  AddRanges(&files);
   AddGaussian(&files);
   AddReconstructions(&files);
   AddOutputShapes(&files);

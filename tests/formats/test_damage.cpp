@@ -154,11 +154,14 @@ std::vector<TestModel> LaterModels() {
   TestModel values = TinyModel(2);
   values.content.head = format::Head::kValues;
   values.content.outputs.noise_variance = {1, 2, 3};
+  TestModel ranges = values;
+  ranges.content.outputs.ranges = {{-1, 1}, {0, 2}, {3, 4}};
   TestModel numbers = TinyModel(2);
   numbers.content.input_affine = {20, 120};
   TestModel labels = DenseOutputModel(2);
   labels.content.head = format::Head::kSigmoid;
   return {values,
+          ranges,
           numbers,
           labels,
           DenseOutputModel(3),

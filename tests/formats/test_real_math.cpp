@@ -50,6 +50,33 @@ TEST_CASE("log: absolute error below 1e-7 + 1e-7 |ln x| for positive normal floa
   CHECK(worst < 1);
 }
 
+TEST_CASE("log: relative error below 4e-7 from 1/2 to 1") {
+  double worst = 0;
+  for (std::uint32_t bits = 0x3f000000; bits < 0x3f800000;
+       bits += static_cast<std::uint32_t>(Effort(7, 97))) {
+    const auto x = std::bit_cast<float>(bits);
+    const double exact = std::log(static_cast<double>(x));
+    worst = std::max(worst, std::abs(static_cast<double>(LogPositive(x)) / exact - 1));
+  }
+  const float below_one = std::bit_cast<float>(0x3f7fffffU);
+  const double last = std::log(static_cast<double>(below_one));
+  worst = std::max(worst, std::abs(static_cast<double>(LogPositive(below_one)) / last - 1));
+  MESSAGE("log: worst relative error " << worst);
+  CHECK(worst < 4e-7);
+}
+
+TEST_CASE("square root: relative error below 2e-7 for positive normal floats") {
+  double worst = 0;
+  const auto step = static_cast<std::uint32_t>(Effort(1499, 29989));
+  for (std::uint32_t bits = 0x00800000; bits < 0x7f800000; bits += step) {
+    const auto x = std::bit_cast<float>(bits);
+    const double exact = std::sqrt(static_cast<double>(x));
+    worst = std::max(worst, std::abs(static_cast<double>(format::SqrtPositive(x)) / exact - 1));
+  }
+  MESSAGE("square root: worst relative error " << worst);
+  CHECK(worst < 2e-7);
+}
+
 TEST_CASE("log: near one, where it loses digits most easily") {
   CHECK(LogPositive(1.0F) == 0.0F);
   double worst = 0;

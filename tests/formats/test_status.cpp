@@ -109,6 +109,7 @@ TEST_CASE("status: numbers of options never change") {
   CHECK(static_cast<int>(Option::kStopError) == 6);
   CHECK(static_cast<int>(Option::kStopClass) == 7);
   CHECK(static_cast<int>(Option::kStopThreshold) == 8);
+  CHECK(static_cast<int>(Option::kStopWithin) == 9);
 }
 
 TEST_CASE("explain: cuts to the buffer and always ends it") {

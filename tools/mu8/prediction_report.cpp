@@ -29,6 +29,8 @@ EndedWords WordsOf(Ended ended, const Stop& stop) {
       return {"above", ", then above the threshold was decided"};
     case Ended::kBelow:
       return {"below", ", then below the threshold was decided"};
+    case Ended::kWithin:
+      return {"within", ", then the mean was known well enough"};
     case Ended::kDeadline:
       return {"deadline", ", then time was up"};
   }
@@ -67,6 +69,7 @@ Json CommonJson(const std::string& path, const Prediction& prediction, Head head
             {"samples_used", prediction.samples_used},
             {"ended", WordsOf(prediction.ended, {}).name}};
   json["clamped_inputs"] = prediction.clamped_inputs;
+  if (prediction.clipped_passes > 0) json["clipped_passes"] = prediction.clipped_passes;
   json["mean"] = FloatArray(prediction.mean);
   json["standard_deviation"] = FloatArray(deviations);
   return json;
@@ -288,6 +291,12 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
   }
   std::printf("  %u samples%s\n", prediction.samples_used,
               WordsOf(prediction.ended, stop).sentence);
+  if (prediction.clipped_passes > 0) {
+    std::printf(
+        "  %u of the samples lay outside the output's range in the file: what was decided is about "
+        "the mean of the values clipped to it\n",
+        prediction.clipped_passes);
+  }
   if (prediction.clamped_inputs == 0) return;
   std::printf(
       "  %u of the input's numbers lie beyond the range that the file stores and were moved to its "

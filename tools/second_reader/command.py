@@ -63,6 +63,10 @@ def print_summary(model):
         print(f"{i:5}  {OPERATOR_NAMES[layer.op]:12}  {inputs:9} "
               f"{layer.output_channels:8}  {kernel:6}  {stride:6}  {layer.groups:6}  {runs:13}  "
               f"{layer.parameter_bytes:8}  {bits if layer.weighted else ''}")
+    if model.ranges is not None:
+        print("\nranges of the outputs")
+        for k, (low, high) in enumerate(model.ranges):
+            print(f"  {k}: {low:.9g} to {high:.9g}")
     print("\nmetadata")
     for key, value in model.metadata.items():
         text = value.decode("utf-8", "replace").replace("\n", ", ")

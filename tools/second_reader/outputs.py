@@ -46,6 +46,29 @@ def find_outputs(sections, head):
     return section
 
 
+def find_ranges(sections, head):
+    """Section 8, None where the head has none or the file has none (3.3)."""
+    section = next((s for s in sections if s.id == 8), None)
+    if head in (VALUES, GAUSSIAN):
+        return section
+    require(section is None or not section.flags & 1, 14, "section 8 of a head without it", 64)
+    return None
+
+
+def read_ranges(data, model, section):
+    """Section 8 into the model (8.2)."""
+    if section is None:
+        return
+    count = model.output_count
+    require(section.bytes == 8 * count, 17, "size of section 8", section.offset)
+    ranges = np.frombuffer(data, "<f4", 2 * count, section.offset).reshape(-1, 2)
+    require(np.isfinite(ranges).all(), 54, "ends of a range", section.offset)
+    with np.errstate(over="ignore", under="ignore"):
+        widths = ranges[:, 1] - ranges[:, 0]
+    require(is_normal(widths).all(), 54, "width of a range", section.offset)
+    model.ranges = ranges
+
+
 def check_shape(model, at):
     """What section 8 says of head and outputs, of the record at offset `at`."""
     if model.head == GAUSSIAN:

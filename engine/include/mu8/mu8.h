@@ -47,6 +47,9 @@ class Model {
   }
   Head head() const { return head_; }
   InputKind input_kind() const { return input_kind_; }
+  // The range of an output, of which a stop rule's promise for values speaks. False, and nothing is
+  // written, if the file has none.
+  bool OutputRange(std::uint32_t output, float* low, float* high) const;
 
   // Metadata; empty when the file has none. Text is UTF-8 without a final NUL.
   std::string_view name() const { return Metadata("name"); }

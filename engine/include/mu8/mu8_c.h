@@ -32,7 +32,8 @@ enum {
   MU8_OPTION_STOP_RULE = 5,
   MU8_OPTION_STOP_ERROR = 6,
   MU8_OPTION_STOP_CLASS = 7,
-  MU8_OPTION_STOP_THRESHOLD = 8
+  MU8_OPTION_STOP_THRESHOLD = 8,
+  MU8_OPTION_STOP_WITHIN = 9
 };
 
 typedef struct mu8_diagnostic {
@@ -55,13 +56,14 @@ enum {
 };
 
 enum { MU8_NOISE_INDEPENDENT = 0, MU8_NOISE_ANTITHETIC = 1 };
-enum { MU8_STOP_NONE = 0, MU8_STOP_LABEL = 1, MU8_STOP_THRESHOLD = 2 };
+enum { MU8_STOP_NONE = 0, MU8_STOP_LABEL = 1, MU8_STOP_THRESHOLD = 2, MU8_STOP_WITHIN = 3 };
 enum {
   MU8_ENDED_ALL_SAMPLES = 0,
   MU8_ENDED_LABEL = 1,
   MU8_ENDED_ABOVE = 2,
   MU8_ENDED_BELOW = 3,
-  MU8_ENDED_DEADLINE = 4
+  MU8_ENDED_DEADLINE = 4,
+  MU8_ENDED_WITHIN = 5
 };
 
 /* What the outputs are; mu8.h says what a prediction then holds. */
@@ -87,8 +89,9 @@ typedef struct mu8_options {
   uint8_t noise;        /* MU8_NOISE_* */
   uint8_t stop_rule;    /* MU8_STOP_* */
   float stop_error;     /* 1e-6 to 0.5 */
-  uint32_t stop_class;  /* MU8_STOP_THRESHOLD */
-  float stop_threshold; /* MU8_STOP_THRESHOLD: 1e-6 to 1 - 1e-6 */
+  uint32_t stop_class;  /* MU8_STOP_THRESHOLD, MU8_STOP_WITHIN: the output */
+  float stop_threshold; /* MU8_STOP_THRESHOLD: 1e-6 to 1 - 1e-6, of values in their unit */
+  float stop_within;    /* MU8_STOP_WITHIN: a tolerance in the value's unit */
   uint32_t workers;     /* tasks at a time, 1 to 1024 */
   /* Calls task(job, i) for every i < count and returns when all have returned; may be null. */
   void (*parallel_for)(void* context, uint32_t count, void (*task)(void* job, uint32_t index),
@@ -125,6 +128,7 @@ typedef struct mu8_prediction {
   float error_variance;
   const float* target; /* [outputs] MU8_HEAD_RECONSTRUCTION: what each ought to have been; else
                           null. Output i's squared error is (mean - target)^2 + variance */
+  uint32_t clipped_passes; /* of a stop rule for values: passes outside the output's range */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
@@ -145,6 +149,8 @@ uint32_t mu8_model_output_width(const mu8_model* model);
 size_t mu8_model_output_size(const mu8_model* model);
 uint32_t mu8_model_head(const mu8_model* model);       /* MU8_HEAD_* */
 uint32_t mu8_model_input_kind(const mu8_model* model); /* MU8_INPUT_* */
+/* The range of an output, of which a stop rule's promise for values speaks; false: it has none. */
+bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low, float* high);
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
 int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                            size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);

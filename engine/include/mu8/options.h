@@ -31,20 +31,27 @@ enum class Noise : std::uint8_t {
 enum class StopRule : std::uint8_t {
   kNone = 0,       // nothing: every image gets mc_samples passes
   kLabel = 1,      // that the most probable class is the most probable one
-  kThreshold = 2,  // that the probability of a class is above, or below, a threshold
+  kThreshold = 2,  // that the probability (or value) of an output is above, or below, a threshold
+  kWithin = 3,     // values: an output's mean, up to a tolerance
 };
 
 // A sequential rule that holds at any stopping time. Let q be the mean prediction of infinitely
 // many passes. An image ends early with a wrong decision (a label that is not the largest of q;
 // "above" though q[class_index] <= threshold, or "below" though it is >=) with probability at most
-// `error` over the seeds. kThreshold holds for one label of a sigmoid head as well; no rule holds
-// for values. engine/STOPPING.md has the theorem, its proof, and how many passes it
-// takes. Mutual information grows with the number of passes: compare it at equal samples_used only.
+// `error` over the seeds. kThreshold holds for one label of a sigmoid head as well.
+// Values and gaussian heads at one position: kThreshold and kWithin hold for one output of a file
+// that has a range for it, and for the mean of the value clipped to that range; kWithin ends when
+// the mean of the passes is within `within` of that limit but for `error`.
+// engine/STOPPING.md has the theorems, and how many passes it takes. Mutual information grows with
+// the number of passes: compare it at equal samples_used only.
 struct Stop {
   StopRule rule = StopRule::kNone;
   float error = 0.05F;            // 1e-6 to 0.5
-  std::uint32_t class_index = 0;  // kThreshold
-  float threshold = 0.5F;         // kThreshold: 1e-6 to 1 - 1e-6
+  std::uint32_t class_index = 0;  // kThreshold, kWithin: the output
+  // kThreshold: 1e-6 to 1 - 1e-6; of values in their unit, from a millionth of the range above its
+  // low end to as much below its high end.
+  float threshold = 0.5F;
+  float within = 0.0F;  // kWithin: in the value's unit, a millionth to a half of the range
 };
 
 // Calls task(job, i) for every i below `count`, in any order, on any threads, and returns when all

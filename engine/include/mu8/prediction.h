@@ -32,6 +32,7 @@ enum class Ended : std::uint8_t {
   kAbove = 2,  // StopRule::kThreshold decided: the probability is above the threshold
   kBelow = 3,
   kDeadline = 4,  // keep_going said no
+  kWithin = 5,    // StopRule::kWithin decided
 };
 
 // What the passes say about one image. The spans lie in the session's arena and hold until its
@@ -83,6 +84,9 @@ struct Prediction {
   // kReconstruction: [outputs] what each ought to have been, the input in the outputs' unit; else
   // empty. SquaredError says how far each was from it.
   std::span<const float> target;
+  // Of a stop rule for values: how many passes gave a value outside the output's range, which the
+  // rule clipped. More than a few: the promise is about another mean than `mean`.
+  std::uint32_t clipped_passes = 0;
 };
 
 // kReconstruction: output i's squared difference to its target, the mean over the networks, in the

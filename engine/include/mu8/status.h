@@ -96,6 +96,7 @@ enum class Option : std::int32_t {
   kStopError = 6,
   kStopClass = 7,
   kStopThreshold = 8,
+  kStopWithin = 9,
 };
 
 // Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;
