@@ -312,6 +312,7 @@ ConvertResult Convert(const ConvertOptions& options) {
   if (options.fit_noise)
     prepared.network.noise_variance = FittedNoise(options, prepared, &result.notices);
   result.noise_variance = prepared.network.noise_variance;
+  result.ranges = prepared.network.ranges;
   const Network& network = prepared.network;
   const host::Dataset& data = prepared.data;
   if (network.labels.empty() && !data.label_names.empty()) {

@@ -18,10 +18,11 @@ struct ConvertResult {
   std::vector<std::string> notices;  // assumptions that the user should know of
   std::size_t arena_bytes = 0;
   std::size_t calibration_images = 0;
-  bool is_numbers = false;            // the calibration data: numbers, not pixels
-  double input_room = 1.0;            // InputQuantization::room
-  double input_error = 0.0;           // InputQuantization::output_error
-  std::vector<float> noise_variance;  // of values, where it is known
+  bool is_numbers = false;                  // the calibration data: numbers, not pixels
+  double input_room = 1.0;                  // InputQuantization::room
+  double input_error = 0.0;                 // InputQuantization::output_error
+  std::vector<float> noise_variance;        // of values, where it is known
+  std::vector<format::OutputRange> ranges;  // of outputs, where the file has them
   Head head = Head::kSoftmax;
   std::string head_reason;                                      // who says that
   SigmaImportance sigma_importance = SigmaImportance::kFisher;  // what was used

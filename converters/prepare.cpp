@@ -64,6 +64,64 @@ void SetNoise(const ConvertOptions& options, Network* network) {
   network->noise_variance = options.noise;
 }
 
+// How many numbers a network has whose outputs are values or gaussians, at one position.
+std::size_t NumberCount(const Network& network) {
+  const auto channels =
+      static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
+  return network.head == Head::kGaussian ? channels / 2 : channels;
+}
+
+// Throws Error unless ranges are in order and fit the outputs.
+void SetRanges(const ConvertOptions& options, Network* network) {
+  if (options.output_range.empty() && !options.calibrate_range) return;
+  if (!format::HasRanges(network->head)) {
+    throw host::Error(std::string("--output-range: belongs to values and gaussian, the head is ") +
+                      HeadName(network->head));
+  }
+  const Value& output = network->values[static_cast<std::size_t>(network->output)];
+  if (output.height * output.width > 1) {
+    throw host::Error(
+        "--output-range: is for decisions about one answer, the network gives one at each "
+        "position");
+  }
+  if (options.calibrate_range) return;
+  const std::vector<float>& given = options.output_range;
+  const std::size_t count = NumberCount(*network);
+  if (given.size() != 2 && given.size() != 2 * count) {
+    throw host::Error("--output-range: has " + std::to_string(given.size()) +
+                      " numbers, expected LOW,HIGH, or these of each of the " +
+                      std::to_string(count) + " outputs");
+  }
+  for (std::size_t k = 0; k < count; ++k) {
+    const std::size_t at = given.size() == 2 ? 0 : 2 * k;
+    const format::OutputRange range{given[at], given[at + 1]};
+    if (!std::isnormal(range.high - range.low) || range.high < range.low) {
+      throw host::Error("--output-range: output " + std::to_string(k) + " has " +
+                        std::to_string(range.low) + " to " + std::to_string(range.high) +
+                        ", expected a low end below the high one");
+    }
+    network->ranges.push_back(range);
+  }
+}
+
+// The ranges of all FP32 passes over the calibration data, and kMargin of their widths more on each
+// side. Throws Error for an output that never moves.
+void CalibrateRanges(const ConvertOptions& options, const Calibration& calibration,
+                     Network* network) {
+  if (!options.calibrate_range) return;
+  constexpr float kMargin = 0.25F;
+  for (std::size_t k = 0; k < NumberCount(*network); ++k) {
+    const float low = calibration.output_least[k], high = calibration.output_greatest[k];
+    const float more = kMargin * (high - low);
+    if (!std::isnormal(more)) {
+      throw host::Error("--output-range calibrated: output " + std::to_string(k) + " is " +
+                        std::to_string(low) + " for all of the calibration data, which gives no " +
+                        "range: give LOW,HIGH");
+    }
+    network->ranges.push_back({low - more, high + more});
+  }
+}
+
 // Bounds of a gaussian's scales: what calibration has seen, and kMargin more on each side.
 void SetScaleBounds(const Calibration& calibration, Network* network) {
   if (network->head != Head::kGaussian) return;
@@ -139,6 +197,7 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
   if (!problems.empty()) throw host::Error(problems);
   CheckLabels(network, notices);
   SetNoise(options, &network);
+  SetRanges(options, &network);
   imported.data = host::LoadDataset(options.calibration_path, options.calibration_limit,
                                     InputSpecOf(network), options.data);
   notices->insert(notices->end(), imported.data.notices.begin(), imported.data.notices.end());
@@ -171,6 +230,7 @@ Prepared Prepare(const ConvertOptions& options, Imported imported) {
   prepared.calibration = Calibrate(prepared.network, prepared.data, passes, options.seed,
                                    [&](double f) { Report(options, "calibrate", f); });
   SetScaleBounds(prepared.calibration, &prepared.network);
+  CalibrateRanges(options, prepared.calibration, &prepared.network);
   prepared.input = QuantizeInput(prepared.network, prepared.data);
   return prepared;
 }

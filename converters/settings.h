@@ -53,6 +53,10 @@ struct ConvertOptions {
   std::string name;                 // empty: the ONNX file's stem
   std::vector<float> noise;         // values: variance of an observation's noise, one each output
   bool fit_noise = false;           // or fitted to the calibration data's targets
+  // Values and gaussians: low and high of an output, of which a stop rule's promise speaks; one
+  // pair each output, or one for all; empty: none.
+  std::vector<float> output_range;
+  bool calibrate_range = false;  // or what calibration has seen, and more
   host::Progress progress;
 };
 

@@ -66,6 +66,7 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
       if (options.stop.rule == StopRule::kNone) continue;
       result.used.push_back(prediction.samples_used);
       if (prediction.ended == Ended::kAllSamples) ++result.undecided;
+      result.clipped += prediction.clipped_passes;
     }
     if (progress) {
       progress("predicting", static_cast<double>(first + count) / static_cast<double>(data.count));

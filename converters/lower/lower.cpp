@@ -360,6 +360,7 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
     lowering.out.content.output_width = static_cast<std::uint32_t>(output.width);
   }
   outputs.noise_variance = network.noise_variance;
+  outputs.ranges = network.ranges;
   outputs.scale_form = network.scale_form;
   outputs.scale_bounds = network.scale_bounds;
   outputs.targets = network.targets;

@@ -135,6 +135,7 @@ struct Network {
   // an observation's noise, or nothing.
   std::vector<format::ScaleBounds> scale_bounds;
   std::vector<float> noise_variance;
+  std::vector<format::OutputRange> ranges;  // of values and gaussians, one each output, or none
   // Of a reconstruction: what a raw input is in the outputs' unit, by channel, and the unit in
   // which squared errors are counted.
   std::vector<format::Affine> targets;

@@ -568,7 +568,7 @@ class NeverGuessed(HeadTest):
         self.assertEqual(decided["ended"], "below")
         self.converted(network(3), "--head", "values")
         self.wrong_command("predict", "m.mu8", "x.npy", "--stop-error", "0.05",
-                           says="--stop-error: decides about probabilities")
+                           says="--stop-error: the model's outputs are numbers")
 
 
 if __name__ == "__main__":

@@ -224,7 +224,7 @@ class WrongOptions(cli.CommandTest):
 
     def test_a_class_without_a_threshold(self):
         self.refuses(*STOP, "--stop-class", 3,
-                     says="--stop-class and --stop-threshold: expected both or neither")
+                     says="--stop-class and --stop-threshold (or --stop-within): expected both or")
 
     def test_a_threshold_without_an_error(self):
         self.refuses("--stop-class", 3, "--stop-threshold", 0.5,

@@ -25,7 +25,7 @@ struct Options {
   std::string output_path;
   std::string quantizer = "weighted";
   std::string importance = "measured";
-  std::string mean, std, labels_path, plan_path, noise;
+  std::string mean, std, labels_path, plan_path, noise, range;
   HeadArguments head;
   bool deterministic = false;
   bool json = false;
@@ -144,6 +144,9 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
   }
   if (!result.noise_variance.empty()) json["noise_variance"] = result.noise_variance;
   json["verdict"] = VerdictJson(options, result);
+  for (const format::OutputRange& range : result.ranges) {
+    json["output_ranges"].push_back({ShortestDouble(range.low), ShortestDouble(range.high)});
+  }
   json["notices"] = result.notices;
   PrintJson(json);
 }
@@ -231,6 +234,12 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
     fields.Add({k == 0 ? "noise" : "", "variance " + Significant(result.noise_variance[k], 4) +
                                            " of output " + std::to_string(k)});
   }
+  for (std::size_t k = 0; k < result.ranges.size(); ++k) {
+    fields.Add(
+        {k == 0 ? "range" : "", Significant(static_cast<double>(result.ranges[k].low), 6) + " .. " +
+                                    Significant(static_cast<double>(result.ranges[k].high), 6) +
+                                    " of output " + std::to_string(k)});
+  }
   fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
   fields.Add({"calibrated", std::to_string(result.calibration_images) +
@@ -250,6 +259,10 @@ void Run(Options* options) {
   convert_options.fit_noise = options->noise == "fit";
   if (!options->noise.empty() && !convert_options.fit_noise) {
     convert_options.noise = ParseFloats("--noise", options->noise);
+  }
+  convert_options.calibrate_range = options->range == "calibrated";
+  if (!options->range.empty() && !convert_options.calibrate_range) {
+    convert_options.output_range = ParseFloats("--output-range", options->range);
   }
   if (!options->plan_path.empty())
     convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
@@ -365,6 +378,12 @@ void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
                   "Values: the variance of an observation's noise, one per output, kept in the "
                   "file; or fit, to the targets of the calibration data by maximum likelihood")
       ->type_name("A,B,..|fit");
+  app->add_option(
+         "--output-range", options->range,
+         "Values and gaussian: kept in the file for --stop-within and --stop-threshold, "
+         "which decide about the mean of an output clipped to it; one pair, or one per "
+         "output; or calibrated, what calibration has seen and a quarter more on each side")
+      ->type_name("LOW,HIGH,..|calibrated");
   app->add_option("--labels", options->labels_path,
                   "Names of the classes, labels or values, one per line, the first first")
       ->type_name("FILE");

@@ -220,8 +220,8 @@ Json LabelledCurvesJson(const Report& report) {
           {"risk_coverage", {{"coverage", coverages}, {"risk", risks}}}};
 }
 
-// How many passes early endings took: mean, nearest-rank percentiles, and how many images stayed
-// undecided.
+// How many passes early endings took: mean, nearest-rank percentiles, how many images stayed
+// undecided, and what share of the passes was clipped, if any.
 Json SamplesUsedJson(const convert::EnsembleResult& result) {
   std::vector<std::uint32_t> sorted = result.used;
   std::sort(sorted.begin(), sorted.end());
@@ -231,10 +231,12 @@ Json SamplesUsedJson(const convert::EnsembleResult& result) {
   const auto rank = [&](double share) {
     return sorted[static_cast<std::size_t>(std::ceil(share * count)) - 1];
   };
-  return {{"mean", sum / count},
-          {"p50", rank(0.5)},
-          {"p90", rank(0.9)},
-          {"undecided", static_cast<double>(result.undecided) / count}};
+  Json json{{"mean", sum / count},
+            {"p50", rank(0.5)},
+            {"p90", rank(0.9)},
+            {"undecided", static_cast<double>(result.undecided) / count}};
+  if (result.clipped > 0) json["clipped"] = static_cast<double>(result.clipped) / sum;
+  return json;
 }
 
 // Inputs with numbers beyond the range that the file stores.

@@ -73,6 +73,11 @@ void PrintUncertainty(const Report& report, const Json& json) {
                                     std::to_string(used["p50"].get<int>()) + ", 90 % at most " +
                                     std::to_string(used["p90"].get<int>()) + "; " +
                                     Percent(used["undecided"], 2) + " undecided"});
+    if (used.contains("clipped")) {
+      fields.Add({"clipped", Percent(used["clipped"], 2) +
+                                 " of the passes, to the output's range: the decisions are about "
+                                 "the mean of the clipped values"});
+    }
   }
   if (report.kl_against) {
     if (report.label_agreement) {

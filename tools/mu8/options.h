@@ -21,13 +21,20 @@ struct SamplingOptions {
   bool antithetic = false;
   std::optional<float> stop_error;
   std::optional<std::uint32_t> stop_class;
-  std::optional<float> stop_threshold;
+  std::optional<float> stop_threshold, stop_within;
   std::uint32_t threads = 1;
 
   void AddTo(CLI::App* app);
   // What the engine is asked for, without the threads. Throws UsageError for a stop rule that is
   // not whole, or that names a class which `model` does not have.
   SessionOptions ForSession(const Model& model, std::uint32_t batch) const;
+  // Without a rule if none is asked for. Throws UsageError as ForSession does.
+  Stop ParseStop(const Model& model) const;
+  // Throws UsageError for a threshold or tolerance that does not fit the output's range.
+  struct Range {
+    float low, high;
+  };
+  void CheckInRange(const Range& range) const;
   // The options that only the engine has, if any is set: a name for a message.
   const char* EngineOnly() const;
 };
