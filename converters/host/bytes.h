@@ -20,8 +20,17 @@ T LoadLittleEndian(const std::uint8_t* bytes) {
   return static_cast<T>(value);
 }
 
-// IEEE 754 values stored little-endian, `width` 4 or 8 bytes each, as float.
-std::vector<float> LoadFloats(std::span<const std::uint8_t> bytes, std::size_t width);
+// How files store floating-point numbers: IEEE 754 of 16, 32 or 64 bits, or the upper half of 32.
+enum class FloatFormat { kFloat16, kBfloat16, kFloat32, kFloat64 };
+std::size_t BytesOf(FloatFormat format);
+
+// Exact: a float has more bits of everything.
+float Float16Value(std::uint16_t bits);
+float Bfloat16Value(std::uint16_t bits);
+
+// Values of that format, one behind the other, as floats.
+std::vector<float> LoadFloats(std::span<const std::uint8_t> bytes, FloatFormat format,
+                              bool big_endian = false);
 
 // Product of `dims`; false when it exceeds `limit`. Dimensions of 0 are allowed, and do not hide a
 // later overflow: every partial product without them is checked.

@@ -250,43 +250,58 @@ std::vector<float> ToCOrder(const std::vector<float>& fortran,
   return values;
 }
 
-// Bytes of one element by numpy's name of its type; 0: not read.
-std::size_t ElementBytes(std::string_view descr, NpyElements elements) {
-  if (descr == "<f4") return 4;
-  if (descr == "<f8") return 8;
-  if (elements == NpyElements::kFloats) return 0;
-  if (descr == "|b1" || descr == "|u1" || descr == "|i1") return 1;
-  if (descr == "<u2" || descr == "<i2") return 2;
-  if (descr == "<u4" || descr == "<i4") return 4;
-  if (descr == "<u8" || descr == "<i8") return 8;
-  return 0;
+// numpy's name of an element's type, "<f4": byte order, kind, bytes.
+struct ElementType {
+  bool big_endian = false;
+  char kind = 0;          // f, i, u, b; 0: not read
+  std::size_t bytes = 0;  // 1, 2, 4 or 8
+};
+
+ElementType ParseType(std::string_view descr, NpyElements elements) {
+  if (descr.size() != 3) return {};
+  const char order = descr[0], kind = descr[1];
+  const auto bytes = static_cast<std::size_t>(descr[2] - '0');
+  const bool is_byte = kind != 'f' && bytes == 1;
+  if (is_byte ? order != '|' : order != '<' && order != '>') return {};
+  if (!is_byte && bytes != 2 && bytes != 4 && bytes != 8) return {};
+  const bool is_integer = kind == 'i' || kind == 'u' || (kind == 'b' && bytes == 1);
+  if (kind != 'f' && (!is_integer || elements == NpyElements::kFloats)) return {};
+  return {.big_endian = order == '>', .kind = kind, .bytes = bytes};
 }
 
 template <typename Unsigned>
-std::vector<float> LoadIntegers(std::span<const std::uint8_t> bytes, bool is_signed) {
+std::vector<float> LoadIntegers(std::span<const std::uint8_t> bytes, const ElementType& type) {
+  const bool is_signed = type.kind == 'i';
   std::vector<float> values;
   values.reserve(bytes.size() / sizeof(Unsigned));
   for (std::size_t at = 0; at < bytes.size(); at += sizeof(Unsigned)) {
-    const auto bits = LoadLittleEndian<Unsigned>(bytes.data() + at);
+    std::uint8_t stored[sizeof(Unsigned)];
+    std::copy_n(bytes.data() + at, sizeof(Unsigned), stored);
+    if (type.big_endian) std::reverse(stored, stored + sizeof(Unsigned));
+    const auto bits = LoadLittleEndian<Unsigned>(stored);
     values.push_back(is_signed ? static_cast<float>(static_cast<std::make_signed_t<Unsigned>>(bits))
                                : static_cast<float>(bits));
   }
   return values;
 }
 
-std::vector<float> LoadElements(std::string_view descr, std::span<const std::uint8_t> bytes,
-                                std::size_t width) {
-  if (descr[1] == 'f') return LoadFloats(bytes, width);
-  const bool is_signed = descr[1] == 'i';
-  switch (width) {
+std::vector<float> LoadElements(const ElementType& type, std::span<const std::uint8_t> bytes) {
+  if (type.kind == 'f') {
+    return LoadFloats(bytes,
+                      type.bytes == 2   ? FloatFormat::kFloat16
+                      : type.bytes == 4 ? FloatFormat::kFloat32
+                                        : FloatFormat::kFloat64,
+                      type.big_endian);
+  }
+  switch (type.bytes) {
     case 1:
-      return LoadIntegers<std::uint8_t>(bytes, is_signed);
+      return LoadIntegers<std::uint8_t>(bytes, type);
     case 2:
-      return LoadIntegers<std::uint16_t>(bytes, is_signed);
+      return LoadIntegers<std::uint16_t>(bytes, type);
     case 4:
-      return LoadIntegers<std::uint32_t>(bytes, is_signed);
+      return LoadIntegers<std::uint32_t>(bytes, type);
     default:
-      return LoadIntegers<std::uint64_t>(bytes, is_signed);
+      return LoadIntegers<std::uint64_t>(bytes, type);
   }
 }
 
@@ -377,20 +392,20 @@ NpyArray ReadNpy(const std::string& where, std::span<const std::uint8_t> bytes,
   NpyHeader header(where, std::string_view(reinterpret_cast<const char*>(bytes.data()) + prefix,
                                            static_cast<std::size_t>(header_bytes)));
   header.Parse();
-  const std::size_t width = ElementBytes(header.descr, elements);
-  if (width == 0) {
+  const ElementType type = ParseType(header.descr, elements);
+  if (type.kind == 0) {
     throw Error(where + "element type '" + std::string(header.descr) +
-                "' is not supported (little-endian '<f4' and '<f8'" +
+                "' is not supported (float16, float32 and float64" +
                 (elements == NpyElements::kNumbers ? ", integers and truth values" : "") + " are)");
   }
   const std::span<const std::uint8_t> data = bytes.subspan(prefix + header_bytes);
   std::size_t count = 0;
-  if (!CheckedProduct(header.shape, kMaxElements, &count) || count * width != data.size()) {
+  if (!CheckedProduct(header.shape, kMaxElements, &count) || count * type.bytes != data.size()) {
     throw Error(where + "the shape and element type do not match the " + Text(data.size()) +
                 " bytes of data");
   }
   NpyArray array{.shape = {header.shape.begin(), header.shape.end()},
-                 .values = LoadElements(header.descr, data, width),
+                 .values = LoadElements(type, data),
                  .is_bytes = header.descr == "|u1"};
   if (header.fortran_order) array.values = ToCOrder(array.values, array.shape);
   return array;

@@ -117,7 +117,7 @@ Content ReadRawFloats(const std::string& path, const InputSpec& wanted) {
   const std::vector<std::size_t> flat = {wanted.elements()};
   const std::vector<std::size_t>& dims = wanted.dims.empty() ? flat : wanted.dims;
   content.x.shape.insert(content.x.shape.end(), dims.begin(), dims.end());
-  content.x.values = LoadFloats(bytes, sizeof(float));
+  content.x.values = LoadFloats(bytes, FloatFormat::kFloat32);
   return content;
 }
 

@@ -79,6 +79,8 @@ float ReadScalar(OnnxImporter* importer, const OnnxNode& node, int i) {
     throw NodeProblem{"\"" + InputName(node, i) + "\" has shape " + DimsText(constant.dims) +
                       ", expected one number"};
   }
+  // Pow's exponent may be an integer.
+  if (const auto integers = IntegerValues(constant)) return static_cast<float>((*integers)[0]);
   return ReadDeterministic(importer, node, i, "only weights and biases of layers can be random")[0];
 }
 

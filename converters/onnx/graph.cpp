@@ -1,15 +1,18 @@
 // Reads and checks the container: protobuf, operator sets, initializers, the order of nodes.
-// Format: onnx.proto 1.12 (IR version 8); docs/IR.md of the ONNX project.
+// Format: onnx.proto 1.12 (IR version 8), of which later versions are extensions; docs/IR.md of the
+// ONNX project.
 #include "converters/onnx/graph.h"
 
 #include <algorithm>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/words.h"
+#include "converters/onnx/external_data.h"
 
 namespace mu8::convert {
 namespace {
@@ -18,7 +21,6 @@ using Problems = std::vector<std::string>;
 using Bytes = std::span<const std::uint8_t>;
 
 constexpr std::int64_t kMinOpset = 7;
-constexpr std::int64_t kMaxOpset = 20;
 // Of a single tensor. Protobuf itself stops at 2 GiB a file.
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 31;
 
@@ -83,13 +85,17 @@ void ParseModel(const std::string& path, OnnxGraph* graph) {
   }
 }
 
+// The newest sets change few operators, and add attributes to fewer: CheckAttributes names those
+// that are not known.
 void CheckOpset(OnnxGraph* graph, Problems* problems) {
   for (const onnx::OperatorSetIdProto& import : graph->model.opset_import()) {
     if (IsDefaultDomain(import.domain())) graph->opset = import.version();
   }
-  if (graph->opset < kMinOpset || graph->opset > kMaxOpset) {
+  if (graph->opset < kMinOpset) {
     problems->push_back(graph->path + ": operator set " + std::to_string(graph->opset) +
-                        " of ai.onnx is not supported (7 to 20 are)");
+                        " of ai.onnx is not supported, only " + std::to_string(kMinOpset) +
+                        " and later; export the model again (torch.onnx.export with opset_version, "
+                        "or onnx.version_converter)");
   }
 }
 
@@ -102,7 +108,7 @@ std::size_t TypedCount(const onnx::TensorProto& tensor) {
     case onnx::TensorProto::INT64:
       return static_cast<std::size_t>(tensor.int64_data_size());
     default:
-      return static_cast<std::size_t>(tensor.int32_data_size());  // INT32, BOOL
+      return static_cast<std::size_t>(tensor.int32_data_size());  // INT32, BOOL, half precision
   }
 }
 
@@ -124,8 +130,7 @@ std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant)
     return "shape " + DimsText(constant->dims) + " is too large";
   }
   if (tensor.data_location() == onnx::TensorProto::EXTERNAL) {
-    return "its data is in another file (external data), which is not supported; save the model "
-           "as one file (onnx.save_model with save_as_external_data=False)";
+    return "its data is in another file, which is supported for initializers only";
   }
   const std::size_t width = BytesPerElement(tensor.data_type());
   if (width == 0) {
@@ -133,7 +138,7 @@ std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant)
            (onnx::TensorProto::DataType_IsValid(tensor.data_type())
                 ? onnx::TensorProto::DataType_Name(tensor.data_type())
                 : std::to_string(tensor.data_type())) +
-           " is not supported (FLOAT, DOUBLE, INT64, INT32 and BOOL are)";
+           " is not supported (FLOAT, DOUBLE, FLOAT16, BFLOAT16, INT64, INT32 and BOOL are)";
   }
   const bool raw = tensor.has_raw_data();
   const std::size_t found = raw ? tensor.raw_data().size() : TypedCount(tensor);
@@ -265,6 +270,7 @@ void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Prob
     if (needed[static_cast<std::size_t>(i)] == 0) continue;
     read.insert(proto.node(i).input().begin(), proto.node(i).input().end());
   }
+  LoadExternalData(graph->path, read, &graph->model, problems);
   int unnamed = 0;
   for (const onnx::TensorProto& tensor : proto.initializer()) {
     // An empty name stands for an input that is left out.
@@ -276,7 +282,10 @@ void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Prob
       problems->push_back(graph->path + ": initializer \"" + tensor.name() + "\" is defined twice");
       continue;
     }
-    AddConstant(tensor.name(), tensor, read.contains(tensor.name()), graph, problems);
+    // Why external data could not be read has been said.
+    const bool is_external = tensor.data_location() == onnx::TensorProto::EXTERNAL;
+    AddConstant(tensor.name(), tensor, read.contains(tensor.name()) && !is_external, graph,
+                problems);
   }
   if (unnamed > 0) {
     problems->push_back(graph->path + ": " + std::to_string(unnamed) +
@@ -289,68 +298,79 @@ void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Prob
   }
 }
 
-// Unsqueeze of a constant: ones among its dimensions. False when its axes are none.
-bool AddOnes(const OnnxNode& node, const OnnxGraph& graph, std::vector<std::int64_t>* dims) {
-  std::vector<std::int64_t> axes;
-  if (node.proto->input_size() == 2) {
-    const auto list = graph.constants.find(node.proto->input(1));
-    if (list == graph.constants.end() || list->second.tensor == nullptr) return false;
-    if (list->second.count > kMostRank) return false;
-    axes = IntegerValues(list->second).value_or(axes);
-  } else if (const onnx::AttributeProto* attribute = FindAttribute(*node.proto, "axes")) {
-    axes.assign(attribute->ints().begin(), attribute->ints().end());
-  }
-  if (dims->size() + axes.size() > kMostRank) return false;
-  const auto rank = static_cast<std::int64_t>(dims->size() + axes.size());
-  for (std::int64_t& axis : axes) axis += axis < 0 ? rank : 0;
-  std::sort(axes.begin(), axes.end());
-  for (const std::int64_t axis : axes) {
-    if (axis < 0 || axis > static_cast<std::int64_t>(dims->size())) return false;
-    dims->insert(dims->begin() + axis, 1);
-  }
-  return !axes.empty();
-}
-
-// Of shapes and scalars, not of weights.
-constexpr std::size_t kMostCastIntegers = 1024;
-
-// Identity and Unsqueeze of a constant, and Cast to the kind of number that it is or from integers
-// to floats.
-bool AddCopy(const OnnxNode& node, OnnxGraph* graph) {
-  if (node.op != "Identity" && node.op != "Cast" && node.op != "Unsqueeze") return false;
-  if (node.proto->input_size() < 1 || node.proto->output_size() != 1) return false;
-  const auto source = graph->constants.find(node.proto->input(0));
-  if (source == graph->constants.end()) return false;
-  // PyTorch stores equal parameters once and restores their names by Identity.
-  OnnxConstant copy = source->second;
-  copy.copy_of = source->first;
-  if (node.op == "Unsqueeze" && !AddOnes(node, *graph, &copy.dims)) return false;
-  if (node.op == "Cast" && copy.tensor != nullptr) {
-    const onnx::AttributeProto* to = FindAttribute(*node.proto, "to");
-    const bool is_integer = IsIntegerType(copy.tensor->data_type());
-    const bool to_float = to != nullptr && (to->i() == onnx::TensorProto::FLOAT ||
-                                            to->i() == onnx::TensorProto::DOUBLE);
-    const bool to_integer = to != nullptr && (to->i() == onnx::TensorProto::INT64 ||
-                                              to->i() == onnx::TensorProto::INT32);
-    if (!to_float && !(is_integer && to_integer)) return false;
-    if (is_integer && to_float) {
-      if (copy.count > kMostCastIntegers) return false;
-      const onnx::TensorProto*& known = graph->casts[copy.tensor];
-      if (known != nullptr) {
-        copy.tensor = known;
-        graph->constants.emplace(node.proto->output(0), std::move(copy));
-        return true;
-      }
-      onnx::TensorProto floats;
-      floats.set_data_type(onnx::TensorProto::FLOAT);
-      const std::optional<std::vector<std::int64_t>> integers = IntegerValues(copy);
-      for (const std::int64_t value : *integers) floats.add_float_data(static_cast<float>(value));
-      graph->made.push_back(std::move(floats));
-      copy.tensor = known = &graph->made.back();
+// "a", "b": the nodes of one cycle, found from any node that waits for another one.
+std::string CycleText(const std::vector<OnnxNode>& nodes,
+                      const std::map<std::string, std::size_t>& producers, std::size_t start) {
+  std::vector<std::size_t> path;
+  std::size_t at = start;
+  while (std::ranges::find(path, at) == path.end()) {
+    path.push_back(at);
+    for (const std::string& input : nodes[at].proto->input()) {
+      const auto producer = producers.find(input);
+      if (producer == producers.end()) continue;
+      at = producer->second;
+      break;
     }
   }
-  graph->constants.emplace(node.proto->output(0), std::move(copy));
-  return true;
+  std::string text;
+  constexpr std::ptrdiff_t kMostNames = 8;
+  const auto first = std::ranges::find(path, at);
+  for (auto next = first; next != path.end() && next - first < kMostNames; ++next) {
+    text += (text.empty() ? "\"" : ", \"") + nodes[*next].name + "\"";
+  }
+  return text;
+}
+
+// The nodes so that each comes after those that it reads, else in the file's order. What reads
+// itself, by whatever way, is a problem; it comes last and counts as failed.
+void SortNodes(OnnxGraph* graph, Problems* problems) {
+  std::vector<OnnxNode>& nodes = graph->nodes;
+  std::map<std::string, std::size_t> producers;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    for (const std::string& output : nodes[i].proto->output()) {
+      if (!output.empty()) producers.emplace(output, i);
+    }
+  }
+  std::vector<std::vector<std::size_t>> readers(nodes.size());
+  std::vector<std::size_t> waits(nodes.size(), 0);  // for so many inputs
+  std::set<std::size_t> ready;
+  for (std::size_t i = 0; i < nodes.size(); ++i) {
+    for (const std::string& input : nodes[i].proto->input()) {
+      const auto producer = producers.find(input);
+      if (producer == producers.end()) continue;
+      readers[producer->second].push_back(i);
+      ++waits[i];
+    }
+    if (waits[i] == 0) ready.insert(i);
+  }
+  std::vector<OnnxNode> sorted;
+  while (!ready.empty()) {
+    const std::size_t next = *ready.begin();
+    ready.erase(ready.begin());
+    for (const std::size_t reader : readers[next]) {
+      if (--waits[reader] == 0) ready.insert(reader);
+    }
+    sorted.push_back(nodes[next]);
+  }
+  if (sorted.size() < nodes.size()) {
+    // A node that waits may only follow a cycle; one that it waits for is in it, or follows it,
+    // too.
+    std::map<std::string, std::size_t> waiting;
+    for (const auto& [name, node] : producers) {
+      if (waits[node] != 0) waiting.emplace(name, node);
+    }
+    bool is_first = true;
+    for (std::size_t i = 0; i < nodes.size(); ++i) {
+      if (waits[i] == 0) continue;
+      if (std::exchange(is_first, false)) {
+        problems->push_back(graph->path + ": nodes that read their own results, in a cycle: " +
+                            CycleText(nodes, waiting, i) + "; expected an acyclic graph");
+      }
+      graph->failed.insert(nodes[i].proto->output().begin(), nodes[i].proto->output().end());
+      sorted.push_back(nodes[i]);
+    }
+  }
+  nodes = std::move(sorted);
 }
 
 // Splits the nodes into constants and those the importer has to convert.
@@ -377,7 +397,6 @@ void CollectNodes(const std::vector<char>& needed, OnnxGraph* graph, Problems* p
         continue;
       }
     }
-    if (AddCopy(node, graph)) continue;
     graph->nodes.push_back(std::move(node));
   }
 }
@@ -411,6 +430,7 @@ void LoadOnnx(const std::string& path, const std::string& output, OnnxGraph* gra
   CollectInitializers(needed, graph, problems);
   CollectInputs(graph, problems);
   CollectNodes(needed, graph, problems);
+  SortNodes(graph, problems);
 }
 
 }  // namespace mu8::convert

@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <deque>
 #include <map>
+#include <set>
 #include <string>
 #include <vector>
 
@@ -24,12 +25,12 @@ struct OnnxGraph {
   std::string path;
   onnx::ModelProto model;
   std::int64_t opset = 0;
-  std::vector<OnnxNode> nodes;  // those that the output depends on, in file order
+  std::vector<OnnxNode> nodes;  // those that the output depends on, each after what it reads
   std::map<std::string, OnnxConstant> constants;
   const onnx::ValueInfoProto* input = nullptr;   // the first input that is not an initializer
   const onnx::ValueInfoProto* output = nullptr;  // the output that is imported
-  std::deque<onnx::TensorProto> made;  // of Constant nodes' attributes, and casts to floats
-  std::map<const onnx::TensorProto*, const onnx::TensorProto*> casts;  // of integers, once each
+  std::deque<onnx::TensorProto> made;            // of Constant nodes' attributes, and computed ones
+  std::set<std::string> failed;  // tensors that cannot be computed; already reported
 };
 
 // Fills `constant` from a tensor of the file. What is wrong with it: type, sizes; empty: nothing,

@@ -11,6 +11,7 @@
 #include "converters/host/error.h"
 #include "converters/onnx/dense.h"
 #include "converters/onnx/elementwise.h"
+#include "converters/onnx/fold_constants.h"
 #include "converters/onnx/gathers.h"
 #include "converters/onnx/importer.h"
 #include "converters/onnx/integers.h"
@@ -53,8 +54,8 @@ void ImportDropout(OnnxImporter* importer, const OnnxNode& node) {
 // Numbers of one kind only run through the engine.
 void ImportCast(OnnxImporter* importer, const OnnxNode& node) {
   const std::int64_t to = IntAttribute(node, "to", 0);
-  if (to != onnx::TensorProto::FLOAT && to != onnx::TensorProto::DOUBLE) {
-    throw NodeProblem{"activations can only be cast to FLOAT or DOUBLE"};
+  if (!IsFloatType(static_cast<int>(to))) {
+    throw NodeProblem{"activations can only be cast to floating-point numbers"};
   }
   ImportAlias(importer, node);
 }
@@ -146,6 +147,7 @@ void CountReaders(OnnxImporter* importer) {
 
 void ImportNodes(OnnxImporter* importer) {
   for (const OnnxNode& node : importer->graph.nodes) {
+    if (importer->graph.failed.contains(OutputName(node, 0))) continue;  // reported
     try {
       if (!KeepsView(node.op)) {
         for (const std::string& name : node.proto->input()) ResolveView(importer, name);
@@ -243,8 +245,14 @@ void ImportInput(OnnxImporter* importer) {
                    : " is not supported; expected (N, C, H, W), (N, C, W) or (N, F)"));
     return;
   }
-  if (type.elem_type() != onnx::TensorProto::FLOAT) {
-    importer->problems.push_back(where + "element type is not FLOAT");
+  if (!IsFloatType(type.elem_type())) {
+    importer->problems.push_back(
+        where + "element type " +
+        (onnx::TensorProto::DataType_IsValid(type.elem_type())
+             ? onnx::TensorProto::DataType_Name(type.elem_type())
+             : std::to_string(type.elem_type())) +
+        " is not supported, expected floating-point numbers (FLOAT); export the network that "
+        "follows the conversion to floats");
   }
   Activation activation;
   activation.dims = {{Axis::kChannels}, {Axis::kHeight}, {Axis::kWidth}};
@@ -388,7 +396,9 @@ Network ImportOnnx(const std::string& path, const Posterior& posterior, const st
   Problems problems;
   OnnxGraph graph;
   LoadOnnx(path, output, &graph, &problems);
+  FoldConstants(posterior, &graph, &problems);
   OnnxImporter importer{.graph = graph, .posterior = posterior, .problems = problems};
+  importer.failed = graph.failed;
   // Every parameter is counted when it is read and when its layer is made, its sigma, too.
   importer.most_parameter_bytes =
       std::max<std::uint64_t>(512 << 20, 16 * graph.model.ByteSizeLong());

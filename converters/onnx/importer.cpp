@@ -39,7 +39,7 @@ Activation PeekActivation(const OnnxImporter& importer, const OnnxNode& node, in
     if (importer.integers.contains(name)) {
       throw NodeProblem{"input \"" + name + "\" is computed from shapes, expected an activation"};
     }
-    throw NodeProblem{"input \"" + name + "\" is not written by any earlier node"};
+    throw NodeProblem{"input \"" + name + "\" is not written by any node"};
   }
   Activation activation = found->second;
   if (activation.probabilities) {

@@ -83,7 +83,6 @@ struct OnnxImporter {
   std::vector<int> producers = {};          // by value: index into network.nodes, -1 for the input
   std::set<std::string> failed = {};        // tensors that could not be computed; already reported
   std::map<std::string, std::string> sigma_readers = {};  // sigma name -> the node it belongs to
-  std::map<std::string, std::string> sigma_names = {};    // constant -> sigma name, once looked up
   std::uint64_t parameter_bytes = 0;                      // read or made so far
   std::uint64_t most_parameter_bytes = 0;
 };

@@ -9,17 +9,17 @@ namespace {
 
 using Integers = std::vector<std::int64_t>;
 
-std::int64_t CountOf(const Integers& dims) {
+std::int64_t CountOf(const Integers& dims, std::int64_t most) {
   std::int64_t count = 1;
   if (dims.size() > kMostRank) {
     throw NodeProblem{"computes a tensor of " + std::to_string(dims.size()) +
                       " dimensions, at most " + std::to_string(kMostRank) + " are supported"};
   }
   for (const std::int64_t dim : dims) {
-    // Every factor is at most kMostIntegers, so that the product cannot overflow.
-    if (dim < 0 || dim > kMostIntegers || count * dim > kMostIntegers) {
-      throw NodeProblem{"computes a tensor of more than " + std::to_string(kMostIntegers) +
-                        " integers, or of a negative size"};
+    // Every factor is at most `most`, which has 31 bits: the product cannot overflow.
+    if (dim < 0 || dim > most || count * dim > most) {
+      throw NodeProblem{"computes a tensor of more than " + std::to_string(most) +
+                        " numbers, or of a negative size"};
     }
     count *= dim;
   }
@@ -114,8 +114,9 @@ IntegerTensor IntegerRow(std::vector<std::int64_t> values) {
 
 IntegerTensor MakeIntegers(
     std::vector<std::int64_t> dims,
-    const std::function<std::int64_t(const std::vector<std::int64_t>& place)>& value) {
-  const std::int64_t count = CountOf(dims);
+    const std::function<std::int64_t(const std::vector<std::int64_t>& place)>& value,
+    std::int64_t most) {
+  const std::int64_t count = CountOf(dims, most);
   IntegerTensor made{.dims = std::move(dims), .values = {}};
   Integers place(made.dims.size(), 0);
   for (std::int64_t i = 0; i < count; ++i) {
@@ -163,7 +164,7 @@ std::size_t AxisIndex(std::int64_t axis, std::size_t rank) {
 }
 
 IntegerTensor GatherIntegers(const IntegerTensor& data, const IntegerTensor& indices,
-                             std::int64_t axis) {
+                             std::int64_t axis, std::int64_t most) {
   const std::size_t along = AxisIndex(axis, data.dims.size());
   const std::int64_t size = data.dims[along];
   Integers dims(data.dims.begin(), data.dims.begin() + static_cast<std::ptrdiff_t>(along));
@@ -171,7 +172,7 @@ IntegerTensor GatherIntegers(const IntegerTensor& data, const IntegerTensor& ind
   dims.insert(dims.end(), data.dims.begin() + static_cast<std::ptrdiff_t>(along) + 1,
               data.dims.end());
   const std::size_t behind = along + indices.dims.size();
-  return MakeIntegers(std::move(dims), [&](const Integers& place) {
+  const auto value = [&](const Integers& place) {
     const auto split = [&](std::size_t at) {
       return place.begin() + static_cast<std::ptrdiff_t>(at);
     };
@@ -184,10 +185,12 @@ IntegerTensor GatherIntegers(const IntegerTensor& data, const IntegerTensor& ind
     source.push_back(index < 0 ? index + size : index);
     source.insert(source.end(), split(behind), place.end());
     return ValueAt(data, source);
-  });
+  };
+  return MakeIntegers(std::move(dims), value, most);
 }
 
-IntegerTensor ConcatIntegers(const std::vector<IntegerTensor>& parts, std::int64_t axis) {
+IntegerTensor ConcatIntegers(const std::vector<IntegerTensor>& parts, std::int64_t axis,
+                             std::int64_t most) {
   if (parts.empty()) throw NodeProblem{"has no inputs"};
   Integers dims = parts[0].dims;
   const std::size_t along = AxisIndex(axis, dims.size());
@@ -197,17 +200,19 @@ IntegerTensor ConcatIntegers(const std::vector<IntegerTensor>& parts, std::int64
     if (same != dims) throw NodeProblem{"its inputs have dimensions that do not fit together"};
     // Checked at each step: a sum of two checked sizes cannot overflow.
     dims[along] += parts[i].dims[along];
-    CountOf(dims);
+    CountOf(dims, most);
   }
-  return MakeIntegers(std::move(dims), [&](const Integers& place) {
+  const auto value = [&](const Integers& place) {
     Integers source = place;
     std::size_t part = 0;
     while (source[along] >= parts[part].dims[along]) source[along] -= parts[part++].dims[along];
     return ValueAt(parts[part], source);
-  });
+  };
+  return MakeIntegers(std::move(dims), value, most);
 }
 
-IntegerTensor TransposeIntegers(const IntegerTensor& data, std::vector<std::int64_t> order) {
+IntegerTensor TransposeIntegers(const IntegerTensor& data, std::vector<std::int64_t> order,
+                                std::int64_t most) {
   const std::size_t rank = data.dims.size();
   if (order.empty()) {  // ONNX: reversed
     for (std::size_t i = rank; i-- > 0;) order.push_back(static_cast<std::int64_t>(i));
@@ -221,14 +226,16 @@ IntegerTensor TransposeIntegers(const IntegerTensor& data, std::vector<std::int6
     if (good) dims[i] = data.dims[static_cast<std::size_t>(order[i])];
   }
   if (!good) throw NodeProblem{"perm is no order of " + std::to_string(rank) + " axes"};
-  return MakeIntegers(std::move(dims), [&](const Integers& place) {
-    Integers source(rank);
+  Integers source(rank);
+  const auto value = [&](const Integers& place) {
     for (std::size_t i = 0; i < rank; ++i) source[static_cast<std::size_t>(order[i])] = place[i];
     return ValueAt(data, source);
-  });
+  };
+  return MakeIntegers(std::move(dims), value, most);
 }
 
-IntegerTensor ReshapeIntegers(IntegerTensor data, std::vector<std::int64_t> target) {
+IntegerTensor ReshapeIntegers(IntegerTensor data, std::vector<std::int64_t> target,
+                              std::int64_t most) {
   const auto all = static_cast<std::int64_t>(data.values.size());
   std::ptrdiff_t inferred = -1;
   for (std::size_t i = 0; i < target.size(); ++i) {
@@ -238,7 +245,7 @@ IntegerTensor ReshapeIntegers(IntegerTensor data, std::vector<std::int64_t> targ
     inferred = static_cast<std::ptrdiff_t>(i);
     target[i] = 1;
   }
-  std::int64_t known = CountOf(target);
+  std::int64_t known = CountOf(target, most);
   if (inferred >= 0 && known > 0 && all % known == 0) {
     target[static_cast<std::size_t>(inferred)] = all / known;
     known = all;
@@ -273,7 +280,8 @@ IntegerTensor SqueezeIntegers(IntegerTensor data, const std::vector<std::int64_t
   return data;
 }
 
-IntegerTensor UnsqueezeIntegers(IntegerTensor data, std::vector<std::int64_t> axes) {
+IntegerTensor UnsqueezeIntegers(IntegerTensor data, std::vector<std::int64_t> axes,
+                                std::int64_t most) {
   const std::size_t rank = data.dims.size() + axes.size();
   for (std::int64_t& axis : axes) axis = static_cast<std::int64_t>(AxisIndex(axis, rank));
   std::sort(axes.begin(), axes.end());
@@ -281,8 +289,15 @@ IntegerTensor UnsqueezeIntegers(IntegerTensor data, std::vector<std::int64_t> ax
     throw NodeProblem{"an axis is given twice"};
   }
   for (const std::int64_t axis : axes) data.dims.insert(data.dims.begin() + axis, 1);
-  CountOf(data.dims);
+  CountOf(data.dims, most);
   return data;
+}
+
+IntegerTensor ExpandIntegers(const IntegerTensor& data, const std::vector<std::int64_t>& target,
+                             std::int64_t most) {
+  return MakeIntegers(
+      BroadcastDims(data.dims, target), [&](const Integers& place) { return ValueAt(data, place); },
+      most);
 }
 
 Range ResolveRange(std::int64_t start, std::int64_t end, std::int64_t step, std::int64_t size) {
@@ -303,16 +318,17 @@ Range ResolveRange(std::int64_t start, std::int64_t end, std::int64_t step, std:
 }
 
 IntegerTensor SliceIntegers(IntegerTensor data, std::int64_t axis, std::int64_t start,
-                            std::int64_t end, std::int64_t step) {
+                            std::int64_t end, std::int64_t step, std::int64_t most) {
   const std::size_t along = AxisIndex(axis, data.dims.size());
   const Range range = ResolveRange(start, end, step, data.dims[along]);
   Integers dims = data.dims;
   dims[along] = range.size;
-  return MakeIntegers(std::move(dims), [&](const Integers& place) {
+  const auto value = [&](const Integers& place) {
     Integers source = place;
     source[along] = range.start + place[along] * range.step;
     return ValueAt(data, source);
-  });
+  };
+  return MakeIntegers(std::move(dims), value, most);
 }
 
 IntegerFunction FindIntegerFunction(const std::string& op) {

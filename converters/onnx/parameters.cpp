@@ -3,32 +3,64 @@
 #include "converters/onnx/parameters.h"
 
 #include <cmath>
+#include <string_view>
+#include <utility>
 
 namespace mu8::convert {
 namespace {
 
-// The name under which the posterior knows the constant `name`: its own, or that of the tensor it
-// is a copy of (Identity); empty when there is none.
-std::string SigmaName(OnnxImporter* importer, const std::string& name) {
-  std::vector<std::string> copies;  // on the way; each is looked up once in the whole import
-  std::string found, next = name;
-  for (;;) {
-    const auto known = importer->sigma_names.find(next);
-    if (known != importer->sigma_names.end()) {
-      found = known->second;
-      break;
-    }
-    copies.push_back(next);
-    if (importer->posterior.contains(next)) {
-      found = next;
-      break;
-    }
-    const auto constant = importer->graph.constants.find(next);
-    if (constant == importer->graph.constants.end() || constant->second.copy_of.empty()) break;
-    next = constant->second.copy_of;
+// The random parameters that the constant `name` is or is computed of; empty: it is not random.
+std::vector<std::string> RandomParameters(const OnnxImporter& importer, const std::string& name) {
+  if (importer.posterior.contains(name)) return {name};
+  const auto constant = importer.graph.constants.find(name);
+  if (constant == importer.graph.constants.end() || constant->second.origin == nullptr) return {};
+  return constant->second.origin->parameters;
+}
+
+// `node` takes the parameter as its own.
+void Claim(OnnxImporter* importer, const OnnxNode& node, const std::string& name) {
+  const auto [reader, is_first] = importer->sigma_readers.emplace(name, node.name);
+  if (is_first) return;
+  Report(importer, node,
+         "its Bayesian parameter \"" + name + "\" is shared with \"" + reader->second +
+             "\"; the engine draws each layer's weights independently");
+}
+
+// The deviations of a constant that is computed of random parameters; empty when it has none that
+// are independent, which is then reported.
+std::vector<float> FollowOrigin(OnnxImporter* importer, const OnnxNode& node, const Origin& origin,
+                                const std::string& constant) {
+  std::string names;
+  for (const std::string& name : origin.parameters) {
+    if (names.find("\"" + name + "\"") != std::string::npos) continue;
+    Claim(importer, node, name);
+    names += (names.empty() ? "\"" : ", \"") + name + "\"";
   }
-  for (const std::string& copy : copies) importer->sigma_names[copy] = found;
-  return found;
+  if (!origin.why_not.empty()) {
+    Report(importer, node,
+           "its parameter is computed of " + names + ", which has a sigma, but " + origin.why_not +
+               ": its weights are no independent Gaussians; give the posterior \"" + constant +
+               ".sigma\" itself, or export the layer's own weight (remove_weight_norm and its "
+               "like) with its sigma");
+    return {};
+  }
+  std::vector<float> sigma(origin.elements.size(), 0.0F);
+  std::set<std::pair<std::string_view, std::uint32_t>> seen;
+  for (std::size_t i = 0; i < sigma.size(); ++i) {
+    const Origin::Element& from = origin.elements[i];
+    if (from.factor == 0.0F) continue;
+    const std::string& name = origin.parameters[from.parameter];
+    if (!seen.emplace(name, from.element).second) {
+      Report(importer, node,
+             "its parameter repeats elements of \"" + name +
+                 "\", which has a sigma; the engine draws each weight independently");
+      return {};
+    }
+    const std::vector<float>& values = importer->posterior.at(name).values;
+    if (from.element >= values.size()) return {};  // another size, reported by CheckPosterior
+    sigma[i] = values[from.element] * std::fabs(from.factor);
+  }
+  return sigma;
 }
 
 std::string SigmaPlace(const std::string& name) { return "posterior: \"" + name + ".sigma\": "; }
@@ -57,7 +89,7 @@ std::vector<float> ReadFloats(OnnxImporter* importer, const OnnxConstant& consta
                               const std::string& name) {
   SpendBytes(importer, sizeof(float) * constant.count);
   std::optional<std::vector<float>> values = FloatValues(constant);
-  if (!values) throw NodeProblem{"\"" + name + "\" is not a FLOAT or DOUBLE tensor"};
+  if (!values) throw NodeProblem{"\"" + name + "\" is not a floating-point tensor"};
   return std::move(*values);
 }
 
@@ -74,25 +106,21 @@ std::vector<std::int64_t> WithoutLeadingOnes(std::vector<std::int64_t> dims) {
 GaussianTensor ReadGaussian(OnnxImporter* importer, const OnnxNode& node, int i) {
   const OnnxConstant& constant = ReadConstant(*importer, node, i);
   GaussianTensor gaussian{.mu = ReadFloats(importer, constant, InputName(node, i)), .sigma = {}};
-  const std::string name = SigmaName(importer, InputName(node, i));
-  if (name.empty()) return gaussian;
-  const auto [reader, is_first] = importer->sigma_readers.emplace(name, node.name);
-  if (!is_first) {
-    Report(importer, node,
-           "its Bayesian parameter \"" + name + "\" is shared with \"" + reader->second +
-               "\"; the engine draws each layer's weights independently");
+  const auto own = importer->posterior.find(InputName(node, i));
+  if (own != importer->posterior.end()) {
+    Claim(importer, node, own->first);
+    // Another size has been reported by CheckPosterior.
+    if (own->second.values.size() == gaussian.mu.size()) gaussian.sigma = own->second.values;
+  } else if (constant.origin != nullptr) {
+    gaussian.sigma = FollowOrigin(importer, node, *constant.origin, InputName(node, i));
   }
-  const SigmaArray& sigma = importer->posterior.at(name);
-  // Another size has been reported by CheckPosterior.
-  if (sigma.values.size() == gaussian.mu.size()) gaussian.sigma = sigma.values;
   return gaussian;
 }
 
 std::vector<float> ReadDeterministic(OnnxImporter* importer, const OnnxNode& node, int i,
                                      const std::string& why) {
   const OnnxConstant& constant = ReadConstant(*importer, node, i);
-  const std::string name = SigmaName(importer, InputName(node, i));
-  if (!name.empty()) {
+  for (const std::string& name : RandomParameters(*importer, InputName(node, i))) {
     importer->sigma_readers.emplace(name, node.name);
     Report(importer, node, "\"" + name + "\" has a sigma: " + why);
   }
@@ -100,7 +128,7 @@ std::vector<float> ReadDeterministic(OnnxImporter* importer, const OnnxNode& nod
 }
 
 bool HasSigma(OnnxImporter* importer, const OnnxNode& node, int i) {
-  return !SigmaName(importer, InputName(node, i)).empty();
+  return !RandomParameters(*importer, InputName(node, i)).empty();
 }
 
 GaussianTensor ReadBias(OnnxImporter* importer, const OnnxNode& node, int i,
@@ -164,8 +192,8 @@ void CheckSigmasRead(OnnxImporter* importer) {
     if (!importer->failed.contains(OutputName(node, 0))) continue;
     for (const std::string& input : node.proto->input()) {
       unknown.insert(input);
-      const std::string name = SigmaName(importer, input);
-      if (!name.empty()) unknown.insert(name);
+      const std::vector<std::string> names = RandomParameters(*importer, input);
+      unknown.insert(names.begin(), names.end());
     }
   }
   for (const auto& [name, sigma] : importer->posterior) {

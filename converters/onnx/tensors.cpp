@@ -3,6 +3,24 @@
 #include "converters/host/bytes.h"
 
 namespace mu8::convert {
+namespace {
+
+std::optional<host::FloatFormat> FormatOf(int type) {
+  switch (type) {
+    case onnx::TensorProto::FLOAT16:
+      return host::FloatFormat::kFloat16;
+    case onnx::TensorProto::BFLOAT16:
+      return host::FloatFormat::kBfloat16;
+    case onnx::TensorProto::FLOAT:
+      return host::FloatFormat::kFloat32;
+    case onnx::TensorProto::DOUBLE:
+      return host::FloatFormat::kFloat64;
+    default:
+      return std::nullopt;
+  }
+}
+
+}  // namespace
 
 std::size_t BytesPerElement(int type) {
   switch (type) {
@@ -12,6 +30,9 @@ std::size_t BytesPerElement(int type) {
     case onnx::TensorProto::FLOAT:
     case onnx::TensorProto::INT32:
       return 4;
+    case onnx::TensorProto::FLOAT16:
+    case onnx::TensorProto::BFLOAT16:
+      return 2;
     case onnx::TensorProto::BOOL:
       return 1;
     default:
@@ -32,19 +53,33 @@ std::string DimsText(std::span<const std::int64_t> dims) {
   return text + "]";
 }
 
+bool IsFloatType(int type) { return FormatOf(type).has_value(); }
+
 std::optional<std::vector<float>> FloatValues(const OnnxConstant& constant) {
   const onnx::TensorProto& tensor = *constant.tensor;
-  const bool is_double = tensor.data_type() == onnx::TensorProto::DOUBLE;
-  if (!is_double && tensor.data_type() != onnx::TensorProto::FLOAT) return std::nullopt;
+  const std::optional<host::FloatFormat> format = FormatOf(tensor.data_type());
+  if (!format) return std::nullopt;
   if (tensor.has_raw_data()) {
     const std::string& raw = tensor.raw_data();
     return host::LoadFloats({reinterpret_cast<const std::uint8_t*>(raw.data()), raw.size()},
-                            is_double ? 8 : 4);
+                            *format);
   }
-  if (!is_double) return std::vector<float>(tensor.float_data().begin(), tensor.float_data().end());
   std::vector<float> values;
   values.reserve(constant.count);
-  for (const double value : tensor.double_data()) values.push_back(static_cast<float>(value));
+  switch (*format) {
+    case host::FloatFormat::kFloat32:
+      values.assign(tensor.float_data().begin(), tensor.float_data().end());
+      break;
+    case host::FloatFormat::kFloat64:
+      for (const double value : tensor.double_data()) values.push_back(static_cast<float>(value));
+      break;
+    default:  // the bits of each in an int32
+      for (const std::int32_t bits : tensor.int32_data()) {
+        const auto half = static_cast<std::uint16_t>(bits);
+        values.push_back(*format == host::FloatFormat::kFloat16 ? host::Float16Value(half)
+                                                                : host::Bfloat16Value(half));
+      }
+  }
   return values;
 }
 

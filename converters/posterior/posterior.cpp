@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <filesystem>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <set>
 #include <span>
 #include <string_view>
@@ -102,9 +103,17 @@ struct TensorEntry {
   std::string name;  // of the initializer; empty: not wanted, only its range counts
   std::string key;
   std::vector<std::uint64_t> shape;
-  std::size_t width = 0;             // bytes an element
-  std::uint64_t begin = 0, end = 0;  // into the data behind the header
+  std::optional<host::FloatFormat> format = {};  // nothing: another type
+  std::uint64_t begin = 0, end = 0;              // into the data behind the header
 };
+
+std::optional<host::FloatFormat> FindFormat(const std::string& dtype) {
+  if (dtype == "F16") return host::FloatFormat::kFloat16;
+  if (dtype == "BF16") return host::FloatFormat::kBfloat16;
+  if (dtype == "F32") return host::FloatFormat::kFloat32;
+  if (dtype == "F64") return host::FloatFormat::kFloat64;
+  return std::nullopt;
+}
 
 bool ReadUnsigned(const nlohmann::json& array, std::vector<std::uint64_t>* numbers) {
   if (!array.is_array()) return false;
@@ -133,13 +142,14 @@ TensorEntry ReadEntry(const std::string& where, const std::string& key, const nl
                       "] are not inside the " + Text(data_bytes) + " bytes of data");
   }
   const std::string dtype = json["dtype"].get<std::string>();
-  entry.width = dtype == "F32" ? 4 : dtype == "F64" ? 8 : 0;
-  if (entry.width == 0 && !IsPrivate(key)) {
-    throw host::Error(where + "dtype \"" + dtype + "\" is not supported (F32 and F64 are)");
+  entry.format = FindFormat(dtype);
+  if (!entry.format && !IsPrivate(key)) {
+    throw host::Error(where + "dtype \"" + dtype +
+                      "\" is not supported (F16, BF16, F32 and F64 are)");
   }
   std::size_t count = 0;
-  if (entry.width != 0 && (!host::CheckedProduct(entry.shape, kMaxElements, &count) ||
-                           count * entry.width != entry.end - entry.begin)) {
+  if (entry.format && (!host::CheckedProduct(entry.shape, kMaxElements, &count) ||
+                       count * host::BytesOf(*entry.format) != entry.end - entry.begin)) {
     throw host::Error(where + "the shape and dtype " + dtype + " do not match the " +
                       Text(entry.end - entry.begin) + " bytes of data");
   }
@@ -220,7 +230,7 @@ Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* proble
     const Bytes values = data.subspan(static_cast<std::size_t>(entry.begin),
                                       static_cast<std::size_t>(entry.end - entry.begin));
     posterior[entry.name] = {.shape = {entry.shape.begin(), entry.shape.end()},
-                             .values = host::LoadFloats(values, entry.width)};
+                             .values = host::LoadFloats(values, *entry.format)};
   }
   return posterior;
 }

@@ -43,7 +43,7 @@ int main(int argc, char** argv) try {
   MergeSlices(&network);
   CheckParameters(network);
   const std::vector<std::uint8_t> bytes = host::ReadRawFile(argv[2], "an array", 1 << 28);
-  const std::vector<float> input = host::LoadFloats(bytes, 4);
+  const std::vector<float> input = host::LoadFloats(bytes, host::FloatFormat::kFloat32);
   const std::size_t size = network.values[static_cast<std::size_t>(network.input)].size();
   const std::size_t batch = input.size() / size;
   if (batch * size != input.size()) throw host::Error("input does not hold whole images");

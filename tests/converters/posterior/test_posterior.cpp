@@ -40,6 +40,23 @@ TEST_CASE("posterior: stored .npz with float32 and float64 arrays") {
   CHECK(posterior.at("s").values == Floats{7.0f});
 }
 
+TEST_CASE("posterior: half precision, and numbers of the other byte order") {
+  const std::string big_floats("\x3f\x80\0\0\xc0\0\0\0", 8);
+  const std::string big_halves("\x3c\0\x38\0", 4);
+  const Posterior npz = Read(Zip({{"a.sigma.npy", Npy(">f4", "(2,)", big_floats)},
+                                  {"b.sigma.npy", Npy(">f2", "(2,)", big_halves)},
+                                  {"c.sigma.npy", Npy("<f2", "(1,)", std::string("\0\x3c", 2))}}));
+  CHECK(npz.at("a").values == Floats{1, -2});
+  CHECK(npz.at("b").values == Floats{1, 0.5f});
+  CHECK(npz.at("c").values == Floats{1});
+  const Posterior tensors =
+      Read(Safetensors(R"({"h.sigma":{"dtype":"F16","shape":[2],"data_offsets":[0,4]},)"
+                       R"("b.sigma":{"dtype":"BF16","shape":[1],"data_offsets":[4,6]}})",
+                       std::string("\0\x3c\x01\0\x80\x3f", 6)));
+  CHECK(tensors.at("h").values == Floats{1, 0x1p-24f});
+  CHECK(tensors.at("b").values == Floats{1});
+}
+
 TEST_CASE("posterior: deflated .npz and .npy format 2.0") {
   const Posterior posterior = Read(
       Zip({{"w.sigma.npy", Npy("<f4", "(100, 10)", Float32Bytes(Count(1000)), false, 2)}}, true));
@@ -67,14 +84,14 @@ TEST_CASE("posterior: names without .sigma are errors, those with __ are not rea
 
 TEST_CASE("posterior: problems of all arrays at once") {
   const std::vector<std::string> problems =
-      Problems(Zip({{"a.sigma.npy", Npy(">f4", "(1,)", Float32Bytes({1}))},
+      Problems(Zip({{"a.sigma.npy", Npy("<c8", "(1,)", Float32Bytes({1, 0}))},
                     {"b.sigma.npy", Npy("<f4", "(2,)", Float32Bytes({1}))},
                     {"c.sigma.npy", "\x93NUMPX and more"},
                     {"d.sigma.npy", Npy("<f4", "(1,)", Float32Bytes({1}), false, 3)},
                     {"e.sigma.npy", Npy("<f4", "(1,)", Float32Bytes({1}))},
                     {"e.sigma.npy", Npy("<f4", "(1,)", Float32Bytes({1}))}}));
   REQUIRE(problems.size() == 5);
-  CHECK(problems[0].find("'>f4' is not supported") != std::string::npos);
+  CHECK(problems[0].find("'<c8' is not supported") != std::string::npos);
   CHECK(problems[1].find("do not match the 4 bytes") != std::string::npos);
   CHECK(problems[2].find("expected 93 4e 55 4d 50 59") != std::string::npos);
   CHECK(problems[3].find("format 3.0") != std::string::npos);
@@ -185,7 +202,8 @@ TEST_CASE("posterior: safetensors headers that lie") {
   CheckOneProblem(one(entry("[0,-1]")), {"expected {"});
   CheckOneProblem(one(entry("[0,16]", "[5]")), {"do not match"});
   CheckOneProblem(one(entry("[0,16]", "[4294967296,4294967297]")), {"do not match"});
-  CheckOneProblem(one(entry("[0,8]", "[4]", "BF16")), {"BF16", "F32 and F64"});
+  CheckOneProblem(one(entry("[0,16]", "[4]", "I32")), {"I32", "F32 and F64"});
+  CheckOneProblem(one(entry("[0,16]", "[4]", "BF16")), {"do not match"});
   CheckOneProblem(one(entry("[0,12]", "[3]")), {"4 bytes after the last tensor"});
   CheckOneProblem(one(entry("[4,16]", "[3]")), {"there is a hole"});
   CheckOneProblem(one(entry("[0,16]") + "," + entry("[0,16]")), {"appears twice"});
