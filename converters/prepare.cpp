@@ -187,9 +187,8 @@ Imported Import(const ConvertOptions& options, std::vector<std::string>* notices
   Report(options, "import", 0.0);
   Imported imported;
   Network& network = imported.network;
-  network =
-      ImportOnnx(options.model_path, ReadPosteriorOf(options.model_path, options.posterior_path),
-                 options.output_name);
+  network = ImportWithPosterior(options.model_path, options.posterior_path, options.output_name);
+  notices->insert(notices->end(), network.notices.begin(), network.notices.end());
   PrepareNetwork(&network);
   if (!options.labels.empty()) network.labels = options.labels;
   std::vector<std::string> problems;

@@ -2,7 +2,9 @@
 """Turns a trained mean-field Gaussian posterior into the converter's input.
 
 Two files: the mean network as ONNX, and an .npz that holds the standard deviation of every random
-parameter as `<initializer name>.sigma` (none for a plain network). The command reads bayesian-torch checkpoints of the
+parameter as `<initializer name>.sigma`, and its mean as `.mean` (none for a plain network). The
+converter compares the means with the ONNX file's: an exporter that folds BatchNormalization changes
+weights under their old name. The command reads bayesian-torch checkpoints of the
 networks in train/networks.py; for a network of your own, call export_posterior() from Python.
 
     tools/export_posterior.py lenet5_mnist.pt --arch lenet5 --output-prefix lenet5_mnist
@@ -327,7 +329,11 @@ def export_posterior(module, sigmas, example_input, onnx_path, npz_path, mean=No
     contents = {onnx_path: model.SerializeToString(deterministic=True)}
     if npz_path is not None:
         buffer = io.BytesIO()
-        np.savez(buffer, **{f"{name}.sigma": sigma for name, sigma in checked.items()})  # of 1980
+        means = {tensor.name: import_onnx().numpy_helper.to_array(tensor)
+                 for tensor in model.graph.initializer}
+        arrays = {f"{name}.sigma": sigma for name, sigma in checked.items()}
+        arrays.update({f"{name}.mean": means[name] for name in checked})
+        np.savez(buffer, **arrays)  # of 1980
         contents[npz_path] = buffer.getvalue()
     elif checked:
         raise ExportError("a network with sigmas needs a path for them", sorted(checked))

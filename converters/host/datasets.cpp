@@ -181,6 +181,11 @@ Dataset LoadCifar(const std::string& path, std::size_t limit) {
   const std::vector<std::uint8_t> bytes =
       ReadUnpackedFile(path, cut ? limit * kCifarRecord : kNoLimit);
   if (bytes.empty()) throw Error(path + ": is empty, holds no images");
+  if (bytes.size() > 1 && bytes[0] == 0x80 && bytes[1] <= 5) {
+    throw Error(path +
+                ": a Python pickle, as CIFAR's \"python version\" is; expected the binary version "
+                "(data_batch_1.bin), or the array in a .npy file (numpy.save)");
+  }
   if (bytes.size() % kCifarRecord != 0) {
     throw Error(path + ": neither an IDX image file (magic number is " +
                 (bytes.size() < 4 ? "missing" : Hex(BigEndian32(bytes))) + ", expected " +

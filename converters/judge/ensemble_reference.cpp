@@ -141,8 +141,8 @@ void Reference::Impl::Add(const host::Dataset& data, std::uint32_t pass, std::si
 
 Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<Impl>()) {
   impl_->options = options;
-  const Posterior posterior = ReadPosteriorOf(options.onnx_path, options.posterior_path);
-  impl_->network = ImportOnnx(options.onnx_path, posterior, options.output_name);
+  impl_->network =
+      ImportWithPosterior(options.onnx_path, options.posterior_path, options.output_name);
   CheckParameters(impl_->network);
   std::vector<std::string> problems;
   ResolveOutputs(options.head, &impl_->network, &impl_->notices, &problems);

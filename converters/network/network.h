@@ -145,6 +145,7 @@ struct Network {
   // serves all channels until the input is resolved (input.h).
   std::vector<float> mean, std;
   std::vector<std::string> labels;
+  std::vector<std::string> notices;  // what the importer has assumed
   // How the source file takes arrays ("nchw"), and their dimensions after the batch.
   std::string input_layout;
   std::vector<std::size_t> input_dims;

@@ -390,19 +390,14 @@ void ImportOutput(OnnxImporter* importer) {
   importer->network.output = output.value;
 }
 
-}  // namespace
-
-Network ImportOnnx(const std::string& path, const Posterior& posterior, const std::string& output) {
-  Problems problems;
-  OnnxGraph graph;
-  LoadOnnx(path, output, &graph, &problems);
-  FoldConstants(posterior, &graph, &problems);
-  OnnxImporter importer{.graph = graph, .posterior = posterior, .problems = problems};
-  importer.failed = graph.failed;
+Network ImportGraph(OnnxGraph* graph, const Posterior& posterior, Problems problems) {
+  FoldConstants(posterior, graph, &problems);
+  OnnxImporter importer{.graph = *graph, .posterior = posterior, .problems = problems};
+  importer.failed = graph->failed;
   // Every parameter is counted when it is read and when its layer is made, its sigma, too.
   importer.most_parameter_bytes =
-      std::max<std::uint64_t>(512 << 20, 16 * graph.model.ByteSizeLong());
-  importer.network.name = std::filesystem::path(path).stem().string();
+      std::max<std::uint64_t>(512 << 20, 16 * graph->model.ByteSizeLong());
+  importer.network.name = std::filesystem::path(graph->path).stem().string();
   CountReaders(&importer);
   ImportInput(&importer);
   CheckPosterior(&importer);
@@ -414,6 +409,30 @@ Network ImportOnnx(const std::string& path, const Posterior& posterior, const st
   DropUnread(&importer.network);  // of which only the shape was asked for
   CheckParameters(importer.network);
   return std::move(importer.network);
+}
+
+}  // namespace
+
+Network ImportOnnx(const std::string& path, const Posterior& posterior, const std::string& output) {
+  Problems problems;
+  OnnxGraph graph;
+  LoadOnnx(path, output, &graph, &problems);
+  return ImportGraph(&graph, posterior, std::move(problems));
+}
+
+Network ImportWithPosterior(const std::string& path, const std::string& posterior_path,
+                            const std::string& output) {
+  Problems problems;
+  OnnxGraph graph;
+  LoadOnnx(path, output, &graph, &problems);
+  Posterior posterior;
+  if (!posterior_path.empty()) {
+    // As many sigmas, and as many means, as the model has parameters at most, in up to four times
+    // their bytes (half precision there, double here).
+    constexpr std::uint64_t kTimes = 8, kHeaders = std::uint64_t{1} << 20;
+    posterior = ReadPosterior(posterior_path, kTimes * graph.model.ByteSizeLong() + kHeaders);
+  }
+  return ImportGraph(&graph, posterior, std::move(problems));
 }
 
 }  // namespace mu8::convert

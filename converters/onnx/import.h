@@ -21,4 +21,8 @@ namespace mu8::convert {
 Network ImportOnnx(const std::string& path, const Posterior& posterior,
                    const std::string& output = {});
 
+// The same with the posterior file of a model; an empty path: a network without sigmas.
+Network ImportWithPosterior(const std::string& path, const std::string& posterior_path,
+                            const std::string& output = {});
+
 }  // namespace mu8::convert

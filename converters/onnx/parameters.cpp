@@ -2,6 +2,7 @@
 // exactly one layer, because the engine draws each layer's weights on their own.
 #include "converters/onnx/parameters.h"
 
+#include <algorithm>
 #include <cmath>
 #include <string_view>
 #include <utility>
@@ -83,6 +84,40 @@ void CheckSigmaValues(OnnxImporter* importer, const std::string& name, const Sig
       SigmaPlace(name) + std::to_string(count) + " of " + std::to_string(sigma.values.size()) +
       " values are negative or not finite, the first is " + std::to_string(sigma.values[first]) +
       " at index " + std::to_string(first));
+}
+
+// Refuses a sigma that was trained for other weights than the file's, as when an exporter has folded
+// BatchNormalization into them and kept their name. Rounding to half precision is no difference.
+void CheckMeans(OnnxImporter* importer, const std::string& name, const SigmaArray& sigma,
+                const OnnxConstant& constant) {
+  constexpr float kRounding = 1.0F / 256;  // of BF16: 8 bits
+  const auto weights = FloatValues(constant);
+  if (!weights || sigma.means.size() != weights->size()) return;
+  float largest = 0.0F, difference = 0.0F;
+  for (std::size_t i = 0; i < weights->size(); ++i) {
+    largest = std::max(largest, std::fabs(sigma.means[i]));
+    const float apart = std::fabs(sigma.means[i] - (*weights)[i]);
+    if (!(apart <= difference)) difference = apart;  // NaN, too
+  }
+  if (difference <= kRounding * largest) return;
+  importer->problems.push_back(
+      SigmaPlace(name) + "belongs to other weights than the initializer's: they differ by up to " +
+      std::to_string(difference) + " from \"" + name + ".mean\", whose largest is " +
+      std::to_string(largest) +
+      "; has the exporter folded BatchNormalization into them? Export with "
+      "tools/export_posterior.py, or torch.onnx.export(..., dynamo=False, "
+      "training=TrainingMode.PRESERVE, do_constant_folding=False)");
+}
+
+void NoteMissingMeans(OnnxImporter* importer) {
+  std::size_t missing = 0;
+  for (const auto& [name, sigma] : importer->posterior) missing += sigma.means.empty() ? 1U : 0U;
+  if (missing == 0) return;
+  importer->network.notices.push_back(
+      "the posterior has no means beside " + std::to_string(missing) + " of its " +
+      std::to_string(importer->posterior.size()) +
+      " sigmas: that they belong to these weights is taken on trust (arrays <initializer>.mean "
+      "would show it; tools/export_posterior.py writes them)");
 }
 
 std::vector<float> ReadFloats(OnnxImporter* importer, const OnnxConstant& constant,
@@ -182,7 +217,9 @@ void CheckPosterior(OnnxImporter* importer) {
                                    " values, the initializer " + DimsText(found->second.dims));
     }
     CheckSigmaValues(importer, name, sigma);
+    if (found->second.tensor != nullptr) CheckMeans(importer, name, sigma, found->second);
   }
+  NoteMissingMeans(importer);
 }
 
 void CheckSigmasRead(OnnxImporter* importer) {

@@ -3,13 +3,11 @@
 #include "converters/posterior/posterior.h"
 
 #include <algorithm>
-#include <filesystem>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <span>
 #include <string_view>
-#include <system_error>
 
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
@@ -22,7 +20,7 @@ namespace {
 using Problems = std::vector<std::string>;
 using Bytes = std::span<const std::uint8_t>;
 
-constexpr std::string_view kSuffix = ".sigma";
+constexpr std::string_view kSuffix = ".sigma", kMeanSuffix = ".mean";
 constexpr std::size_t kMaxFileBytes = std::size_t{8} << 30;
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 32;
 // The limit of the reference implementation of safetensors.
@@ -43,15 +41,41 @@ bool StartsWith(Bytes bytes, std::string_view magic) {
 
 bool IsPrivate(std::string_view key) { return key.starts_with("__"); }
 
-// The initializer's name, or a problem when `key` does not end in ".sigma".
-bool InitializerName(const std::string& where, const std::string& key, std::string* name,
-                     Problems* problems) {
-  if (key.size() <= kSuffix.size() || !key.ends_with(kSuffix)) {
-    problems->push_back(where + "expected a name of the form <initializer>.sigma");
-    return false;
+// "<initializer>.sigma" or "<initializer>.mean".
+struct ArrayName {
+  std::string initializer;
+  bool is_mean = false;
+};
+
+// A problem, and nothing, when `key` is of neither form.
+std::optional<ArrayName> ParseName(const std::string& where, const std::string& key,
+                                   Problems* problems) {
+  for (const std::string_view suffix : {kSuffix, kMeanSuffix}) {
+    if (key.size() <= suffix.size() || !key.ends_with(suffix)) continue;
+    return ArrayName{.initializer = key.substr(0, key.size() - suffix.size()),
+                     .is_mean = suffix == kMeanSuffix};
   }
-  *name = key.substr(0, key.size() - kSuffix.size());
-  return true;
+  problems->push_back(where +
+                      "expected a name of the form <initializer>.sigma (or .mean beside it); leave "
+                      "the array out, or begin its name with __");
+  return std::nullopt;
+}
+
+using Means = std::map<std::string, SigmaArray>;
+
+// Moves each array of means to its sigmas.
+void AddMeans(const std::string& path, Means means, Posterior* posterior, Problems* problems) {
+  for (auto& [name, mean] : means) {
+    const std::string where = Where(path, name + std::string(kMeanSuffix));
+    const auto sigma = posterior->find(name);
+    if (sigma == posterior->end()) {
+      problems->push_back(where + "there is no \"" + name + ".sigma\" beside it");
+    } else if (sigma->second.shape != mean.shape) {
+      problems->push_back(where + "has another shape than \"" + name + ".sigma\"");
+    } else {
+      sigma->second.means = std::move(mean.values);
+    }
+  }
 }
 
 // Runs `read`, adding the problems of the Error it may throw: one bad array must not hide the next.
@@ -67,9 +91,18 @@ void Collect(Problems* problems, Read read) {
 Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_bytes,
                   Problems* problems) {
   Posterior posterior;
+  Means means;
   std::uint64_t unpacked = 0;
   std::set<std::string> seen;
-  for (const host::ZipMember& member : host::ReadZipDirectory(path, archive)) {
+  const std::vector<host::ZipMember> members = host::ReadZipDirectory(path, archive);
+  for (const host::ZipMember& member : members) {
+    if (member.name.ends_with("/data.pkl") || member.name == "data.pkl") {
+      throw host::Error(path +
+                        ": a PyTorch checkpoint; tools/export_posterior.py makes an ONNX file and "
+                        "the .npz of its sigmas from it");
+    }
+  }
+  for (const host::ZipMember& member : members) {
     const std::string where = Where(path, member.name);
     std::string key = member.name;
     if (IsPrivate(key)) continue;
@@ -78,9 +111,9 @@ Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_byt
       continue;
     }
     key.resize(key.size() - 4);
-    std::string name;
-    if (!InitializerName(where, key, &name, problems)) continue;
-    if (!seen.insert(name).second) {
+    const std::optional<ArrayName> name = ParseName(where, key, problems);
+    if (!name) continue;
+    if (!seen.insert(key).second) {
       problems->push_back(where + "the archive holds this name twice");
       continue;
     }
@@ -92,15 +125,18 @@ Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_byt
     }
     Collect(problems, [&] {
       host::NpyArray array = host::ReadNpy(where, host::ExtractMember(where, member));
-      posterior[name] = {.shape = std::move(array.shape), .values = std::move(array.values)};
+      (name->is_mean ? means : posterior)[name->initializer] = {
+          .shape = std::move(array.shape), .values = std::move(array.values)};
     });
   }
+  // Where an array is missing because it could not be read, that has been said.
+  if (problems->empty()) AddMeans(path, std::move(means), &posterior, problems);
   return posterior;
 }
 
 // One tensor of a safetensors header, its byte range checked.
 struct TensorEntry {
-  std::string name;  // of the initializer; empty: not wanted, only its range counts
+  std::optional<ArrayName> name;  // nothing: not wanted, only its range counts
   std::string key;
   std::vector<std::uint64_t> shape;
   std::optional<host::FloatFormat> format = {};  // nothing: another type
@@ -217,21 +253,23 @@ Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* proble
     const std::string where = Where(path, key);
     Collect(problems, [&] {
       TensorEntry entry = ReadEntry(where, key, item.value(), data.size());
-      if (!IsPrivate(key)) InitializerName(where, key, &entry.name, problems);
+      if (!IsPrivate(key)) entry.name = ParseName(where, key, problems);
       entries.push_back(std::move(entry));
     });
   }
   // An entry that could not be read leaves a hole which is no problem of its own.
   if (problems->empty()) CheckRanges(path, &entries, data.size(), problems);
   Posterior posterior;
+  Means means;
   if (!problems->empty()) return posterior;
   for (const TensorEntry& entry : entries) {
-    if (entry.name.empty()) continue;
+    if (!entry.name) continue;
     const Bytes values = data.subspan(static_cast<std::size_t>(entry.begin),
                                       static_cast<std::size_t>(entry.end - entry.begin));
-    posterior[entry.name] = {.shape = {entry.shape.begin(), entry.shape.end()},
+    (entry.name->is_mean ? means : posterior)[entry.name->initializer] = {.shape = {entry.shape.begin(), entry.shape.end()},
                              .values = host::LoadFloats(values, *entry.format)};
   }
+  AddMeans(path, std::move(means), &posterior, problems);
   return posterior;
 }
 
@@ -249,6 +287,11 @@ Posterior ReadPosterior(const std::string& path, std::uint64_t most_bytes) {
   } else if (StartsWith(bytes, "\x93NUMPY")) {
     throw host::Error(path + ": a .npy file, which holds one array without a name; expected " +
                       kExpected + " (numpy.savez)");
+  } else if (bytes.size() > 1 && bytes[0] == 0x80 && bytes[1] <= 5) {
+    throw host::Error(path + ": a Python pickle (an old PyTorch checkpoint?); expected " +
+                      kExpected +
+                      ": tools/export_posterior.py makes one from a checkpoint, torch.save of a "
+                      "state_dict");
   } else {
     throw host::Error(path + ": " + Text(bytes.size()) + " bytes that start with " +
                       host::DescribeStart(bytes) + "; expected " + kExpected +
@@ -256,14 +299,6 @@ Posterior ReadPosterior(const std::string& path, std::uint64_t most_bytes) {
   }
   if (!problems.empty()) throw host::Error(problems);
   return posterior;
-}
-
-Posterior ReadPosteriorOf(const std::string& model_path, const std::string& path) {
-  if (path.empty()) return {};
-  constexpr std::uint64_t kHeaders = std::uint64_t{1} << 20;  // of the arrays
-  std::error_code problem;
-  const std::uintmax_t model_bytes = std::filesystem::file_size(model_path, problem);
-  return ReadPosterior(path, problem ? kHeaders : 4 * model_bytes + kHeaders);
 }
 
 }  // namespace mu8::convert

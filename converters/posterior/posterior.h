@@ -10,21 +10,19 @@
 namespace mu8::convert {
 
 // Sigma arrays by initializer name: name "<initializer>.sigma" in the posterior file, here without
-// the suffix; values in the initializer's own (ONNX) layout.
+// the suffix; values in the initializer's own (ONNX) layout. The file may hold "<initializer>.mean",
+// too: what the parameter was when its sigma was trained.
 struct SigmaArray {
   std::vector<std::size_t> shape;
   std::vector<float> values;
+  std::vector<float> means = {};  // of the same shape; empty: the file has none
 };
 using Posterior = std::map<std::string, SigmaArray>;
 
-// Reads `<name>.sigma` arrays from .npz (float32 or float64, stored or deflated) or .safetensors
-// (F32, F64). Arrays without the suffix are an error, except keys beginning with "__".
+// Reads `<name>.sigma` and `<name>.mean` arrays from .npz (float16, float32 or float64, stored or
+// deflated) or .safetensors (F16, BF16, F32, F64). Arrays of other names are an error, except keys
+// beginning with "__".
 // Throws Error before it unpacks arrays of more than `most_bytes` in all.
 Posterior ReadPosterior(const std::string& path, std::uint64_t most_bytes);
-
-// The same for the posterior of a model file, an empty one without a path: sigmas are as many as
-// the model's parameters at most, in up to four times their bytes (half precision there, double
-// here).
-Posterior ReadPosteriorOf(const std::string& model_path, const std::string& path);
 
 }  // namespace mu8::convert

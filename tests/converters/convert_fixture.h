@@ -368,8 +368,7 @@ inline double SnrDb(const Logits& expected, const Logits& found) {
 
 // The network that `options` converts, folded and with its input normalization.
 inline Network ReferenceNetwork(const ConvertOptions& options) {
-  Network network =
-      ImportOnnx(options.model_path, ReadPosteriorOf(options.model_path, options.posterior_path));
+  Network network = ImportWithPosterior(options.model_path, options.posterior_path);
   PrepareNetwork(&network);
   network.mean = options.mean;
   network.std = options.std;

@@ -175,7 +175,10 @@ class Graph(Folder):
         for name, tensor in module.state_dict().items():
             if not name.endswith("num_batches_tracked"):
                 np.testing.assert_array_equal(initializers[name], tensor.numpy())
-        self.assertEqual(sorted(sigmas), sorted(name + ".sigma" for name in sigmas_for(module)))
+        self.assertEqual(sorted(sigmas), sorted(name + end for name in sigmas_for(module)
+                                                for end in (".sigma", ".mean")))
+        for name in sigmas_for(module):
+            np.testing.assert_array_equal(sigmas[name + ".mean"], initializers[name])
         self.assertTrue(all(value.dtype == np.float32 for value in sigmas.values()))
         self.assertEqual([value.name for value in graph.input], ["input"])
         self.assertEqual([value.name for value in graph.output], ["logits"])

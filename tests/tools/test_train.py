@@ -112,7 +112,7 @@ class Folder(unittest.TestCase):
         self.assertLessEqual({n for n, _ in NETWORKS[net]().named_parameters()}, names)
         self.assertEqual((self.folder / f"{name}.npz").exists(), sigma_count > 0)
         if sigma_count:
-            self.assertEqual(len(np.load(self.folder / f"{name}.npz").files), sigma_count)
+            self.assertEqual(len(np.load(self.folder / f"{name}.npz").files), 2 * sigma_count)
         log = json.loads((self.folder / f"{name}.json").read_text())
         self.assertEqual(sorted(log["metrics"]), sorted(metrics))
         self.assertEqual([path for path in self.folder.iterdir() if path.suffix == ".tmp"], [])

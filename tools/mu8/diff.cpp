@@ -10,6 +10,7 @@
 #include "converters/network/head.h"
 #include "converters/network/input.h"
 #include "converters/onnx/import.h"
+#include "formats/reader.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -53,10 +54,25 @@ struct Loaded {
   host::Dataset data;
 };
 
+// Whether any of the file's weights have deviations.
+bool IsRandom(const host::ModelFile& file) {
+  format::View view;
+  Diagnostic diagnostic;
+  if (format::Open(file.bytes.span(), &view, &diagnostic) != Status::kOk) {
+    throw host::Error(file.path + ": " + host::Explained(diagnostic));
+  }
+  for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
+    if ((view.layer(i).flags & format::kLayerBayesian) != 0) return true;
+  }
+  return false;
+}
+
 Loaded Load(const Options& options, const host::ModelFile& file) {
-  convert::Network network = convert::ImportOnnx(
-      options.onnx_path, convert::ReadPosteriorOf(options.onnx_path, options.posterior_path),
-      options.output_name);
+  if (options.posterior_path.empty() && IsRandom(file)) {
+    throw UsageError("--posterior is required: the file's weights are random");
+  }
+  convert::Network network = convert::ImportWithPosterior(
+      options.onnx_path, options.posterior_path, options.output_name);
   std::vector<std::string> notices, problems;
   // As the file says: its conversion was told so.
   const auto metadata = [&](const char* key) { return std::string(file.model.Metadata(key)); };
@@ -194,8 +210,8 @@ Command AddDiff(CLI::App* parent) {
   app->add_option("--model", options->onnx_path, "The ONNX file that it was made from")
       ->required()
       ->type_name("M.onnx");
-  app->add_option("--posterior", options->posterior_path, "The sigmas that it was made from")
-      ->required()
+  app->add_option("--posterior", options->posterior_path,
+                  "The sigmas that it was made from, if it has any")
       ->type_name("P.npz");
   app->add_option("--output-name", options->output_name,
                   "Which of the graph's outputs, if it has several")

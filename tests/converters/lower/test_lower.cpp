@@ -231,7 +231,7 @@ TEST_CASE("lower: Bayesian and deterministic layers mix, also within a layer") {
   net.Conv(6, {}).Relu().Flatten().Spread(0.2).Gemm(12).Relu().Spread(0.0).Gemm(4);
   ConvertOptions options = net.Write(folder);
   // Of the last layer only the bias is Bayesian; of the middle one only the weights.
-  Posterior posterior = ReadPosteriorOf(options.model_path, options.posterior_path);
+  Posterior posterior = ReadPosterior(options.posterior_path, 1 << 20);
   REQUIRE(posterior.size() == 2);
   const std::string weights = posterior.begin()->first.ends_with('w') ? posterior.begin()->first
                                                                       : posterior.rbegin()->first;

@@ -65,6 +65,23 @@ TEST_CASE("onnx: sigmas that fit nothing are all reported") {
   CHECK(all.find("2 of 6 values are negative or not finite, the first is -1") != std::string::npos);
 }
 
+TEST_CASE("onnx: sigmas of other weights than the file's, as folded BatchNormalization leaves") {
+  const OnnxBuilder builder = GemmModel(3, 2);  // weights 0 to 5
+  const auto problems = [&](Floats means) {
+    return Problems(builder, {{"w", {{2, 3}, Count(6, 0.1f), std::move(means)}}});
+  };
+  CHECK(problems(Count(6)).empty());
+  CHECK(problems({0, 1, 2, 3, 4.015f, 5}).empty());  // rounded to half precision
+  CheckOneProblem(problems({0, 1, 2, 3, 3.9f, 5}),
+                  {"\"w.sigma\"", "differ by up to 0.1", "largest is 5", "BatchNormalization",
+                   "do_constant_folding=False"});
+  CheckOneProblem(problems({0, 1, 2, 3, 4, std::nanf("")}), {"differ by up to nan"});
+  const Network trusted = builder.Import({{"w", Sigma({2, 3}, Count(6))}});
+  REQUIRE(trusted.notices.size() == 1);
+  CHECK(trusted.notices[0].find("no means beside 1 of its 1 sigmas") != std::string::npos);
+  CHECK(builder.Import({{"w", {{2, 3}, Count(6), Count(6)}}}).notices.empty());
+}
+
 TEST_CASE("onnx: all problems of a graph at once") {
   OnnxBuilder builder({0, 2, 6, 6});
   builder.Initializer("w", {2, 2, 1, 1}, Count(4)).Initializer("fw", {2, 3}, Count(6));

@@ -57,6 +57,30 @@ TEST_CASE("posterior: half precision, and numbers of the other byte order") {
   CHECK(tensors.at("b").values == Floats{1});
 }
 
+TEST_CASE("posterior: means beside the sigmas") {
+  const std::string two = Float32Bytes({1, -2});
+  const Posterior posterior = Read(Zip({{"w.mean.npy", Npy("<f4", "(2,)", two)},
+                                        {"w.sigma.npy", Npy("<f4", "(2,)", two)}}));
+  REQUIRE(posterior.size() == 1);
+  CHECK(posterior.at("w").means == Floats{1, -2});
+  const Posterior tensors = Read(Safetensors(
+      R"({"w.sigma":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+      R"("w.mean":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+      two));
+  CHECK(tensors.at("w").means == Floats{-2});
+  CheckOneProblem(Problems(Zip({{"w.mean.npy", Npy("<f4", "(2,)", two)}})),
+                  {"\"w.mean\"", "no \"w.sigma\" beside it"});
+  CheckOneProblem(Problems(Zip({{"w.mean.npy", Npy("<f4", "(2, 1)", two)},
+                                {"w.sigma.npy", Npy("<f4", "(2,)", two)}})),
+                  {"another shape than \"w.sigma\""});
+}
+
+TEST_CASE("posterior: checkpoints are named, and what makes a posterior of them") {
+  CheckOneProblem(Problems(Zip({{"archive/data.pkl", "x"}, {"archive/data/0", "1234"}})),
+                  {"PyTorch checkpoint", "tools/export_posterior.py"});
+  CheckOneProblem(Problems("\x80\x02}q\x01."), {"Python pickle", "tools/export_posterior.py"});
+}
+
 TEST_CASE("posterior: deflated .npz and .npy format 2.0") {
   const Posterior posterior = Read(
       Zip({{"w.sigma.npy", Npy("<f4", "(100, 10)", Float32Bytes(Count(1000)), false, 2)}}, true));
