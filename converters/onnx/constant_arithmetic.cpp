@@ -73,6 +73,12 @@ NumberFunction FindNumberFunction(const std::string& op) {
   return comparison != Comparisons().end() ? comparison->second : FindBinaryFunction(op);
 }
 
+std::vector<std::string> NumberFunctionNames() {
+  std::vector<std::string> names = BinaryNames();
+  for (const auto& [name, function] : Comparisons()) names.push_back(name);
+  return names;
+}
+
 bool IsComparison(const std::string& op) { return Comparisons().contains(op); }
 
 std::vector<std::int64_t> BroadcastPlaces(const Dims& from, const Dims& to, std::int64_t most) {
@@ -83,6 +89,12 @@ std::vector<std::int64_t> BroadcastPlaces(const Dims& from, const Dims& to, std:
 }
 
 bool IsReduction(const std::string& op) { return Reductions().contains(op); }
+
+std::vector<std::string> ReductionNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, reduction] : Reductions()) names.push_back(name);
+  return names;
+}
 
 Numbers Reduce(const std::string& op, const Numbers& data, const Dims& axes, bool keepdims) {
   const Reduction& reduction = Reductions().at(op);

@@ -3,7 +3,7 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <string>
 #include <vector>
 
 #include "converters/onnx/graph.h"
@@ -21,6 +21,7 @@ struct Numbers {
 using NumberFunction = double (*)(double, double);
 NumberFunction FindNumberFunction(const std::string& op);
 bool IsComparison(const std::string& op);
+std::vector<std::string> NumberFunctionNames();
 
 // Which element of a tensor of dims `from` is at each place of one of dims `to`, which it
 // broadcasts to. Throws NodeProblem beyond `most` elements.
@@ -30,6 +31,7 @@ std::vector<std::int64_t> BroadcastPlaces(const std::vector<std::int64_t>& from,
 // ReduceSum, ReduceMean, ReduceMax, ReduceMin, ReduceProd, ReduceL1, ReduceL2, ReduceSumSquare,
 // ReduceLogSum, ReduceLogSumExp. `axes` empty: all. Throws NodeProblem.
 bool IsReduction(const std::string& op);
+std::vector<std::string> ReductionNames();
 Numbers Reduce(const std::string& op, const Numbers& data, const std::vector<std::int64_t>& axes,
                bool keepdims);
 

@@ -3,6 +3,7 @@
 #include "converters/onnx/dense.h"
 
 #include <cmath>
+#include <numeric>
 
 #include "converters/onnx/parameters.h"
 
@@ -133,11 +134,49 @@ void ImportGemm(OnnxImporter* importer, const OnnxNode& node) {
            std::move(bias));
 }
 
+// The same product at each position of an image or a sequence whose last dimension runs over the
+// channels, as nn.Linear of (N, W, C) does: a convolution of one tap.
+void AddPointwise(OnnxImporter* importer, const OnnxNode& node, const Activation& input) {
+  const OnnxConstant& constant = ReadConstant(*importer, node, 1);
+  const auto inputs = static_cast<std::size_t>(input.channels);
+  if (constant.dims.size() != 2 || static_cast<std::uint64_t>(constant.dims[0]) != inputs ||
+      constant.dims[1] < 1) {
+    throw NodeProblem{"weights " + DimsText(constant.dims) + ", expected [" +
+                      std::to_string(inputs) + ", outputs]"};
+  }
+  const auto outputs = static_cast<std::size_t>(constant.dims[1]);
+  std::vector<std::size_t> order(inputs);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  const GaussianTensor weights = ReadGaussian(importer, node, 1);
+  Node layer{.op = Op::kConv2d};
+  layer.weights.mu = ToDense(weights.mu, false, outputs, order);
+  if (!weights.sigma.empty()) layer.weights.sigma = ToDense(weights.sigma, false, outputs, order);
+  Activation output = input;
+  output.value = AddValue(importer, OutputName(node, 0), input.height, input.width,
+                          static_cast<std::int64_t>(outputs));
+  output.channels = static_cast<int>(outputs);
+  // Channels of one element may be missing among the dimensions: here is where they count.
+  for (std::vector<Axis>& dim : output.dims) std::erase(dim, Axis::kChannels);
+  output.dims.back().push_back(Axis::kChannels);
+  AddLayer(importer, node, std::move(layer), {input.value}, std::move(output));
+}
+
 void ImportMatMul(OnnxImporter* importer, const OnnxNode& node) {
   const Activation input = ReadActivation(importer, node, 0, 0);
-  if (DimSize(input, input.dims.size() - 1) != static_cast<std::int64_t>(input.flat_size())) {
-    throw NodeProblem{"a product along one axis of " + LayoutText(input) +
-                      " is not supported, only of all elements (flatten first)"};
+  if (importer->activations.contains(InputName(node, 1))) {
+    throw NodeProblem{
+        "a product of two activations (attention) is not supported, only one with constant "
+        "weights"};
+  }
+  const std::size_t last = input.dims.size() - 1;
+  if (DimSize(input, last) != static_cast<std::int64_t>(input.flat_size())) {
+    if (LongAxes(input, last) == std::vector<Axis>{Axis::kChannels} &&
+        IsImageInMemory(*importer, input)) {
+      return AddPointwise(importer, node, input);
+    }
+    throw NodeProblem{"a product along the last axis of " + LayoutText(input) +
+                      " is not supported, only along the channels or of all elements (flatten "
+                      "first)"};
   }
   CheckMatrix(ReadConstant(*importer, node, 1), false, input);
   AddDense(importer, node, input, false, 1.0, {});

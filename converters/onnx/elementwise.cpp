@@ -337,7 +337,7 @@ void ImportWithScalar(OnnxImporter* importer, const OnnxNode& node, int i) {
 
 void Dispatch(OnnxImporter* importer, const OnnxNode& node);
 
-// Min and Max of one operand, or of several: of the first two, then of that and the next.
+// Sum, Min and Max of one operand, or of several: of the first two, then of that and the next.
 void ImportSeveral(OnnxImporter* importer, const OnnxNode& node) {
   if (node.proto->input_size() == 1) return ImportAlias(importer, node);
   const int last = node.proto->input_size() - 1;
@@ -349,12 +349,14 @@ void ImportSeveral(OnnxImporter* importer, const OnnxNode& node) {
     pair.add_input(InputName(node, i));
     before = i == last ? OutputName(node, 0) : OutputName(node, 0) + "/" + std::to_string(i);
     pair.set_output(0, before);
-    Dispatch(importer, OnnxNode{.proto = &pair, .name = node.name, .op = node.op});
+    const std::string op = node.op == "Sum" ? "Add" : node.op;
+    Dispatch(importer, OnnxNode{.proto = &pair, .name = node.name, .op = op});
   }
 }
 
 void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
   const std::string& op = node.op;
+  if (op == "Sum") return ImportSeveral(importer, node);
   if (op == "Relu") return ImportBounds(importer, node, 0.0f, kInfinity);
   if (op == "Clip") return ImportClip(importer, node);
   if (IsUnary(op)) {
@@ -397,7 +399,8 @@ void Dispatch(OnnxImporter* importer, const OnnxNode& node) {
 }  // namespace
 
 bool IsElementwise(const std::string& op) {
-  return op == "Clip" || op == "PRelu" || IsUnary(op) || FindBinaryFunction(op) != nullptr;
+  return op == "Clip" || op == "PRelu" || op == "Sum" || IsUnary(op) ||
+         FindBinaryFunction(op) != nullptr;
 }
 
 void ImportElementwise(OnnxImporter* importer, const OnnxNode& node) {

@@ -121,19 +121,40 @@ double Power(double a, double b) { return std::pow(a, b); }
 double Least(double a, double b) { return std::min(a, b); }
 double Greatest(double a, double b) { return std::max(a, b); }
 
-}  // namespace
-
-bool IsUnary(const std::string& op) { return Makers().contains(op); }
-
-Function UnaryFunction(const OnnxNode& node) { return Makers().at(node.op)(node); }
-
-BinaryFunction FindBinaryFunction(const std::string& op) {
+const std::map<std::string, BinaryFunction>& Binaries() {
   static const std::map<std::string, BinaryFunction> functions = {
       {"Add", Sum},   {"Sub", Difference}, {"Mul", Product},  {"Div", Quotient},
       {"Pow", Power}, {"Min", Least},      {"Max", Greatest},
   };
-  const auto found = functions.find(op);
-  return found == functions.end() ? nullptr : found->second;
+  return functions;
+}
+
+}  // namespace
+
+bool IsUnary(const std::string& op) { return Makers().contains(op); }
+
+std::vector<std::string> UnaryNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, maker] : Makers()) names.push_back(name);
+  return names;
+}
+
+const std::vector<std::string>& FunctionAttributes() {
+  static const std::vector<std::string> attributes = {"alpha", "approximate", "beta", "gamma"};
+  return attributes;
+}
+
+Function UnaryFunction(const OnnxNode& node) { return Makers().at(node.op)(node); }
+
+BinaryFunction FindBinaryFunction(const std::string& op) {
+  const auto found = Binaries().find(op);
+  return found == Binaries().end() ? nullptr : found->second;
+}
+
+std::vector<std::string> BinaryNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, function] : Binaries()) names.push_back(name);
+  return names;
 }
 
 }  // namespace mu8::convert

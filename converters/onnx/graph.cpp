@@ -6,13 +6,13 @@
 #include <algorithm>
 #include <limits>
 #include <set>
-#include <utility>
 
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/words.h"
 #include "converters/onnx/external_data.h"
+#include "converters/onnx/sort_nodes.h"
 
 namespace mu8::convert {
 namespace {
@@ -296,81 +296,6 @@ void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Prob
     problems->push_back(graph->path + ": tensor \"" + tensor.values().name() +
                         "\": sparse initializers are not supported");
   }
-}
-
-// "a", "b": the nodes of one cycle, found from any node that waits for another one.
-std::string CycleText(const std::vector<OnnxNode>& nodes,
-                      const std::map<std::string, std::size_t>& producers, std::size_t start) {
-  std::vector<std::size_t> path;
-  std::size_t at = start;
-  while (std::ranges::find(path, at) == path.end()) {
-    path.push_back(at);
-    for (const std::string& input : nodes[at].proto->input()) {
-      const auto producer = producers.find(input);
-      if (producer == producers.end()) continue;
-      at = producer->second;
-      break;
-    }
-  }
-  std::string text;
-  constexpr std::ptrdiff_t kMostNames = 8;
-  const auto first = std::ranges::find(path, at);
-  for (auto next = first; next != path.end() && next - first < kMostNames; ++next) {
-    text += (text.empty() ? "\"" : ", \"") + nodes[*next].name + "\"";
-  }
-  return text;
-}
-
-// The nodes so that each comes after those that it reads, else in the file's order. What reads
-// itself, by whatever way, is a problem; it comes last and counts as failed.
-void SortNodes(OnnxGraph* graph, Problems* problems) {
-  std::vector<OnnxNode>& nodes = graph->nodes;
-  std::map<std::string, std::size_t> producers;
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    for (const std::string& output : nodes[i].proto->output()) {
-      if (!output.empty()) producers.emplace(output, i);
-    }
-  }
-  std::vector<std::vector<std::size_t>> readers(nodes.size());
-  std::vector<std::size_t> waits(nodes.size(), 0);  // for so many inputs
-  std::set<std::size_t> ready;
-  for (std::size_t i = 0; i < nodes.size(); ++i) {
-    for (const std::string& input : nodes[i].proto->input()) {
-      const auto producer = producers.find(input);
-      if (producer == producers.end()) continue;
-      readers[producer->second].push_back(i);
-      ++waits[i];
-    }
-    if (waits[i] == 0) ready.insert(i);
-  }
-  std::vector<OnnxNode> sorted;
-  while (!ready.empty()) {
-    const std::size_t next = *ready.begin();
-    ready.erase(ready.begin());
-    for (const std::size_t reader : readers[next]) {
-      if (--waits[reader] == 0) ready.insert(reader);
-    }
-    sorted.push_back(nodes[next]);
-  }
-  if (sorted.size() < nodes.size()) {
-    // A node that waits may only follow a cycle; one that it waits for is in it, or follows it,
-    // too.
-    std::map<std::string, std::size_t> waiting;
-    for (const auto& [name, node] : producers) {
-      if (waits[node] != 0) waiting.emplace(name, node);
-    }
-    bool is_first = true;
-    for (std::size_t i = 0; i < nodes.size(); ++i) {
-      if (waits[i] == 0) continue;
-      if (std::exchange(is_first, false)) {
-        problems->push_back(graph->path + ": nodes that read their own results, in a cycle: " +
-                            CycleText(nodes, waiting, i) + "; expected an acyclic graph");
-      }
-      graph->failed.insert(nodes[i].proto->output().begin(), nodes[i].proto->output().end());
-      sorted.push_back(nodes[i]);
-    }
-  }
-  nodes = std::move(sorted);
 }
 
 // Splits the nodes into constants and those the importer has to convert.

@@ -1,5 +1,5 @@
 // An ONNX file as the importer sees it: the protobuf message, which of its nodes the output depends
-// on, and the tensors whose values the file fixes. Meaning is given to nodes in import.cpp.
+// on, and the tensors whose values the file fixes. Meaning is given to nodes in operators.cpp.
 #pragma once
 
 #include <onnx/onnx_pb.h>

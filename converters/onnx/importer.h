@@ -1,9 +1,10 @@
 // The state of one ONNX import, and what the conversion of every node needs of it. import.cpp
-// drives it: dispatch and checks of the whole graph. windows.h, dense.h, elementwise.h, shapes.h,
-// slices.h and integers.h convert the nodes; they throw NodeProblem when one has no counterpart in
-// a Network.
+// drives it, operators.cpp knows who converts which node, graph_input.cpp the input: windows.h,
+// dense.h, elementwise.h, shapes.h, slices.h and integers.h convert the nodes; they throw
+// NodeProblem when one has no counterpart in a Network.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <map>
 #include <memory>
@@ -79,6 +80,10 @@ struct OnnxImporter {
   Expressions expressions = {};                        // of the pending functions
   std::map<std::string, Activation> activations = {};  // by ONNX tensor name
   std::map<std::string, IntegerTensor> integers = {};  // computed ones, by name
+  // Outputs of a Pad of the least numbers, which only MaxPools read: what these skip on top of
+  // their own padding; top, left, bottom, right. The activation's sizes are the padded ones, its
+  // value is not padded.
+  std::map<std::string, std::array<int, 4>> skipped_pads = {};
   std::map<std::string, int> readers = {};  // by ONNX tensor name; the graph's output is one, too
   std::vector<int> producers = {};          // by value: index into network.nodes, -1 for the input
   std::set<std::string> failed = {};        // tensors that could not be computed; already reported

@@ -193,6 +193,19 @@ IntegerTensor Binary(const IntegerInputs& in) {
   return result;
 }
 
+const std::map<std::string, IntegerRule>& Rules() {
+  static const std::map<std::string, IntegerRule> rules = {
+      {"Cast", Cast},           {"Concat", Concat},    {"ConstantOfShape", ConstantOfShape},
+      {"Expand", Expand},       {"Flatten", Flatten},  {"Gather", Gather},
+      {"Identity", Copy},       {"Not", Not},          {"Range", Steps},
+      {"ReduceMax", Reduce},    {"ReduceMin", Reduce}, {"ReduceProd", Reduce},
+      {"ReduceSum", Reduce},    {"Reshape", Reshape},  {"Size", Size},
+      {"Slice", Slice},         {"Squeeze", Squeeze},  {"Transpose", Transpose},
+      {"Unsqueeze", Unsqueeze}, {"Where", Where},
+  };
+  return rules;
+}
+
 }  // namespace
 
 const IntegerTensor& IntegerInputs::At(std::size_t i) const {
@@ -218,18 +231,15 @@ std::optional<std::vector<std::int64_t>> IntegerInputs::List(std::size_t i,
 }
 
 IntegerRule FindIntegerRule(const std::string& op) {
-  static const std::map<std::string, IntegerRule> rules = {
-      {"Cast", Cast},           {"Concat", Concat},    {"ConstantOfShape", ConstantOfShape},
-      {"Expand", Expand},       {"Flatten", Flatten},  {"Gather", Gather},
-      {"Identity", Copy},       {"Not", Not},          {"Range", Steps},
-      {"ReduceMax", Reduce},    {"ReduceMin", Reduce}, {"ReduceProd", Reduce},
-      {"ReduceSum", Reduce},    {"Reshape", Reshape},  {"Size", Size},
-      {"Slice", Slice},         {"Squeeze", Squeeze},  {"Transpose", Transpose},
-      {"Unsqueeze", Unsqueeze}, {"Where", Where},
-  };
-  const auto found = rules.find(op);
-  if (found != rules.end()) return found->second;
+  const auto found = Rules().find(op);
+  if (found != Rules().end()) return found->second;
   return FindIntegerFunction(op) != nullptr ? Binary : nullptr;
+}
+
+std::vector<std::string> IntegerRuleNames() {
+  std::vector<std::string> names = IntegerFunctionNames();
+  for (const auto& [name, rule] : Rules()) names.push_back(name);
+  return names;
 }
 
 std::optional<DataInputs> MovedInputs(const OnnxNode& node) {

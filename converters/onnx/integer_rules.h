@@ -28,6 +28,7 @@ using IntegerRule = IntegerTensor (*)(const IntegerInputs&);
 
 // nullptr when the operator is not evaluated. Rules throw NodeProblem.
 IntegerRule FindIntegerRule(const std::string& op);
+std::vector<std::string> IntegerRuleNames();
 
 // Whether the operator moves its elements about and does not look at them, so that it may be asked
 // where each one comes from: Transpose, Concat. Inputs from `first` to `last` - 1 are its data.

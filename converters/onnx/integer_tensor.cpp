@@ -331,7 +331,9 @@ IntegerTensor SliceIntegers(IntegerTensor data, std::int64_t axis, std::int64_t 
   return MakeIntegers(std::move(dims), value, most);
 }
 
-IntegerFunction FindIntegerFunction(const std::string& op) {
+namespace {
+
+const std::map<std::string, IntegerFunction>& IntegerFunctions() {
   static const std::map<std::string, IntegerFunction> functions = {
       {"Add", Sum},
       {"Sub", Difference},
@@ -349,8 +351,20 @@ IntegerFunction FindIntegerFunction(const std::string& op) {
       {"And", [](std::int64_t a, std::int64_t b) { return std::int64_t{a != 0 && b != 0}; }},
       {"Or", [](std::int64_t a, std::int64_t b) { return std::int64_t{a != 0 || b != 0}; }},
   };
-  const auto found = functions.find(op);
-  return found == functions.end() ? nullptr : found->second;
+  return functions;
+}
+
+}  // namespace
+
+IntegerFunction FindIntegerFunction(const std::string& op) {
+  const auto found = IntegerFunctions().find(op);
+  return found == IntegerFunctions().end() ? nullptr : found->second;
+}
+
+std::vector<std::string> IntegerFunctionNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, function] : IntegerFunctions()) names.push_back(name);
+  return names;
 }
 
 }  // namespace mu8::convert

@@ -78,5 +78,6 @@ IntegerTensor SliceIntegers(IntegerTensor data, std::int64_t axis, std::int64_t 
 // two numbers; nullptr for other names.
 using IntegerFunction = std::int64_t (*)(std::int64_t, std::int64_t);
 IntegerFunction FindIntegerFunction(const std::string& op);
+std::vector<std::string> IntegerFunctionNames();
 
 }  // namespace mu8::convert

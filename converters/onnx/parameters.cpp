@@ -86,8 +86,9 @@ void CheckSigmaValues(OnnxImporter* importer, const std::string& name, const Sig
       " at index " + std::to_string(first));
 }
 
-// Refuses a sigma that was trained for other weights than the file's, as when an exporter has folded
-// BatchNormalization into them and kept their name. Rounding to half precision is no difference.
+// Refuses a sigma that was trained for other weights than the file's, as when an exporter has
+// folded BatchNormalization into them and kept their name. Rounding to half precision is no
+// difference.
 void CheckMeans(OnnxImporter* importer, const std::string& name, const SigmaArray& sigma,
                 const OnnxConstant& constant) {
   constexpr float kRounding = 1.0F / 256;  // of BF16: 8 bits

@@ -4,6 +4,7 @@
 #include "converters/onnx/slices.h"
 
 #include <algorithm>
+#include <array>
 
 #include "converters/onnx/gathers.h"
 #include "converters/onnx/shapes.h"
@@ -77,6 +78,51 @@ void AddSlice(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cu
   output.value =
       AddValue(importer, OutputName(node, 0), output.height, output.width, output.channels);
   AddLayer(importer, node, std::move(layer), {input.value}, std::move(output));
+}
+
+// Whether padding with `fill` is what a MaxPool skips: all that reads it are MaxPools, and no
+// number of the image is less. Of zeros: a slice is as good.
+bool IsLeast(const OnnxImporter& importer, const OnnxNode& node, const Activation& input,
+             float fill) {
+  // -65504 is the least number of networks of halves.
+  bool is_least = fill <= -1e30F || fill == -65504.0F;
+  const int producer = importer.producers[static_cast<std::size_t>(input.value)];
+  if (!is_least && fill != 0.0F && input.pending == nullptr && producer >= 0) {
+    const Node& before = importer.network.nodes[static_cast<std::size_t>(producer)];
+    is_least = before.op == Op::kClip && before.low >= fill;
+  }
+  for (const OnnxNode& reader : importer.graph.nodes) {
+    for (const std::string& name : reader.proto->input()) {
+      if (name == OutputName(node, 0)) is_least = is_least && reader.op == "MaxPool";
+    }
+  }
+  return is_least && importer.graph.output != nullptr &&
+         importer.graph.output->name() != OutputName(node, 0);
+}
+
+// Leaves the pads for the MaxPools to skip.
+void SkipPads(OnnxImporter* importer, const OnnxNode& node, const std::vector<Cut>& cuts) {
+  Activation padded = ReadImage(importer, node, 0, cuts.size() == 2 ? 3 : 4);
+  std::array<int, 4> pads{};
+  for (std::size_t dim = 0; dim < cuts.size(); ++dim) {
+    const Cut& cut = cuts[dim];
+    const std::int64_t before = -cut.start, after = cut.size + cut.start - DimSize(padded, dim);
+    if (before == 0 && after == 0) continue;
+    const std::vector<Axis>& axes = padded.dims[dim];
+    if (axes.size() != 1 || axes[0] == Axis::kChannels || before < 0 || after < 0 ||
+        before > kMostWindow || after > kMostWindow) {
+      throw NodeProblem{"padding with the least number is only supported along height and width"};
+    }
+    const std::size_t first = axes[0] == Axis::kHeight ? 0 : 1;
+    pads[first] = static_cast<int>(before);
+    pads[first + 2] = static_cast<int>(after);
+  }
+  // As their readers see them.
+  padded.height += pads[0] + pads[2];
+  padded.width += pads[1] + pads[3];
+  importer->skipped_pads[OutputName(node, 0)] = pads;
+  padded.is_shared = false;
+  importer->activations[OutputName(node, 0)] = padded;
 }
 
 std::vector<Cut> WholeCuts(const Activation& input) {
@@ -172,9 +218,11 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
     if (!values) throw NodeProblem{"its constant_value is not one number"};
     fill = (*values)[0];
   }
-  if (fill != 0.0f && mode == "constant") {
+  const bool is_least = mode == "constant" && IsLeast(*importer, node, input, fill);
+  if (fill != 0.0f && mode == "constant" && !is_least) {
     throw NodeProblem{"padding with " + std::to_string(fill) +
-                      " is not supported, only with zeros"};
+                      " is not supported, only with zeros, or before a MaxPool with a number that "
+                      "is never above the image's (the least float)"};
   }
   const std::size_t rank = static_cast<std::size_t>(input.rank());
   const auto pads = IntegerList(*importer, node, 1, "pads");
@@ -207,6 +255,7 @@ void ImportPad(OnnxImporter* importer, const OnnxNode& node) {
     cut.start = -before;
     cut.size += before + after;
   }
+  if (is_least) return SkipPads(importer, node, cuts);
   if (mode == "constant") return AddSlice(importer, node, cuts);
   AddSelection(importer, node, ReadActivation(importer, node, 0, 0), indices);
 }

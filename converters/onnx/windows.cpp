@@ -25,20 +25,18 @@ Pair SamePadding(std::int64_t size, std::int64_t extent, std::int64_t stride, bo
 struct WindowShape {
   Window window;
   std::int64_t height = 0, width = 0;  // of the output
+  // Of the window's pads at the bottom and the right, what ceil_mode has added: never counted.
+  std::int64_t below = 0, beside = 0;
 };
 
-// What ceil_mode adds along one axis.
-struct Ceiling {
-  std::int64_t pad = 0;         // behind the input, for one more window
-  bool is_all_padding = false;  // it would hold nothing else
-};
 
 // How many windows of `extent` fit along an axis of `size` padded by `before` and `after`; with
-// `ceil_mode` one more, which reaches past the padded input: like the padding, what it reads there
-// is skipped.
+// `ceil_mode` one more, which reaches by `overhang` past the padded input: like the padding, what
+// it reads there is skipped. One that would begin behind the input does not count (AveragePool-22;
+// so do PyTorch and onnxruntime).
 std::int64_t CountWindows(std::size_t axis, std::int64_t size, std::int64_t before,
                           std::int64_t after, std::int64_t extent, std::int64_t stride,
-                          bool ceil_mode, Ceiling* ceiling) {
+                          bool ceil_mode, std::int64_t* overhang) {
   const std::int64_t slack = size + before + after - extent;
   if (slack < 0) {
     throw NodeProblem{"the window spans " + std::to_string(extent) +
@@ -47,8 +45,8 @@ std::int64_t CountWindows(std::size_t axis, std::int64_t size, std::int64_t befo
   }
   const std::int64_t count = slack / stride + 1;
   const std::int64_t rest = slack % stride;
-  if (!ceil_mode || rest == 0) return count;
-  *ceiling = {.pad = stride - rest, .is_all_padding = count * stride >= size + before};
+  if (!ceil_mode || rest == 0 || count * stride >= size + before) return count;
+  *overhang = stride - rest;
   return count + 1;
 }
 
@@ -64,8 +62,7 @@ WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair&
   }
   const bool ceil_mode = IntAttribute(node, "ceil_mode", 0) != 0;
   const Pair sizes = {input.height, input.width};
-  Pair output{};
-  bool ceil_adds = false;
+  Pair output{}, overhang{};
   for (std::size_t axis = 0; axis < 2; ++axis) {
     const std::int64_t extent = (kernel[axis] - 1) * dilations[axis] + 1;
     if (auto_pad == "VALID") pads[axis] = pads[axis + 2] = 0;
@@ -73,19 +70,9 @@ WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair&
       const Pair same = SamePadding(sizes[axis], extent, strides[axis], auto_pad == "SAME_UPPER");
       pads[axis] = same[0], pads[axis + 2] = same[1];
     }
-    Ceiling ceiling;
     output[axis] = CountWindows(axis, sizes[axis], pads[axis], pads[axis + 2], extent,
-                                strides[axis], ceil_mode, &ceiling);
-    pads[axis + 2] += ceiling.pad;
-    ceil_adds |= ceiling.pad != 0;
-    if (ceiling.is_all_padding) {
-      Report(importer, node, "ceil_mode 1 adds a window that holds nothing but padding");
-    }
-  }
-  if (ceil_adds && IntAttribute(node, "count_include_pad", 0) != 0) {
-    Report(importer, node,
-           "ceil_mode 1 adds windows that reach past the padded input, and count_include_pad 1 "
-           "would count what lies there; the engine cannot tell it from padding");
+                                strides[axis], ceil_mode, &overhang[axis]);
+    pads[axis + 2] += overhang[axis];
   }
   const auto narrow = [](std::int64_t number) { return static_cast<int>(number); };
   return {.window = {.kernel_h = narrow(kernel[0]),
@@ -99,7 +86,9 @@ WindowShape ReadWindow(OnnxImporter* importer, const OnnxNode& node, const Pair&
                      .pad_bottom = narrow(pads[2]),
                      .pad_right = narrow(pads[3])},
           .height = output[0],
-          .width = output[1]};
+          .width = output[1],
+          .below = overhang[0],
+          .beside = overhang[1]};
 }
 
 // OIHW to OHWI, for mu and sigma alike.
@@ -193,16 +182,58 @@ void ImportConv(OnnxImporter* importer, const OnnxNode& node) {
                 constant.dims[0]);
 }
 
+// An average counts the padding but not what ceil_mode adds; the engine knows one kind of padding.
+// So the former becomes zeros of the image. Returns what the pool then reads.
+Activation PadForAverage(OnnxImporter* importer, const OnnxNode& node, const Activation& input,
+                         Window* window, const WindowShape& shape) {
+  const int below = static_cast<int>(shape.below), beside = static_cast<int>(shape.beside);
+  Node layer{.op = Op::kSlice, .name = node.name + "/pad"};
+  layer.offset_h = -window->pad_top;
+  layer.offset_w = -window->pad_left;
+  Activation padded = input;
+  padded.height += window->pad_top + window->pad_bottom - below;
+  padded.width += window->pad_left + window->pad_right - beside;
+  window->pad_top = window->pad_left = 0;
+  window->pad_bottom = below, window->pad_right = beside;
+  if (padded.height == input.height && padded.width == input.width) return input;
+  padded.value = AddValue(importer, OutputName(node, 0) + "/padded", padded.height, padded.width,
+                          padded.channels);
+  layer.inputs = {input.value};
+  layer.output = padded.value;
+  importer->producers[static_cast<std::size_t>(padded.value)] =
+      static_cast<int>(importer->network.nodes.size());
+  importer->network.nodes.push_back(std::move(layer));
+  return padded;
+}
+
+// What a Pad of the least numbers before a MaxPool adds to its own padding.
+void AddSkippedPads(const OnnxImporter& importer, const OnnxNode& node, Window* window,
+                    Activation* input) {
+  const auto found = importer.skipped_pads.find(InputName(node, 0));
+  if (found == importer.skipped_pads.end()) return;
+  const auto& [top, left, bottom, right] = found->second;
+  input->height -= top + bottom;
+  input->width -= left + right;
+  window->pad_top += top, window->pad_left += left;
+  window->pad_bottom += bottom, window->pad_right += right;
+}
+
 void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
-  const Activation input =
-      ReadImage(importer, node, 0, PeekActivation(*importer, node, 0, 0).rank() == 3 ? 3 : 4);
+  Activation input = PeekActivation(*importer, node, 0, 0);
+  const bool is_padded = importer->skipped_pads.contains(InputName(node, 0));
+  if (is_padded) {
+    Materialize(importer, &input);
+  } else {
+    input = ReadImage(importer, node, 0, input.rank() == 3 ? 3 : 4);
+  }
   if (FindAttribute(*node.proto, "kernel_shape") == nullptr) {
     throw NodeProblem{"kernel_shape is missing"};
   }
   if (!OutputName(node, 1).empty()) Report(importer, node, "its indices output is not supported");
   const Pair kernel = ReadPair(node, "kernel_shape", input.rank());
   const WindowShape shape = ReadWindow(importer, node, kernel, input);
-  const Window& window = shape.window;
+  Window window = shape.window;
+  AddSkippedPads(*importer, node, &window, &input);
   if (window.dilation_h != 1 || window.dilation_w != 1) {
     Report(importer, node, "dilations other than 1 are not supported in pools");
   }
@@ -212,9 +243,13 @@ void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
     Report(importer, node, "pads must be smaller than the kernel");
   }
   Node layer{.op = op};
-  layer.window = window;
   layer.count_include_pad =
       op == Op::kAveragePool && IntAttribute(node, "count_include_pad", 0) != 0;
+  if (layer.count_include_pad && (shape.below != 0 || shape.beside != 0)) {
+    input = PadForAverage(importer, node, input, &window, shape);
+    layer.count_include_pad = false;
+  }
+  layer.window = window;
   AddImageLayer(importer, node, std::move(layer), input, shape.height, shape.width, input.channels);
 }
 
@@ -222,6 +257,19 @@ void ImportGlobalPool(OnnxImporter* importer, const OnnxNode& node, Op op) {
   const Activation input =
       ReadImage(importer, node, 0, PeekActivation(*importer, node, 0, 0).rank() == 3 ? 3 : 4);
   AddGlobalPool(importer, node, op, input, true, true, input);
+}
+
+// A sum is so many times the mean.
+void ImportReduceSum(OnnxImporter* importer, const OnnxNode& node) {
+  const Activation input = PeekActivation(*importer, node, 0, 0);
+  ImportReduce(importer, node, Op::kAveragePool);
+  const Activation mean = importer->activations[OutputName(node, 0)];
+  const double count =
+      static_cast<double>(input.flat_size()) / static_cast<double>(mean.flat_size());
+  Node layer{.op = Op::kAffine};
+  layer.scale.assign(static_cast<std::size_t>(mean.channels), static_cast<float>(count));
+  layer.offset.assign(static_cast<std::size_t>(mean.channels), 0.0F);
+  AddLayer(importer, node, std::move(layer), {mean.value}, NewLike(importer, node, mean));
 }
 
 // Over height, width or both, wherever the dimensions are: those of an NHWC export, too.

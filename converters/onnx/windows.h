@@ -10,6 +10,7 @@ void ImportPool(OnnxImporter* importer, const OnnxNode& node, Op op);
 // GlobalAveragePool, GlobalMaxPool
 void ImportGlobalPool(OnnxImporter* importer, const OnnxNode& node, Op op);
 // ReduceMean, ReduceMax
+void ImportReduceSum(OnnxImporter* importer, const OnnxNode& node);
 void ImportReduce(OnnxImporter* importer, const OnnxNode& node, Op op);
 
 }  // namespace mu8::convert

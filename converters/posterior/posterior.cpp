@@ -125,8 +125,8 @@ Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_byt
     }
     Collect(problems, [&] {
       host::NpyArray array = host::ReadNpy(where, host::ExtractMember(where, member));
-      (name->is_mean ? means : posterior)[name->initializer] = {
-          .shape = std::move(array.shape), .values = std::move(array.values)};
+      (name->is_mean ? means : posterior)[name->initializer] = {.shape = std::move(array.shape),
+                                                                .values = std::move(array.values)};
     });
   }
   // Where an array is missing because it could not be read, that has been said.
@@ -266,8 +266,9 @@ Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* proble
     if (!entry.name) continue;
     const Bytes values = data.subspan(static_cast<std::size_t>(entry.begin),
                                       static_cast<std::size_t>(entry.end - entry.begin));
-    (entry.name->is_mean ? means : posterior)[entry.name->initializer] = {.shape = {entry.shape.begin(), entry.shape.end()},
-                             .values = host::LoadFloats(values, *entry.format)};
+    (entry.name->is_mean ? means : posterior)[entry.name->initializer] = {
+        .shape = {entry.shape.begin(), entry.shape.end()},
+        .values = host::LoadFloats(values, *entry.format)};
   }
   AddMeans(path, std::move(means), &posterior, problems);
   return posterior;

@@ -10,8 +10,8 @@
 namespace mu8::convert {
 
 // Sigma arrays by initializer name: name "<initializer>.sigma" in the posterior file, here without
-// the suffix; values in the initializer's own (ONNX) layout. The file may hold "<initializer>.mean",
-// too: what the parameter was when its sigma was trained.
+// the suffix; values in the initializer's own (ONNX) layout. The file may hold
+// "<initializer>.mean", too: what the parameter was when its sigma was trained.
 struct SigmaArray {
   std::vector<std::size_t> shape;
   std::vector<float> values;

@@ -71,8 +71,8 @@ Loaded Load(const Options& options, const host::ModelFile& file) {
   if (options.posterior_path.empty() && IsRandom(file)) {
     throw UsageError("--posterior is required: the file's weights are random");
   }
-  convert::Network network = convert::ImportWithPosterior(
-      options.onnx_path, options.posterior_path, options.output_name);
+  convert::Network network =
+      convert::ImportWithPosterior(options.onnx_path, options.posterior_path, options.output_name);
   std::vector<std::string> notices, problems;
   // As the file says: its conversion was told so.
   const auto metadata = [&](const char* key) { return std::string(file.model.Metadata(key)); };

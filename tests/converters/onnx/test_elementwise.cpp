@@ -297,6 +297,19 @@ TEST_CASE("onnx: a function is computed once, where something else reads it") {
   }
 }
 
+TEST_CASE("onnx: Sum of any number of values, and Pow of an integer") {
+  OnnxBuilder builder({0, 2, 3, 3});
+  builder.Initializer("wa", {2, 2, 1, 1}, Count(4)).Initializer("wb", {2, 2, 1, 1}, Count(4));
+  builder.Initializer("two", OnnxBuilder::Integers({2})).Initializer("k", {2, 1, 1}, {5, 6});
+  builder.Node("Conv", "a", {"x", "wa"}, {"a"}).Node("Conv", "b", {"x", "wb"}, {"b"});
+  builder.Node("Pow", "square", {"a", "two"}, {"p"});
+  builder.Node("Sum", "sum", {"b", "k", "p", "x"}, {"c"});
+  const Network network = Finish(&builder).Import();
+  CHECK(Ops(network) == "Conv2d Conv2d Lookup Add Add AveragePool Conv2d");
+  CHECK(network.nodes[1].bias.mu == Floats{5, 6});
+  CHECK(network.nodes[2].function(3) == 9);
+}
+
 TEST_CASE("onnx: sums and products of different values, gates second") {
   OnnxBuilder builder({0, 2, 4, 4});
   builder.Initializer("w", {2, 2, 1, 1}, Count(4));

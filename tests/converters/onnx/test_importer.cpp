@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "converters/network/fold_affine.h"
 #include "tests/converters/onnx/onnx_models.h"
@@ -216,7 +217,8 @@ TEST_CASE("onnx: pools") {
     CAPTURE(op);
     OnnxBuilder plain = pool(op);
     // Both axes divide (5 - 3 and 6 - 2 by 2): ceil_mode changes nothing.
-    plain.Int("ceil_mode", 1).Int("storage_order", 1);
+    plain.Int("ceil_mode", 1);
+    if (std::string(op) == "MaxPool") plain.Int("storage_order", 1);
     const Network network = Finish(&plain).Import();
     CHECK(network.nodes[0].op == (std::string(op) == "MaxPool" ? Op::kMaxPool : Op::kAveragePool));
     CHECK(ShapeOf(network, network.nodes[0].output) == std::vector<int>{2, 3, 2});
@@ -244,15 +246,85 @@ TEST_CASE("onnx: pools") {
   CHECK(Finish(&include).Import().nodes[0].count_include_pad);
   OnnxBuilder ceil_pad = pool("AveragePool");
   ceil_pad.Ints("pads", {1, 0, 0, 0}).Int("count_include_pad", 1).Int("ceil_mode", 1);
-  CheckOneProblem(Problems(Finish(&ceil_pad)), {"ceil_mode 1", "count_include_pad 1"});
+  // Padding counts, what ceil_mode adds does not: the former becomes zeros of the image.
+  const Network counted = Finish(&ceil_pad).Import();
+  CHECK(Ops(counted).starts_with("Slice AveragePool"));
+  CHECK(counted.nodes[0].offset_h == -1);
+  CHECK(ShapeOf(counted, counted.nodes[0].output) == std::vector<int>{6, 6, 2});
+  CHECK(counted.nodes[1].window.pad_top == 0);
+  CHECK(counted.nodes[1].window.pad_bottom == 1);
+  CHECK_FALSE(counted.nodes[1].count_include_pad);
+  OnnxBuilder nothing = pool("AveragePool");  // 6 columns from 2 on by 3: one more, no padding
+  nothing.graph().mutable_node(0)->clear_attribute();
+  nothing.Ints("kernel_shape", {3, 2}).Ints("strides", {2, 3}).Int("ceil_mode", 1);
+  nothing.Int("count_include_pad", 1);
+  CHECK(Ops(Finish(&nothing).Import()).starts_with("AveragePool"));
   OnnxBuilder outside({0, 2, 5, 6});
   outside.Node("MaxPool", "p", {"x"}, {"c"}).Ints("kernel_shape", {1, 2});
   outside.Ints("strides", {3, 2}).Int("ceil_mode", 1);
-  // Rows 0 and 3; a third window would start at row 6 of 5.
-  CHECK_FALSE(Problems(Finish(&outside)).empty());
+  // Rows 0 and 3; a third window would start at row 6 of 5 and is left out.
+  const Network inside = Finish(&outside).Import();
+  CHECK(ShapeOf(inside, inside.nodes[0].output) == std::vector<int>{2, 3, 2});
   OnnxBuilder indices = pool("MaxPool");
   indices.graph().mutable_node(0)->add_output("indices");
   CheckOneProblem(Problems(Finish(&indices)), {"indices output"});
+}
+
+TEST_CASE("onnx: ReduceSum is as many times the mean as there are pixels") {
+  OnnxBuilder builder({0, 3, 4, 5});
+  builder.Initializer("axes", OnnxBuilder::Integers({2, 3}));
+  builder.Node("ReduceSum", "sum", {"x", "axes"}, {"y"}).Int("keepdims", 0);
+  const Network network = builder.Import();
+  CHECK(Ops(network) == "AveragePool Affine");
+  CHECK(network.nodes[1].scale == Floats{20, 20, 20});
+  OnnxBuilder channels({0, 3, 4, 5});
+  channels.Node("ReduceSum", "sum", {"x"}, {"y"}).Ints("axes", {1});
+  CheckOneProblem(Problems(channels), {"\"sum\" (ReduceSum)", "only height and width"});
+}
+
+TEST_CASE("onnx: a Pad of the least number before a MaxPool is the pool's own padding") {
+  const auto padded = [](float fill, const Dims& pads, const char* reader) {
+    OnnxBuilder builder({0, 2, 5, 6});
+    builder.Initializer("pads", OnnxBuilder::Integers(pads)).Initializer("fill", {}, {fill});
+    builder.Node("Pad", "pad", {"x", "pads", "fill"}, {"p"});
+    builder.Node(reader, "pool", {"p"}, {"c"}).Ints("kernel_shape", {3, 3}).Ints("strides", {2, 2});
+    Finish(&builder);
+    return builder;
+  };
+  const Dims around = {0, 0, 1, 0, 0, 0, 1, 2};
+  for (const float fill :
+       {-std::numeric_limits<float>::max(), -std::numeric_limits<float>::infinity(), -65504.0f}) {
+    const Network network = padded(fill, around, "MaxPool").Import();
+    CHECK(Ops(network) == "MaxPool AveragePool Conv2d");
+    const Window& window = network.nodes[0].window;
+    CHECK(std::vector<int>{window.pad_top, window.pad_left, window.pad_bottom, window.pad_right} ==
+          std::vector<int>{1, 0, 1, 2});
+    CHECK(ShapeOf(network, network.nodes[0].output) == std::vector<int>{3, 3, 2});
+  }
+  CheckOneProblem(Problems(padded(-1e4f, around, "MaxPool")), {"\"pad\" (Pad)", "the least float"});
+  CheckOneProblem(Problems(padded(-1e38f, around, "AveragePool")), {"\"pad\" (Pad)"});
+  CheckOneProblem(Problems(padded(-1e38f, {0, 1, 0, 0, 0, 0, 0, 0}, "MaxPool")),
+                  {"only supported along height and width"});
+  CheckOneProblem(Problems(padded(-1e38f, {0, 0, 3, 0, 0, 0, 0, 0}, "MaxPool")),
+                  {"\"pool\" (MaxPool)", "pads must be smaller"});
+}
+
+TEST_CASE("onnx: Linear at each position of a sequence is a convolution of one tap") {
+  OnnxBuilder builder({0, 5, 2});  // (N, W, C): the product says so
+  builder.Initializer("w", {2, 3}, {1, 2, 3, 4, 5, 6}).Initializer("b", {3}, {7, 8, 9});
+  builder.Node("MatMul", "fc", {"x", "w"}, {"m"}).Node("Add", "bias", {"m", "b"}, {"a"});
+  builder.Node("ReduceMean", "mean", {"a"}, {"y"}).Ints("axes", {1}).Int("keepdims", 0);
+  const Network network = builder.Import({{"w", Sigma({2, 3}, Count(6, 0.1f, 0.1f))}});
+  CHECK(Ops(network) == "Conv2d AveragePool Conv2d");
+  CHECK(network.nodes[0].weights.mu == Floats{1, 4, 2, 5, 3, 6});  // [out][in]
+  CHECK(network.nodes[0].weights.sigma == Floats{0.1f, 0.4f, 0.2f, 0.5f, 0.3f, 0.6f});
+  CHECK(network.nodes[0].bias.mu == Floats{7, 8, 9});
+  CHECK(network.input_layout == "nwc");
+  CHECK(ShapeOf(network, network.input) == std::vector<int>{1, 5, 2});
+  OnnxBuilder width({0, 2, 5});
+  width.Initializer("w", {5, 3}, Count(15)).Initializer("one", {2, 2, 1}, Count(4));
+  width.Node("Conv", "conv", {"x", "one"}, {"c"}).Node("MatMul", "fc", {"c", "w"}, {"y"});
+  CheckOneProblem(Problems(width), {"\"fc\" (MatMul)", "along the last axis of (N, C, W)"});
 }
 
 TEST_CASE("onnx: ReduceMean over height and width is a pool over the whole image") {

@@ -243,13 +243,14 @@ TEST_CASE("onnx: Reshape joins and separates whole axes") {
   gate.Node("Mul", "m", {"x", "i"}, {"c"});
   CHECK(Ops(Finish(&gate).Import()) == "AveragePool Dense Mul AveragePool Conv2d");
 
-  // (N, 4) as an image is another image than any that lies in memory: a gather makes it.
-  OnnxBuilder vector({0, 4});
-  vector.Initializer("s", OnnxBuilder::Integers({0, 1, 2, 2}));
+  // (N, 8) as an image of two channels is another image than any that lies in memory: a gather
+  // makes it.
+  OnnxBuilder vector({0, 8});
+  vector.Initializer("s", OnnxBuilder::Integers({0, 2, 2, 2}));
   vector.Node("Reshape", "r", {"x", "s"}, {"c"});
   const Network unflattened = Finish(&vector).Import();
   REQUIRE(Ops(unflattened) == "Gather AveragePool Conv2d");
-  CHECK(ShapeOf(unflattened, unflattened.nodes[0].output) == std::vector<int>{2, 2, 1});
+  CHECK(ShapeOf(unflattened, unflattened.nodes[0].output) == std::vector<int>{2, 2, 2});
   CHECK(unflattened.nodes[0].rows[1].offset == 2);
   CHECK(unflattened.nodes[0].columns[1].offset == 1);
 }
@@ -280,6 +281,42 @@ TEST_CASE(
   CHECK(Ops(Finish(&nothing).Import()) == "AveragePool Conv2d");
   OnnxBuilder left = model({0, 2, 3, 2, 3}, {0, 2, 1, 3, 4}, {0, 3, 2, 2, 3});
   CheckOneProblem(Problems(Finish(&left)), {"\"pool\"", "4 dimensions after the batch"});
+}
+
+TEST_CASE("onnx: pictures without an axis for their channel: (N, H * W) and (N, H, W)") {
+  OnnxBuilder flat({0, 6});
+  flat.Initializer("255", {}, {255}).Initializer("s", OnnxBuilder::Integers({-1, 1, 2, 3}));
+  flat.Initializer("w", {1, 1, 1, 1}, {1});
+  flat.Node("Div", "div", {"x", "255"}, {"d"}).Node("Reshape", "r", {"d", "s"}, {"i"});
+  flat.Node("Conv", "conv", {"i", "w"}, {"c"});
+  const Network network = Finish(&flat).Import();
+  CHECK(ShapeOf(network, network.input) == std::vector<int>{2, 3, 1});
+  CHECK(network.input_layout == "nf");
+  CHECK(network.input_dims == std::vector<std::size_t>{6});
+
+  OnnxBuilder rows({0, 2, 3});  // x.view(x.size(0), -1)
+  rows.Initializer("zero", OnnxBuilder::Integers({0}))
+      .Initializer("rest", OnnxBuilder::Integers({-1}));
+  rows.Initializer("w", {6, 2}, Count(12));
+  rows.Node("Shape", "shape", {"x"}, {"dims"}).Node("Gather", "n", {"dims", "zero"}, {"n"});
+  rows.Node("Concat", "target", {"n", "rest"}, {"t"}).Int("axis", 0);
+  rows.Node("Reshape", "view", {"x", "t"}, {"v"}).Node("MatMul", "fc", {"v", "w"}, {"y"});
+  const Network pictures = rows.Import();
+  CHECK(ShapeOf(pictures, pictures.input) == std::vector<int>{2, 3, 1});
+  CHECK(pictures.input_layout == "nhw");
+}
+
+TEST_CASE("onnx: preprocessing before the transpose of an NHWC export") {
+  OnnxBuilder builder({0, 4, 5, 3});
+  builder.Initializer("mean", {3}, {1, 2, 3}).Initializer("w", {2, 3, 1, 1}, Count(6));
+  builder.Initializer("scale", {}, {0.5f});
+  builder.Node("Sub", "sub", {"x", "mean"}, {"s"}).Node("Mul", "mul", {"s", "scale"}, {"m"});
+  builder.Node("Transpose", "t", {"m"}, {"i"}).Ints("perm", {0, 3, 1, 2});
+  builder.Node("Conv", "conv", {"i", "w"}, {"c"});
+  const Network network = Finish(&builder).Import();
+  CHECK(ShapeOf(network, network.input) == std::vector<int>{4, 5, 3});
+  CHECK(network.input_layout == "nhwc");
+  CHECK(network.nodes[0].offset[2] == -3);
 }
 
 TEST_CASE("onnx: Squeeze and Unsqueeze, axes as attribute and as input") {

@@ -59,14 +59,14 @@ TEST_CASE("posterior: half precision, and numbers of the other byte order") {
 
 TEST_CASE("posterior: means beside the sigmas") {
   const std::string two = Float32Bytes({1, -2});
-  const Posterior posterior = Read(Zip({{"w.mean.npy", Npy("<f4", "(2,)", two)},
-                                        {"w.sigma.npy", Npy("<f4", "(2,)", two)}}));
+  const Posterior posterior = Read(
+      Zip({{"w.mean.npy", Npy("<f4", "(2,)", two)}, {"w.sigma.npy", Npy("<f4", "(2,)", two)}}));
   REQUIRE(posterior.size() == 1);
   CHECK(posterior.at("w").means == Floats{1, -2});
-  const Posterior tensors = Read(Safetensors(
-      R"({"w.sigma":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
-      R"("w.mean":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
-      two));
+  const Posterior tensors =
+      Read(Safetensors(R"({"w.sigma":{"dtype":"F32","shape":[1],"data_offsets":[0,4]},)"
+                       R"("w.mean":{"dtype":"F32","shape":[1],"data_offsets":[4,8]}})",
+                       two));
   CHECK(tensors.at("w").means == Floats{-2});
   CheckOneProblem(Problems(Zip({{"w.mean.npy", Npy("<f4", "(2,)", two)}})),
                   {"\"w.mean\"", "no \"w.sigma\" beside it"});
