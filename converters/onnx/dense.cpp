@@ -101,6 +101,39 @@ void CheckMatrix(const OnnxConstant& weights, bool is_out_in, const Activation& 
   }
 }
 
+// scale * x + offset of each element of a flattened image: a depthwise convolution over all of it,
+// with one output for each element, whose weights are zeros but at that element. Its outputs are in
+// ONNX's order: channel by channel.
+void AddElementScales(OnnxImporter* importer, const OnnxNode& node, const Activation& input,
+                      Node affine) {
+  constexpr std::size_t kMostWeights = std::size_t{1} << 24;
+  const std::vector<std::size_t> order = OnnxIndices(input);
+  const std::size_t count = order.size();
+  const auto channels = static_cast<std::size_t>(input.channels);
+  const std::size_t area = count / channels;
+  bool by_channel = IsImageInMemory(*importer, input) && count <= kMostWeights / area;
+  for (std::size_t i = 0; i < count; ++i) by_channel &= order[i] / area == i % channels;
+  if (!by_channel) {
+    throw NodeProblem{"one scale for each element of " + LayoutText(input) +
+                      ", a flattened image of " + std::to_string(count) +
+                      " elements, is not supported; put the BatchNormalization before the Flatten"};
+  }
+  Node layer{.op = Op::kConv2d};
+  layer.window.kernel_h = input.height;
+  layer.window.kernel_w = input.width;
+  layer.groups = input.channels;
+  layer.weights.mu.assign(count * area, 0.0F);
+  for (std::size_t i = 0; i < count; ++i) {
+    layer.weights.mu[order[i] * area + i / channels] = affine.scale[order[i]];
+  }
+  layer.bias.mu = std::move(affine.offset);
+  Activation output;
+  output.dims = {{Axis::kChannels}};
+  output.value = AddValue(importer, OutputName(node, 0), 1, 1, static_cast<std::int64_t>(count));
+  output.channels = static_cast<int>(count);
+  AddLayer(importer, node, std::move(layer), {input.value}, std::move(output));
+}
+
 constexpr char kSigmaOfBatchNorm[] =
     "the engine folds BatchNormalization; a Bayesian BatchNormalization is not supported";
 
@@ -210,12 +243,9 @@ void ImportBatchNormalization(OnnxImporter* importer, const OnnxNode& node) {
     throw NodeProblem{"input \"" + InputName(node, 0) + "\" runs over " + LayoutText(input) +
                       ", expected (N, C, ...)"};
   }
-  // On an image one channel is one scale; on a flattened one they are reordered like its elements.
-  Activation channels_only = input;
-  if (!is_flat) channels_only.height = channels_only.width = 1;
   Node layer{.op = Op::kAffine};
   std::size_t bad_variances = 0;
-  for (const std::size_t i : OnnxIndices(channels_only)) {
+  for (std::size_t i = 0; i < count; ++i) {  // in ONNX's order
     const double scale = double{gamma[i]} / std::sqrt(double{variance[i]} + epsilon);
     if (!std::isfinite(scale)) ++bad_variances;
     layer.scale.push_back(static_cast<float>(scale));
@@ -225,14 +255,12 @@ void ImportBatchNormalization(OnnxImporter* importer, const OnnxNode& node) {
     throw NodeProblem{std::to_string(bad_variances) + " of " + std::to_string(count) +
                       " scales gamma / sqrt(variance + epsilon) are not finite"};
   }
-  Activation output = NewLike(importer, node, input);
-  // One scale per element of a flattened image cannot be one per channel: memory is flattened.
-  Value& shape = importer->network.values[static_cast<std::size_t>(output.value)];
-  if (shape.channels != static_cast<int>(count)) {
-    shape.height = shape.width = 1;
-    shape.channels = static_cast<int>(count);
+  // One scale per element of a flattened image cannot be one per channel of its memory.
+  const Value& memory = importer->network.values[static_cast<std::size_t>(input.value)];
+  if (memory.channels != static_cast<int>(count)) {
+    return AddElementScales(importer, node, input, std::move(layer));
   }
-  AddLayer(importer, node, std::move(layer), {input.value}, std::move(output));
+  AddLayer(importer, node, std::move(layer), {input.value}, NewLike(importer, node, input));
 }
 
 }  // namespace mu8::convert

@@ -1,7 +1,8 @@
-// run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR]: imports, folds and merges MODEL, runs it in FP32 on
-// raw NHWC floats and writes the raw logits. With a posterior its sigmas stand in for the means
-// that they belong to, so that a sigma in a wrong place shows. test_onnx_graphs.py compares both
-// with PyTorch's.
+// run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR [--draw]]: imports, folds and merges MODEL, runs it in FP32
+// on raw NHWC floats and writes the raw logits. With a posterior its sigmas stand in for the means
+// that they belong to, so that a sigma in a wrong place shows; with --draw behind it each weight is
+// one deviation above its mean, a draw. test_onnx_graphs.py compares with PyTorch's,
+// graphs_beside_onnxruntime.py with onnxruntime's.
 #include <cstdio>
 #include <exception>
 #include <string>
@@ -15,7 +16,6 @@
 #include "converters/network/merge_slices.h"
 #include "converters/network/transposed.h"
 #include "converters/onnx/import.h"
-#include "converters/posterior/posterior.h"
 
 namespace {
 
@@ -27,17 +27,26 @@ void TakeSigmas(const mu8::convert::Network& network, mu8::convert::SampledWeigh
   }
 }
 
+void AddSigmas(mu8::convert::Network* network) {
+  for (mu8::convert::Node& node : network->nodes) {
+    for (mu8::convert::GaussianTensor* tensor : {&node.weights, &node.bias}) {
+      for (std::size_t i = 0; i < tensor->sigma.size(); ++i) tensor->mu[i] += tensor->sigma[i];
+      tensor->sigma.clear();
+    }
+  }
+}
+
 }  // namespace
 
 int main(int argc, char** argv) try {
   using namespace mu8;
   using namespace mu8::convert;
-  if (argc != 4 && argc != 5) {
-    return std::fputs("usage: run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR]\n", stderr), 2;
+  if (argc < 4 || argc > 6) {
+    return std::fputs("usage: run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR [--draw]]\n", stderr), 2;
   }
-  Posterior posterior;
-  if (argc == 5) posterior = ReadPosterior(argv[4], 1 << 28);
-  Network network = ImportOnnx(argv[1], posterior);
+  const bool draws = argc == 6 && std::string(argv[5]) == "--draw";
+  Network network = ImportWithPosterior(argv[1], argc > 4 ? argv[4] : "");
+  if (draws) AddSigmas(&network);  // before signs of folded scales are lost
   FoldAffine(&network);
   ExpandTransposed(&network);
   MergeSlices(&network);
@@ -50,7 +59,7 @@ int main(int argc, char** argv) try {
   Fp32Executor executor(network, static_cast<int>(batch), false);
   SampledWeights weights;
   MeanWeights(network, &weights);
-  if (argc == 5) TakeSigmas(network, &weights);
+  if (argc > 4 && !draws) TakeSigmas(network, &weights);
   executor.SetWeights(weights);
   executor.Run(input.data());
   std::FILE* file = std::fopen(argv[3], "wb");

@@ -171,8 +171,8 @@ TEST_CASE("onnx: BatchNormalization becomes an affine that folds, sigma by its m
   CHECK(network.nodes[0].bias.sigma == Floats{1, 1});
 }
 
-TEST_CASE("onnx: BatchNormalization on a flattened image is permuted to HWC") {
-  // C = 2, H = 1, W = 2: CHW 0 1 2 3 is HWC 0 2 1 3.
+TEST_CASE("onnx: BatchNormalization on a flattened image is one weight for each element") {
+  // C = 2, H = 1, W = 2: the outputs are in ONNX's order, channel by channel.
   OnnxBuilder builder({0, 2, 1, 2});
   builder.Initializer("one", {4}, {1, 1, 1, 1}).Initializer("zero", {4}, {0, 0, 0, 0});
   builder.Initializer("gamma", {4}, Count(4, 1)).Initializer("w", {4, 1}, Count(4));
@@ -181,9 +181,11 @@ TEST_CASE("onnx: BatchNormalization on a flattened image is permuted to HWC") {
       .Float("epsilon", 0.0f);
   builder.Node("Gemm", "fc", {"n", "w"}, {"y"});
   const Network network = builder.Import();
-  CHECK(network.nodes[0].scale == Floats{1, 3, 2, 4});
+  CHECK(Ops(network) == "Conv2d Dense");
+  CHECK(network.nodes[0].groups == 2);
+  CHECK(network.nodes[0].weights.mu == Floats{1, 0, 0, 2, 3, 0, 0, 4});
   CHECK(ShapeOf(network, network.nodes[0].output) == std::vector<int>{1, 1, 4});
-  CHECK(network.nodes[1].weights.mu == Floats{0, 2, 1, 3});
+  CHECK(network.nodes[1].weights.mu == Floats{0, 1, 2, 3});
 }
 
 TEST_CASE("onnx: BatchNormalization that cannot be is named") {
