@@ -173,6 +173,25 @@ constexpr std::size_t kCifarPlane = std::size_t{32} * 32;
 constexpr std::size_t kCifarRecord = 1 + 3 * kCifarPlane;
 constexpr int kCifarClasses = 10;
 
+// What an IDX file holds instead of unsigned bytes; empty: it is none, or of bytes.
+std::string OtherIdxType(const std::vector<std::uint8_t>& bytes) {
+  if (bytes.size() < 4 || bytes[0] != 0 || bytes[1] != 0 || bytes[3] < 1 || bytes[3] > 4) return {};
+  switch (bytes[2]) {
+    case 0x09:
+      return "signed bytes";
+    case 0x0b:
+      return "16-bit integers";
+    case 0x0c:
+      return "32-bit integers";
+    case 0x0d:
+      return "32-bit floats";
+    case 0x0e:
+      return "64-bit floats";
+    default:
+      return {};
+  }
+}
+
 Dataset LoadCifar(const std::string& path, std::size_t limit) {
   // A limit spares decompressing the rest. A plain file is read whole all the same: its size is
   // the only sign that it is a CIFAR-10 batch.
@@ -185,6 +204,11 @@ Dataset LoadCifar(const std::string& path, std::size_t limit) {
     throw Error(path +
                 ": a Python pickle, as CIFAR's \"python version\" is; expected the binary version "
                 "(data_batch_1.bin), or the array in a .npy file (numpy.save)");
+  }
+  const std::string idx_type = OtherIdxType(bytes);
+  if (bytes.size() % kCifarRecord != 0 && !idx_type.empty()) {
+    throw Error(path + ": an IDX file of " + idx_type +
+                ", expected one of unsigned bytes (type 0x08), or the numbers as a .npy array");
   }
   if (bytes.size() % kCifarRecord != 0) {
     throw Error(path + ": neither an IDX image file (magic number is " +
@@ -239,6 +263,14 @@ void ConvertChannels(const std::string& path, int channels, Dataset* set) {
   set->pixels = std::move(pixels);
 }
 
+void FitColour(const std::string& path, const ImageSize& wanted, Dataset* set) {
+  const ImageSize found = {set->height, set->width, set->channels};
+  const int channels = WithColour(found, wanted).channels;
+  if (channels == set->channels) return;
+  set->notices.push_back(ColourNotice(path, found));
+  ConvertChannels(path, channels, set);
+}
+
 // "FILE#n": entry n of FILE.
 Dataset LoadEntry(const std::string& file, std::size_t entry, const ImageSize& wanted) {
   Dataset set = LoadDataset(file, entry + 1, {.size = {wanted.height, wanted.width, 0}});
@@ -268,10 +300,25 @@ std::span<const float> Dataset::Values(std::size_t first, std::size_t images) co
   return std::span(values).subspan(first * image_size(), images * image_size());
 }
 
+ImageSize WithColour(ImageSize found, const ImageSize& wanted) {
+  const auto is_picture = [](int channels) { return channels == 1 || channels == 3; };
+  const bool is_flat = wanted.height == 1 && wanted.width == 1;
+  if (!is_flat && is_picture(found.channels) && is_picture(wanted.channels)) {
+    found.channels = wanted.channels;
+  }
+  return found;
+}
+
+std::string ColourNotice(const std::string& path, const ImageSize& found) {
+  return path + (found.channels == 1
+                     ? ": its images are grey, the model takes three channels: each is that grey"
+                     : ": its images have colours, the model takes one channel: their brightness");
+}
+
 void CheckImageSize(const std::string& path, const ImageSize& found, const ImageSize& wanted) {
   const auto fits = [](int have, int want) { return want == 0 || have == want; };
   if (fits(found.height, wanted.height) && fits(found.width, wanted.width) &&
-      fits(found.channels, wanted.channels)) {
+      fits(WithColour(found, wanted).channels, wanted.channels)) {
     return;
   }
   if (wanted.height == 1 && wanted.width == 1 && found.channels == 1 &&
@@ -304,15 +351,18 @@ Dataset LoadDataset(const std::string& path, std::size_t limit, const InputSpec&
   if (is_folder) return LoadImageFolder(path, limit, wanted.size);
   const std::vector<std::uint8_t> start = ReadUnpackedFile(path, kLongestHeader);
   if (const auto header = ParseIdxHeader(start)) {
-    CheckImageSize(path,
-                   {static_cast<int>(header->height), static_cast<int>(header->width),
-                    static_cast<int>(header->channels)},
-                   wanted.size);
-    return LoadIdx(path, *header, limit);
+    const ImageSize found = {static_cast<int>(header->height), static_cast<int>(header->width),
+                             static_cast<int>(header->channels)};
+    CheckImageSize(path, found, wanted.size);
+    Dataset set = LoadIdx(path, *header, limit);
+    FitColour(path, wanted.size, &set);
+    return set;
   }
   if (IsIdxLabels(path, start)) throw Error(path + ": is an IDX label file, expected the images");
   Dataset set = LoadCifar(path, limit);
-  CheckImageSize(path, {set.height, set.width, set.channels}, wanted.size);
+  const ImageSize found = {set.height, set.width, set.channels};
+  CheckImageSize(path, found, wanted.size);
+  FitColour(path, wanted.size, &set);
   return set;
 }
 

@@ -42,6 +42,11 @@ struct DataOptions {
   bool may_be_one = false;  // a .npy array that fits as one input, without a batch, is one
 };
 
+// `found` with the channels that the model wants, where grey can stand for colours or brightness
+// for them; and what is then said.
+ImageSize WithColour(ImageSize found, const ImageSize& wanted);
+std::string ColourNotice(const std::string& path, const ImageSize& found);
+
 // Throws Error unless images of the found shape are as wanted.
 void CheckImageSize(const std::string& path, const ImageSize& found, const ImageSize& wanted);
 

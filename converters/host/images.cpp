@@ -189,8 +189,9 @@ Dataset LoadImageFolder(const std::string& path, std::size_t limit, const ImageS
   }
   if (files.empty()) throw Error(path + ": holds no images, expected .png, .jpg or .jpeg files");
   if (files.size() > limit) files.resize(limit);
-  const ImageSize shape = CommonShape(files);
-  CheckImageSize(path, {shape.height, shape.width, shape.channels}, wanted);
+  const ImageSize found = CommonShape(files), shape = WithColour(found, wanted);
+  if (shape.channels != found.channels) set.notices.push_back(ColourNotice(path, found));
+  CheckImageSize(path, found, wanted);
   set.height = shape.height;
   set.width = shape.width;
   set.channels = shape.channels;

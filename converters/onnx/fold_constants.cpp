@@ -184,6 +184,7 @@ OnnxConstant FoldBinary(Folder* folder, const OnnxNode& node, const std::vector<
     throw NodeProblem{"an input is missing"};
   }
   const NumberFunction function = FindNumberFunction(op);
+  const bool is_integer = std::ranges::all_of(inputs, &Input::is_integer);
   const bool is_linear = op == "Add" || op == "Sub" || op == "Mul" || op == "Div";
   OnnxConstant result = *inputs[0].constant;
   result.origin = OriginOf(folder, inputs[0]);
@@ -198,7 +199,7 @@ OnnxConstant FoldBinary(Folder* folder, const OnnxNode& node, const std::vector<
       made.values.push_back(function(of[0].values[static_cast<std::size_t>(places[0][k])],
                                      of[1].values[static_cast<std::size_t>(places[1][k])]));
     }
-    result = NumberConstant(folder, made, IsComparison(op));
+    result = NumberConstant(folder, made, IsComparison(op) || is_integer);
     result.origin =
         is_linear ? LinearOrigin(node, origins, of, places) : Mixed(node, origins, kNotLinear);
   }

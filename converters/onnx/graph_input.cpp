@@ -156,7 +156,11 @@ void ImportInput(OnnxImporter* importer) {
   const onnx::TypeProto::Tensor& type = input.type().tensor_type();
   bool is_static = type.has_shape();
   std::vector<std::int64_t> dims;
+  std::string text;  // with the names of those that are not static
   for (const onnx::TensorShapeProto::Dimension& dim : type.shape().dim()) {
+    text += (text.empty() ? "" : ", ") + (dim.dim_value() > 0 || dim.dim_param().empty()
+                                              ? std::to_string(dim.dim_value())
+                                              : dim.dim_param());
     is_static = is_static && (dims.empty() || dim.dim_value() > 0);
     dims.push_back(dim.dim_value());
   }
@@ -164,9 +168,12 @@ void ImportInput(OnnxImporter* importer) {
   importer->failed.insert(input.name());
   if (!rank_good || !is_static) {
     importer->problems.push_back(
-        where + "shape " + DimsText(dims) +
-        (rank_good ? " (0: not static); only the batch dimension may be symbolic"
-                   : " is not supported; expected (N, C, H, W), (N, C, W) or (N, F)"));
+        where + "shape [" + text + "] " +
+        (rank_good
+             ? "is not static: only the batch dimension may be symbolic; export with an input "
+               "of one size (dynamic_axes for the batch alone), or set it with "
+               "onnx.tools.update_model_dims"
+             : "is not supported; expected (N, C, H, W), (N, C, W) or (N, F)"));
     return;
   }
   if (!IsFloatType(type.elem_type())) {

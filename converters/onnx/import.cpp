@@ -159,6 +159,13 @@ Network ImportGraph(OnnxGraph* graph, const Posterior& posterior, Problems probl
   importer.most_parameter_bytes =
       std::max<std::uint64_t>(512 << 20, 16 * graph->model.ByteSizeLong());
   importer.network.name = std::filesystem::path(graph->path).stem().string();
+  constexpr std::int64_t kNewestOpset = 24;
+  if (graph->opset > kNewestOpset) {
+    importer.network.notices.push_back("the model is of operator set " +
+                                       std::to_string(graph->opset) +
+                                       ": its operators are taken for what they are in " +
+                                       std::to_string(kNewestOpset) + ", the newest that is known");
+  }
   CountReaders(&importer);
   ImportInput(&importer);
   CheckPosterior(&importer);

@@ -12,8 +12,9 @@ namespace {
 std::string CycleText(const std::vector<OnnxNode>& nodes,
                       const std::map<std::string, std::size_t>& producers, std::size_t start) {
   std::vector<std::size_t> path;
+  std::set<std::size_t> seen;
   std::size_t at = start;
-  while (std::ranges::find(path, at) == path.end()) {
+  while (seen.insert(at).second) {
     path.push_back(at);
     for (const std::string& input : nodes[at].proto->input()) {
       const auto producer = producers.find(input);

@@ -94,6 +94,28 @@ def onnx_seeds():
                  "r": np.array([1, 1, 1.5, 2], np.float32), "e": array(24),
                  "six": np.array([0, 2, 2, 18, 24], ints), "four": np.array([0, 4, 18, 24], ints),
                  "a": np.array([0, 0, 1, 1, 0, 0, 1, 1], ints)})
+    yield graph([("Transpose", ["n"], {"perm": [1, 0]}), ("Mul", ["t0", "s"], {}),
+                 ("ReduceL2", ["t1"], {"axes": [0]}), ("Div", ["t1", "t2"], {}),
+                 ("Flatten", ["x"], {}), ("MatMul", ["t4", "t3"], {}), ("Sum", ["t5", "b", "t5"], {})],
+                {"n": array(3, 72), "s": array(3), "b": array(3)}, opset=12)
+    yield graph([("Cast", ["h"], {"to": 1}), ("Concat", ["t0", "t0"], {"axis": 0}),
+                 ("Range", ["i", "j", "k"], {}), ("Gather", ["t1", "t2"], {"axis": 0}),
+                 ("Conv", ["x", "t3"], {}), ("Pad", ["t4", "p", "least"], {}),
+                 ("MaxPool", ["t5"], {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1}),
+                 ("ReduceSum", ["t6", "axes"], {"keepdims": 0})],
+                {"h": array(2, 2, 1, 1).astype(np.float16), "i": ints(0), "j": ints(3), "k": ints(1),
+                 "p": np.array([0, 0, 1, 1, 0, 0, 1, 1], ints), "least": np.float32(-3e38),
+                 "axes": np.array([2, 3], ints)}, opset=18)
+    yield graph([("Sub", ["x", "b"], {}), ("MatMul", ["t0", "m"], {}),
+                 ("ReduceMean", ["t1"], {"axes": [1]})],
+                {"m": array(6, 4), "b": array(6)}, shape=(0, 5, 6))
+    external = graph([("Flatten", ["x"], {}), ("MatMul", ["t0", "w"], {})], {"w": array(72, 3)})
+    tensor = external.graph.initializer[0]
+    tensor.ClearField("raw_data")
+    tensor.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", "../w"), ("offset", "8"), ("length", "864")):
+        tensor.external_data.add(key=key, value=value)
+    yield external
     described = graph([("Flatten", ["x"], {}), ("Gemm", ["t0", "w", "b"], {})], dense)
     for key, value in (("mean", "0.5,0.5"), ("std", "1,2"), ("labels", "a\nb\nc")):
         described.metadata_props.add(key=key, value=value)
@@ -107,7 +129,8 @@ def npz(save, **arrays):
 
 
 def posterior_seeds():
-    arrays = {"w_sigma": array(2, 3), "b_sigma": array(2).astype(np.float64)}
+    arrays = {"w_sigma": array(2, 3), "b_sigma": array(2).astype(np.float64),
+              "w_mean": array(2, 3).astype(">f2")}
     yield npz(np.savez, **arrays)
     yield npz(np.savez_compressed, **arrays)
     header = json.dumps({

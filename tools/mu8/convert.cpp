@@ -311,7 +311,8 @@ void AddFiles(CLI::App* app, Options* options) {
                   "Which of the graph's outputs, if it has several; A,B joins them")
       ->type_name("NAME");
   app->add_option("--posterior", to.posterior_path,
-                  "Sigmas, .npz or .safetensors: one array \"<initializer>.sigma\" each")
+                  "Sigmas, .npz or .safetensors: arrays \"<initializer>.sigma\", and \".mean\" to "
+                  "compare")
       ->type_name("P.npz");
   app->add_flag("--deterministic", options->deterministic,
                 "Instead of it: all weights are known, every pass is the same");

@@ -54,7 +54,9 @@ std::vector<ImageInput> LoadInputs(const std::string& path, const Model& model,
   const std::string file = entry ? path.substr(0, path.rfind('#')) : path;
   if (host::IsNumberFile(file)) return LoadNumberInputs(file, entry, spec, options, notices);
   const host::ImageSize& size = spec.size;
-  if (model.input_kind() == InputKind::kNumbers || (size.channels != 1 && size.channels != 3)) {
+  const bool is_picture = size.channels == 1 || size.channels == 3;
+  const bool is_flat = size.height == 1 && size.width == 1 && !is_picture;
+  if (model.input_kind() == InputKind::kNumbers || (!is_picture && !is_flat)) {
     throw host::Error(
         path + ": the model takes " +
         Dimensions(model.input_height(), model.input_width(), model.input_channels()) +
@@ -62,7 +64,11 @@ std::vector<ImageInput> LoadInputs(const std::string& path, const Model& model,
         " (height x width x channels), which is no picture; expected a .npy, .npz, "
         ".csv or .f32 file");
   }
-  return {{path, host::LoadImage(path, size)}};
+  // A flat input takes pictures of one channel and as many pixels, of whatever shape.
+  const host::ImageSize any = {0, 0, 1};
+  host::Dataset image = host::LoadImage(path, is_flat ? any : size);
+  if (is_flat) host::CheckImageSize(path, {image.height, image.width, image.channels}, size);
+  return {{path, std::move(image)}};
 }
 
 }  // namespace mu8::tool

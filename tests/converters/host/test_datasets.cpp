@@ -162,6 +162,23 @@ TEST_CASE("dataset: IDX images with channels last") {
   CHECK(set.pixels == Bytes(images.begin() + 20, images.end()));
 }
 
+TEST_CASE(
+    "dataset: grey pictures for a network of colours, and the reverse, are converted and said") {
+  const Folder folder;
+  const std::string grey = folder.Write("grey", Idx({0x803, 2, 2, 2}, 8));
+  const Dataset colours = LoadDataset(grey, 2, {.size = {2, 2, 3}});
+  CHECK(colours.channels == 3);
+  CHECK(colours.pixels[3] == 1);
+  CHECK(colours.pixels.size() == 24);
+  REQUIRE(colours.notices.size() == 1);
+  CHECK(Contains(colours.notices[0], "grey, the model takes three channels"));
+  const std::string colour = folder.Write("colour", Idx({0x804, 1, 2, 2, 3}, 12));
+  const Dataset brightness = LoadDataset(colour, 1, {.size = {2, 2, 1}});
+  CHECK(brightness.pixels == Bytes{0, 3, 6, 9});  // (77 r + 150 g + 29 b) / 256
+  CHECK(Contains(brightness.notices.at(0), "takes one channel"));
+  CHECK(LoadDataset(grey, 2, {.size = {2, 2, 1}}).notices.empty());
+}
+
 TEST_CASE("dataset: IDX files that disagree with their headers") {
   const Folder folder;
   const auto failure = [&folder](const Bytes& bytes) {
@@ -227,6 +244,19 @@ TEST_CASE("dataset: a dark CIFAR-10 record that begins like IDX is still CIFAR-1
   REQUIRE(batch[0] == 0);
   REQUIRE(batch[1] == 0);
   CHECK(LoadDataset(folder.Write("a.bin", batch)).count == 2);
+}
+
+TEST_CASE("dataset: an IDX file of floats is told apart from a damaged batch") {
+  const Folder folder;
+  CHECK(Contains(Failure(folder.Write("images", Idx({0xd03, 1, 2, 2}, 16))),
+                 "an IDX file of 32-bit floats, expected one of unsigned bytes"));
+}
+
+TEST_CASE("dataset: a pickle is told apart from a damaged batch") {
+  const Folder folder;
+  Bytes pickle(3072, 0);
+  pickle[0] = 0x80, pickle[1] = 2;
+  CHECK(Contains(Failure(folder.Write("data_batch_1", pickle)), "Python pickle"));
 }
 
 TEST_CASE("dataset: damaged CIFAR-10 batches") {
