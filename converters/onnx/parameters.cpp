@@ -110,7 +110,15 @@ void CheckMeans(OnnxImporter* importer, const std::string& name, const SigmaArra
       "training=TrainingMode.PRESERVE, do_constant_folding=False)");
 }
 
+// Exporters that fold BatchNormalization under the old name are PyTorch's of 2.x, whose least
+// operator set is 18 unless it is told otherwise; that of 1.x renames what it folds.
 void NoteMissingMeans(OnnxImporter* importer) {
+  constexpr std::int64_t kFirstOpset = 18;
+  const onnx::ModelProto& model = importer->graph.model;
+  const bool may_fold =
+      importer->graph.opset >= kFirstOpset ||
+      (model.producer_name() == "pytorch" && !model.producer_version().starts_with("1."));
+  if (!may_fold) return;
   std::size_t missing = 0;
   for (const auto& [name, sigma] : importer->posterior) missing += sigma.means.empty() ? 1U : 0U;
   if (missing == 0) return;
