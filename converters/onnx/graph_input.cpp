@@ -87,17 +87,20 @@ bool IsChannelsLast(const OnnxImporter& importer, const Readers& readers, const 
          });
 }
 
-// Whether the target of a Reshape is computed as two numbers, as x.view(x.size(0), -1) exports.
-bool IsPair(const OnnxGraph& graph, const std::string& target) {
-  return std::ranges::any_of(graph.nodes, [&](const OnnxNode& node) {
-    return OutputName(node, 0) == target && node.op == "Concat" && node.proto->input_size() == 2;
-  });
+// Tensors that are computed as two numbers: targets of a Reshape as x.view(x.size(0), -1) exports.
+std::set<std::string> Pairs(const OnnxGraph& graph) {
+  std::set<std::string> pairs;
+  for (const OnnxNode& node : graph.nodes) {
+    if (node.op == "Concat" && node.proto->input_size() == 2) pairs.insert(OutputName(node, 0));
+  }
+  return pairs;
 }
 
 // Whether an input (N, H, W) is a picture without an axis for its one channel: all that reads it
 // flattens it or adds the axis in front of it.
 bool IsPictureWithoutChannels(const OnnxImporter& importer, const Readers& readers,
                               const Dims& dims) {
+  const std::set<std::string> pairs = Pairs(importer.graph);
   for (const OnnxNode* reader : readers) {
     const OnnxNode& node = *reader;
     if (node.op == "Flatten") continue;
@@ -108,7 +111,7 @@ bool IsPictureWithoutChannels(const OnnxImporter& importer, const Readers& reade
     }
     if (node.op != "Reshape") return false;
     const std::optional<Dims> target = ConstantTarget(importer, node);
-    const bool is_flat = target ? target->size() == 2 : IsPair(importer.graph, InputName(node, 1));
+    const bool is_flat = target ? target->size() == 2 : pairs.contains(InputName(node, 1));
     const bool adds_channel =
         target && target->size() == 4 && (*target)[1] == 1 && (*target)[2] == dims[1];
     if (!is_flat && !adds_channel) return false;

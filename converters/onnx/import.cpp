@@ -25,7 +25,10 @@ using Problems = std::vector<std::string>;
 void CountReaders(OnnxImporter* importer) {
   for (const OnnxNode& node : importer->graph.nodes) {
     if (node.op == "Shape") continue;  // asks for no values
-    for (const std::string& name : node.proto->input()) ++importer->readers[name];
+    for (const std::string& name : node.proto->input()) {
+      ++importer->readers[name];
+      if (node.op == "MaxPool") ++importer->pool_readers[name];
+    }
   }
   if (importer->graph.output != nullptr) ++importer->readers[importer->graph.output->name()];
 }

@@ -84,6 +84,7 @@ struct OnnxImporter {
   // their own padding; top, left, bottom, right. The activation's sizes are the padded ones, its
   // value is not padded.
   std::map<std::string, std::array<int, 4>> skipped_pads = {};
+  std::map<std::string, int> pool_readers = {};  // those of `readers` that are MaxPools
   std::map<std::string, int> readers = {};  // by ONNX tensor name; the graph's output is one, too
   std::vector<int> producers = {};          // by value: index into network.nodes, -1 for the input
   std::set<std::string> failed = {};        // tensors that could not be computed; already reported

@@ -91,13 +91,9 @@ bool IsLeast(const OnnxImporter& importer, const OnnxNode& node, const Activatio
     const Node& before = importer.network.nodes[static_cast<std::size_t>(producer)];
     is_least = before.op == Op::kClip && before.low >= fill;
   }
-  for (const OnnxNode& reader : importer.graph.nodes) {
-    for (const std::string& name : reader.proto->input()) {
-      if (name == OutputName(node, 0)) is_least = is_least && reader.op == "MaxPool";
-    }
-  }
-  return is_least && importer.graph.output != nullptr &&
-         importer.graph.output->name() != OutputName(node, 0);
+  const auto pools = importer.pool_readers.find(OutputName(node, 0));
+  return is_least && pools != importer.pool_readers.end() &&
+         pools->second == importer.readers.at(OutputName(node, 0));
 }
 
 // Leaves the pads for the MaxPools to skip.
