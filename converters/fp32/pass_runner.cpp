@@ -8,16 +8,18 @@
 namespace mu8::convert {
 
 PassRunner::PassRunner(const Network& network, std::size_t count, Inputs inputs, std::size_t batch,
-                       std::uint64_t most_feature_bytes)
+                       Varying varying, std::uint64_t most_feature_bytes)
     : input_(network.input),
       count_(count),
       batch_(std::min({kMostBatch, batch, count})),
       inputs_(std::move(inputs)),
+      has_trunk_(false),
       executor_(network, static_cast<int>(batch_), false) {
   for (const Value& value : network.values) sizes_.push_back(value.size());
-  const bool has_trunk = !network.nodes.empty() && executor_.IsFixed(network.nodes[0].output);
+  has_trunk_ = varying == Varying::kWithSigmas && !network.nodes.empty() &&
+               executor_.IsFixed(network.nodes[0].output);
   const std::size_t floats = count_ * executor_.feature_size();
-  if (has_trunk && floats * sizeof(float) <= most_feature_bytes) features_.resize(floats);
+  if (has_trunk_ && floats * sizeof(float) <= most_feature_bytes) features_.resize(floats);
 }
 
 void PassRunner::Run(const SampledWeights& weights, const Visit& visit) {
@@ -26,7 +28,7 @@ void PassRunner::Run(const SampledWeights& weights, const Visit& visit) {
     // The last batch reaches back, so that all have one size; only new inputs are visited.
     const std::size_t begin = std::min(first, count_ - batch_);
     const auto visit_new = [&](int value, const float* data) {
-      if (!is_first_ && executor_.IsFixed(value)) return;
+      if (!is_first_ && (value == input_ || (has_trunk_ && executor_.IsFixed(value)))) return;
       const std::size_t size = sizes_[static_cast<std::size_t>(value)];
       visit(value, first, {data + (first - begin) * size, (begin + batch_ - first) * size});
     };

@@ -20,17 +20,21 @@ class PassRunner {
   static constexpr std::uint64_t kMostFeatureBytes = std::uint64_t{256} << 20;
   static constexpr std::size_t kMostBatch = 16;  // activations stay in the caches
 
+  // Which weights differ from pass to pass: those with sigmas, or any (drawn elsewhere).
+  enum class Varying { kWithSigmas, kAll };
+
   // `inputs(first, count)` gives count x H x W x C floats (NHWC, normalized). `batch`: how many run
   // at a time, at most kMostBatch.
   using Inputs = std::function<std::vector<float>(std::size_t first, std::size_t count)>;
   PassRunner(const Network& network, std::size_t count, Inputs inputs,
-             std::size_t batch = kMostBatch, std::uint64_t most_feature_bytes = kMostFeatureBytes);
+             std::size_t batch = kMostBatch, Varying varying = Varying::kWithSigmas,
+             std::uint64_t most_feature_bytes = kMostFeatureBytes);
 
   // Called with each value that has just been written, of inputs first, first + 1, ...: data is
   // images x value.size() floats. Of what is the same in every pass in the first Run alone.
   using Visit = std::function<void(int value, std::size_t first, std::span<const float> data)>;
 
-  // One pass over all inputs. Weights without sigmas must be those of the first Run.
+  // One pass over all inputs. Weights that do not vary must be those of the first Run.
   void Run(const SampledWeights& weights, const Visit& visit);
 
   // About what a runner needs in bytes, without its weights.
@@ -41,6 +45,7 @@ class PassRunner {
   int input_;
   std::size_t count_, batch_;
   Inputs inputs_;
+  bool has_trunk_;  // of values that are the same in every pass, beside the input
   Fp32Executor executor_;
   std::vector<float> features_;  // count x executor_.feature_size(), where they are kept
   bool is_first_ = true;

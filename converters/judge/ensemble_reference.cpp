@@ -206,7 +206,8 @@ EnsembleResult Reference::Run(const host::Dataset& data, const host::Progress& p
       [&](std::size_t first, std::size_t count) {
         return Normalize(impl_->network, data, first, count);
       },
-      options.batch);
+      options.batch,
+      impl_->engine == nullptr ? PassRunner::Varying::kWithSigmas : PassRunner::Varying::kAll);
   SampledWeights weights;
   const Clock::time_point start = Clock::now();
   for (std::uint32_t pass = 0; pass < passes; ++pass) {

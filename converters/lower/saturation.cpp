@@ -51,7 +51,8 @@ std::optional<Reach> NeededOf(const Network& network, const Calibration& calibra
     if (node.op == Op::kMaxPool || node.op == Op::kSlice) {
       reach = NeededOf(network, calibration, node.output, all);
     } else if (node.op == Op::kLookup || node.op == Op::kClip) {
-      reach = ReachOf(node, At(calibration, node.output), all);
+      // As it is stored, which its own readers may have narrowed.
+      reach = ReachOf(node, ReachedStatistics(network, calibration, node.output), all);
     }
     if (!reach) return std::nullopt;
     needed = needed ? Reach{std::min(needed->low, reach->low), std::max(needed->high, reach->high)}

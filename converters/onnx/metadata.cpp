@@ -8,7 +8,6 @@
 #include "converters/host/labels.h"
 #include "converters/host/words.h"
 #include "converters/network/head.h"
-#include "converters/network/head.h"
 
 namespace mu8::convert {
 namespace {

@@ -29,7 +29,6 @@ struct WindowShape {
   std::int64_t below = 0, beside = 0;
 };
 
-
 // How many windows of `extent` fit along an axis of `size` padded by `before` and `after`; with
 // `ceil_mode` one more, which reaches by `overhang` past the padded input: like the padding, what
 // it reads there is skipped. One that would begin behind the input does not count (AveragePool-22;

@@ -1,7 +1,7 @@
-// run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR [--draw]]: imports, folds and merges MODEL, runs it in FP32
-// on raw NHWC floats and writes the raw logits. With a posterior its sigmas stand in for the means
-// that they belong to, so that a sigma in a wrong place shows; with --draw behind it each weight is
-// one deviation above its mean, a draw. test_onnx_graphs.py compares with PyTorch's,
+// run_onnx MODEL.onnx INPUT OUTPUT [POSTERIOR [--draw]]: imports, folds and merges MODEL, runs it
+// in FP32 on raw NHWC floats and writes the raw logits. With a posterior its sigmas stand in for
+// the means that they belong to, so that a sigma in a wrong place shows; with --draw behind it each
+// weight is one deviation above its mean, a draw. test_onnx_graphs.py compares with PyTorch's,
 // graphs_beside_onnxruntime.py with onnxruntime's.
 #include <cstdio>
 #include <exception>

@@ -126,8 +126,8 @@ typedef struct mu8_prediction {
                                            MU8_HEAD_VALUES where the file has it */
   float error; /* MU8_HEAD_RECONSTRUCTION: mean squared error, and its variance */
   float error_variance;
-  const float* target; /* [outputs] MU8_HEAD_RECONSTRUCTION: what each ought to have been; else
-                          null. Output i's squared error is (mean - target)^2 + variance */
+  const float* target;     /* [outputs] MU8_HEAD_RECONSTRUCTION: what each ought to have been; else
+                              null. Output i's squared error is (mean - target)^2 + variance */
   uint32_t clipped_passes; /* of a stop rule for values: passes outside the output's range */
 } mu8_prediction;
 

@@ -263,7 +263,7 @@ TEST_CASE("fp32 graphs: all inputs are visited once a pass, what is fixed in the
           const float* begin = inputs.data() + first * size;
           return std::vector<float>(begin, begin + count * size);
         },
-        PassRunner::kMostBatch, most_feature_bytes);
+        PassRunner::kMostBatch, PassRunner::Varying::kWithSigmas, most_feature_bytes);
     std::vector<std::size_t> visited(network.values.size(), 0);
     for (int pass = 0; pass < 3; ++pass) {
       std::vector<float> output;
@@ -280,6 +280,35 @@ TEST_CASE("fp32 graphs: all inputs are visited once a pass, what is fixed in the
     for (std::size_t v = 0; v < visited.size(); ++v) CHECK(visited[v] == (v <= 5 ? 1 : 3) * 37);
   }
   for (const std::vector<float>& output : outputs) CHECK(output == outputs[0]);
+}
+
+TEST_CASE("fp32 graphs: weights that are drawn elsewhere may differ without sigmas") {
+  const Network network = Mixed();
+  const std::size_t size = network.values[0].size();
+  const std::vector<float> inputs = Random(5 * size, 7);
+  PassRunner runner(
+      network, 5,
+      [&](std::size_t first, std::size_t count) {
+        const float* begin = inputs.data() + first * size;
+        return std::vector<float>(begin, begin + count * size);
+      },
+      PassRunner::kMostBatch, PassRunner::Varying::kAll);
+  for (const float factor : {1.0F, 0.5F}) {
+    Network drawn = network;
+    for (float& weight : drawn.nodes[0].weights.mu) weight *= factor;
+    SampledWeights weights;
+    MeanWeights(drawn, &weights);
+    Fp32Executor executor(drawn, 5);
+    executor.SetWeights(weights);
+    executor.Run(inputs.data());
+    std::size_t visited = 0;
+    runner.Run(weights, [&](int value, std::size_t, std::span<const float> data) {
+      if (value == network.input) return;
+      CHECK(std::equal(data.begin(), data.end(), executor.value(value)));
+      ++visited;
+    });
+    CHECK(visited == network.nodes.size());
+  }
 }
 
 TEST_CASE("fp32 graphs: values share a buffer only while one of them is dead") {

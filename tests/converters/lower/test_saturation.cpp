@@ -72,7 +72,7 @@ double Silu(double x) { return x / (1 + std::exp(-x)); }
 
 // No byte behind the function differs for an input that is moved to the edge.
 void CheckBytes(const Case& one, const ValueStatistics& reached) {
-  const ValueStatistics& output = one.calibration.values[1];
+  const ValueStatistics output = ReachedStatistics(one.network, one.calibration, 1);
   const Quantization stored = ChooseRange(output, output.least >= 0.0F);
   const auto byte = [&](double x) {
     const double q = std::nearbyint(one.network.nodes[0].function(x) / double{stored.scale});
@@ -113,6 +113,25 @@ TEST_CASE("saturation: one side of a SiLU, none of a line, all of a constant") {
     CHECK(reached.greatest == 5);
     CHECK(reached.histogram == Even(-20, 5).histogram);
   }
+}
+
+TEST_CASE("saturation: a function whose own output is narrowed is told apart in finer steps") {
+  // x -> SiLU -> clip to [-1, 1] -> dense: SiLU's bytes are spread over -0.3 to 1 alone.
+  Case chain(-12, 20, Silu);
+  chain.network.values.resize(4);
+  chain.network.nodes.back().inputs = {2};
+  chain.network.nodes.back().output = 3;
+  chain.network.output = 3;
+  Node clip = Reader(Op::kClip, 1, 2);
+  clip.low = -1.0F;
+  clip.high = 1.0F;
+  chain.network.nodes.insert(chain.network.nodes.begin() + 1, clip);
+  chain.calibration.values.push_back(Even(0, 1));
+  chain.calibration.values[2] = Behind(-12, 20, [](double x) { return std::min(Silu(x), 1.0); });
+  const ValueStatistics reached = chain.Reached();
+  CHECK(reached.least < -6);
+  CHECK(reached.greatest < 2);
+  CheckBytes(chain, reached);
 }
 
 TEST_CASE("saturation: readers together, through a pool, and those that need all") {
