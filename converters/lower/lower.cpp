@@ -30,6 +30,7 @@ struct Lowering {
   std::vector<Quantization> quantization;  // per value
   TensorRecords tensors;
   Lowered out;
+  Reaches reaches;
 
   const ValueStatistics& Statistics(int value) const {
     return calibration.values[static_cast<std::size_t>(value)];
@@ -63,8 +64,7 @@ void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
     if (KeepsQuantization(NodeOf(network, step).op)) {
       quantization = lowering->QuantizationOf(step.input);
     } else {
-      const ValueStatistics statistics =
-          ReachedStatistics(network, lowering->calibration, step.output);
+      const ValueStatistics statistics = lowering->reaches.Of(step.output);
       quantization = ChooseRange(statistics, statistics.least >= 0.0F);
     }
   }
@@ -333,8 +333,7 @@ void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* know
   SetClamps(lowering, index);
   if (layer.output != format::kNoTensor) {
     report.output_saturation =
-        OutputSaturation(ReachedStatistics(lowering->network, lowering->calibration, step.output),
-                         lowering->QuantizationOf(step.output));
+        OutputSaturation(lowering->reaches.Of(step.output), lowering->QuantizationOf(step.output));
   }
   lowering->out.content.parameters.push_back(std::move(parameters));
   lowering->out.reports.push_back(std::move(report));
@@ -346,7 +345,8 @@ Lowered Lower(const Network& network, const std::vector<Step>& steps,
               const Calibration& calibration, const InputQuantization& input,
               const QuantizerSettings& settings, const std::vector<MuBits>& mu_bits,
               QuantizedLayers* known) {
-  Lowering lowering{network, steps, calibration, settings, mu_bits, {}, {}, {}};
+  Lowering lowering{network, steps, calibration,           settings, mu_bits, {},
+                    {},      {},    {network, calibration}};
   QuantizeActivations(&lowering, input);
   RaiseResidualScales(&lowering);
   MakeTensors(&lowering);

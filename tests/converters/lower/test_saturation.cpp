@@ -60,7 +60,7 @@ struct Case {
     calibration.values = {Even(low, high), Behind(low, high, function), Even(0, 1)};
   }
 
-  ValueStatistics Reached() const { return ReachedStatistics(network, calibration, 0); }
+  ValueStatistics Reached() const { return Reaches(network, calibration).Of(0); }
 };
 
 double Total(const ValueStatistics& statistics) {
@@ -72,7 +72,7 @@ double Silu(double x) { return x / (1 + std::exp(-x)); }
 
 // No byte behind the function differs for an input that is moved to the edge.
 void CheckBytes(const Case& one, const ValueStatistics& reached) {
-  const ValueStatistics output = ReachedStatistics(one.network, one.calibration, 1);
+  const ValueStatistics output = Reaches(one.network, one.calibration).Of(1);
   const Quantization stored = ChooseRange(output, output.least >= 0.0F);
   const auto byte = [&](double x) {
     const double q = std::nearbyint(one.network.nodes[0].function(x) / double{stored.scale});
@@ -149,15 +149,21 @@ TEST_CASE("saturation: readers together, through a pool, and those that need all
   CHECK(two.Reached().least == -10);
   CHECK(two.Reached().greatest == 10);
 
+  Case by_channel(-10, 10, Tanh);
+  by_channel.network.nodes[0].function = nullptr;
+  by_channel.network.nodes[0].functions = {Tanh, [](double x) { return std::tanh(x / 2); }};
+  CHECK(by_channel.Reached().greatest > 2 * 2.56F);
+  CHECK(by_channel.Reached().greatest < 2 * 3.2F);
+
   Case pooled(-10, 10, Tanh);
   pooled.network.values.resize(4);
   pooled.calibration.values.push_back(Even(-10, 10));
   pooled.network.nodes.push_back(Reader(Op::kMaxPool, 3, 0));
-  const ValueStatistics reached = ReachedStatistics(pooled.network, pooled.calibration, 3);
+  const ValueStatistics reached = Reaches(pooled.network, pooled.calibration).Of(3);
   CHECK(reached.least == pooled.Reached().least);
   CHECK(reached.greatest == pooled.Reached().greatest);
   pooled.network.output = 0;
-  CHECK(ReachedStatistics(pooled.network, pooled.calibration, 3).least == -10);
+  CHECK(Reaches(pooled.network, pooled.calibration).Of(3).least == -10);
 }
 
 }  // namespace
