@@ -35,8 +35,8 @@ void RunAll(const Network& network, const host::Dataset& data, int passes, std::
     runner.Run(weights, [&](int value, std::size_t first, std::span<const float> x) {
       visit(value, first, x);
       if (value != network.output || !progress) return;
-      done +=
-          static_cast<double>(x.size() / network.values[static_cast<std::size_t>(value)].size());
+      const std::size_t images = x.size() / network.values[static_cast<std::size_t>(value)].size();
+      done += static_cast<double>(images);
       progress(done / (static_cast<double>(data.count) * passes));
     });
   }
@@ -144,7 +144,8 @@ Calibration Calibrate(const Network& network, const host::Dataset& data, int pas
          [&](int value, std::size_t, std::span<const float> x) {
            const auto v = static_cast<std::size_t>(value);
            AddMoments(x, &calibration.values[v]);
-           draws[v] += static_cast<double>(x.size() / network.values[v].size());
+           const std::size_t images = x.size() / network.values[v].size();
+           draws[v] += static_cast<double>(images);
            if (!std::ranges::all_of(x, [](float f) { return std::isfinite(f); })) {
              is_finite[v] = false;
            }

@@ -102,7 +102,8 @@ Loop MakeSlice(const Value& in, const Value& out, const Node& node) {
 Loop MakeGather(const Value& in, const Value& out, const Node& node) {
   return [in, out, rows = node.rows, columns = node.columns, channels = node.channels](
              std::size_t images, Inputs inputs, float* output) {
-    const std::size_t stride = static_cast<std::size_t>(in.width * in.channels);
+    const std::size_t stride =
+        static_cast<std::size_t>(in.width) * static_cast<std::size_t>(in.channels);
     for (std::size_t image = 0; image < images; ++image) {
       const float* from = inputs[0] + image * in.size();
       for (const format::GatherPlace& y : rows) {

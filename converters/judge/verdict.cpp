@@ -74,13 +74,13 @@ Cause CauseOf(const Step& step, const std::vector<Step>& steps, const Fidelity& 
     return {of_weights + " with " + Number(report.average_mu_bits, 3) + " bits",
             "give it more bits (--mu-bits, mu8 allocate)"};
   }
-  const Cause own = CauseInRange(fidelity.layers[index], report.name, false);
+  Cause own = CauseInRange(fidelity.layers[index], report.name, false);
   if (!own.what.empty()) return own;
   for (const int input : {step.input, step.input2}) {
     const int source = input < 0 ? -1 : SourceOf(steps, fidelity, reports, input);
     if (source < 0) continue;
     const auto at = static_cast<std::size_t>(source);
-    const Cause cause = CauseInRange(fidelity.layers[at], reports[at].name, true);
+    Cause cause = CauseInRange(fidelity.layers[at], reports[at].name, true);
     if (!cause.what.empty()) return cause;
   }
   if (report.output_saturation > kManyAbove) {

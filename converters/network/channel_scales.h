@@ -24,7 +24,8 @@ class ChannelGroups {
   // The group of a value's channel; -1: its factor is 1 (the network's input or output, what a
   // product or another function reads or writes).
   int Of(int value, int channel) const {
-    return groups_[static_cast<std::size_t>(first_[static_cast<std::size_t>(value)] + channel)];
+    const int place = first_[static_cast<std::size_t>(value)] + channel;
+    return groups_[static_cast<std::size_t>(place)];
   }
   std::size_t count() const { return count_; }
 

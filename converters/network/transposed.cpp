@@ -67,7 +67,7 @@ class Expansion {
         nodes_.push_back(std::move(node));
         continue;
       }
-      Expand(std::move(node));
+      Expand(node);
     }
     network_->nodes = std::move(nodes_);
   }
@@ -98,7 +98,7 @@ class Expansion {
     return axes;
   }
 
-  void Expand(Node node) {
+  void Expand(const Node& node) {
     const Axes axes = AxesOf(node);
     const int phases = axes.h.phases * axes.w.phases;
     Node conv = Convolution(node, axes);
@@ -169,7 +169,8 @@ class Expansion {
       for (int phase_h = 0; phase_h < axes.h.phases; ++phase_h) {
         for (int phase_w = 0; phase_w < axes.w.phases; ++phase_w) {
           for (int c = 0; c < in_group; ++c) {
-            visit(static_cast<std::size_t>(group * in_group + c), phase_h, phase_w);
+            const int channel = group * in_group + c;
+            visit(static_cast<std::size_t>(channel), phase_h, phase_w);
           }
         }
       }

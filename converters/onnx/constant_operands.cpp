@@ -121,7 +121,7 @@ Activation AddConstant(OnnxImporter* importer, const OnnxNode& node, const Activ
                        std::vector<float> values) {
   Node constant{.op = Op::kConstant, .values = std::move(values)};
   AddLayer(importer, node, std::move(constant), {like.value}, NewLike(importer, node, like));
-  const Activation made = importer->activations[OutputName(node, 0)];
+  Activation made = importer->activations[OutputName(node, 0)];
   importer->network.nodes.back().name = node.name + "/constant";
   importer->network.values[static_cast<std::size_t>(made.value)].name = node.name + "/constant";
   return made;

@@ -154,8 +154,8 @@ std::optional<OnnxConstant> FoldMove(Folder* folder, const OnnxNode& node, const
 }
 
 // Add, Sub, Mul and Div of `a` and `b` at the given places, of a random and a fixed number each.
-OriginPtr LinearOrigin(const OnnxNode& node, std::vector<OriginPtr> origins, const Numbers (&of)[2],
-                       const Dims (&places)[2]) {
+OriginPtr LinearOrigin(const OnnxNode& node, const std::vector<OriginPtr>& origins,
+                       const Numbers (&of)[2], const Dims (&places)[2]) {
   OriginBuilder origin(origins);
   if (!origin.any()) return nullptr;
   if (origin.mixed()) return Mixed(node, origins, kNotLinear);

@@ -17,8 +17,8 @@ using Readers = std::vector<const OnnxNode*>;
 // Whether each element of the result follows from the one at the same place: preprocessing does not
 // show what the axes are.
 bool KeepsPlaces(const OnnxGraph& graph, const OnnxNode& node) {
-  static const std::set<std::string> kOthers = {"Cast", "Clip", "Dropout", "Identity"};
-  if (IsUnary(node.op) || kOthers.contains(node.op)) return true;
+  static const std::set<std::string> others = {"Cast", "Clip", "Dropout", "Identity"};
+  if (IsUnary(node.op) || others.contains(node.op)) return true;
   if (FindBinaryFunction(node.op) == nullptr) return false;
   return std::ranges::count_if(node.proto->input(), [&](const std::string& name) {
            return !graph.constants.contains(name);

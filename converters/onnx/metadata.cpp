@@ -59,16 +59,14 @@ void ParseHead(OnnxImporter* importer, const std::string& text) {
   const std::string where = importer->graph.path + ": metadata \"head\": ";
   const std::optional<Head> head = FindHead(host::Trim(text));
   HeadHint& hint = importer->network.head_hint;
+  const bool as_numbers = head && hint.sigmoid_end && TakesSigmoid(*head);
   if (!head) {
     importer->problems.push_back(where + "\"" + text +
                                  "\" is none of softmax, sigmoid, values, gaussian and "
                                  "reconstruction");
-  } else if (hint.sigmoid_end && TakesSigmoid(*head)) {
-    hint.head = head;
-    hint.why = "its metadata says so";
-  } else if (hint.head && *hint.head != *head) {
+  } else if (hint.head && *hint.head != *head && !as_numbers) {
     importer->problems.push_back(where + HeadName(*head) + ", but " + hint.why);
-  } else if (!hint.head) {
+  } else if (!hint.head || as_numbers) {
     hint.head = head;
     hint.why = "its metadata says so";
   }

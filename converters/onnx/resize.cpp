@@ -119,7 +119,7 @@ std::vector<Scaling> ReadScalings(OnnxImporter* importer, const OnnxNode& node,
   std::vector<std::int64_t> wanted;
   if (scales.empty()) wanted = ShapeList(*importer, node, 3, "sizes").value_or(wanted);
   if (scales.empty() && wanted.empty()) throw NodeProblem{"has neither scales nor sizes"};
-  const std::vector<Scaling> scalings = ScalingsOf(input, axes, scales, wanted);
+  std::vector<Scaling> scalings = ScalingsOf(input, axes, scales, wanted);
   const bool shrinks = std::any_of(scalings.begin(), scalings.end(),
                                    [](const Scaling& s) { return s.scale < 1.0F; });
   if (IntAttribute(node, "antialias", 0) != 0 && shrinks && settings.mode != "nearest") {

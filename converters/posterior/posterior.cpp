@@ -64,8 +64,8 @@ std::optional<ArrayName> ParseName(const std::string& where, const std::string& 
 using Means = std::map<std::string, SigmaArray>;
 
 // Moves each array of means to its sigmas.
-void AddMeans(const std::string& path, Means means, Posterior* posterior, Problems* problems) {
-  for (auto& [name, mean] : means) {
+void AddMeans(const std::string& path, Means* means, Posterior* posterior, Problems* problems) {
+  for (auto& [name, mean] : *means) {
     const std::string where = Where(path, name + std::string(kMeanSuffix));
     const auto sigma = posterior->find(name);
     if (sigma == posterior->end()) {
@@ -130,7 +130,7 @@ Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_byt
     });
   }
   // Where an array is missing because it could not be read, that has been said.
-  if (problems->empty()) AddMeans(path, std::move(means), &posterior, problems);
+  if (problems->empty()) AddMeans(path, &means, &posterior, problems);
   return posterior;
 }
 
@@ -270,7 +270,7 @@ Posterior ReadSafetensors(const std::string& path, Bytes bytes, Problems* proble
         .shape = {entry.shape.begin(), entry.shape.end()},
         .values = host::LoadFloats(values, *entry.format)};
   }
-  AddMeans(path, std::move(means), &posterior, problems);
+  AddMeans(path, &means, &posterior, problems);
   return posterior;
 }
 
