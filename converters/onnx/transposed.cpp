@@ -13,16 +13,7 @@ namespace {
 
 void CheckShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
                 const Activation& input, std::int64_t groups) {
-  for (const std::int64_t dim : dims) {
-    if (dim < 1 || dim > kMostWindow) {
-      throw NodeProblem{"weights " + DimsText(dims) + " have a dimension outside 1 to " +
-                        std::to_string(kMostWindow)};
-    }
-  }
-  if (FindAttribute(*node.proto, "kernel_shape") != nullptr &&
-      ReadPair(node, "kernel_shape", static_cast<int>(dims.size())) != KernelOf(dims)) {
-    throw NodeProblem{"kernel_shape disagrees with weights " + DimsText(dims)};
-  }
+  CheckKernel(node, dims);
   if (groups < 1 || groups > input.channels || input.channels % groups != 0) {
     throw NodeProblem{"group " + std::to_string(groups) + " does not divide " +
                       std::to_string(input.channels) + " input channels"};

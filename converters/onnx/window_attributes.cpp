@@ -50,6 +50,19 @@ Pair KernelOf(const std::vector<std::int64_t>& dims) {
   return dims.size() == 3 ? Pair{1, dims[2]} : Pair{dims[2], dims[3]};
 }
 
+void CheckKernel(const OnnxNode& node, const std::vector<std::int64_t>& dims) {
+  for (const std::int64_t dim : dims) {
+    if (dim < 1 || dim > kMostWindow) {
+      throw NodeProblem{"weights " + DimsText(dims) + " have a dimension outside 1 to " +
+                        std::to_string(kMostWindow)};
+    }
+  }
+  if (FindAttribute(*node.proto, "kernel_shape") != nullptr &&
+      ReadPair(node, "kernel_shape", static_cast<int>(dims.size())) != KernelOf(dims)) {
+    throw NodeProblem{"kernel_shape disagrees with weights " + DimsText(dims)};
+  }
+}
+
 void AddImageLayer(OnnxImporter* importer, const OnnxNode& node, Node layer,
                    const Activation& input, std::int64_t height, std::int64_t width,
                    std::int64_t channels) {

@@ -26,6 +26,9 @@ std::string ReadAutoPad(const OnnxNode& node);
 // Of weights whose dimensions are two of channels, then height and width or width alone.
 Pair KernelOf(const std::vector<std::int64_t>& dims);
 
+// Throws NodeProblem for weights that no window can have, or another than kernel_shape says.
+void CheckKernel(const OnnxNode& node, const std::vector<std::int64_t>& dims);
+
 // Adds `layer` and the image that it writes, of as many dimensions as `input`.
 void AddImageLayer(OnnxImporter* importer, const OnnxNode& node, Node layer,
                    const Activation& input, std::int64_t height, std::int64_t width,

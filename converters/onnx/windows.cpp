@@ -111,16 +111,7 @@ void CheckConvShape(const OnnxNode& node, const std::vector<std::int64_t>& dims,
                       std::to_string(static_cast<std::int64_t>(dims.size()) - 2) +
                       "-D convolution; only 1-D and 2-D ones are supported"};
   }
-  for (const std::int64_t dim : dims) {
-    if (dim < 1 || dim > kMostWindow) {
-      throw NodeProblem{"weights " + DimsText(dims) + " have a dimension outside 1 to " +
-                        std::to_string(kMostWindow)};
-    }
-  }
-  if (FindAttribute(*node.proto, "kernel_shape") != nullptr &&
-      ReadPair(node, "kernel_shape", static_cast<int>(dims.size())) != KernelOf(dims)) {
-    throw NodeProblem{"kernel_shape disagrees with weights " + DimsText(dims)};
-  }
+  CheckKernel(node, dims);
   if (groups < 1 || groups > input.channels || input.channels % groups != 0 ||
       dims[0] % groups != 0) {
     throw NodeProblem{"group " + std::to_string(groups) + " does not divide " +
