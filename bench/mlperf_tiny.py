@@ -289,8 +289,8 @@ def measure(options, folder):
     if not quick:
         pixels, labels = read_cifar10(options.data / "cifar10", "train")
         mean, std = np.array([.4914, .4822, .4465]), np.array([.2470, .2435, .2616])
-        x = torch.from_numpy(((pixels / 255 - mean) / std).astype(np.float32)).permute(0, 3, 1, 2)
-        network = trained("resnet8", resnet8, options.checkpoints, x.contiguous(),
+        x = ((pixels / 255 - mean[:, None, None]) / std[:, None, None]).astype(np.float32)
+        network = trained("resnet8", resnet8, options.checkpoints, torch.from_numpy(x),
                           torch.from_numpy(labels.astype(np.int64)), cross_entropy, 12,
                           augment=flipped_and_shifted)
         test = next((options.data / "cifar10").glob("test_batch.bin*"))
