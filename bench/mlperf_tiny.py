@@ -17,67 +17,23 @@ Needs Debian's python3-torch, python3-numpy and python3-onnx.
 """
 
 import argparse
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 try:
     import numpy as np
     import torch
+    from bayesian.program import BITS, call, convert, posterior
+    from bayesian.variational import Conv, Dense, export, train
+    from data_files.cifar10 import read_cifar10
     from torch import nn
     from torch.nn import functional as F
 except ModuleNotFoundError as missing:
     sys.exit(f"mlperf_tiny: {missing}; tools/setup test installs what it needs")
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent.parent / "tools"))
-from data_files.cifar10 import read_cifar10  # noqa: E402
-from export_posterior import export_posterior  # noqa: E402
 
-BITS = (8, 4, 1)
-
-
-# ---- Bayesian layers -----------------------------------------------------------------------------
-
-class Random:
-    """Of a layer: log sigma of its weights, and the Kullback-Leibler divergence from the prior."""
-
-    def make_random(self):
-        self.prior = float(np.prod(self.weight.shape[1:])) ** -.5
-        self.log_sigma = nn.Parameter(torch.full_like(self.weight, float(np.log(.05 * self.prior))))
-
-    def divergence(self):
-        ratio = (2 * self.log_sigma).exp() + self.weight ** 2
-        return (ratio / (2 * self.prior ** 2) - self.log_sigma + np.log(self.prior) - .5).sum()
-
-    def sample(self, apply, x):
-        mean = apply(x, self.weight, self.bias)
-        if not self.training:
-            return mean
-        variance = apply(x ** 2, (2 * self.log_sigma).exp(), None)
-        return mean + (variance + 1e-12).sqrt() * torch.randn_like(mean)
-
-
-class Conv(Random, nn.Conv2d):
-    def __init__(self, *arguments, **options):
-        super().__init__(*arguments, **options)
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
-        self.make_random()
-
-    def forward(self, x):
-        return self.sample(lambda y, w, b: self._conv_forward(y, w, b), x)
-
-
-class Dense(Random, nn.Linear):
-    def __init__(self, *arguments):
-        super().__init__(*arguments)
-        nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
-        self.make_random()
-
-    def forward(self, x):
-        return self.sample(F.linear, x)
-
+# ---- The four networks ---------------------------------------------------------------------------
 
 def unit(inputs, outputs, kernel, stride=1, groups=1, padding=None, activation=True):
     padding = kernel // 2 if padding is None else padding
@@ -85,8 +41,6 @@ def unit(inputs, outputs, kernel, stride=1, groups=1, padding=None, activation=T
               nn.BatchNorm2d(outputs)]
     return nn.Sequential(*layers, *([nn.ReLU()] if activation else []))
 
-
-# ---- The four networks ---------------------------------------------------------------------------
 
 class Residual(nn.Module):
     def __init__(self, inputs, outputs, stride):
@@ -199,26 +153,6 @@ def hums(count, seed, broken=False):
 
 # ---- Training ------------------------------------------------------------------------------------
 
-def train(network, x, y, loss_of, epochs, augment=lambda x: x):
-    layers = [module for module in network.modules() if isinstance(module, Random)]
-    batch, steps = 100, epochs * -(-len(x) // 100)
-    optimizer = torch.optim.Adam(network.parameters())
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, .01, steps)
-    network.train()
-    for epoch in range(epochs):
-        total = 0.0
-        for part in torch.randperm(len(x)).split(batch):
-            loss = loss_of(network(augment(x[part])), y[part])
-            total += float(loss) * len(part) / len(x)
-            loss = loss + sum(layer.divergence() for layer in layers) / len(x)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-        print(f"  epoch {epoch + 1} of {epochs}: loss {total:.4f}", file=sys.stderr, flush=True)
-    return network.eval()
-
-
 def trained(name, make, checkpoints, *arguments, **options):
     torch.manual_seed(1)
     network = make()
@@ -242,29 +176,14 @@ def flipped_and_shifted(x):
 
 # ---- What is measured ----------------------------------------------------------------------------
 
-def call(mu8, *arguments):
-    run = subprocess.run([mu8, *map(str, arguments), "--json"], capture_output=True, text=True)
-    if run.returncode:
-        raise ValueError(f"{' '.join(map(str, arguments))}: {run.stderr.strip()}")
-    return json.loads(run.stdout)
-
-
 def rows_of(mu8, folder, network, shape, head, normal, calibration, sets, figure, samples):
     """Rows (what, figure, bytes, arena, microseconds a pass), of FP32 the figure alone."""
-    sigmas = {f"{name}.weight": module.log_sigma.detach().exp().numpy()
-              for name, module in network.named_modules() if isinstance(module, Random)}
-    for module in network.modules():
-        if isinstance(module, Random):
-            del module.log_sigma
-    export_posterior(network, sigmas, torch.zeros(1, *shape), str(folder / "net.onnx"),
-                     str(folder / "net.npz"))
-    source = ("--model", folder / "net.onnx", "--posterior", folder / "net.npz", "--head", head,
-              *normal)
-    found = call(mu8, "eval", *source, *sets, "--samples", samples)
+    export(network, shape, folder)
+    options = ("--head", head, *normal)
+    found = call(mu8, "eval", *posterior(folder), *options, *sets, "--samples", samples)
     yield "FP32", figure(found), None, None, None
     for bits in BITS:
-        file = folder / f"sigma{bits}.mu8"
-        call(mu8, "convert", *source, "--calibration", calibration, "--sigma-bits", bits, "-o", file)
+        file, _ = convert(mu8, folder, calibration, bits, *options)
         found = call(mu8, "eval", file, *sets, "--samples", samples)
         timed = call(mu8, "bench", file)
         yield (f"{bits} bits", figure(found), file.stat().st_size, timed["arena_bytes"],

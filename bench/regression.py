@@ -17,22 +17,19 @@ Needs Debian's python3-torch, python3-numpy and python3-onnx.
 
 import argparse
 import itertools
-import json
 import pathlib
-import subprocess
 import sys
 import tempfile
 
 try:
     import numpy as np
-    import onnx
-    import onnx.numpy_helper
     import torch
-    from onnx import TensorProto, helper
+    from bayesian.program import BITS, call, convert
+    from bayesian.variational import DenseRandomBias, export, passes, random_layers, train
+    from torch import nn
 except ModuleNotFoundError as missing:
     sys.exit(f"regression: {missing}; tools/setup test installs what it needs")
 
-BITS = (8, 4, 1)
 FP32_SEEDS, MU8_SEEDS = (1, 2, 3), (1, 2)  # of ensembles; all but correlations are of the first
 Z90 = 1.6448536
 OUTSIDE = 1.3
@@ -92,126 +89,63 @@ def draw_set(task, count, seed):
     return points(task.train, 1), test, points(count // 10, 10)
 
 
-class Layer:
-    """Gaussians of a dense layer's weights and biases."""
+class Regressor(nn.Module):
+    """Three layers; the last puts out means, then, for a head gaussian, log-variances."""
 
-    def __init__(self, inputs, outputs, generator):
-        self.prior = 1 / inputs ** .5
-        self.mu = torch.randn(outputs, inputs + 1, generator=generator) * self.prior * .7
-        self.mu[:, -1] = 0
-        self.rho = torch.full((outputs, inputs + 1), float(np.log(.1 * self.prior)))
-        for parameter in (self.mu, self.rho):
-            parameter.requires_grad_()
+    def __init__(self, task, outputs):
+        super().__init__()
+        sizes = [len(task.low), task.hidden, task.hidden, outputs * (2 if task.gaussian else 1)]
+        self.layers = nn.ModuleList([DenseRandomBias(a, b) for a, b in zip(sizes, sizes[1:])])
+        self.activation = getattr(torch, task.activation)
+        self.log_noise = None if task.gaussian else nn.Parameter(torch.full((outputs,), -2.))
 
-    def prior_deviation(self):
-        deviation = torch.full_like(self.mu, self.prior)
-        deviation[:, -1] = 1
-        return deviation
+    def forward(self, x):
+        first, second, last = self.layers
+        return last(self.activation(second(self.activation(first(x)))))
 
-    def kl(self):
-        sigma, prior = self.rho.exp(), self.prior_deviation()
-        return (torch.log(prior / sigma) + (sigma ** 2 + self.mu ** 2) / (2 * prior ** 2) - .5).sum()
-
-    def local(self, x, generator):
-        x = torch.nn.functional.pad(x, (0, 1), value=1)
-        variance = (x ** 2) @ (2 * self.rho).exp().T
-        noise = torch.randn(variance.shape, generator=generator)
-        return x @ self.mu.T + (variance + 1e-12).sqrt() * noise
-
-    def draw(self, generator):
-        return (self.mu + self.rho.exp() * torch.randn(self.mu.shape, generator=generator)).detach()
+    def loss(self, output, y):
+        """Negative log-likelihood, without its constant."""
+        k = y.shape[1]
+        log_variance = output[:, k:] if self.log_noise is None else self.log_noise
+        error = (y - output[:, :k]) ** 2
+        return .5 * (log_variance + error * (-log_variance).exp()).sum(1).mean()
 
 
-def train(task, x, y, epochs, generator):
-    """Layers of the posterior for standardized x, y; the last puts out means, then log-variances."""
-    act, k = getattr(torch, task.activation), y.shape[1]
-    sizes = [x.shape[1], task.hidden, task.hidden, 2 * k if task.gaussian else k]
-    layers = [Layer(a, b, generator) for a, b in zip(sizes, sizes[1:])]
-    log_noise = torch.full((k,), -2., requires_grad=True)  # of a head of values
-    parameters = [p for layer in layers for p in (layer.mu, layer.rho)] + [log_noise]
-    optimizer, batch = torch.optim.Adam(parameters), 250
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, .01, epochs * (len(x) // batch))
-    for _ in range(epochs):
-        for part in torch.randperm(len(x), generator=generator).split(batch):
-            h = x[part]
-            for layer in layers[:-1]:
-                h = act(layer.local(h, generator))
-            h = layers[-1].local(h, generator)
-            log_variance = h[:, k:] if task.gaussian else log_noise
-            error = (y[part] - h[:, :k]) ** 2
-            nll = .5 * (log_variance + error * (-log_variance).exp()).sum(1).mean()
-            loss = nll + sum(layer.kl() for layer in layers) / len(x)
-            optimizer.zero_grad()
-            loss.backward()
-            optimizer.step()
-            schedule.step()
-    return layers
+def trained(task, x, y, epochs, seed):
+    """The posterior for standardized x, y."""
+    torch.manual_seed(seed)
+    network = Regressor(task, y.shape[1])
+    for layer in random_layers(network):
+        layer.start(.7)
+    return train(network, x, y, network.loss, epochs, batch=250)
 
 
-def export(task, layers, folder):
-    """posterior.onnx, the mean network, and posterior.npz, its sigmas."""
-    k = layers[-1].mu.shape[0] // (2 if task.gaussian else 1)
-    parts = [("l1", 0, slice(None)), ("l2", 1, slice(None)), ("mean", 2, slice(0, k))]
-    parts += [("log_variance", 2, slice(k, 2 * k))] * task.gaussian
-    tensors, sigmas, nodes, inputs = [], {}, [], {"l1": "x", "l2": "h1"}
-    for name, i, rows in parts:
-        mu, sigma = layers[i].mu.detach()[rows].numpy(), layers[i].rho.exp().detach()[rows].numpy()
-        for key, columns in ((f"{name}.w", slice(0, -1)), (f"{name}.b", -1)):
-            tensors.append(onnx.numpy_helper.from_array(np.ascontiguousarray(mu[:, columns]), key))
-            sigmas[f"{key}.sigma"] = np.ascontiguousarray(sigma[:, columns])
-        out = f"s{i + 1}" if i < 2 else name
-        nodes.append(helper.make_node("Gemm", [inputs.get(name, "h2"), f"{name}.w", f"{name}.b"], [out],
-                                      transB=1))
-        if i < 2:
-            nodes.append(helper.make_node(task.activation.title(), [out], [f"h{i + 1}"]))
-    value = lambda name, size: helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", size])
-    graph = helper.make_graph(nodes, task.name, [value("x", len(task.low))],
-                              [value(name, k) for name, i, _ in parts if i == 2], tensors)
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=7)
-    onnx.save(model, str(folder / "posterior.onnx"))
-    np.savez(folder / "posterior.npz", **sigmas)
-
-
-@torch.no_grad()
-def ensemble(task, layers, x, passes, seed):
+def ensemble(task, network, x, count, seed):
     """(mean, epistemic variance, mean noise variance or None) [N][K], standardized."""
-    generator = torch.Generator().manual_seed(seed)
-    act, total, square, noise = getattr(torch, task.activation), 0, 0, 0
-    for _ in range(passes):
-        h = x
-        for i, layer in enumerate(layers):
-            w = layer.draw(generator)
-            h = torch.addmm(w[:, -1], h if i == 0 else act(h), w[:, :-1].T)
+    total, square, noise = 0, 0, 0
+    for h in passes(network, x, count, seed):
         h = h.double()
         k = h.shape[1] // (2 if task.gaussian else 1)
         total, square = total + h[:, :k], square + h[:, :k] ** 2
         noise = noise + h[:, k:].exp()
-    mean = total / passes
-    variance = (square / passes - mean ** 2).clamp(min=0)
-    return mean.numpy(), variance.numpy(), (noise / passes).numpy() if task.gaussian else None
-
-
-def call(mu8, *arguments):
-    run = subprocess.run([mu8, *map(str, arguments), "--json"], capture_output=True, text=True)
-    if run.returncode:
-        raise ValueError(run.stderr.strip())
-    return json.loads(run.stdout)
+    mean = total / count
+    variance = (square / count - mean ** 2).clamp(min=0)
+    return mean.numpy(), variance.numpy(), (noise / count).numpy() if task.gaussian else None
 
 
 def numbers(values):
     return ",".join(f"{value:.9g}" for value in values)
 
 
-def convert(mu8, task, scale, bits, folder):
+def converted(mu8, task, scale, bits, folder):
+    """What `mu8 convert` said of folder / sigmaBITS.mu8."""
     (x_mean, x_std), (y_mean, y_std) = scale
     head = ["--head", "values", "--noise", "fit"]
     if task.gaussian:
-        head = ["--output-name", "mean,log_variance", "--head", "gaussian", "--scale", "log-variance"]
-    return call(mu8, "convert", "--model", folder / "posterior.onnx", "--posterior",
-                folder / "posterior.npz", "--calibration", folder / "train.npz", "--sigma-bits", bits,
-                "--mean=" + numbers(x_mean), "--std=" + numbers(x_std),
-                "--output-mean=" + numbers(y_mean), "--output-std=" + numbers(y_std),
-                "-o", folder / f"sigma{bits}.mu8", *head)
+        head = ["--head", "gaussian", "--scale", "log-variance"]
+    return convert(mu8, folder, folder / "train.npz", bits, "--mean=" + numbers(x_mean),
+                   "--std=" + numbers(x_std), "--output-mean=" + numbers(y_mean),
+                   "--output-std=" + numbers(y_std), *head)[1]
 
 
 def predict(mu8, model, data, passes, scale, seed=1):
@@ -244,19 +178,19 @@ def correlations(pairs, k):
 
 def study(task, options, folder):
     """Lines of the table, one of what conversion said, one of the far points."""
-    generator = torch.Generator().manual_seed(options.seed)
     sets = draw_set(task, options.points, options.seed)
     scale = [(values.mean(0).astype(float), values.std(0).astype(float)) for values in sets[0]]
     for name, (x, y) in zip(("train", "test", "far"), sets):
         np.savez(folder / f"{name}.npz", x=x, y=y)
     standard = [torch.tensor((x - scale[0][0]) / scale[0][1], dtype=torch.float32) for x, _ in sets]
     ys = [(y - scale[1][0]) / scale[1][1] for _, y in sets]
-    layers = train(task, standard[0], torch.tensor(ys[0], dtype=torch.float32), options.epochs, generator)
-    export(task, layers, folder)
-    reports = {bits: convert(options.mu8, task, scale, bits, folder) for bits in BITS}
+    network = trained(task, standard[0], torch.tensor(ys[0], dtype=torch.float32), options.epochs,
+                      options.seed)
+    export(network, (len(task.low),), folder)
+    reports = {bits: converted(options.mu8, task, scale, bits, folder) for bits in BITS}
 
     def in_fp32(which, seed):
-        mean, variance, noise = ensemble(task, layers, standard[which], options.passes, seed)
+        mean, variance, noise = ensemble(task, network, standard[which], options.passes, seed)
         if noise is None:  # what the file states, of both sides
             noise = np.array(reports[8]["noise_variance"]) / scale[1][1] ** 2 + 0 * mean
         return mean, variance, noise

@@ -52,20 +52,27 @@ class NoiseVariance(unittest.TestCase):
 
 
 class BesideFp32(unittest.TestCase):
-    """The studies that train a posterior run, and print a row for FP32 and each width of sigma."""
+    """The studies that run mu8 beside FP32 print a row for FP32 and each width of sigma."""
 
-    def check(self, script, rows):
+    def run_script(self, script, *arguments):
         done = subprocess.run(["/usr/bin/python3", ROOT / "bench" / script, "--quick", "--mu8",
-                               BUILD / "mu8"], capture_output=True, text=True, check=False)
+                               BUILD / "mu8", *arguments], capture_output=True, text=True, check=False)
         self.assertEqual(done.returncode, 0, done.stderr)
-        for width in (8, 4, 1):
-            self.assertEqual(done.stdout.count(f"sigma {width} |"), rows, done.stdout)
+        return done.stdout
+
+    def check(self, script, row, rows, widths=(8, 4, 1)):
+        page = self.run_script(script)
+        for width in widths:
+            self.assertEqual(page.count(row.format(width)), rows, page)
 
     def test_regression(self):
-        self.check("regression.py", 4)  # three sets, one of two outputs
+        self.check("regression.py", "| sigma {} |", 4)  # three sets, one of two outputs
 
     def test_maps(self):
-        self.check("pictures.py", 1)
+        self.check("pictures.py", "| sigma {} |", 1)
+
+    def test_mlperf_tiny(self):
+        self.check("mlperf_tiny.py", "| {} bits |", 3)  # of four, those of made data
 
 
 class QuickRun(unittest.TestCase):
