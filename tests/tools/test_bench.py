@@ -69,7 +69,7 @@ class BesideFp32(unittest.TestCase):
         self.check("regression.py", "| sigma {} |", 4)  # three sets, one of two outputs
 
     def test_maps(self):
-        self.check("pictures.py", "| sigma {} |", 1)
+        self.check("pictures.py", "| sigma {} |", 2)  # without and with upsampling
 
     def test_mlperf_tiny(self):
         self.check("mlperf_tiny.py", "| {} bits |", 3)  # of four, those of made data
