@@ -74,6 +74,36 @@ class BesideFp32(unittest.TestCase):
     def test_mlperf_tiny(self):
         self.check("mlperf_tiny.py", "| {} bits |", 3)  # of four, those of made data
 
+    def test_uncertainty(self):
+        self.check("uncertainty.py", "| LeNet-5 | {} | ", 1, (8, 4, 2, 1))
+
+    def test_uncertainty_goes_on_from_what_is_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = self.run_script("uncertainty.py", "--work", folder)
+            path = pathlib.Path(folder) / "results.json"
+            kept = json.loads(path.read_text())
+            self.assertEqual(self.run_script("uncertainty.py", "--work", folder), page)
+            means = [key for key, value in kept.items() if isinstance(value, list)]
+            changed = {**kept, means[0]: [3 * figure for figure in kept[means[0]]]}
+            del changed[means[1]]  # is run again
+            path.write_text(json.dumps(changed))
+            self.assertNotEqual(self.run_script("uncertainty.py", "--work", folder), page)
+            self.assertEqual(json.loads(path.read_text()), {**kept, means[0]: changed[means[0]]})
+
+
+class Libraries(unittest.TestCase):
+    """What bench/bayesian/libraries.py takes for a library."""
+
+    def test_a_script_of_the_same_name_is_none(self):
+        code = ("import sys; sys.path.insert(0, sys.argv[1])\n"
+                "from bayesian import libraries\n"
+                "try: print(hasattr(libraries.library('bayesian_torch'), 'seconds_per_image'))\n"
+                "except ModuleNotFoundError as missing: print(missing.name)\n")
+        done = subprocess.run(["/usr/bin/python3", "-c", code, ROOT / "bench"], capture_output=True,
+                              text=True, check=False)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertIn(done.stdout.strip(), ("False", "bayesian_torch"))
+
 
 class QuickRun(unittest.TestCase):
     @classmethod
