@@ -107,24 +107,27 @@ constexpr Entry kEntries[] = {
      "numbers)"},
 };
 
-// How an option is shown: as a number from `least`, or as a share, stored in millionths.
+// How an option is shown: as a number from `least`, as a share, stored in millionths, or as the
+// size that it must have.
+enum class Shown { kNumber, kShare, kSize };
 struct OptionEntry {
   Option option;
   const char* name;
   std::uint64_t least;
-  bool is_share;
+  Shown shown;
 };
 
 constexpr OptionEntry kOptions[] = {
-    {Option::kMcSamples, "mc_samples", 1, false},
-    {Option::kBatch, "batch", 1, false},
-    {Option::kWorkers, "workers", 1, false},
-    {Option::kNoise, "noise", 0, false},
-    {Option::kStopRule, "stop.rule", 0, false},
-    {Option::kStopError, "stop.error", 1, true},
-    {Option::kStopClass, "stop.class_index", 0, false},
-    {Option::kStopThreshold, "stop.threshold", 1, true},
-    {Option::kStopWithin, "stop.within", 1, true},
+    {Option::kMcSamples, "mc_samples", 1, Shown::kNumber},
+    {Option::kBatch, "batch", 1, Shown::kNumber},
+    {Option::kWorkers, "workers", 1, Shown::kNumber},
+    {Option::kNoise, "noise", 0, Shown::kNumber},
+    {Option::kStopRule, "stop.rule", 0, Shown::kNumber},
+    {Option::kStopError, "stop.error", 1, Shown::kShare},
+    {Option::kStopClass, "stop.class_index", 0, Shown::kNumber},
+    {Option::kStopThreshold, "stop.threshold", 1, Shown::kShare},
+    {Option::kStopWithin, "stop.within", 1, Shown::kShare},
+    {Option::kStopChosen, "stop.chosen", 0, Shown::kSize},
 };
 
 const OptionEntry* Find(Option option) {
@@ -167,20 +170,23 @@ struct Printer {
 };
 
 void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Printer* printer) {
+  const bool is_share = entry.shown == Shown::kShare;
   const auto value = [&](std::uint64_t number) {
-    entry.is_share ? printer->Share(number) : printer->Number(number);
+    is_share ? printer->Share(number) : printer->Number(number);
   };
   printer->Text("; option ");
   printer->Text(entry.name);
   printer->Text(": found ");
-  if (entry.is_share && diagnostic.found == 0) {
+  if (is_share && diagnostic.found == 0) {
     printer->Text("less, or no number");
   } else {
     value(diagnostic.found);
   }
   printer->Text(", expected ");
-  value(entry.least);
-  printer->Text(" to ");
+  if (entry.shown != Shown::kSize) {
+    value(entry.least);
+    printer->Text(" to ");
+  }
   value(diagnostic.expected);
 }
 

@@ -20,7 +20,14 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_STOP_ERROR, mu8::Option::kStopError) &&
               Same(MU8_OPTION_STOP_CLASS, mu8::Option::kStopClass) &&
               Same(MU8_OPTION_STOP_THRESHOLD, mu8::Option::kStopThreshold) &&
-              Same(MU8_OPTION_STOP_WITHIN, mu8::Option::kStopWithin));
+              Same(MU8_OPTION_STOP_WITHIN, mu8::Option::kStopWithin) &&
+              Same(MU8_OPTION_STOP_CHOSEN, mu8::Option::kStopChosen));
+static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
+              MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
+              MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&
+              MU8_DECISION_ABOVE == static_cast<int>(mu8::Decision::kAbove) &&
+              MU8_DECISION_BELOW == static_cast<int>(mu8::Decision::kBelow));
+static_assert(sizeof(mu8::Decision) == 1);  // C reads decisions as bytes
 
 const mu8::Model* AsModel(const mu8_model* model) {
   return reinterpret_cast<const mu8::Model*>(model->storage);
@@ -42,7 +49,8 @@ std::int32_t Return(mu8::Status status, const mu8::Diagnostic& from, mu8_diagnos
   return static_cast<std::int32_t>(status);
 }
 
-mu8::SessionOptions Options(const mu8_options& options) {
+mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) {
+  const std::size_t chosen = options.stop_chosen == nullptr ? 0 : AsModel(model)->class_count();
   return {.mc_samples = options.mc_samples,
           .seed = options.seed,
           .batch = options.batch,
@@ -53,7 +61,8 @@ mu8::SessionOptions Options(const mu8_options& options) {
                    .error = options.stop_error,
                    .class_index = options.stop_class,
                    .threshold = options.stop_threshold,
-                   .within = options.stop_within},
+                   .within = options.stop_within,
+                   .chosen = {options.stop_chosen, chosen}},
           .workers = options.workers,
           .parallel_for = options.parallel_for,
           .parallel_context = options.parallel_context,
@@ -62,26 +71,28 @@ mu8::SessionOptions Options(const mu8_options& options) {
 }
 
 mu8_prediction Convert(const mu8::Prediction& p) {
-  return {p.label,
-          static_cast<std::uint32_t>(p.mean.size()),
-          p.samples_used,
-          static_cast<std::uint32_t>(p.ended),
-          p.predictive_entropy,
-          p.expected_entropy,
-          p.mutual_information,
-          p.mean.data(),
-          p.variance.data(),
-          p.logits.empty() ? nullptr : p.logits.data(),
-          p.logits_stride,
-          p.output_entropy.empty() ? nullptr : p.output_entropy.data(),
-          p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data(),
-          p.clamped_inputs,
-          p.clamped_scales,
-          p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
-          p.error,
-          p.error_variance,
-          p.target.empty() ? nullptr : p.target.data(),
-          p.clipped_passes};
+  return {
+      p.label,
+      static_cast<std::uint32_t>(p.mean.size()),
+      p.samples_used,
+      static_cast<std::uint32_t>(p.ended),
+      p.predictive_entropy,
+      p.expected_entropy,
+      p.mutual_information,
+      p.mean.data(),
+      p.variance.data(),
+      p.logits.empty() ? nullptr : p.logits.data(),
+      p.logits_stride,
+      p.output_entropy.empty() ? nullptr : p.output_entropy.data(),
+      p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data(),
+      p.clamped_inputs,
+      p.clamped_scales,
+      p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
+      p.error,
+      p.error_variance,
+      p.target.empty() ? nullptr : p.target.data(),
+      p.clipped_passes,
+      p.decisions.empty() ? nullptr : reinterpret_cast<const std::uint8_t*>(p.decisions.data())};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
@@ -135,7 +146,8 @@ mu8_options mu8_default_options(void) {
           .parallel_for = nullptr,
           .parallel_context = nullptr,
           .keep_going = nullptr,
-          .keep_going_context = nullptr};
+          .keep_going_context = nullptr,
+          .stop_chosen = nullptr};
 }
 
 std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
@@ -186,7 +198,7 @@ bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low,
 
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {
   if (model == nullptr || options == nullptr) return 0;
-  return mu8::ArenaBytes(*AsModel(model), Options(*options));
+  return mu8::ArenaBytes(*AsModel(model), Options(model, *options));
 }
 
 std::int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
@@ -199,7 +211,7 @@ std::int32_t mu8_session_create(const mu8_model* model, const mu8_options* optio
   mu8::Diagnostic detail;
   mu8::Session created;
   const mu8::Status status =
-      mu8::Session::Create(*AsModel(model), Options(*options),
+      mu8::Session::Create(*AsModel(model), Options(model, *options),
                            {static_cast<std::byte*>(arena), arena_bytes}, &created, &detail);
   if (status == mu8::Status::kOk) new (session->storage) mu8::Session(created);
   return Return(status, detail, diagnostic);

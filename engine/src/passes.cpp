@@ -171,15 +171,37 @@ void ShareOfRange(const Job& job, const PassContext& context, std::uint32_t imag
   space.Probabilities()[output] = share(value);
 }
 
+// The rule as one output is watched by it: in shares of a value's range, with its share of the
+// error.
+Stop RuleOfOne(const Job& job) {
+  Stop stop = job.options.stop;
+  if (HasNumbers(job.space.head())) {
+    const format::OutputRange range = job.view.range(stop.class_index);
+    return InShares(stop, {range.low, range.high});
+  }
+  if (stop.rule == StopRule::kThresholds) {
+    stop.error /= static_cast<float>(ChosenCount(stop, job.space.outputs()));
+  }
+  return stop;
+}
+
+// Shows the stop rule an image's pass, which is added already.
+Ended Watch(const Job& job, const Stop& stop, std::uint32_t pass, std::uint32_t image) {
+  const Workspace& space = job.space;
+  const std::span<const float> probabilities(space.Probabilities(), space.outputs());
+  if (stop.rule == StopRule::kThresholds) {
+    return WatchOutputs(stop, job.options.noise, pass, probabilities, space.BetsOf(image),
+                        space.DecisionsOf(image));
+  }
+  return WatchPass(stop, job.options.noise, pass, probabilities, space.SumsOf(0, image),
+                   &space.ProgressOf(image).stop);
+}
+
 // Adds the round's passes in their order; images that are decided leave the list.
 void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count) {
   const Workspace& space = job.space;
   const bool has_numbers = HasNumbers(space.head());
-  Stop stop = job.options.stop;
-  if (has_numbers) {
-    const format::OutputRange range = job.view.range(stop.class_index);
-    stop = InShares(stop, {range.low, range.high});
-  }
+  const Stop stop = RuleOfOne(job);
   for (std::uint32_t pass = job.first_pass; pass < job.last_pass; ++pass) {
     PassContext context = MakeContext(job, pass - job.first_pass, 0);
     PlaceLogits(job, pass - job.first_pass, pass, &context);
@@ -190,9 +212,7 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
       AddPass(job, context, 0, image, space.Probabilities());
       if (has_numbers) ShareOfRange(job, context, image, &progress.stop);
       progress.samples = pass + 1;
-      progress.ended =
-          WatchPass(stop, job.options.noise, pass, {space.Probabilities(), space.outputs()},
-                    space.SumsOf(0, image), &progress.stop);
+      progress.ended = Watch(job, stop, pass, image);
       if (progress.ended == Ended::kAllSamples) active[kept++] = image;
     }
     *active_count = kept;
@@ -215,6 +235,7 @@ std::uint32_t RunRounds(Job* job) {
   for (std::uint32_t i = 0; i < images; ++i) {
     active[i] = i;
     space.ProgressOf(i) = {.stop = {}, .samples = 0, .ended = Ended::kAllSamples};
+    ClearDecisions(job->options.stop, space.BetsOf(i), space.DecisionsOf(i));
   }
   std::uint32_t done = 0;
   while (done < samples && active_count > 0) {

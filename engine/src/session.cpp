@@ -73,19 +73,33 @@ BadOption CheckStopOfValues(const Model& model, const Stop& stop) {
              : CheckShare(Option::kStopThreshold, shares.threshold, 1.0F - 1e-6F);
 }
 
+// Which outputs are chosen: all, or as a list of the right size says, which has one at least.
+BadOption CheckChosen(const Model& model, const Stop& stop) {
+  const std::size_t found = stop.chosen.size(), outputs = model.class_count();
+  if (found != 0 && found != outputs) return {Option::kStopChosen, found, outputs};
+  if (ChosenCount(stop, outputs) == 0) return {Option::kStopChosen, 0, outputs};
+  return {};
+}
+
 BadOption CheckStop(const Model& model, const Stop& stop) {
-  BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kWithin);
+  BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThresholds);
   if (bad.bad() || stop.rule == StopRule::kNone) return bad;
   const Head head = model.head();
   const bool several = model.output_height() * std::uint64_t{model.output_width()} > 1;
   if (head == Head::kReconstruction || several) return {Option::kStopRule, Number(stop.rule), 0};
   const bool of_label = stop.rule == StopRule::kLabel, of_mean = stop.rule == StopRule::kWithin;
+  const bool of_several = stop.rule == StopRule::kThresholds;
   if ((head != Head::kSoftmax && of_label) || (!HasNumbers(head) && of_mean)) {
     return {Option::kStopRule, Number(stop.rule), Number(StopRule::kThreshold)};
   }
+  if (HasNumbers(head) && of_several) {
+    return {Option::kStopRule, Number(stop.rule), Number(StopRule::kWithin)};
+  }
   bad = CheckShare(Option::kStopError, stop.error, 0.5F);
   if (bad.bad() || of_label) return bad;
-  if (stop.class_index >= model.class_count()) {
+  if (of_several) bad = CheckChosen(model, stop);
+  if (bad.bad()) return bad;
+  if (!of_several && stop.class_index >= model.class_count()) {
     return {Option::kStopClass, stop.class_index, model.class_count() - 1};
   }
   if (HasNumbers(head)) return CheckStopOfValues(model, stop);
@@ -268,6 +282,7 @@ Prediction Session::Result(std::size_t index) const {
     samples = progress.samples;
     prediction.ended = progress.ended;
     prediction.clipped_passes = progress.stop.clipped;
+    prediction.decisions = space.DecisionsOf(index);
   }
   const Sums sums = space.SumsOf(0, index);
   const Results results = space.ResultsOf(index);

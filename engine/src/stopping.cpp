@@ -24,40 +24,63 @@ float Lead(std::span<const float> probabilities, std::uint32_t leader) {
   return probabilities[leader] - best;
 }
 
-void Learn(float advantage, StopState* state) {
-  state->sum += advantage;
-  state->square += advantage * advantage;
+void Learn(float advantage, Bets* bets) {
+  bets->sum += advantage;
+  bets->square += advantage * advantage;
+}
+
+// A step of the game: a pass, or with antithetic passes, which depend on each other, the mean of a
+// pair. False after the first of a pair, which is no step yet.
+bool TakeStep(Noise noise, std::uint32_t pass, Bets* bets, float* advantage) {
+  if (noise != Noise::kAntithetic) return true;
+  if (pass % 2 == 0) {
+    bets->first_of_pair = *advantage;
+    return false;
+  }
+  *advantage = 0.5F * (bets->first_of_pair + *advantage);
+  return true;
 }
 
 Ended WatchLabel(const Stop& stop, bool first, float advantage, const Sums& sums,
                  StopState* state) {
   // The first pass (or pair) chose the leader, so nothing may be won with it.
   if (!first) {
-    state->wealth[0] *= 1.0F + Bet(state->sum, state->square, 1.0F, kMostAtRisk) * advantage;
+    Bets& bets = state->bets;
+    bets.wealth[0] *= 1.0F + Bet(bets.sum, bets.square, 1.0F, kMostAtRisk) * advantage;
   }
-  Learn(advantage, state);
-  const bool decided = state->wealth[0] * stop.error >= 1.0F;
+  Learn(advantage, &state->bets);
+  const bool decided = state->bets.wealth[0] * stop.error >= 1.0F;
   return decided && MostProbable<std::uint64_t>(sums.sum) == state->leader ? Ended::kLabel
                                                                            : Ended::kAllSamples;
 }
 
-Ended WatchThreshold(const Stop& stop, float advantage, StopState* state) {
+Decision WatchThreshold(const Stop& stop, float advantage, Bets* bets) {
   const float room_below = stop.threshold;  // advantages are in [-threshold, 1 - threshold]
   const float room_above = 1.0F - stop.threshold;
-  const float above = Bet(state->sum, state->square, room_above, kMostAtRisk / room_below);
-  const float below = Bet(-state->sum, state->square, room_below, kMostAtRisk / room_above);
-  state->wealth[0] *= 1.0F + above * advantage;
-  state->wealth[1] *= 1.0F - below * advantage;
-  Learn(advantage, state);
-  if (state->wealth[0] * stop.error >= 1.0F) return Ended::kAbove;
-  if (state->wealth[1] * stop.error >= 1.0F) return Ended::kBelow;
-  return Ended::kAllSamples;
+  const float above = Bet(bets->sum, bets->square, room_above, kMostAtRisk / room_below);
+  const float below = Bet(-bets->sum, bets->square, room_below, kMostAtRisk / room_above);
+  bets->wealth[0] *= 1.0F + above * advantage;
+  bets->wealth[1] *= 1.0F - below * advantage;
+  Learn(advantage, bets);
+  if (bets->wealth[0] * stop.error >= 1.0F) return Decision::kAbove;
+  if (bets->wealth[1] * stop.error >= 1.0F) return Decision::kBelow;
+  return Decision::kUndecided;
+}
+
+bool IsChosen(const Stop& stop, std::size_t output) {
+  return stop.chosen.empty() || stop.chosen[output] != 0;
+}
+
+Ended EndOf(Decision decision) {
+  return decision == Decision::kAbove   ? Ended::kAbove
+         : decision == Decision::kBelow ? Ended::kBelow
+                                        : Ended::kAllSamples;
 }
 
 // The weight of step `step` (from 1), which past steps alone decide, with one that is hoped for.
 float Weight(const StopState& state, float log, float step) {
   constexpr float kMostWeight = 0.5F;
-  const float variance = (0.25F + state.square) / step;
+  const float variance = (0.25F + state.bets.square) / step;
   const float growth = format::LogPositive(1.0F + step);
   const float best = format::SqrtPositive(2.0F * log / (variance * step * growth));
   const float weight = best < kMostWeight ? best : kMostWeight;
@@ -81,7 +104,7 @@ Ended WatchWithin(const Stop& stop, float x, StopState* state) {
   state->spent += static_cast<double>(4.0F * (away * away) * psi);
   state->total += static_cast<double>(x);
   const float centered = x - static_cast<float>((0.5 + state->total) / (steps + 1.0));
-  state->square += centered * centered;
+  state->bets.square += centered * centered;
   // The promise is about the plain mean, so its way from the weighted one counts.
   const double shift = state->weighted / state->weights - state->total / steps;
   const double half_width = (static_cast<double>(log) + state->spent) / state->weights;
@@ -107,18 +130,39 @@ Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
   float advantage = is_label    ? Lead(probabilities, state->leader)
                     : is_within ? probabilities[stop.class_index]
                                 : probabilities[stop.class_index] - stop.threshold;
-  bool first = pass == 0;
-  if (noise == Noise::kAntithetic) {
-    if (pass % 2 == 0) {
-      state->first_of_pair = advantage;
-      return Ended::kAllSamples;
-    }
-    advantage = 0.5F * (state->first_of_pair + advantage);
-    first = pass == 1;
-  }
+  if (!TakeStep(noise, pass, &state->bets, &advantage)) return Ended::kAllSamples;
   if (is_within) return WatchWithin(stop, advantage, state);
+  const bool first = pass == (noise == Noise::kAntithetic ? 1U : 0U);
   return is_label ? WatchLabel(stop, first, advantage, sums, state)
-                  : WatchThreshold(stop, advantage, state);
+                  : EndOf(WatchThreshold(stop, advantage, &state->bets));
+}
+
+std::uint32_t ChosenCount(const Stop& stop, std::size_t outputs) {
+  std::uint32_t count = 0;
+  for (std::size_t c = 0; c < outputs; ++c) count += IsChosen(stop, c) ? 1U : 0U;
+  return count;
+}
+
+void ClearDecisions(const Stop& stop, std::span<Bets> bets, std::span<Decision> decisions) {
+  for (std::size_t c = 0; c < decisions.size(); ++c) {
+    bets[c] = {};
+    decisions[c] = IsChosen(stop, c) ? Decision::kUndecided : Decision::kNotChosen;
+  }
+}
+
+Ended WatchOutputs(const Stop& stop, Noise noise, std::uint32_t pass,
+                   std::span<const float> probabilities, std::span<Bets> bets,
+                   std::span<Decision> decisions) {
+  bool all_decided = true;
+  for (std::size_t c = 0; c < decisions.size(); ++c) {
+    if (decisions[c] != Decision::kUndecided) continue;
+    float advantage = probabilities[c] - stop.threshold;
+    if (TakeStep(noise, pass, &bets[c], &advantage)) {
+      decisions[c] = WatchThreshold(stop, advantage, &bets[c]);
+    }
+    all_decided = all_decided && decisions[c] != Decision::kUndecided;
+  }
+  return all_decided ? Ended::kDecided : Ended::kAllSamples;
 }
 
 }  // namespace mu8

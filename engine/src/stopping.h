@@ -5,6 +5,7 @@
 // every target ends at the same pass.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <span>
 
@@ -13,16 +14,21 @@
 
 namespace mu8 {
 
-// One image's bets. `sum` and `square` are those of the advantages seen so far.
-struct StopState {
+// One output's bets. `sum` and `square` are those of the advantages seen so far.
+struct Bets {
   float sum = 0, square = 0;
-  float wealth[2] = {1, 1};  // kLabel: the first only. kThreshold: for above, for below
+  float wealth[2] = {1, 1};  // kLabel: the first only. Thresholds: for above, for below
+  float first_of_pair = 0;
+};
+
+// One image's, of a rule about one output.
+struct StopState {
+  Bets bets;
+  std::uint32_t leader = 0;  // kLabel: the label of pass 0, the only one that can be decided
   // kWithin, of values x, passes or pairs, with their weights l: sums of l, l x, v psi(l) and x.
   double weights = 0, weighted = 0, spent = 0, total = 0;
   std::uint32_t steps = 0;
   std::uint32_t clipped = 0;  // of values: passes outside the range
-  float first_of_pair = 0;
-  std::uint32_t leader = 0;  // kLabel: the label of pass 0, the only one that can be decided
 };
 
 // Of values: shares of an output's range, 0 to 1, which the rule takes as it takes probabilities.
@@ -42,5 +48,17 @@ Stop InShares(const Stop& stop, const Share& share);
 // kAllSamples as long as nothing is decided.
 Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
                 std::span<const float> probabilities, const Sums& sums, StopState* state);
+
+// kThresholds: how many of `outputs` are to be decided about.
+std::uint32_t ChosenCount(const Stop& stop, std::size_t outputs);
+
+// kThresholds, before the first pass.
+void ClearDecisions(const Stop& stop, std::span<Bets> bets, std::span<Decision> decisions);
+
+// kThresholds: WatchPass for each output that is not decided, where `stop.error` is that of one:
+// the whole error divided by ChosenCount.
+Ended WatchOutputs(const Stop& stop, Noise noise, std::uint32_t pass,
+                   std::span<const float> probabilities, std::span<Bets> bets,
+                   std::span<Decision> decisions);
 
 }  // namespace mu8

@@ -23,7 +23,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
       outputs_(positions_ * format::OutputChannels(view.model)),
       logits_(positions_ * view.model.class_count),
       batch_(options.batch),
-      panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)) {
+      panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)),
+      decided_outputs_(options.stop.rule == StopRule::kThresholds ? outputs_ : 0) {
   const format::LayerRecord last = view.layer(view.layer_count() - 1);
   const std::uint32_t slots = format::MakePanelLayout(last).padded_channels;
   slots_ = slots;
@@ -39,7 +40,10 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   probabilities_ = active_ + (ends_early ? RoundUp(batch_ * sizeof(std::uint32_t), kAlignment) : 0);
   // Of several positions there is no rule that would look at probabilities.
   const bool watched = ends_early && positions_ == 1;
-  tasks_ = probabilities_ + (watched ? RoundUp(outputs_ * sizeof(float), kAlignment) : 0);
+  bets_ = probabilities_ + (watched ? RoundUp(outputs_ * sizeof(float), kAlignment) : 0);
+  const std::uint64_t decided = std::uint64_t{batch_} * decided_outputs_;
+  decisions_ = bets_ + RoundUp(decided * sizeof(Bets), kAlignment);
+  tasks_ = decisions_ + RoundUp(decided * sizeof(Decision), kAlignment);
   const std::uint32_t workers = grid_.workers();
   bytes_ = tasks_ + (workers > 1 ? RoundUp(workers * sizeof(std::uint32_t), kAlignment) : 0);
 }
@@ -92,5 +96,11 @@ std::uint32_t* Workspace::TasksDone() const { return At<std::uint32_t>(tasks_); 
 Progress& Workspace::ProgressOf(std::size_t image) const { return At<Progress>(progress_)[image]; }
 std::uint32_t* Workspace::ActiveImages() const { return At<std::uint32_t>(active_); }
 float* Workspace::Probabilities() const { return At<float>(probabilities_); }
+std::span<Bets> Workspace::BetsOf(std::size_t image) const {
+  return {At<Bets>(bets_) + image * decided_outputs_, decided_outputs_};
+}
+std::span<Decision> Workspace::DecisionsOf(std::size_t image) const {
+  return {At<Decision>(decisions_) + image * decided_outputs_, decided_outputs_};
+}
 
 }  // namespace mu8

@@ -67,6 +67,9 @@ class Workspace {
   Progress& ProgressOf(std::size_t image) const;
   std::uint32_t* ActiveImages() const;  // [batch]
   float* Probabilities() const;         // [outputs], of one pass and image
+  // [outputs], only of StopRule::kThresholds; else empty.
+  std::span<Bets> BetsOf(std::size_t image) const;
+  std::span<Decision> DecisionsOf(std::size_t image) const;
 
  private:
   template <typename T>
@@ -85,8 +88,9 @@ class Workspace {
   std::uint64_t panel_bytes_;
   // A further group is a copy of the layout up to the sums, its own panel included.
   std::uint64_t groups_;
-  std::uint64_t panels_;  // of image groups past the first
-  std::uint64_t progress_, active_, probabilities_, tasks_, bytes_;
+  std::uint64_t panels_;         // of image groups past the first
+  std::size_t decided_outputs_;  // outputs_ of StopRule::kThresholds, else 0
+  std::uint64_t progress_, active_, probabilities_, bets_, decisions_, tasks_, bytes_;
 };
 
 }  // namespace mu8

@@ -89,6 +89,19 @@ bool Predict(const mu8::Model& model, mu8::KernelSet kernels) {
   return true;
 }
 
+// Several outputs with a decision of their own.
+void Decide(const mu8::Model& model) {
+  const mu8::SessionOptions options{.stop = {.rule = mu8::StopRule::kThresholds}};
+  mu8::Session session;
+  mu8::Prediction prediction;
+  static std::uint8_t pixels[128];
+  Require(mu8::Session::Create(model, options, arena, &session) == mu8::Status::kOk &&
+              session.Predict(std::span<const std::uint8_t>(pixels, model.input_size()),
+                              {&prediction, 1}) == mu8::Status::kOk &&
+              prediction.decisions.size() == model.class_count(),
+          "no_heap: decisions");
+}
+
 void Explain(std::size_t size) {
   mu8::Model model;
   mu8::Diagnostic diagnostic;
@@ -141,6 +154,7 @@ int main(int argc, char** argv) {
     sets += Predict(model, kernels) ? 1 : 0;
   }
   Require(sets >= 2, "no_heap: too few kernel sets ran");
+  Decide(model);
   Explain(size);
   UseC(size);
   Say("no_heap: 0 allocations\n");

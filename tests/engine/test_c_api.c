@@ -18,6 +18,8 @@ int mu8_test_c_defaults(void);
 int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_bytes);
 int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena_bytes,
                        const uint8_t* pixels, const float* values, float* results);
+int mu8_test_c_decisions(const void* bytes, size_t size, void* arena, size_t arena_bytes,
+                         const uint8_t* pixels, uint8_t* decisions);
 
 int mu8_test_c_defaults(void) {
   const mu8_options options = mu8_default_options();
@@ -28,6 +30,7 @@ int mu8_test_c_defaults(void) {
   MU8_TEST(options.kernels == MU8_KERNELS_AUTO);
   MU8_TEST(options.noise == MU8_NOISE_INDEPENDENT);
   MU8_TEST(options.stop_rule == MU8_STOP_NONE);
+  MU8_TEST(options.stop_chosen == NULL);
   MU8_TEST(options.workers == 1);
   MU8_TEST(options.parallel_for == NULL && options.keep_going == NULL);
   MU8_TEST(strcmp(mu8_status_text(0), "ok") == 0);
@@ -145,6 +148,7 @@ int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena
     MU8_TEST(p->class_count == classes);
     MU8_TEST(p->samples_used == 8);
     MU8_TEST(p->ended == MU8_ENDED_ALL_SAMPLES);
+    MU8_TEST(p->decisions == NULL);
     MU8_TEST(p->label < classes);
     MU8_TEST(p->logits != NULL);
     MU8_TEST(p->logits_stride == 2 * classes);
@@ -167,5 +171,34 @@ int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena
     MU8_TEST(mu8_predict_u8(&session, pixels, 1, predictions, NULL) == 0);
     MU8_TEST(predictions[0].logits == NULL);
   }
+  return 0;
+}
+
+/* One image, all three classes and then the first and the last. `decisions` gets both, and the
+ * samples used. */
+int mu8_test_c_decisions(const void* bytes, size_t size, void* arena, size_t arena_bytes,
+                         const uint8_t* pixels, uint8_t* decisions) {
+  static const uint8_t ends[3] = {1, 0, 1};
+  mu8_model model;
+  mu8_session session;
+  mu8_prediction prediction;
+  mu8_options options = mu8_default_options();
+  uint32_t i;
+
+  MU8_TEST(mu8_model_open(bytes, size, &model, NULL) == 0);
+  options.stop_rule = MU8_STOP_THRESHOLDS;
+  options.stop_threshold = 0.4F;
+  for (i = 0; i < 2; ++i) {
+    options.stop_chosen = i == 0 ? NULL : ends;
+    MU8_TEST(mu8_arena_bytes(&model, &options) <= arena_bytes);
+    MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == 0);
+    MU8_TEST(mu8_predict_u8(&session, pixels, 1, &prediction, NULL) == 0);
+    MU8_TEST(prediction.ended == MU8_ENDED_DECIDED || prediction.ended == MU8_ENDED_ALL_SAMPLES);
+    MU8_TEST(prediction.decisions != NULL);
+    memcpy(decisions, prediction.decisions, 3);
+    decisions[3] = (uint8_t)prediction.samples_used;
+    decisions += 4;
+  }
+  MU8_TEST(prediction.decisions[1] == MU8_DECISION_NOT_CHOSEN);
   return 0;
 }

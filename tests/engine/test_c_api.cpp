@@ -1,6 +1,9 @@
 // The C API: test_c_api.c uses it as C does; here its results meet the C++ API's.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <vector>
+
 #include "mu8/mu8_c.h"
 #include "tests/support/model_builder.h"
 #include "tests/support/predict.h"
@@ -10,6 +13,8 @@ int mu8_test_c_defaults(void);
 int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_bytes);
 int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena_bytes,
                        const uint8_t* pixels, const float* values, float* results);
+int mu8_test_c_decisions(const void* bytes, size_t size, void* arena, size_t arena_bytes,
+                         const uint8_t* pixels, uint8_t* decisions);
 }
 
 namespace mu8::testing {
@@ -49,6 +54,32 @@ TEST_CASE("c api: predicts the same bytes as C++") {
                            engine.session.arena_bytes(), nullptr, values.data(),
                            results.data()) == 0);
   CHECK(std::memcmp(results.data(), bytes.data(), bytes.size()) == 0);
+}
+
+TEST_CASE("c api: decides about several classes as C++ does") {
+  const AlignedBytes file = TinyModel(4).File();
+  AlignedBytes arena(65536);
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  const auto pixels = RandomPixels(model, 1, 12);
+  std::vector<std::uint8_t> found(8), expected;
+  CHECK(mu8_test_c_decisions(file.data(), file.size(), arena.data(), arena.size(), pixels.data(),
+                             found.data()) == 0);
+  const std::uint8_t ends[] = {1, 0, 1};
+  for (const std::span<const std::uint8_t> chosen :
+       {std::span<const std::uint8_t>(), std::span<const std::uint8_t>(ends)}) {
+    Engine engine;
+    const Stop stop{.rule = StopRule::kThresholds, .threshold = 0.4F, .chosen = chosen};
+    REQUIRE(engine.Open(file.span(), {.stop = stop}) == Status::kOk);
+    Prediction prediction;
+    REQUIRE(engine.session.Predict(pixels, {&prediction, 1}) == Status::kOk);
+    for (const Decision decision : prediction.decisions) {
+      expected.push_back(static_cast<std::uint8_t>(decision));
+    }
+    expected.push_back(static_cast<std::uint8_t>(prediction.samples_used));
+  }
+  CHECK(found == expected);
+  CHECK(std::count(found.begin(), found.end(), MU8_DECISION_BELOW) > 0);
 }
 
 }  // namespace

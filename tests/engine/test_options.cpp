@@ -42,7 +42,7 @@ std::vector<Wrong> WrongOptions() {
       {Option::kWorkers, {.workers = 1025}, 1025, 1024},
       {Option::kNoise, {.noise = static_cast<Noise>(2)}, 2, 1},
       {Option::kStopRule, WithStop({.rule = StopRule::kWithin}), 3, 2},
-      {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(4)}), 4, 3},
+      {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(5)}), 5, 4},
       {Option::kStopClass, WithStop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2}};
   struct Share {
     float value;
@@ -90,6 +90,7 @@ TEST_CASE("options: each out of range is named and needs no arena") {
     named.insert(wrong.option);
   }
   named.insert(Option::kStopWithin);  // of values: test_value_stops.cpp
+  named.insert(Option::kStopChosen);  // of several labels: test_threshold_stops.cpp
   // Every option that there is.
   const std::string unknown = OptionName(static_cast<Option>(1000));
   for (int option = 1; OptionName(static_cast<Option>(option)) != unknown; ++option) {

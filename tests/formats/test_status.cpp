@@ -95,6 +95,7 @@ TEST_CASE("explain: says which option and its whole range") {
   CHECK(message(Option::kStopClass, 3, 2) == "stop.class_index: found 3, expected 0 to 2");
   CHECK(message(Option::kStopThreshold, 1000001, 999999) ==
         "stop.threshold: found 1.000001, expected 0.000001 to 0.999999");
+  CHECK(message(Option::kStopChosen, 2, 3) == "stop.chosen: found 2, expected 3");
   CHECK(std::string(OptionName(Option::kNone)) == "none");
   CHECK(std::string(OptionName(static_cast<Option>(99))) == "unknown option");
 }
@@ -110,6 +111,7 @@ TEST_CASE("status: numbers of options never change") {
   CHECK(static_cast<int>(Option::kStopClass) == 7);
   CHECK(static_cast<int>(Option::kStopThreshold) == 8);
   CHECK(static_cast<int>(Option::kStopWithin) == 9);
+  CHECK(static_cast<int>(Option::kStopChosen) == 10);
 }
 
 TEST_CASE("explain: cuts to the buffer and always ends it") {

@@ -31,6 +31,8 @@ EndedWords WordsOf(Ended ended, const Stop& stop) {
       return {"below", ", then below the threshold was decided"};
     case Ended::kWithin:
       return {"within", ", then the mean was known well enough"};
+    case Ended::kDecided:
+      return {"decided", ", then all were decided"};
     case Ended::kDeadline:
       return {"deadline", ", then time was up"};
   }

@@ -33,7 +33,8 @@ enum {
   MU8_OPTION_STOP_ERROR = 6,
   MU8_OPTION_STOP_CLASS = 7,
   MU8_OPTION_STOP_THRESHOLD = 8,
-  MU8_OPTION_STOP_WITHIN = 9
+  MU8_OPTION_STOP_WITHIN = 9,
+  MU8_OPTION_STOP_CHOSEN = 10
 };
 
 typedef struct mu8_diagnostic {
@@ -56,14 +57,28 @@ enum {
 };
 
 enum { MU8_NOISE_INDEPENDENT = 0, MU8_NOISE_ANTITHETIC = 1 };
-enum { MU8_STOP_NONE = 0, MU8_STOP_LABEL = 1, MU8_STOP_THRESHOLD = 2, MU8_STOP_WITHIN = 3 };
+enum {
+  MU8_STOP_NONE = 0,
+  MU8_STOP_LABEL = 1,
+  MU8_STOP_THRESHOLD = 2,
+  MU8_STOP_WITHIN = 3,
+  MU8_STOP_THRESHOLDS = 4
+};
 enum {
   MU8_ENDED_ALL_SAMPLES = 0,
   MU8_ENDED_LABEL = 1,
   MU8_ENDED_ABOVE = 2,
   MU8_ENDED_BELOW = 3,
   MU8_ENDED_DEADLINE = 4,
-  MU8_ENDED_WITHIN = 5
+  MU8_ENDED_WITHIN = 5,
+  MU8_ENDED_DECIDED = 6
+};
+/* Of an output, by MU8_STOP_THRESHOLDS. */
+enum {
+  MU8_DECISION_NOT_CHOSEN = 0,
+  MU8_DECISION_UNDECIDED = 1,
+  MU8_DECISION_ABOVE = 2,
+  MU8_DECISION_BELOW = 3
 };
 
 /* What the outputs are; mu8.h says what a prediction then holds. */
@@ -90,7 +105,7 @@ typedef struct mu8_options {
   uint8_t stop_rule;    /* MU8_STOP_* */
   float stop_error;     /* 1e-6 to 0.5 */
   uint32_t stop_class;  /* MU8_STOP_THRESHOLD, MU8_STOP_WITHIN: the output */
-  float stop_threshold; /* MU8_STOP_THRESHOLD: 1e-6 to 1 - 1e-6, of values in their unit */
+  float stop_threshold; /* MU8_STOP_THRESHOLD(S): 1e-6 to 1 - 1e-6, of values in their unit */
   float stop_within;    /* MU8_STOP_WITHIN: a tolerance in the value's unit */
   uint32_t workers;     /* tasks at a time, 1 to 1024 */
   /* Calls task(job, i) for every i < count and returns when all have returned; may be null. */
@@ -101,6 +116,9 @@ typedef struct mu8_options {
    * these; false ends the call with the passes that are done. May be null. */
   bool (*keep_going)(void* context);
   void* keep_going_context;
+  /* MU8_STOP_THRESHOLDS: [mu8_model_class_count], not 0 for each output to decide about, one at
+   * least; null: all. Must outlive the session. */
+  const uint8_t* stop_chosen;
 } mu8_options;
 
 /* Arrays lie in the arena and hold until the session's next call, [outputs] of them
@@ -126,9 +144,10 @@ typedef struct mu8_prediction {
                                            MU8_HEAD_VALUES where the file has it */
   float error; /* MU8_HEAD_RECONSTRUCTION: mean squared error, and its variance */
   float error_variance;
-  const float* target;     /* [outputs] MU8_HEAD_RECONSTRUCTION: what each ought to have been; else
-                              null. Output i's squared error is (mean - target)^2 + variance */
-  uint32_t clipped_passes; /* of a stop rule for values: passes outside the output's range */
+  const float* target;      /* [outputs] MU8_HEAD_RECONSTRUCTION: what each ought to have been; else
+                               null. Output i's squared error is (mean - target)^2 + variance */
+  uint32_t clipped_passes;  /* of a stop rule for values: passes outside the output's range */
+  const uint8_t* decisions; /* [outputs] MU8_DECISION_* of MU8_STOP_THRESHOLDS; else null */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 
 namespace mu8 {
 
@@ -33,6 +34,8 @@ enum class StopRule : std::uint8_t {
   kLabel = 1,      // that the most probable class is the most probable one
   kThreshold = 2,  // that the probability (or value) of an output is above, or below, a threshold
   kWithin = 3,     // values: an output's mean, up to a tolerance
+  // That the probability of each of several labels or classes is above, or below, the threshold.
+  kThresholds = 4,
 };
 
 // A sequential rule that holds at any stopping time. Let q be the mean prediction of infinitely
@@ -42,6 +45,10 @@ enum class StopRule : std::uint8_t {
 // Values and gaussian heads at one position: kThreshold and kWithin hold for one output of a file
 // that has a range for it, and for the mean of the value clipped to that range; kWithin ends when
 // the mean of the passes is within `within` of that limit but for `error`.
+// kThresholds, sigmoid and softmax heads at one position: each chosen output is decided by itself,
+// with the error divided by their number, and keeps its decision; the image ends once all are
+// decided. `error` bounds the probability that any decision of an image is wrong ("above" though
+// q < threshold, or "below" though q > threshold), those of images that end otherwise too.
 // engine/STOPPING.md has the theorems, and how many passes it takes. Mutual information grows with
 // the number of passes: compare it at equal samples_used only.
 struct Stop {
@@ -52,6 +59,9 @@ struct Stop {
   // low end to as much below its high end.
   float threshold = 0.5F;
   float within = 0.0F;  // kWithin: in the value's unit, a millionth to a half of the range
+  // kThresholds: [class_count], not 0 for each output to decide about, one at least; empty: all.
+  // Read by every call: must outlive the session.
+  std::span<const std::uint8_t> chosen = {};
 };
 
 // Calls task(job, i) for every i below `count`, in any order, on any threads, and returns when all

@@ -33,6 +33,15 @@ enum class Ended : std::uint8_t {
   kBelow = 3,
   kDeadline = 4,  // keep_going said no
   kWithin = 5,    // StopRule::kWithin decided
+  kDecided = 6,   // StopRule::kThresholds decided every chosen output
+};
+
+// What StopRule::kThresholds says of one output.
+enum class Decision : std::uint8_t {
+  kNotChosen = 0,
+  kUndecided = 1,
+  kAbove = 2,
+  kBelow = 3,
 };
 
 // What the passes say about one image. The spans lie in the session's arena and hold until its
@@ -87,6 +96,9 @@ struct Prediction {
   // Of a stop rule for values: how many passes gave a value outside the output's range, which the
   // rule clipped. More than a few: the promise is about another mean than `mean`.
   std::uint32_t clipped_passes = 0;
+  // StopRule::kThresholds: [outputs], by whichever way the image ended; else empty. A decision
+  // stays as the passes made it, so `mean`, that of later ones too, may lie on the other side.
+  std::span<const Decision> decisions;
 };
 
 // kReconstruction: output i's squared difference to its target, the mean over the networks, in the

@@ -97,6 +97,7 @@ enum class Option : std::int32_t {
   kStopClass = 7,
   kStopThreshold = 8,
   kStopWithin = 9,
+  kStopChosen = 10,
 };
 
 // Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;
@@ -104,7 +105,7 @@ enum class Option : std::int32_t {
 // its bits, and `expected` what it must be, or the nearest that it may be, unless StatusText says
 // what else the two are. Of a call, `option` says which option is wrong, `found` what it is and
 // `expected` the most that it may be; shares such as stop.error in millionths, 0 for less and for
-// no number.
+// no number. Of stop.chosen they are its size and the right one; 0: nothing in it is chosen.
 struct Diagnostic {
   Status status = Status::kOk;
   Option option = Option::kNone;
