@@ -5,7 +5,7 @@
 
 import cli
 import numpy as np
-from test_heads import BIAS, PIXELS, WEIGHTS, HeadTest, X, network
+from heads import BIAS, PIXELS, WEIGHTS, HeadTest, X, network
 
 
 class ValueStops(HeadTest):
