@@ -34,7 +34,9 @@ struct EnsembleResult {
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
   std::size_t undecided = 0;             // of these images: without a decision after all samples
   std::size_t clipped = 0;               // of their passes: Prediction::clipped_passes
-  std::string kernels;                   // what ran: "scalar", ..., "fp32", or "recorded"
+  // Of a stop rule about several outputs: what was decided of them, over all images.
+  std::size_t outputs_above = 0, outputs_below = 0, outputs_undecided = 0;
+  std::string kernels;  // what ran: "scalar", ..., "fp32", or "recorded"
   std::uint32_t samples = 0;
   double seconds = 0;  // prediction alone, sampling included; not loading. 0: not known
 

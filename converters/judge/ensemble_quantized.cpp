@@ -67,6 +67,11 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
       result.used.push_back(prediction.samples_used);
       if (prediction.ended == Ended::kAllSamples) ++result.undecided;
       result.clipped += prediction.clipped_passes;
+      for (const Decision decision : prediction.decisions) {
+        if (decision == Decision::kAbove) ++result.outputs_above;
+        if (decision == Decision::kBelow) ++result.outputs_below;
+        if (decision == Decision::kUndecided) ++result.outputs_undecided;
+      }
     }
     if (progress) {
       progress("predicting", static_cast<double>(first + count) / static_cast<double>(data.count));

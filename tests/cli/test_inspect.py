@@ -4,6 +4,7 @@
 """
 
 import cli
+from heads import HeadTest, network
 from inputs import flip_a_bit
 
 EVERY_OPERATOR = cli.GOLDEN / "every_operator.mu8"
@@ -88,6 +89,58 @@ class EveryOperator(cli.CommandTest):
     def test_both_inputs_of_a_sum(self):
         self.assertEqual(self.layers[7]["input"], 6)
         self.assertEqual(self.layers[7]["input2"], 7)
+
+
+class Ranges(HeadTest):
+    def inspected(self, *options, outputs=3):
+        self.converted(network(outputs), *options)
+        return self.json_of("inspect", "m.mu8"), self.text_of("inspect", "m.mu8")
+
+    def test_ranges_of_outputs(self):
+        found, text = self.inspected("--head", "values", "--output-range", "-2,2,-1.5,2.5,0.1,3")
+        self.assertEqual(found["output_ranges"], [[-2, 2], [-1.5, 2.5], [0.1, 3]])
+        self.assertRegex(text, r"\noutput ranges +-2 to 2, -1.5 to 2.5, 0.1 to 3\n")
+        found, text = self.inspected("--head", "values", "--output-range", "-2,2")
+        self.assertEqual(found["output_ranges"], [[-2, 2]] * 3)
+        self.assertRegex(text, r"\noutput ranges +all -2 to 2\n")
+        found, text = self.inspected("--head", "values", "--output-range", "0,2", outputs=1)
+        self.assertRegex(text, r"\noutput ranges +0 to 2\n")
+        found, text = self.inspected("--head", "values")
+        self.assertNotIn("output_ranges", found)
+        self.assertNotIn("output ranges", text)
+
+    def test_the_stop_rules_that_hold(self):
+        for head, options, rules, text in (
+                ("softmax", (), ["label", "threshold", "thresholds"],
+                 "--stop-error alone, --stop-threshold, --stop-threshold of several"),
+                ("sigmoid", (), ["threshold", "thresholds"],
+                 "--stop-threshold, --stop-threshold of several"),
+                ("values", ("--output-range", "-2,2"), ["threshold", "within"],
+                 "--stop-threshold, --stop-within"),
+                ("values", (), [], "none")):
+            found, shown = self.inspected("--head", head, *options)
+            self.assertEqual(found["stop_rules"], rules)
+            self.assertRegex(shown, rf"\nstop rules +{text}\n")
+
+    def test_what_inspect_says_is_what_predict_takes(self):
+        options = {"label": (), "threshold": ("--stop-class", 0, "--stop-threshold", "0.5"),
+                   "thresholds": ("--stop-class", "all", "--stop-threshold", "0.5"),
+                   "within": ("--stop-class", 0, "--stop-within", "0.5")}
+        for head, more in (("softmax", ()), ("sigmoid", ()), ("values", ()),
+                           ("values", ("--output-range", "-2,2"))):
+            found, _ = self.inspected("--head", head, *more)
+            for rule, how in options.items():
+                outcome = self.run_mu8("predict", "m.mu8", "x.npy", "--stop-error", "0.05", *how)
+                self.assertEqual(outcome.code == 0, rule in found["stop_rules"], (head, more, rule))
+
+
+class Maps(cli.CommandTest):
+    def test_the_answer_has_its_positions(self):
+        model = cli.GOLDEN / "dense_sigmoid.mu8"
+        found = self.json_of("inspect", model)
+        self.assertEqual(found["layers"][-1]["output_shape"], [5, 3, 2])
+        self.assertEqual(found["stop_rules"], [])
+        self.assertIn("6 x 5 x 4 -> 5 x 3 x 2", self.text_of("inspect", model))
 
 
 class NoModels(cli.CommandTest):

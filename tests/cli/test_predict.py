@@ -232,7 +232,7 @@ class WrongOptions(cli.CommandTest):
 
     def test_a_class_that_the_model_lacks(self):
         self.refuses("--stop-error", 0.1, "--stop-class", 10, "--stop-threshold", 0.5,
-                     says="--stop-class: is 10, the model has classes 0 to 9")
+                     says='--stop-class: is "10", expected all, or names or indices')
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cmath>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <random>
@@ -78,11 +79,12 @@ double Percentile(const std::vector<double>& sorted, double fraction) {
 }
 
 void Run(const Options& options) {
-  if (options.sampling.stop_error) {
+  if (options.sampling.stop.error) {
     throw UsageError("--stop-error: mu8 bench times a fixed number of passes");
   }
   const host::ModelFile file = host::OpenModel(options.model_path);
-  host::Runner runner(file, options.sampling.ForSession(file.model, options.batch));
+  std::vector<std::uint8_t> chosen;
+  host::Runner runner(file, options.sampling.ForSession(file.model, options.batch, &chosen));
   const std::vector<double> seconds = Measure(file, &runner, options.batch);
   const double scale = 1e6 / options.batch;
   const double p50 = Percentile(seconds, 0.50) * scale;

@@ -2,11 +2,13 @@
 // reference. Here are the data and the runs; eval_options.cpp has the options, eval_report.cpp
 // judges what came out.
 #include <algorithm>
+#include <cstdint>
 #include <cstdio>
 #include <functional>
 #include <limits>
 #include <memory>
 #include <optional>
+#include <vector>
 
 #include "converters/convert.h"
 #include "converters/host/datasets.h"
@@ -197,14 +199,15 @@ void RunModel(const EvalOptions& options) {
                                 .positions = model.output_size() / model.class_count(),
                                 .array = host::AnswerSpec(size, input),
                                 .names = host::Labels(model)}};
-  if (options.sampling.stop_error) {
+  if (options.sampling.stop.error) {
     std::fputs(
         "mu8: note: with --stop-error images have different numbers of samples; mutual information "
         "grows with them, so its means and rankings do not compare with those of other runs\n",
         stderr);
   }
+  std::vector<std::uint8_t> chosen;
   const SessionOptions session =
-      options.sampling.ForSession(model, options.batch.value_or(kQuantizedBatch));
+      options.sampling.ForSession(model, options.batch.value_or(kQuantizedBatch), &chosen);
   Evaluate(options, shape, [&](const host::Dataset& data) {
     ProgressBar progress;
     return convert::RunQuantized(file, session, data, progress.Function());

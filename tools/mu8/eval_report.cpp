@@ -221,7 +221,8 @@ Json LabelledCurvesJson(const Report& report) {
 }
 
 // How many passes early endings took: mean, nearest-rank percentiles, how many images stayed
-// undecided, and what share of the passes was clipped, if any.
+// undecided, what share of the passes was clipped, if any, and of a rule about several outputs what
+// was decided of them.
 Json SamplesUsedJson(const convert::EnsembleResult& result) {
   std::vector<std::uint32_t> sorted = result.used;
   std::sort(sorted.begin(), sorted.end());
@@ -236,6 +237,12 @@ Json SamplesUsedJson(const convert::EnsembleResult& result) {
             {"p90", rank(0.9)},
             {"undecided", static_cast<double>(result.undecided) / count}};
   if (result.clipped > 0) json["clipped"] = static_cast<double>(result.clipped) / sum;
+  const auto above = static_cast<double>(result.outputs_above);
+  const auto below = static_cast<double>(result.outputs_below);
+  const auto open = static_cast<double>(result.outputs_undecided), all = above + below + open;
+  if (all > 0) {
+    json["decisions"] = {{"above", above / all}, {"below", below / all}, {"undecided", open / all}};
+  }
   return json;
 }
 

@@ -73,6 +73,12 @@ void PrintUncertainty(const Report& report, const Json& json) {
                                     std::to_string(used["p50"].get<int>()) + ", 90 % at most " +
                                     std::to_string(used["p90"].get<int>()) + "; " +
                                     Percent(used["undecided"], 2) + " undecided"});
+    if (used.contains("decisions")) {
+      const Json& decisions = used["decisions"];
+      fields.Add({"decisions", Percent(decisions["above"], 2) + " of the labels above, " +
+                                   Percent(decisions["below"], 2) + " below, " +
+                                   Percent(decisions["undecided"], 2) + " undecided"});
+    }
     if (used.contains("clipped")) {
       fields.Add({"clipped", Percent(used["clipped"], 2) +
                                  " of the passes, to the output's range: the decisions are about "

@@ -1,17 +1,17 @@
 // mu8 inspect: what a .mu8 file holds, without running it.
-#include <algorithm>
 #include <cstdio>
 #include <memory>
 #include <string>
 #include <vector>
 
-#include "converters/host/error.h"
 #include "converters/host/model_file.h"
 #include "converters/network/network.h"
 #include "formats/reader.h"
 #include "tools/mu8/command.h"
+#include "tools/mu8/file_summary.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
+#include "tools/mu8/stop_options.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
@@ -20,43 +20,6 @@ namespace {
 struct Options {
   std::string model_path;
   bool json = false;
-};
-
-struct LayerSummary {
-  std::uint32_t index = 0;
-  std::string name;
-  format::LayerRecord record{};
-  format::TensorRecord input{};
-  format::TensorRecord input2{};  // the second operand or the residual, if there is one
-  bool is_output = false;         // writes the logits; `output` does not apply
-  format::TensorRecord output{};
-  std::uint64_t weights = 0;  // real ones, without padding
-  std::uint64_t biases = 0;
-  format::PanelLayout panels{};  // conv2d and dense only
-
-  std::vector<int> mu_bits;       // one, or one for each panel
-  std::uint64_t mu_bits_sum = 0;  // of all weights
-
-  bool has_weights() const { return weights > 0; }
-  bool has_input2() const { return record.input2 != format::kNoTensor; }
-  bool residual() const {
-    return has_input2() && static_cast<format::OpCode>(record.op) == format::OpCode::kConv2d;
-  }
-  bool bayesian() const { return (record.flags & format::kLayerBayesian) != 0; }
-};
-
-struct Summary {
-  format::View view;
-  std::vector<LayerSummary> layers;
-  std::uint64_t weights = 0, biases = 0;
-  std::uint32_t sigma_bits = 0;   // the largest of the Bayesian layers
-  int mu_bits = 0;                // the largest of all layers with weights
-  std::uint64_t mu_bits_sum = 0;  // of all weights
-  std::size_t arena_bytes = 0;    // batch 1, no logits kept
-
-  double average_mu_bits() const {
-    return static_cast<double>(mu_bits_sum) / static_cast<double>(weights);
-  }
 };
 
 const char* OpName(std::uint8_t op) {
@@ -91,72 +54,6 @@ const char* OpName(std::uint8_t op) {
   return "unknown";
 }
 
-void SetMuBits(const format::View& view, LayerSummary* layer) {
-  const format::LayerRecord& record = layer->record;
-  const std::uint8_t* parameters = view.layer_parameters(record);
-  const std::uint64_t k = std::uint64_t{record.runs} * record.run_length;
-  format::MuCursor mu(record, layer->panels,
-                      parameters + format::MakeParameterLayout(record).panel_bits);
-  for (; mu.panel() < layer->panels.panel_count(); mu.Next()) {
-    layer->mu_bits.push_back(static_cast<int>(mu.bits()));
-    layer->mu_bits_sum += layer->panels.channels(mu.panel()) * k * mu.bits();
-  }
-  if (record.mu_bits != format::kMuBitsByPanel) layer->mu_bits.resize(1);
-}
-
-std::vector<std::pair<std::string_view, std::string_view>> MetadataPairs(const format::View& view) {
-  std::vector<std::pair<std::string_view, std::string_view>> pairs(format::MetadataCount(view));
-  std::uint64_t place = 0;
-  for (auto& [key, value] : pairs) format::NextMetadata(view, &place, &key, &value);
-  return pairs;
-}
-
-LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::string_view names) {
-  LayerSummary layer;
-  layer.index = index;
-  layer.name = std::string(format::Line(names, index));
-  layer.record = view.layer(index);
-  layer.input = view.tensor(layer.record.input);
-  if (layer.has_input2()) layer.input2 = view.tensor(layer.record.input2);
-  layer.is_output = layer.record.output == format::kNoTensor;
-  if (!layer.is_output) layer.output = view.tensor(layer.record.output);
-  const auto op = static_cast<format::OpCode>(layer.record.op);
-  if (op == format::OpCode::kConv2d || op == format::OpCode::kDense) {
-    layer.panels = format::MakePanelLayout(layer.record);
-    layer.weights =
-        std::uint64_t{layer.record.output_channels} * layer.record.runs * layer.record.run_length;
-    layer.biases = layer.record.output_channels;
-    SetMuBits(view, &layer);
-  }
-  return layer;
-}
-
-Summary Summarize(const host::ModelFile& file) {
-  Summary summary;
-  Diagnostic diagnostic;
-  if (format::Open(file.bytes.span(), &summary.view, &diagnostic) != Status::kOk) {
-    throw host::Error(file.path + ": " + host::Explained(diagnostic));
-  }
-  std::string_view names;
-  format::FindMetadata(summary.view, "layers", &names);
-  for (std::uint32_t i = 0; i < summary.view.layer_count(); ++i) {
-    const LayerSummary layer = SummarizeLayer(summary.view, i, names);
-    summary.weights += layer.weights;
-    summary.biases += layer.biases;
-    if (layer.has_weights()) {
-      summary.mu_bits =
-          std::max(summary.mu_bits, *std::max_element(layer.mu_bits.begin(), layer.mu_bits.end()));
-      summary.mu_bits_sum += layer.mu_bits_sum;
-      if (layer.bayesian()) {
-        summary.sigma_bits = std::max<std::uint32_t>(summary.sigma_bits, layer.record.sigma_bits);
-      }
-    }
-    summary.layers.push_back(layer);
-  }
-  summary.arena_bytes = ArenaBytes(file.model, {.batch = 1});
-  return summary;
-}
-
 // A panel's own width counts by its weights.
 std::string BitsText(const LayerSummary& layer) {
   if (layer.mu_bits.size() == 1) return std::to_string(layer.mu_bits.front());
@@ -177,7 +74,7 @@ Json ShapeJson(const format::TensorRecord& tensor) {
   return {tensor.height, tensor.width, tensor.channels};
 }
 
-Json LayerJson(const LayerSummary& layer, std::uint32_t class_count) {
+Json LayerJson(const LayerSummary& layer, const Model& model) {
   const format::LayerRecord& record = layer.record;
   Json json{{"index", layer.index}, {"name", layer.name}, {"op", OpName(record.op)}};
   json["input_shape"] = ShapeJson(layer.input);
@@ -190,7 +87,9 @@ Json LayerJson(const LayerSummary& layer, std::uint32_t class_count) {
   if (static_cast<format::OpCode>(record.op) == format::OpCode::kSlice) {
     json["offset"] = {record.offset_h, record.offset_w, record.offset_c};
   }
-  json["output_shape"] = layer.is_output ? Json{1, 1, class_count} : ShapeJson(layer.output);
+  json["output_shape"] =
+      layer.is_output ? Json{model.output_height(), model.output_width(), model.class_count()}
+                      : ShapeJson(layer.output);
   json["kernel"] = {record.kernel_h, record.kernel_w};
   json["stride"] = {record.stride_h, record.stride_w};
   json["dilation"] = {record.dilation_h, record.dilation_w};
@@ -223,6 +122,16 @@ const char* HeadNameOf(const Model& model) {
   return convert::HeadName(static_cast<format::Head>(model.head()));
 }
 
+// Low and high of each output, as `mu8 convert` says them; empty where the file has none.
+Json RangesJson(const Model& model) {
+  Json ranges = Json::array();
+  float low = 0, high = 0;
+  for (std::uint32_t i = 0; i < model.class_count() && model.OutputRange(i, &low, &high); ++i) {
+    ranges.push_back({ShortestDouble(low), ShortestDouble(high)});
+  }
+  return ranges;
+}
+
 void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   const format::TensorRecord input = summary.view.tensor(0);
   Json json{{"file", file.path},
@@ -231,6 +140,9 @@ void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   json["head"] = HeadNameOf(file.model);
   json["classes"] = file.model.class_count();
   json["labels"] = host::ClassNames(file.model);
+  if (const Json ranges = RangesJson(file.model); !ranges.empty()) json["output_ranges"] = ranges;
+  json["stop_rules"] = Json::array();
+  for (const StopRuleName& rule : StopRulesOf(file.model)) json["stop_rules"].push_back(rule.name);
   json["input_shape"] = ShapeJson(input);
   json["input_scale"] = ShortestDouble(input.scale);
   json["input_zero_point"] = input.zero_point;
@@ -244,7 +156,7 @@ void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   json["average_mu_bits"] = summary.average_mu_bits();
   json["layers"] = Json::array();
   for (const LayerSummary& layer : summary.layers) {
-    json["layers"].push_back(LayerJson(layer, file.model.class_count()));
+    json["layers"].push_back(LayerJson(layer, file.model));
   }
   json["metadata"] = Json::object();
   // Keys are unique (FORMAT.md 7): no need to look for each among the others.
@@ -287,7 +199,7 @@ std::string PanelText(const format::PanelLayout& panels) {
 
 // What the layer reads and writes: "8 x 8 x 4 + residual 8 x 8 x 4 of #3 -> 8 x 8 x 4". The other
 // operand comes from layer #3, or is the model's input.
-std::string ShapesColumn(const LayerSummary& layer, std::uint32_t class_count) {
+std::string ShapesColumn(const LayerSummary& layer, const Model& model) {
   const auto shape = [](const format::TensorRecord& tensor) {
     return Dimensions(tensor.height, tensor.width, tensor.channels);
   };
@@ -297,7 +209,11 @@ std::string ShapesColumn(const LayerSummary& layer, std::uint32_t class_count) {
     text += (layer.residual() ? " + residual " : ", ") + shape(layer.input2) + " of " +
             (tensor == 0 ? "the input" : "#" + std::to_string(tensor - 1));
   }
-  return text + " -> " + (layer.is_output ? std::to_string(class_count) : shape(layer.output));
+  const std::uint32_t outputs = model.class_count();
+  const std::string answer = model.output_size() == outputs
+                                 ? std::to_string(outputs)
+                                 : Dimensions(model.output_height(), model.output_width(), outputs);
+  return text + " -> " + (layer.is_output ? answer : shape(layer.output));
 }
 
 // The window column: empty for operators without one.
@@ -316,12 +232,12 @@ std::string WindowCell(const format::LayerRecord& record) {
   }
 }
 
-std::vector<std::string> LayerCells(const LayerSummary& layer, std::uint32_t class_count) {
+std::vector<std::string> LayerCells(const LayerSummary& layer, const Model& model) {
   const format::LayerRecord& record = layer.record;
   return {std::to_string(layer.index),
           Printable(layer.name),
           OpName(record.op),
-          ShapesColumn(layer, class_count),
+          ShapesColumn(layer, model),
           WindowCell(record),
           layer.has_weights() ? std::to_string(record.groups) : "",
           layer.has_weights() ? std::to_string(layer.weights + layer.biases) : "",
@@ -333,7 +249,7 @@ std::vector<std::string> LayerCells(const LayerSummary& layer, std::uint32_t cla
           std::to_string(record.parameter_bytes)};
 }
 
-std::string LayerTable(const Summary& summary, std::uint32_t class_count) {
+std::string LayerTable(const Summary& summary, const Model& model) {
   using Align = Table::Align;
   Table table({{"#"},
                {"layer", Align::kLeft},
@@ -348,8 +264,31 @@ std::string LayerTable(const Summary& summary, std::uint32_t class_count) {
                {"out scale"},
                {"out zero"},
                {"bytes"}});
-  for (const LayerSummary& layer : summary.layers) table.Add(LayerCells(layer, class_count));
+  for (const LayerSummary& layer : summary.layers) table.Add(LayerCells(layer, model));
   return table.ToString();
+}
+
+// "-2 to 2, -1.5 to 2.5"; "all -2 to 2" where they are alike.
+std::string RangesText(const Model& model) {
+  std::string text, first;
+  bool alike = true;
+  float low = 0, high = 0;
+  for (std::uint32_t i = 0; i < model.class_count() && model.OutputRange(i, &low, &high); ++i) {
+    const std::string range = Significant(static_cast<double>(low), 6) + " to " +
+                              Significant(static_cast<double>(high), 6);
+    if (i == 0) first = range;
+    alike = alike && range == first;
+    text += (i == 0 ? "" : ", ") + range;
+  }
+  return alike && model.class_count() > 1 && !first.empty() ? "all " + first : text;
+}
+
+std::string StopRulesText(const Model& model) {
+  std::string text;
+  for (const StopRuleName& rule : StopRulesOf(model)) {
+    text += (text.empty() ? "" : ", ") + std::string(rule.options);
+  }
+  return text.empty() ? "none" : text;
 }
 
 void PrintAsText(const host::ModelFile& file, const Summary& summary) {
@@ -365,6 +304,10 @@ void PrintAsText(const host::ModelFile& file, const Summary& summary) {
   fields.Add({"head", HeadNameOf(model)});
   fields.Add({model.head() == Head::kSoftmax ? "classes" : "outputs",
               std::to_string(model.class_count()) + ": " + Printable(labels)});
+  if (const std::string ranges = RangesText(model); !ranges.empty()) {
+    fields.Add({"output ranges", ranges});
+  }
+  fields.Add({"stop rules", StopRulesText(model)});
   fields.Add({"input", Dimensions(input.height, input.width, input.channels) +
                            " (height x width x channels), scale " +
                            Significant(static_cast<double>(input.scale), 6) + ", zero point " +
@@ -377,8 +320,7 @@ void PrintAsText(const host::ModelFile& file, const Summary& summary) {
                           std::to_string(summary.sigma_bits)});
   fields.Add({"file size", ByteCount(file.bytes.size())});
   fields.Add({"arena", ByteCount(summary.arena_bytes) + " for one image at a time"});
-  std::printf("%s\n%s\nmetadata\n", fields.ToString().c_str(),
-              LayerTable(summary, model.class_count()).c_str());
+  std::printf("%s\n%s\nmetadata\n", fields.ToString().c_str(), LayerTable(summary, model).c_str());
 
   Table metadata = Fields();
   for (const auto& [key, value] : MetadataPairs(summary.view)) {

@@ -14,22 +14,6 @@
 
 namespace mu8::tool {
 
-namespace {
-
-// A number from a millionth to `most`; CLI::Range lets NaN pass.
-CLI::Validator Share(double most) {
-  const auto check = [most](std::string& text) -> std::string {
-    double value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, problem] = std::from_chars(text.data(), end, value);
-    if (problem == std::errc() && stop == end && value >= 1e-6 && value <= most) return {};
-    return "is \"" + text + "\", expected a number from 0.000001 to " + Fixed(most, 6);
-  };
-  return CLI::Validator(check, "");
-}
-
-}  // namespace
-
 void SamplingOptions::AddTo(CLI::App* app) {
   app->add_option("--samples", samples, "Weight samples T per prediction, 1 to 65536")
       ->check(WholeNumber(1, 65536))
@@ -44,111 +28,28 @@ void SamplingOptions::AddTo(CLI::App* app) {
   app->add_flag("--antithetic", antithetic,
                 "Passes in pairs of opposite noise: the mean settles sooner; uncertainties compare "
                 "with those of other antithetic runs only");
-  app->add_option("--stop-error", stop_error,
-                  "End an image's passes once its label is decided, wrongly with at most this "
-                  "probability (engine/STOPPING.md)")
-      ->check(Share(0.5))
-      ->type_name("P");
-  app->add_option("--stop-class", stop_class,
-                  "Decide instead about this class, label or output: whether it is above "
-                  "--stop-threshold, or its value within --stop-within")
-      ->check(WholeNumber(0, 65535))
-      ->type_name("C");
-  app->add_option("--stop-threshold", stop_threshold,
-                  "See --stop-class; a probability between 0 and 1, of numbers a value in the "
-                  "file's range of the output")
-      ->type_name("H");
-  app->add_option("--stop-within", stop_within,
-                  "Numbers: end once the output's mean is known up to this, in its unit")
-      ->type_name("W");
+  stop.AddTo(app);
   app->add_option("--threads", threads, "Threads; all numbers give the same bytes")
       ->check(WholeNumber(1, 1024))
       ->capture_default_str();
 }
 
-Stop SamplingOptions::ParseStop(const Model& model) const {
-  if (stop_threshold && stop_within) {
-    throw UsageError("--stop-within and --stop-threshold: expected one of them");
-  }
-  if (stop_class.has_value() != (stop_threshold || stop_within)) {
-    throw UsageError(
-        "--stop-class and --stop-threshold (or --stop-within): expected both or neither");
-  }
-  if (!stop_error) {
-    if (stop_class) throw UsageError("--stop-class: expected --stop-error with it");
-    return {};
-  }
-  const Head head = model.head();
-  if (head == Head::kReconstruction) {
-    throw UsageError(
-        "--stop-error: decides about probabilities or single numbers, the model's outputs are its "
-        "input again");
-  }
-  if (model.output_size() > model.class_count()) {
-    throw UsageError(
-        "--stop-error: decides about one answer, the model gives one at each position");
-  }
-  const bool of_numbers = head == Head::kValues || head == Head::kGaussian;
-  if (!stop_class && head != Head::kSoftmax) {
-    throw UsageError(std::string("--stop-error: the model's outputs are ") +
-                     (of_numbers ? "numbers" : "labels") +
-                     ", none of which is the most probable one: give --stop-class and " +
-                     (of_numbers ? "--stop-within or --stop-threshold" : "--stop-threshold") +
-                     " for one of them");
-  }
-  if (stop_class && *stop_class >= model.class_count()) {
-    throw UsageError("--stop-class: is " + std::to_string(*stop_class) +
-                     ", the model has classes 0 to " + std::to_string(model.class_count() - 1));
-  }
-  if (stop_within && !of_numbers) {
-    throw UsageError("--stop-within: is for numbers, the model's outputs are probabilities");
-  }
-  Range range{0.0F, 1.0F};
-  if (of_numbers && !model.OutputRange(*stop_class, &range.low, &range.high)) {
-    throw UsageError(
-        "--stop-error: the file has no range for its outputs, without which nothing can be "
-        "promised of their means: convert with --output-range");
-  }
-  CheckInRange(range);
-  return {.rule = stop_within  ? StopRule::kWithin
-                  : stop_class ? StopRule::kThreshold
-                               : StopRule::kLabel,
-          .error = *stop_error,
-          .class_index = stop_class.value_or(0),
-          .threshold = stop_threshold.value_or(0.5F),
-          .within = stop_within.value_or(0.0F)};
-}
-
-void SamplingOptions::CheckInRange(const Range& range) const {
-  const double low = static_cast<double>(range.low);
-  const double width = static_cast<double>(range.high) - low;
-  const auto check = [](const char* option, float found, double least, double most) {
-    if (found >= static_cast<float>(least) && found <= static_cast<float>(most)) return;
-    throw UsageError(std::string(option) + ": is " + Significant(static_cast<double>(found), 7) +
-                     ", expected a number from " + Significant(least, 7) + " to " +
-                     Significant(most, 7));
-  };
-  if (stop_threshold) {
-    check("--stop-threshold", *stop_threshold, low + 1e-6 * width, low + (1.0 - 1e-6) * width);
-  }
-  if (stop_within) check("--stop-within", *stop_within, 1e-6 * width, 0.5 * width);
-}
-
-SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t batch) const {
+SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t batch,
+                                           std::vector<std::uint8_t>* chosen) const {
   return {.mc_samples = samples,
           .seed = seed,
           .batch = batch,
           .kernels = ParseKernels(kernels),
           .noise = antithetic ? Noise::kAntithetic : Noise::kIndependent,
-          .stop = ParseStop(model),
+          .stop = stop.Parse(model, chosen),
           .workers = threads};
 }
 
 const char* SamplingOptions::EngineOnly() const {
   if (kernels != "auto") return "--kernels";
   if (antithetic) return "--antithetic";
-  if (stop_error) return "--stop-error";
-  if (stop_class || stop_threshold || stop_within) return "--stop-class";
+  if (stop.error) return "--stop-error";
+  if (stop.outputs || stop.threshold || stop.within) return "--stop-class";
   return threads == 1 ? nullptr : "--threads";
 }
 

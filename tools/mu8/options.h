@@ -10,6 +10,7 @@
 #include "converters/host/datasets.h"
 #include "converters/network/head.h"
 #include "mu8/mu8.h"
+#include "tools/mu8/stop_options.h"
 
 namespace mu8::tool {
 
@@ -19,22 +20,13 @@ struct SamplingOptions {
   std::uint64_t seed = 1;
   std::string kernels = "auto";
   bool antithetic = false;
-  std::optional<float> stop_error;
-  std::optional<std::uint32_t> stop_class;
-  std::optional<float> stop_threshold, stop_within;
+  StopOptions stop;
   std::uint32_t threads = 1;
 
   void AddTo(CLI::App* app);
-  // What the engine is asked for, without the threads. Throws UsageError for a stop rule that is
-  // not whole, or that names a class which `model` does not have.
-  SessionOptions ForSession(const Model& model, std::uint32_t batch) const;
-  // Without a rule if none is asked for. Throws UsageError as ForSession does.
-  Stop ParseStop(const Model& model) const;
-  // Throws UsageError for a threshold or tolerance that does not fit the output's range.
-  struct Range {
-    float low, high;
-  };
-  void CheckInRange(const Range& range) const;
+  // What the engine is asked for. `*chosen` and errors are StopOptions::Parse's.
+  SessionOptions ForSession(const Model& model, std::uint32_t batch,
+                            std::vector<std::uint8_t>* chosen) const;
   // The options that only the engine has, if any is set: a name for a message.
   const char* EngineOnly() const;
 };

@@ -1,5 +1,6 @@
 // mu8 predict: what the model says about each image, how sure it is, and why.
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <memory>
 #include <optional>
@@ -87,7 +88,8 @@ void CheckMaps(const std::string& folder, const std::vector<ImageInput>& inputs)
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   const std::vector<ImageInput> inputs = LoadAll(options, file.model);
-  SessionOptions session = options.sampling.ForSession(file.model, 1);
+  std::vector<std::uint8_t> chosen;
+  SessionOptions session = options.sampling.ForSession(file.model, 1, &chosen);
   Deadline deadline;
   if (options.deadline_ms) {
     session.keep_going = Deadline::IsAhead;

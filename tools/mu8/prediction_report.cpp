@@ -22,7 +22,9 @@ struct EndedWords {
 EndedWords WordsOf(Ended ended, const Stop& stop) {
   switch (ended) {
     case Ended::kAllSamples:
-      return {"all_samples", stop.rule == StopRule::kNone ? "" : ", undecided"};
+      return {"all_samples", stop.rule == StopRule::kNone         ? ""
+                             : stop.rule == StopRule::kThresholds ? ", not all decided"
+                                                                  : ", undecided"};
     case Ended::kLabel:
       return {"label", ", then the label was decided"};
     case Ended::kAbove:
@@ -37,6 +39,41 @@ EndedWords WordsOf(Ended ended, const Stop& stop) {
       return {"deadline", ", then time was up"};
   }
   return {"unknown", ""};
+}
+
+// What was decided of an output that was asked about.
+const char* DecisionName(Decision decision) {
+  return decision == Decision::kAbove   ? "above"
+         : decision == Decision::kBelow ? "below"
+                                        : "undecided";
+}
+
+Json DecisionsJson(const Prediction& prediction, const Names& names) {
+  Json json = Json::array();
+  for (std::uint32_t c = 0; c < prediction.decisions.size(); ++c) {
+    if (prediction.decisions[c] == Decision::kNotChosen) continue;
+    json.push_back({{"label", c},
+                    {"label_name", names[c]},
+                    {"decision", DecisionName(prediction.decisions[c])}});
+  }
+  return json;
+}
+
+// A line for each outcome, with the names of all that have it.
+void PrintDecisions(const Prediction& prediction, const Names& names, float threshold) {
+  for (const Decision outcome : {Decision::kAbove, Decision::kBelow, Decision::kUndecided}) {
+    std::string list;
+    for (std::uint32_t c = 0; c < prediction.decisions.size(); ++c) {
+      if (prediction.decisions[c] != outcome) continue;
+      list += (list.empty() ? "" : ", ") + Printable(names[c]);
+    }
+    if (list.empty()) continue;
+    std::printf("  %s%s: %s\n", DecisionName(outcome),
+                outcome == Decision::kUndecided
+                    ? ""
+                    : (" " + Significant(static_cast<double>(threshold), 6)).c_str(),
+                list.c_str());
+  }
 }
 
 // Class indices, the most probable first; the lowest index among equals.
@@ -256,10 +293,8 @@ void PrintReconstruction(const std::string& path, const Prediction& prediction) 
               Significant(std::sqrt(static_cast<double>(prediction.error_variance)), 3).c_str());
 }
 
-}  // namespace
-
-Json PredictionJson(const std::string& path, const Prediction& prediction, Head head,
-                    const Names& names, std::size_t top) {
+Json JsonOf(const std::string& path, const Prediction& prediction, Head head, const Names& names,
+            std::size_t top) {
   switch (head) {
     case Head::kSoftmax:
       return SoftmaxJson(path, prediction, names, top);
@@ -272,6 +307,15 @@ Json PredictionJson(const std::string& path, const Prediction& prediction, Head 
       return ReconstructionJson(path, prediction);
   }
   return {};
+}
+
+}  // namespace
+
+Json PredictionJson(const std::string& path, const Prediction& prediction, Head head,
+                    const Names& names, std::size_t top) {
+  Json json = JsonOf(path, prediction, head, names, top);
+  if (!prediction.decisions.empty()) json["decisions"] = DecisionsJson(prediction, names);
+  return json;
 }
 
 void PrintPrediction(const std::string& path, const Prediction& prediction, Head head,
@@ -293,6 +337,7 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
   }
   std::printf("  %u samples%s\n", prediction.samples_used,
               WordsOf(prediction.ended, stop).sentence);
+  PrintDecisions(prediction, names, stop.threshold);
   if (prediction.clipped_passes > 0) {
     std::printf(
         "  %u of the samples lay outside the output's range in the file: what was decided is about "
