@@ -148,6 +148,23 @@ TEST_CASE(
   CHECK(undecided > 0);
 }
 
+TEST_CASE("thresholds: of clear labels twice as many take one pass more") {
+  for (const auto& [labels, passes] : {std::pair(1U, 5U), {2U, 6U}, {4U, 7U}, {8U, 8U}}) {
+    const std::vector<float> p(labels, 0.9999F);
+    std::vector<Bets> bets(labels);
+    std::vector<Decision> decisions(labels);
+    const Stop of_one{.rule = StopRule::kThresholds, .error = 0.05F / static_cast<float>(labels)};
+    ClearDecisions(of_one, bets, decisions);
+    std::uint32_t pass = 0;
+    while (WatchOutputs(of_one, Noise::kIndependent, pass++, p, bets, decisions) !=
+           Ended::kDecided) {
+      REQUIRE(pass < 100);
+    }
+    CAPTURE(labels);
+    CHECK(pass == passes);
+  }
+}
+
 // The page's rule once more, in double precision, of probabilities of kept logits.
 class Game {
  public:
