@@ -27,7 +27,8 @@ struct LayerReport {
   double mean_sqnr_db = 0;           // 10 log10(sum E[x^2] mu^2 / sum E[x^2] (E[w_q] - mu)^2)
   double noise_sqnr_db = 0;          // 10 log10 of noise power over the noise's error, same draws
   std::vector<double> panel_errors;  // 1/2 sum (E[w_q] - mu)^2 / sigma^2, nats; see ALLOCATION.md
-  double output_saturation = 0;      // fraction of calibration outputs above the stored range
+  // Fraction of calibration outputs above the stored range; FunctionRanges::Saturation.
+  double output_saturation = 0;
 };
 
 }  // namespace mu8::convert

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <functional>
 
+#include "converters/lower/function_ranges.h"
 #include "converters/lower/pack.h"
 #include "converters/lower/records.h"
-#include "converters/lower/saturation.h"
 
 namespace mu8::convert {
 namespace {
@@ -30,7 +30,7 @@ struct Lowering {
   std::vector<Quantization> quantization;  // per value
   TensorRecords tensors;
   Lowered out;
-  Reaches reaches;
+  FunctionRanges ranges;
 
   const ValueStatistics& Statistics(int value) const {
     return calibration.values[static_cast<std::size_t>(value)];
@@ -64,8 +64,7 @@ void QuantizeActivations(Lowering* lowering, const InputQuantization& input) {
     if (KeepsQuantization(NodeOf(network, step).op)) {
       quantization = lowering->QuantizationOf(step.input);
     } else {
-      const ValueStatistics statistics = lowering->reaches.Of(step.output);
-      quantization = ChooseRange(statistics, statistics.least >= 0.0F);
+      quantization = lowering->ranges.Of(step.output);
     }
   }
 }
@@ -197,20 +196,6 @@ std::string WeightText(const Node& node, const Value& in, const Value& out) {
          std::to_string(node.window.kernel_w) + "x" + std::to_string(in.channels / node.groups);
 }
 
-// Fraction of calibration outputs above the stored range.
-double OutputSaturation(const ValueStatistics& statistics, const Quantization& quantization) {
-  const double high = (255.0 - quantization.zero_point) * double{quantization.scale};
-  const double width = (double{statistics.greatest} - double{statistics.least}) / kHistogramBins;
-  double above = 0.0;
-  double total = statistics.zeros;
-  for (std::size_t bin = 0; bin < kHistogramBins; ++bin) {
-    total += statistics.histogram[bin];
-    const double x = double{statistics.least} + (static_cast<double>(bin) + 0.5) * width;
-    if (x > high) above += statistics.histogram[bin];
-  }
-  return total > 0.0 ? above / total : 0.0;
-}
-
 // The least scale that the output may have: requantization multipliers lie below 1 (FORMAT.md), so
 // a range far narrower than what is accumulated is stored more coarsely than it could be. That
 // is still as fine as the accumulators themselves, or the sum of a pool.
@@ -333,7 +318,7 @@ void MakeParameters(Lowering* lowering, std::size_t index, QuantizedLayers* know
   SetClamps(lowering, index);
   if (layer.output != format::kNoTensor) {
     report.output_saturation =
-        OutputSaturation(lowering->reaches.Of(step.output), lowering->QuantizationOf(step.output));
+        lowering->ranges.Saturation(step.output, lowering->QuantizationOf(step.output));
   }
   lowering->out.content.parameters.push_back(std::move(parameters));
   lowering->out.reports.push_back(std::move(report));

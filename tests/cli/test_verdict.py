@@ -70,6 +70,14 @@ def sound(net):
     return "a"
 
 
+def most_values_far_into_a_tanh(net):
+    net.tensors["t.w"] = net.weights(CHANNELS, 3, 3, 3) * 40
+    net.nodes += [node("Conv", ["x", "t.w"], ["t"], name="t", pads=[1] * 4),
+                  node("Tanh", ["t"], ["u"])]
+    net.conv("u", "a", net.weights(CHANNELS, CHANNELS, 3, 3))
+    return "a"
+
+
 def one_channel_is_1000_times_larger(net):
     weights = net.weights(CHANNELS, 3, 3, 3)
     weights[0] *= 1000
@@ -219,6 +227,13 @@ class Kept(VerdictTest):
             with self.subTest(spoil.__name__):
                 note = NOTE if spoil is numbers_near_the_end_of_float32 else None
                 self.assertEqual(self.kept(spoil, note=note)["findings"], [])
+
+    def test_what_a_function_makes_good_is_no_finding(self):
+        self.assertEqual(self.kept(most_values_far_into_a_tanh)["findings"], [])
+        model = ("m.mu8", "--model", "m.onnx", "--data", "images", "--samples", 1)
+        before, behind = self.json_of("diff", *model)["layers"][:2]
+        self.assertLess(before["sqnr_db"], 10)
+        self.assertGreater(behind["sqnr_db"], 20)
 
     def test_channels_of_unlike_ranges_are_scaled(self):
         for spoil in SCALED:

@@ -51,7 +51,8 @@ targets are not used, nor the names of class folders. Calibrate on training data
 The table: weight step (smallest .. largest over the channels); variance kept, that of the quantized
 sampled weights over the posterior's, plain and weighted by each weight's input power; weights
 saturated, draws at the largest INT8 value; SQNR of the weights' means and of their noise; outputs
-saturated, calibration outputs above the stored range.)";
+saturated, calibration outputs above the stored range, before a Tanh or another function those that
+it tells from its end.)";
 
 bool IsRefused(const Options& options, const convert::ConvertResult& result) {
   return result.judged.verdict == convert::FileVerdict::kLost && !options.accept;
