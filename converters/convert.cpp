@@ -26,8 +26,8 @@ namespace mu8::convert {
 namespace {
 
 constexpr int kMostMeasuredBits = 2;
-constexpr std::size_t kMeasuredInputs = 512;
-constexpr std::uint32_t kMeasuredPasses = 16;
+constexpr std::size_t kMeasuredInputs = 256;
+constexpr std::uint32_t kMeasuredPasses = 32;
 constexpr std::uint32_t kNoisePasses = 64;
 
 std::string FloatList(const std::vector<float>& values) {
@@ -175,7 +175,9 @@ struct Candidate {
 // known: by one rule of importance or the other, and by how much the noise of all weights together
 // is too large or too small for the passes' disagreement, is measured, with the same random bytes
 // behind FP32 and the engine. Ensembles of different bytes would not do: of two that are equally
-// far from FP32, KL(FP32 || file) then prefers the one that disagrees more.
+// far from FP32, KL(FP32 || file) then prefers the one that disagrees more. The divergence alone
+// would not do either: of two that are about equal in it one may have far too much mutual
+// information.
 class SigmaChoice {
  public:
   SigmaChoice(const ConvertOptions& options, const Prepared& prepared,
@@ -194,20 +196,17 @@ class SigmaChoice {
   Candidate Best() const {
     Candidate best = Make(SigmaImportance::kFisher);
     Measure(&best);
-    Keep(Make(SigmaImportance::kPower), &best);
-    // Mutual information is in proportion to the variance of the weights, to first order.
+    Candidate power = Make(SigmaImportance::kPower);
+    Measure(&power);
+    Keep(std::move(power), &best);
     const double off = best.fidelity.epistemic_ratio - 1.0;
-    if (std::fabs(off) > kCertain * best.fidelity.epistemic_error) {
-      const double gain =
-          std::clamp(1.0 / best.fidelity.epistemic_ratio, 1.0 / kMostGain, kMostGain);
-      Keep(Make(best.importance, gain), &best);
-    }
+    if (std::fabs(off) > kCertain * best.fidelity.epistemic_error) Correct(&best);
     return best;
   }
 
  private:
-  static constexpr double kCertain = 2.0;  // standard errors
-  static constexpr double kMostGain = 1.5;
+  static constexpr double kCertain = 3.0;  // standard errors; a correction of chance does harm
+  static constexpr double kMostGain = 1.5, kMostPower = 4.0;
 
   void Measure(Candidate* candidate) const {
     const std::vector<std::byte> file = format::Write(candidate->lowered.content);
@@ -217,10 +216,27 @@ class SigmaChoice {
     candidate->fidelity = MeasureFidelity(prepared_.network, prepared_.steps, prepared_.data, file,
                                           {kMeasuredInputs, kMeasuredPasses, options_.seed});
   }
-  void Keep(Candidate other, Candidate* best) const {
-    Measure(&other);
+  // Mutual information is in proportion to the variance of the weights, to first order; the second
+  // step goes by what the first has shown.
+  void Correct(Candidate* best) const {
+    const SigmaImportance rule = best->importance;
+    const double ratio = best->fidelity.epistemic_ratio;
+    Candidate first = Make(rule, Limited(1.0 / ratio));
+    Measure(&first);
+    const double power =
+        std::log(first.fidelity.epistemic_ratio / ratio) / std::log(first.gain);  // of the gain
+    const bool is_plain = !first.is_refused && power > 1.0 / kMostPower && power < kMostPower;
+    Keep(std::move(first), best);
+    if (!is_plain) return;
+    Candidate second = Make(rule, Limited(std::pow(ratio, -1.0 / power)));
+    Measure(&second);
+    Keep(std::move(second), best);
+  }
+  static double Limited(double gain) { return std::clamp(gain, 1.0 / kMostGain, kMostGain); }
+
+  static void Keep(Candidate other, Candidate* best) {
     if (other.is_refused) return;
-    if (best->is_refused || other.fidelity.divergence < best->fidelity.divergence) {
+    if (best->is_refused || other.fidelity.loss() < best->fidelity.loss()) {
       *best = std::move(other);
     }
   }

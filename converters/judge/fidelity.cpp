@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <cstring>
+#include <numeric>
 #include <span>
 
 #include "converters/fp32/executor.h"
@@ -78,13 +79,17 @@ class Ensemble {
         sums_(network, inputs),
         inputs_(inputs),
         values_(passes),
-        entropies_(passes, 0.0) {}
+        entropies_(passes, 0.0),
+        input_entropies_(inputs, 0.0) {}
 
   // In each pass the inputs in their order.
   void Add(std::uint32_t pass, std::size_t input, std::span<const float> raw) {
     const std::vector<double> found = sums_.Add(input, raw).value;
     for (const double value : found) values_[pass].push_back(static_cast<float>(value));
-    for (const double entropy : reader_.Entropies(found)) entropies_[pass] += entropy;
+    for (const double entropy : reader_.Entropies(found)) {
+      entropies_[pass] += entropy;
+      input_entropies_[input] += entropy;
+    }
   }
   std::vector<ExpectedOutputs> Finish() const {
     return sums_.Finish(static_cast<std::uint32_t>(values_.size()));
@@ -94,7 +99,6 @@ class Ensemble {
   // Of all passes, or all but one. Of numbers the mutual information is the sum of all outputs'
   // variances over the passes, each in units of its spread.
   MeanUncertainty Uncertainty(const std::vector<double>& spread, std::size_t without = kAll) const {
-    const std::size_t outputs = reader_.outputs();
     const auto count = static_cast<double>(values_.size() - (without == kAll ? 0 : 1));
     MeanUncertainty sum;
     std::size_t rows = 0;
@@ -102,34 +106,61 @@ class Ensemble {
     for (std::size_t p = 0; p < values_.size(); ++p) {
       if (p != without) pass_entropy += entropies_[p] / count;
     }
-    std::vector<double> mean(outputs);
     for (std::size_t input = 0; input < inputs_; ++input) {
-      for (std::size_t c = 0; c < outputs; ++c) {
-        double first = 0.0, square = 0.0;
-        for (std::size_t p = 0; p < values_.size(); ++p) {
-          if (p == without) continue;
-          const auto value = static_cast<double>(values_[p][input * outputs + c]);
-          first += value;
-          square += value * value;
-        }
-        mean[c] = first / count;
-        if (spread[c] > 0.0) {
-          sum.mutual_information += std::max(square / count - mean[c] * mean[c], 0.0) / spread[c];
-        }
-      }
-      for (const double entropy : reader_.Entropies(mean)) sum.entropy += entropy, ++rows;
+      const OfInput of = Look(input, spread, without);
+      sum.mutual_information += of.variance;
+      for (const double entropy : reader_.Entropies(of.mean)) sum.entropy += entropy, ++rows;
     }
     if (rows == 0) return sum;  // numbers
     const double mutual = std::max(sum.entropy - pass_entropy, 0.0);
     return {sum.entropy / static_cast<double>(rows), mutual / static_cast<double>(rows)};
   }
 
+  // Input by input what Uncertainty's mutual information is the mean, or sum, of.
+  std::vector<double> MutualInformation(const std::vector<double>& spread) const {
+    std::vector<double> found;
+    for (std::size_t input = 0; input < inputs_; ++input) {
+      const OfInput of = Look(input, spread, kAll);
+      const std::vector<double> entropies = reader_.Entropies(of.mean);
+      const double entropy = std::accumulate(entropies.begin(), entropies.end(), 0.0);
+      found.push_back(entropies.empty() ? of.variance
+                                        : entropy - input_entropies_[input] /
+                                                        static_cast<double>(values_.size()));
+    }
+    return found;
+  }
+
  private:
+  struct OfInput {
+    std::vector<double> mean;
+    double variance = 0.0;  // over the passes: the sum of the outputs', in units of their spread
+  };
+  OfInput Look(std::size_t input, const std::vector<double>& spread, std::size_t without) const {
+    const std::size_t outputs = reader_.outputs();
+    const auto count = static_cast<double>(values_.size() - (without == kAll ? 0 : 1));
+    OfInput of{.mean = std::vector<double>(outputs)};
+    for (std::size_t c = 0; c < outputs; ++c) {
+      double first = 0.0, square = 0.0;
+      for (std::size_t p = 0; p < values_.size(); ++p) {
+        if (p == without) continue;
+        const auto value = static_cast<double>(values_[p][input * outputs + c]);
+        first += value;
+        square += value * value;
+      }
+      of.mean[c] = first / count;
+      if (spread[c] > 0.0) {
+        of.variance += std::max(square / count - of.mean[c] * of.mean[c], 0.0) / spread[c];
+      }
+    }
+    return of;
+  }
+
   OutputReader reader_;
   OutputSums sums_;
   std::size_t inputs_;
   std::vector<std::vector<float>> values_;  // by pass: inputs x outputs
   std::vector<double> entropies_;           // by pass: summed over inputs and positions
+  std::vector<double> input_entropies_;     // by input: summed over passes and positions
 };
 
 double MeanDistance(Head head, const std::vector<ExpectedOutputs>& expected,
@@ -273,7 +304,9 @@ class Measurement {
     return fidelity;
   }
 
-  // The standard error by leaving out one pass after the other (the jackknife; Efron 1982).
+  // Other draws would give another ratio, and so would other inputs: where most are certain, it is
+  // that of a few. The former's standard error by leaving out one pass after the other (the
+  // jackknife; Efron 1982), the latter's that of a ratio of sums (Cochran 1977, 6.3).
   void SetRatio(Fidelity* fidelity) const {
     const std::vector<double> spread = SpreadOf(fp32_.Finish());
     const auto ratio = [&](std::size_t without) {
@@ -288,8 +321,17 @@ class Measurement {
       square += left * left;
     }
     const double mean = sum / passes_;
-    fidelity->epistemic_error =
-        std::sqrt(std::max(square - passes_ * mean * mean, 0.0) * (passes_ - 1.0) / passes_);
+    const double of_passes =
+        std::max(square - passes_ * mean * mean, 0.0) * (passes_ - 1.0) / passes_;
+    const std::vector<double> fp32 = fp32_.MutualInformation(spread),
+                              file = engine_.MutualInformation(spread);
+    const double total = std::accumulate(fp32.begin(), fp32.end(), 0.0);
+    double of_inputs = 0.0;
+    for (std::size_t input = 0; input < fp32.size(); ++input) {
+      of_inputs += std::pow((file[input] - fidelity->epistemic_ratio * fp32[input]) / total, 2);
+    }
+    fidelity->epistemic_error = std::sqrt(of_passes + of_inputs);
+    fidelity->epistemic = total / static_cast<double>(fp32.size());
   }
 
   const Network& network_;

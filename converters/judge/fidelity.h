@@ -4,6 +4,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -53,9 +54,10 @@ struct Fidelity {
   double agreement = 0;  // as in Difference; not of values
   MeanUncertainty fp32, file;
   // Mutual information, of numbers the variance over the passes: the file's over FP32's, and its
-  // standard error over the passes' draws. NaN: FP32 has none.
+  // standard error over other draws and other inputs. NaN: FP32 has none.
   double epistemic_ratio = std::numeric_limits<double>::quiet_NaN();
   double epistemic_error = std::numeric_limits<double>::quiet_NaN();
+  double epistemic = 0;  // what the ratio is to, a mean over the inputs, in the divergence's unit
   std::vector<LayerFidelity> layers;  // as in the file
 
   bool has_decisions() const { return head == Head::kSoftmax || head == Head::kSigmoid; }
@@ -63,6 +65,10 @@ struct Fidelity {
   // counts as a tenth: no more than rounding does to any network.
   double lost() const { return divergence / std::max(information, kLeastInformation); }
   static constexpr double kLeastInformation = 0.01;  // nats, or of the outputs' variance
+  // What is wrong with predictions and with their disagreement; to compare files of one network by.
+  double loss() const {
+    return divergence + (epistemic > 0.0 ? std::fabs(epistemic_ratio - 1.0) * epistemic : 0.0);
+  }
 };
 
 // `network` and `steps` are those that `file`, which the reader has accepted, was lowered from.
