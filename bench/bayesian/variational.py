@@ -128,8 +128,9 @@ def random_layers(network):
     return [module for module in network.modules() if isinstance(module, Random)]
 
 
-def train(network, x, y, loss_of, epochs, rate=.01, batch=100, augment=lambda x: x):
-    """Minimizes loss_of(outputs, targets), a mean over inputs, + the divergence of an input's share."""
+def train(network, x, y, loss_of, epochs, rate=.01, batch=100, augment=lambda x: x, temperature=1):
+    """Minimizes loss_of(outputs, targets), a mean over inputs, + an input's share of the divergence,
+    times a temperature: below 1 a tempered posterior (Wenzel et al. 2020)."""
     layers = random_layers(network)
     optimizer = torch.optim.Adam(network.parameters())
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, rate, epochs * -(-len(x) // batch))
@@ -139,7 +140,7 @@ def train(network, x, y, loss_of, epochs, rate=.01, batch=100, augment=lambda x:
         for part in torch.randperm(len(x)).split(batch):
             loss = loss_of(network(augment(x[part])), y[part])
             total += float(loss) * len(part) / len(x)
-            loss = loss + sum(layer.divergence() for layer in layers) / len(x)
+            loss = loss + temperature * sum(layer.divergence() for layer in layers) / len(x)
             optimizer.zero_grad()
             loss.backward()
             optimizer.step()
