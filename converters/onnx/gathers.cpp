@@ -4,6 +4,8 @@
 #include <numeric>
 #include <utility>
 
+#include "converters/onnx/integer_tensor.h"
+
 namespace mu8::convert {
 namespace {
 
@@ -75,6 +77,32 @@ void AddSelection(OnnxImporter* importer, const OnnxNode& node, const Activation
     }
   }
   AddGather(importer, node, std::move(gather), input);
+}
+
+void ImportGather(OnnxImporter* importer, const OnnxNode& node) {
+  const Activation input = ReadActivation(importer, node, 0, 0);
+  const std::size_t axis =
+      AxisIndex(IntAttribute(node, "axis", 0), static_cast<std::size_t>(input.rank()));
+  if (axis == 0) throw NodeProblem{"axis 0, the batch, cannot be selected from"};
+  const IntegerTensor wanted = ReadIntegers(*importer, node, 1);
+  if (wanted.dims.size() > 1 || wanted.values.empty()) {
+    throw NodeProblem{"its indices are of dimensions " + DimsText(wanted.dims) +
+                      ", expected one index or a list"};
+  }
+  std::vector<std::vector<std::int64_t>> indices(input.dims.size());
+  const std::int64_t size = DimSize(input, axis - 1);
+  for (const std::int64_t index : wanted.values) {
+    if (index < -size || index >= size) {
+      throw NodeProblem{"index " + std::to_string(index) + " of axis " + std::to_string(axis) +
+                        ", which has " + std::to_string(size) + " elements"};
+    }
+    indices[axis - 1].push_back(index < 0 ? index + size : index);
+  }
+  AddSelection(importer, node, input, indices);
+  if (!wanted.dims.empty()) return;
+  Activation& output = importer->activations.at(OutputName(node, 0));
+  output.dims.erase(output.dims.begin() + static_cast<std::ptrdiff_t>(axis - 1));
+  if (output.dims.empty()) output.dims.push_back({Axis::kChannels});
 }
 
 // DCR: channel (i * block + j) * C + c goes to row i and column j of its block; CRD: channel

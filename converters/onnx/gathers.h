@@ -14,6 +14,9 @@ namespace mu8::convert {
 void AddSelection(OnnxImporter* importer, const OnnxNode& node, const Activation& input,
                   const std::vector<std::vector<std::int64_t>>& indices);
 
+// Elements of one axis by constant indices; one index alone drops the axis.
+void ImportGather(OnnxImporter* importer, const OnnxNode& node);
+
 void ImportDepthToSpace(OnnxImporter* importer, const OnnxNode& node);
 void ImportSpaceToDepth(OnnxImporter* importer, const OnnxNode& node);
 

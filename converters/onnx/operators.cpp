@@ -115,6 +115,7 @@ const std::map<std::string, Operator>& Operators() {
       {"Dropout", {ImportDropout, {"ratio", "seed"}}},
       {"Expand", {ImportExpand, none}},
       {"Flatten", {ImportFlatten, {"axis"}}},
+      {"Gather", {ImportGather, {"axis"}}},
       {"Gemm", {ImportGemm, {"alpha", "beta", "transA", "transB"}}},
       {"GlobalAveragePool", {ImportGlobalPoolOf<Op::kAveragePool>, none}},
       {"GlobalMaxPool", {ImportGlobalPoolOf<Op::kMaxPool>, none}},
@@ -185,7 +186,6 @@ std::string WhyUnsupported(const std::string& op) {
       {"QLinearMatMul", kQuantized},
       {"QuantizeLinear", kQuantized},
       {"DequantizeLinear", kQuantized},
-      {"Gather", "only Slice selects elements of an activation"},
       {"Einsum", "only products with constant weights, as Gemm or MatMul, are layers"},
   };
   const auto found = reasons.find(op);

@@ -215,6 +215,23 @@ TEST_CASE("onnx: blocks that do not fit") {
   CHECK(problem("DepthToSpace", 1).empty());
 }
 
+TEST_CASE("onnx: indices that a Gather of an activation cannot have") {
+  const auto problem = [](std::int64_t axis, const std::vector<std::int64_t>& indices,
+                          bool is_table = false) {
+    return Problems(Model(6, 3, 13, [&](OnnxBuilder& builder) {
+      onnx::TensorProto tensor = OnnxBuilder::Integers(indices);
+      if (is_table) tensor.add_dims(1);
+      builder.Initializer("i", tensor);
+      builder.Node("Gather", "op", {"x", "i"}, {"c"}).Int("axis", axis);
+    }));
+  };
+  CHECK(problem(2, {-6, 5}).empty());
+  CheckOneProblem(problem(2, {-7, 5}), {"index -7 of axis 2, which has 6 elements"});
+  CheckOneProblem(problem(-1, {3}), {"index 3 of axis 3, which has 3 elements"});
+  CheckOneProblem(problem(0, {0}), {"axis 0, the batch"});
+  CheckOneProblem(problem(1, {0, 1}, true), {"dimensions [2, 1], expected one index or a list"});
+}
+
 // Found before anything of that size is made.
 TEST_CASE("onnx: what a few bytes of a file could ask for") {
   const OnnxBuilder blocks = Model(2048, 2048, 13, [](OnnxBuilder& builder) {
