@@ -160,7 +160,7 @@ TEST_CASE("thresholds: of clear labels twice as many take one pass more") {
            Ended::kDecided) {
       REQUIRE(pass < 100);
     }
-    CAPTURE(labels);
+    INFO("labels " << p.size());
     CHECK(pass == passes);
   }
 }
@@ -256,8 +256,7 @@ TEST_CASE("thresholds: decisions do not depend on batch, workers or kernels") {
       options.workers = workers;
       for (const KernelSet set : RunnableKernels(model)) {
         options.kernels = set;
-        CAPTURE(batch);
-        CAPTURE(workers);
+        INFO("batch " << options.batch << ", workers " << options.workers);
         CHECK(Outcome(file, options) == first);
       }
     }

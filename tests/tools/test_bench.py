@@ -74,6 +74,10 @@ class BesideFp32(unittest.TestCase):
     def test_mlperf_tiny(self):
         self.check("mlperf_tiny.py", "| {} bits |", 3)  # of four, those of made data
 
+    def test_verdicts(self):
+        page = self.run_script("verdicts.py")
+        self.assertRegex(page, r"\| 8 \| 4 \| .* \| kept \|\n.*\| 1 \| 4 \| .* \| lost \|")
+
     def test_uncertainty(self):
         self.check("uncertainty.py", "| LeNet-5 | {} | ", 1, (8, 4, 2, 1))
 
