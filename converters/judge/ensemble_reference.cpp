@@ -15,6 +15,7 @@
 #include "converters/network/head.h"
 #include "converters/network/input.h"
 #include "converters/network/rewrites.h"
+#include "converters/network/transposed.h"
 #include "converters/onnx/import.h"
 #include "kernels/kernel_table.h"
 
@@ -144,6 +145,7 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
   impl_->network =
       ImportWithPosterior(options.onnx_path, options.posterior_path, options.output_name);
   CheckParameters(impl_->network);
+  impl_->notices = impl_->network.notices;
   std::vector<std::string> problems;
   ResolveOutputs(options.head, &impl_->network, &impl_->notices, &problems);
   for (std::string& problem : problems) problem = options.onnx_path + ": " + problem;
@@ -161,6 +163,8 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
         file, 1, options.seed, kernels::SelectKernels(kernels::DetectFeatures()));
     CheckLayers(file.path, impl_->engine->view(), impl_->network, impl_->steps);
     EqualizeLikeFile(impl_->engine->view(), &impl_->network);
+  } else {
+    ExpandTransposed(&impl_->network);  // the rest runs as the graph has it
   }
 }
 
