@@ -22,6 +22,8 @@ constexpr std::size_t kEndRecordBytes = 22;
 constexpr std::size_t kDirectoryEntryBytes = 46;
 constexpr std::size_t kLocalHeaderBytes = 30;
 constexpr std::uint32_t kEndRecordMagic = 0x06054b50;
+constexpr std::size_t kEndRecord64Bytes = 56 + 20;  // with its locator
+constexpr std::uint32_t kEndRecord64Magic = 0x06064b50;
 constexpr std::uint32_t kDirectoryMagic = 0x02014b50;
 constexpr std::uint32_t kLocalMagic = 0x04034b50;
 constexpr std::uint64_t kMaxElements = std::uint64_t{1} << 32;
@@ -88,10 +90,15 @@ Directory LocateDirectory(const std::string& path, std::span<const std::uint8_t>
   if (Load16(archive, record + 4) != 0 || Load16(archive, record + 8) != directory.count) {
     throw Error(path + ": multi-volume ZIP archives are not supported");
   }
-  if (directory.offset > record || record - directory.offset != bytes) {
+  // PyTorch writes ZIP64 records into small files, too; the numbers are in both.
+  if (record >= kEndRecord64Bytes &&
+      Load32(archive, record - kEndRecord64Bytes) == kEndRecord64Magic) {
+    directory.end -= kEndRecord64Bytes;
+  }
+  if (directory.offset > directory.end || directory.end - directory.offset != bytes) {
     throw Error(path + ": the ZIP central directory (" + Text(bytes) + " bytes at offset " +
                 Text(directory.offset) + ") does not end at its end record, offset " +
-                Text(record));
+                Text(directory.end));
   }
   return directory;
 }

@@ -248,7 +248,7 @@ inline std::string Deflate(const std::string& data) {
 
 // A ZIP archive of (name, content) members, as numpy writes it.
 inline std::string Zip(const std::vector<std::pair<std::string, std::string>>& members,
-                       bool deflated = false) {
+                       bool deflated = false, bool zip64 = false) {
   std::string archive, directory;
   for (const auto& [name, content] : members) {
     const std::string stored = deflated ? Deflate(content) : content;
@@ -267,7 +267,14 @@ inline std::string Zip(const std::vector<std::pair<std::string, std::string>>& m
   std::string end = "PK\x05\x06" + std::string(4, '\0') + LittleEndian(members.size(), 2) +
                     LittleEndian(members.size(), 2) + LittleEndian(directory.size(), 4) +
                     LittleEndian(archive.size(), 4) + LittleEndian(std::uint16_t{0});
-  return archive + directory + end;
+  if (!zip64) return archive + directory + end;
+  const std::uint64_t at = archive.size(), bytes = directory.size(), count = members.size();
+  const std::string end64 = "PK\x06\x06" + LittleEndian(std::uint64_t{44}) + std::string(12, '\0') +
+                            LittleEndian(count) + LittleEndian(count) + LittleEndian(bytes) +
+                            LittleEndian(at);
+  const std::string locator = "PK\x06\x07" + std::string(4, '\0') + LittleEndian(at + bytes) +
+                              LittleEndian(std::uint32_t{1});
+  return archive + directory + end64 + locator + end;
 }
 
 }  // namespace mu8::convert::testing

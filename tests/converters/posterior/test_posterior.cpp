@@ -78,6 +78,7 @@ TEST_CASE("posterior: means beside the sigmas") {
 TEST_CASE("posterior: checkpoints are named, and what makes a posterior of them") {
   CheckOneProblem(Problems(Zip({{"archive/data.pkl", "x"}, {"archive/data/0", "1234"}})),
                   {"PyTorch checkpoint", "tools/export_posterior.py"});
+  CheckOneProblem(Problems(Zip({{"p/data.pkl", "x"}}, false, true)), {"PyTorch checkpoint"});
   CheckOneProblem(Problems("\x80\x02}q\x01."), {"Python pickle", "tools/export_posterior.py"});
 }
 
@@ -86,6 +87,12 @@ TEST_CASE("posterior: deflated .npz and .npy format 2.0") {
       Zip({{"w.sigma.npy", Npy("<f4", "(100, 10)", Float32Bytes(Count(1000)), false, 2)}}, true));
   CHECK(posterior.at("w").shape == std::vector<std::size_t>{100, 10});
   CHECK(posterior.at("w").values == Count(1000));
+}
+
+TEST_CASE("posterior: ZIP64 records that say what the others say") {
+  const std::string bytes =
+      Zip({{"w.sigma.npy", Npy("<f4", "(2,)", Float32Bytes({1, 2}))}}, false, true);
+  CHECK(Read(bytes).at("w").values == Floats{1, 2});
 }
 
 TEST_CASE("posterior: Fortran order is transposed to C order") {
