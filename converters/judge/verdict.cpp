@@ -7,7 +7,9 @@
 namespace mu8::convert {
 namespace {
 
-constexpr double kRounding = 1e-9;       // FP32's, nats or of the outputs' variance
+constexpr double kRounding = 1e-9;  // FP32's, nats or of the outputs' variance
+constexpr const char* kSame =
+    "the FP32 network gives the same for all inputs of the calibration data";
 constexpr double kPoorMeans = 15.0;      // dB, LayerReport::mean_sqnr_db
 constexpr double kPoorNoise = 3.0;       // dB, LayerReport::noise_sqnr_db
 constexpr double kManyAbove = 0.02;      // LayerReport::output_saturation
@@ -157,6 +159,13 @@ Judged JudgeFile(const std::vector<Step>& steps, const Fidelity& fidelity,
   const bool disagrees = fidelity.has_decisions() && fidelity.agreement < kLeastAgreement;
   if (!(lost <= kMostLost)) {
     judged.verdict = FileVerdict::kLost;
+    if (!(fidelity.information > kRounding)) {
+      judged.reason =
+          std::string(kSame) + ", and the file is " + Number(fidelity.divergence, 3) +
+          (fidelity.has_decisions() ? " nats" : " of the outputs' variance") +
+          " away from it; are the weights, and the calibration data, those of training?";
+      return judged;
+    }
     judged.reason = "it loses " + Percent(std::min(lost, 1.0)) +
                     " of what FP32 tells of an input, expected at most " + Percent(kMostLost);
     return judged;
@@ -168,9 +177,7 @@ Judged JudgeFile(const std::vector<Step>& steps, const Fidelity& fidelity,
     return judged;
   }
   if (!(fidelity.information > kRounding)) {
-    judged.reason =
-        "the FP32 network gives the same for all inputs of the calibration data: "
-        "nothing else can be compared";
+    judged.reason = std::string(kSame) + ": nothing else can be compared";
   } else if (fidelity.inputs < kLeastInputs) {
     judged.reason = "the calibration data have " + std::to_string(fidelity.inputs) +
                     " inputs, at least " + std::to_string(kLeastInputs) + " are needed";
