@@ -2,6 +2,7 @@
 // mostly CHW, meet the HWC order of a Network.
 #include "converters/onnx/dense.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -148,6 +149,22 @@ std::vector<float> ReadStatistic(OnnxImporter* importer, const OnnxNode& node, i
   return ReadDeterministic(importer, node, i, kSigmaOfBatchNorm);
 }
 
+// Said once: the stored statistics count, where the graph as it is would take those of each batch.
+void NoteTraining(OnnxImporter* importer, const OnnxNode& node) {
+  constexpr std::int64_t kFirstAttribute = 14;  // before it, more outputs said so
+  const bool training = importer->graph.opset >= kFirstAttribute
+                            ? IntAttribute(node, "training_mode", 0) != 0
+                            : node.proto->output_size() > 1;
+  const std::string notice =
+      "BatchNormalization was exported in training mode: the stored means and variances are used, "
+      "not those of each batch; to be sure that they are the trained ones, call module.eval() and "
+      "export again";
+  std::vector<std::string>& notices = importer->network.notices;
+  if (training && std::find(notices.begin(), notices.end(), notice) == notices.end()) {
+    notices.push_back(notice);
+  }
+}
+
 }  // namespace
 
 void ImportGemm(OnnxImporter* importer, const OnnxNode& node) {
@@ -232,6 +249,7 @@ void ImportBatchNormalization(OnnxImporter* importer, const OnnxNode& node) {
       }
     }
   }
+  NoteTraining(importer, node);
   const bool is_flat = input.rank() == 2;
   const std::size_t count = is_flat ? input.flat_size() : static_cast<std::size_t>(input.channels);
   const std::vector<float> gamma = ReadStatistic(importer, node, 1, count);
