@@ -66,6 +66,16 @@ Function MakeLeakyRelu(const OnnxNode& node) {
   return [=](double x) { return x < 0.0 ? alpha * x : x; };
 }
 
+Function MakeShrink(const OnnxNode& node) {
+  const double bias = Attribute(node, "bias", 0.0), lambd = Attribute(node, "lambd", 0.5);
+  return [=](double x) { return x < -lambd ? x + bias : x > lambd ? x - bias : 0.0; };
+}
+
+Function MakeSwish(const OnnxNode& node) {
+  const double alpha = Attribute(node, "alpha", 1.0);
+  return [=](double x) { return x * Sigmoid(alpha * x); };
+}
+
 Function MakeThresholdedRelu(const OnnxNode& node) {
   const double alpha = Attribute(node, "alpha", 1.0);
   return [=](double x) { return x > alpha ? x : 0.0; };
@@ -82,10 +92,16 @@ double Softsign(double x) { return x / (1.0 + std::fabs(x)); }
 const std::map<std::string, Maker>& Makers() {
   static const std::map<std::string, Maker> makers = {
       {"Abs", Plain<std::fabs>},
+      {"Acos", Plain<std::acos>},
+      {"Acosh", Plain<std::acosh>},
+      {"Asin", Plain<std::asin>},
+      {"Asinh", Plain<std::asinh>},
       {"Atan", Plain<std::atan>},
+      {"Atanh", Plain<std::atanh>},
       {"Ceil", Plain<std::ceil>},
       {"Celu", MakeCelu},
       {"Cos", Plain<std::cos>},
+      {"Cosh", Plain<std::cosh>},
       {"Elu", MakeElu},
       {"Erf", Plain<std::erf>},
       {"Exp", Plain<std::exp>},
@@ -101,12 +117,16 @@ const std::map<std::string, Maker>& Makers() {
       {"Relu", Plain<Rectified>},
       {"Round", Plain<std::nearbyint>},
       {"Selu", MakeSelu},
+      {"Shrink", MakeShrink},
       {"Sigmoid", Plain<Sigmoid>},
       {"Sign", Plain<Sign>},
       {"Sin", Plain<std::sin>},
+      {"Sinh", Plain<std::sinh>},
       {"Softplus", Plain<SoftplusOf>},
       {"Softsign", Plain<Softsign>},
       {"Sqrt", Plain<std::sqrt>},
+      {"Swish", MakeSwish},
+      {"Tan", Plain<std::tan>},
       {"Tanh", Plain<std::tanh>},
       {"ThresholdedRelu", MakeThresholdedRelu},
   };
@@ -140,7 +160,8 @@ std::vector<std::string> UnaryNames() {
 }
 
 const std::vector<std::string>& FunctionAttributes() {
-  static const std::vector<std::string> attributes = {"alpha", "approximate", "beta", "gamma"};
+  static const std::vector<std::string> attributes = {"alpha", "approximate", "beta",
+                                                      "bias",  "gamma",       "lambd"};
   return attributes;
 }
 

@@ -140,8 +140,14 @@ TEST_CASE("onnx: every function of one number has ONNX's definition") {
   // By hand, or from the operator reference's examples.
   const Case cases[] = {
       {"Abs", -2, 2},
+      {"Acos", 0.5, 1.0471975511965979},
+      {"Acosh", 2, 1.3169578969248166},
+      {"Asin", 0.5, 0.5235987755982989},
+      {"Asinh", -1, -0.881373587019543},
+      {"Atanh", 0.5, 0.5493061443340549},
       {"Celu", -1, std::exp(-1.0) - 1},
       {"Celu", 3, 3},
+      {"Cosh", 1, 1.5430806348152437},
       {"Elu", -1, std::exp(-1.0) - 1},
       {"Elu", 2, 2},
       {"Erf", 0.5, 0.5204998778130465},
@@ -159,11 +165,16 @@ TEST_CASE("onnx: every function of one number has ONNX's definition") {
       {"Reciprocal", 4, 0.25},
       {"Selu", -1, -1.1113307378125625},
       {"Selu", 1, 1.0507009873554805},
+      {"Shrink", -1.5, -1.5},
+      {"Shrink", 0.25, 0},
       {"Sigmoid", 1, 0.7310585786300049},
+      {"Sinh", 1, 1.1752011936438014},
       {"Softplus", 1, 1.3132616875182228},
       {"Softplus", 800, 800},
       {"Softsign", -3, -0.75},
       {"Sqrt", 9, 3},
+      {"Swish", 1, 0.7310585786300049},
+      {"Tan", 1, 1.5574077246549023},
       {"Tanh", 0.5, 0.46211715726000973},
       {"ThresholdedRelu", 1, 0},
       {"ThresholdedRelu", 1.5, 1.5},
@@ -185,6 +196,9 @@ TEST_CASE("onnx: every function of one number has ONNX's definition") {
   OnnxBuilder leaky({0, 3});
   leaky.Node("LeakyRelu", "f", {"x"}, {"y"}).Float("alpha", 0.5f);
   CHECK(OnlyLookup(leaky.Import()).function(-2.0) == -1.0);
+  OnnxBuilder shrink({0, 3});  // PyTorch's softshrink
+  shrink.Node("Shrink", "f", {"x"}, {"y"}).Float("lambd", 0.25f).Float("bias", 0.25f);
+  CHECK(OnlyLookup(shrink.Import()).function(-2.0) == -1.75);
   OnnxBuilder hard({0, 3});
   hard.Node("HardSigmoid", "f", {"x"}, {"y"}).Float("alpha", 0.25f).Float("beta", 0.25f);
   CHECK(OnlyLookup(hard.Import()).function(1.0) == 0.5);
