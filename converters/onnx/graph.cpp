@@ -294,7 +294,7 @@ void CollectInitializers(const std::vector<char>& needed, OnnxGraph* graph, Prob
   }
   for (const onnx::SparseTensorProto& tensor : proto.sparse_initializer()) {
     problems->push_back(graph->path + ": tensor \"" + tensor.values().name() +
-                        "\": sparse initializers are not supported");
+                        "\": sparse initializers are not supported; export it dense");
   }
 }
 

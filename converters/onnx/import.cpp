@@ -123,6 +123,10 @@ void ImportOutput(OnnxImporter* importer) {
     return;
   }
   const auto found = importer->activations.find(name);
+  if (importer->graph.constants.contains(name)) {
+    importer->problems.push_back(where + "is a constant: it does not depend on the input");
+    return;
+  }
   if (found == importer->activations.end()) {
     importer->problems.push_back(where + "no node writes it");
     return;

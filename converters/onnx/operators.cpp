@@ -163,6 +163,9 @@ std::string WhyUnsupported(const std::string& op) {
       "as a posterior (tools/export_posterior.py)";
   constexpr const char* kQuantized =
       "the graph is quantized already; export the floating-point network";
+  constexpr const char* kDecided =
+      "it decides, where predictions are probabilities; export the network without it, or name the "
+      "output before it (--output-name)";
   static const std::map<std::string, std::string> reasons = {
       {"GRU", "the engine has no recurrent layers"},
       {"LSTM", "the engine has no recurrent layers"},
@@ -186,10 +189,37 @@ std::string WhyUnsupported(const std::string& op) {
       {"QLinearMatMul", kQuantized},
       {"QuantizeLinear", kQuantized},
       {"DequantizeLinear", kQuantized},
+      {"ArgMax", kDecided},
+      {"Hardmax", kDecided},
+      {"TopK", kDecided},
+      {"Size", "it depends on the number of images"},
+      {"Constant", "its values are sparse or text; expected numbers in \"value\""},
       {"Einsum", "only products with constant weights, as Gemm or MatMul, are layers"},
   };
   const auto found = reasons.find(op);
   return found == reasons.end() ? std::string() : " (" + found->second + ")";
+}
+
+// The same of a node that no operator set explains.
+std::string WhyUnsupported(const OnnxImporter& importer, const OnnxNode& node) {
+  for (const onnx::FunctionProto& function : importer.graph.model.functions()) {
+    if (function.name() != node.proto->op_type() || function.domain() != node.proto->domain()) {
+      continue;
+    }
+    return " (a function that the file defines; write its nodes in its place: "
+           "onnx.inliner.inline_local_functions)";
+  }
+  return WhyUnsupported(node.op);
+}
+
+bool ReadsConstantsAlone(const OnnxImporter& importer, const OnnxNode& node) {
+  bool reads = false;
+  for (const std::string& name : node.proto->input()) {
+    if (name.empty()) continue;
+    if (!importer.graph.constants.contains(name)) return false;
+    reads = true;
+  }
+  return reads;
 }
 
 // An attribute that is not known may change what the node computes.
@@ -212,13 +242,20 @@ void ImportNode(OnnxImporter* importer, const OnnxNode& node) {
   if (OutputName(node, 0).empty()) throw NodeProblem{"it has no output"};
   if (ImportIntegers(importer, node)) return;
   if (node.op == "Concat" && node.name == kJoinNode) return ImportJoin(importer, node);
+  const std::string why = WhyUnsupported(*importer, node);
+  if (why.empty() && ReadsConstantsAlone(*importer, node)) {
+    throw NodeProblem{
+        "this " + node.op +
+        " of constants is not computed; export with constants folded (do_constant_folding=True, or "
+        "onnxsim)"};
+  }
   if (IsUnary(node.op)) {
     CheckAttributes(importer, node, FunctionAttributes());
     return ImportElementwise(importer, node);
   }
   const auto found = Operators().find(node.op);
   if (found == Operators().end()) {
-    throw NodeProblem{"not supported yet: " + node.op + WhyUnsupported(node.op)};
+    throw NodeProblem{"not supported yet: " + node.op + why};
   }
   CheckAttributes(importer, node, found->second.attributes);
   found->second.import(importer, node);

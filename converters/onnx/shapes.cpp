@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "converters/onnx/functions.h"
 #include "converters/onnx/views.h"
 
 namespace mu8::convert {
@@ -26,6 +27,18 @@ std::int64_t StaticBatch(const OnnxGraph& graph) {
   if (graph.input == nullptr) return 0;
   const onnx::TensorShapeProto& shape = graph.input->type().tensor_type().shape();
   return shape.dim_size() > 0 ? shape.dim(0).dim_value() : 0;
+}
+
+// Whether only functions of each number stand between the tensor and the output. One number an
+// image may then stay (N, 1): whatever adds or joins (N) would mix images.
+bool EndsAlone(const OnnxImporter& importer, std::string name) {
+  for (const OnnxNode& node : importer.graph.nodes) {
+    if (InputName(node, 0) != name || importer.readers.at(name) != 1) continue;
+    if (!IsUnary(node.op) && node.op != "Identity" && node.op != "Cast") return false;
+    name = OutputName(node, 0);
+  }
+  return importer.graph.output != nullptr && name == importer.graph.output->name() &&
+         importer.readers.at(name) == 1;
 }
 
 void Alias(OnnxImporter* importer, const OnnxNode& node, Activation activation) {
@@ -140,6 +153,9 @@ void ImportFlatten(OnnxImporter* importer, const OnnxNode& node) {
 void ImportReshape(OnnxImporter* importer, const OnnxNode& node) {
   Activation shaped = PeekActivation(*importer, node, 0, 0);
   const std::vector<std::int64_t> target = TargetShape(*importer, node);
+  if (shaped.flat_size() == 1 && target.size() == 1 && EndsAlone(*importer, OutputName(node, 0))) {
+    return Alias(importer, node, std::move(shaped));
+  }
   const std::vector<std::int64_t> sizes = ResolveTarget(
       shaped, target, StaticBatch(importer->graph), IntAttribute(node, "allowzero", 0) == 0);
   if (sizes.empty()) {
@@ -173,6 +189,8 @@ void ImportExpand(OnnxImporter* importer, const OnnxNode& node) {
 void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node) {
   Activation squeezed = PeekActivation(*importer, node, 0, 0);
   const std::optional<std::vector<std::int64_t>> axes = IntegerList(*importer, node, 1, "axes");
+  const bool ends = squeezed.flat_size() == 1 && EndsAlone(*importer, OutputName(node, 0));
+  if (!axes && ends) return Alias(importer, node, std::move(squeezed));
   if (!axes) throw NodeProblem{"without axes it would drop a batch of one image, too"};
   std::vector<char> dropped(squeezed.dims.size(), 0);
   for (const std::int64_t axis : *axes) {
@@ -187,6 +205,7 @@ void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node) {
   for (std::size_t dim = 0; dim < dropped.size(); ++dim) {
     if (dropped[dim] == 0) dims.push_back(std::move(squeezed.dims[dim]));
   }
+  if (dims.empty() && ends) return ImportAlias(importer, node);
   if (dims.empty()) throw NodeProblem{"nothing but the batch is left"};
   if (squeezed.view != nullptr) {
     std::vector<std::int64_t> sizes;
