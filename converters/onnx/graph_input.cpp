@@ -119,13 +119,37 @@ bool IsPictureWithoutChannels(const OnnxImporter& importer, const Readers& reade
   return !readers.empty();
 }
 
+// Whether a node makes a sequence (N, 1, F) of an input (N, F), for layers that slide along it.
+bool MakesSequence(const OnnxImporter& importer, const OnnxNode& node, const Dims& dims) {
+  static const std::set<std::string> sliding = {"AveragePool", "Conv", "ConvTranspose", "MaxPool"};
+  if (node.op == "Unsqueeze") {
+    const auto axes = IntegerList(importer, node, 1, "axes");
+    if (axes != Dims{1} && axes != Dims{-2}) return false;
+  } else {
+    const auto target =
+        node.op == "Reshape" ? ConstantTarget(importer, node) : std::optional<Dims>();
+    if (!target || target->size() != 3 || (*target)[1] != 1) return false;
+    if ((*target)[2] != -1 && (*target)[2] != dims[1]) return false;
+  }
+  const Readers readers = FirstReaders(importer.graph, OutputName(node, 0));
+  return !readers.empty() && std::ranges::all_of(readers, [&](const OnnxNode* reader) {
+    return sliding.contains(reader->op);
+  });
+}
+
 // Channels, height and width of an input (N, F) that all readers reshape to one picture of one
-// channel: the order of its elements is the same in both.
+// channel, or to one sequence: the order of its elements is the same in both.
 std::optional<std::array<std::int64_t, 3>> FlatPicture(const OnnxImporter& importer,
                                                        const Readers& readers, const Dims& dims) {
   std::optional<std::array<std::int64_t, 3>> picture;
+  if (dims.size() != 2) return std::nullopt;
+  const bool is_sequence =
+      !readers.empty() && std::ranges::all_of(readers, [&](const OnnxNode* node) {
+        return MakesSequence(importer, *node, dims);
+      });
+  if (is_sequence) return std::array<std::int64_t, 3>{1, 1, dims[1]};
   for (const OnnxNode* node : readers) {
-    if (node->op != "Reshape" || dims.size() != 2) return std::nullopt;
+    if (node->op != "Reshape") return std::nullopt;
     const std::optional<Dims> target = ConstantTarget(importer, *node);
     if (!target || target->size() != 4 || (*target)[1] != 1) return std::nullopt;
     std::array<std::int64_t, 3> found = {1, (*target)[2], (*target)[3]};

@@ -69,6 +69,10 @@ Activation ReadImage(OnnxImporter* importer, const OnnxNode& node, int i, int ra
     const std::vector<Axis> axes = LongAxes(image, dim);
     good = axes.empty() || axes == std::vector<Axis>{expected[dim]};
   }
+  if (!good && image.dims.size() == expected.size()) {
+    Reorder(importer, InputName(node, i), image);
+    return PeekActivation(*importer, node, i, rank);
+  }
   if (!good) {
     throw NodeProblem{"input \"" + InputName(node, i) + "\" runs over " + LayoutText(image) +
                       ", expected (N, C, H, W) or (N, C, W)"};

@@ -142,6 +142,26 @@ int AddImage(OnnxImporter* importer, const std::string& name, const View& view, 
   return AddGather(importer, name + "/moved", std::move(gather), input);
 }
 
+// An image, a sequence or a vector of what is seen through `view`, kept under the name.
+void MakeImage(OnnxImporter* importer, const std::string& name, Activation activation,
+               const View& view) {
+  const std::size_t rank = view.dims.size();
+  Materialize(importer, &activation);
+  Extents extents;
+  extents.channels = static_cast<std::size_t>(view.dims[0]);
+  if (rank > 1) extents.width = static_cast<std::size_t>(view.dims[rank - 1]);
+  if (rank > 2) extents.height = static_cast<std::size_t>(view.dims[1]);
+  activation.value = AddImage(importer, name, view, extents, activation.value);
+  activation.channels = static_cast<int>(extents.channels);
+  activation.height = static_cast<int>(extents.height);
+  activation.width = static_cast<int>(extents.width);
+  activation.dims = {{Axis::kChannels}};
+  if (rank > 2) activation.dims.push_back({Axis::kHeight});
+  if (rank > 1) activation.dims.push_back({Axis::kWidth});
+  activation.is_shared = false;
+  importer->activations[name] = activation;
+}
+
 }  // namespace
 
 Activation Reshaped(OnnxImporter* importer, const Activation& activation,
@@ -207,20 +227,18 @@ void ResolveView(OnnxImporter* importer, const std::string& name) {
                       " dimensions after the batch, of split or mixed axes; only reshaped to "
                       "three or fewer can it be read"};
   }
-  Materialize(importer, &activation);
-  Extents extents;
-  extents.channels = static_cast<std::size_t>(view.dims[0]);
-  if (rank > 1) extents.width = static_cast<std::size_t>(view.dims[rank - 1]);
-  if (rank > 2) extents.height = static_cast<std::size_t>(view.dims[1]);
-  activation.value = AddImage(importer, name, view, extents, activation.value);
-  activation.channels = static_cast<int>(extents.channels);
-  activation.height = static_cast<int>(extents.height);
-  activation.width = static_cast<int>(extents.width);
-  activation.dims = {{Axis::kChannels}};
-  if (rank > 2) activation.dims.push_back({Axis::kHeight});
-  if (rank > 1) activation.dims.push_back({Axis::kWidth});
-  activation.is_shared = false;
-  importer->activations[name] = activation;
+  MakeImage(importer, name, activation, view);
+}
+
+void Reorder(OnnxImporter* importer, const std::string& name, const Activation& activation) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t dim = 0; dim < activation.dims.size(); ++dim) {
+    dims.push_back(DimSize(activation, dim));
+  }
+  Activation seen = Reshaped(importer, activation, std::move(dims));
+  const View view = *seen.view;
+  seen.view = nullptr;
+  MakeImage(importer, name, std::move(seen), view);
 }
 
 }  // namespace mu8::convert

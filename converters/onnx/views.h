@@ -30,6 +30,10 @@ Activation Permuted(const Activation& activation, const std::vector<std::size_t>
 // and keeps it under that name. Throws NodeProblem when it has more dimensions.
 void ResolveView(OnnxImporter* importer, const std::string& name);
 
+// The same of `activation`, which is `name`, where its dimensions are whole axes in another order
+// than (C, H, W) or (C, W).
+void Reorder(OnnxImporter* importer, const std::string& name, const Activation& activation);
+
 // Whether a node of that operator takes an activation through its view.
 bool KeepsView(const std::string& op);
 

@@ -262,6 +262,25 @@ def add_inputs():
     add("any_order", forwards[::-1], {"w": floats(4, 3, 3, 3), **more}, (3, 8, 8))
 
 
+def add_reordered():
+    """Layers that slide over other axes than those of memory; an output without its axis."""
+    w = {"w0": floats(4, 3, 3, 3)}
+    for perm, channels in (((0, 2, 1, 3), 6), ((0, 3, 2, 1), 8), ((0, 2, 3, 1), 6), ((0, 3, 1, 2), 8)):
+        last, more = head("p", 5)
+        add("conv_after_" + "".join(map(str, perm)),
+            [conv(weight="w0", output="a"), N("Transpose", ["a"], ["t"], perm=perm), conv("t"),
+             N("GlobalAveragePool", ["c"], ["p"])] + last,
+            {**w, "w": floats(5, channels, 3, 3), **more}, (3, 6, 8), sigmas=["w0", "w"])
+    slide = [N("Unsqueeze", ["h", "one"], ["u"]), N("Conv", ["u", "k"], ["c"])]
+    last, more = head("c", 4 * 10)
+    one = {"one": [1], "k": floats(4, 1, 3), **more}
+    add("sequence_of_row", [N("Neg", ["x"], ["h"])] + slide + last, one, (12,), sigmas=["k"])
+    add("sequence_of_layer", [N("MatMul", ["x", "w"], ["h"])] + slide + last,
+        {**one, "w": floats(6, 12)}, (6,), sigmas=["w", "k"])
+    add("squeezed_output", [N("MatMul", ["x", "w"], ["z"]), N("Squeeze", ["z", "one"], ["s"]),
+                            N("Tanh", ["s"], ["y"])], {"w": floats(6, 1), "one": [1]}, (6,))
+
+
 def add_torch():
     """Every module of test_onnx_graphs, by PyTorch's own export, and re-parametrized layers."""
     import io
@@ -433,8 +452,8 @@ def main():
     parser.add_argument("--onnxruntime", default=sys.executable, metavar="PYTHON")
     parser.add_argument("--only", default="", help="graphs whose name contains this")
     options = parser.parse_args()
-    for collect in (add_weights, add_pools, add_convolutions, add_elementwise, add_inputs, add_torch,
-                    add_refusals):
+    for collect in (add_weights, add_pools, add_convolutions, add_elementwise, add_inputs,
+                    add_reordered, add_torch, add_refusals):
         collect()
     failures = []
     with tempfile.TemporaryDirectory() as name:

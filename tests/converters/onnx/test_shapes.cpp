@@ -387,12 +387,14 @@ TEST_CASE("onnx: an NHWC export loses its transposes") {
   CHECK(Ops(mean.Import()) == "Clip AveragePool Conv2d");
 }
 
-TEST_CASE("onnx: a Transpose that does not fold away is named where it matters") {
+TEST_CASE("onnx: a Transpose that does not fold away is a Gather where it matters") {
   OnnxBuilder conv({0, 2, 3, 4});
   conv.Initializer("w", {1, 3, 1, 1}, Count(3));
   conv.Node("Transpose", "t", {"x"}, {"t"}).Ints("perm", {0, 2, 1, 3});
   conv.Node("Conv", "conv", {"t", "w"}, {"c"});
-  CheckOneProblem(Problems(Finish(&conv)), {"\"conv\" (Conv)", "runs over (N, H, C, W)"});
+  const Network moved = Finish(&conv).Import();
+  CHECK(Ops(moved).starts_with("Gather Conv2d"));
+  CHECK(ShapeOf(moved, moved.nodes[1].inputs[0]) == std::vector<int>{2, 4, 3});
   OnnxBuilder batch({0, 2, 3, 4});
   batch.Node("Transpose", "t", {"x"}, {"y"}).Ints("perm", {1, 0, 2, 3});
   CheckOneProblem(Problems(batch), {"\"t\" (Transpose)", "perm [1, 0, 2, 3]"});
@@ -550,6 +552,23 @@ TEST_CASE("onnx: sequences are images of height 1") {
   average.Node("AveragePool", "a", {"x"}, {"a"}).Ints("kernel_shape", {2});
   average.Node("GlobalAveragePool", "g", {"a"}, {"g"}).Node("Flatten", "f", {"g"}, {"y"});
   CHECK(Ops(average.Import()) == "AveragePool AveragePool Conv2d");
+}
+
+TEST_CASE("onnx: a vector becomes a sequence of one channel where a Conv slides along it") {
+  OnnxBuilder at_input({0, 6});
+  at_input.Initializer("k", {2, 1, 3}, Count(6)).Initializer("one", OnnxBuilder::Integers({1}));
+  at_input.Node("Neg", "neg", {"x"}, {"n"}).Node("Unsqueeze", "u", {"n", "one"}, {"u"});
+  at_input.Node("Conv", "conv", {"u", "k"}, {"y"});
+  const Network network = at_input.Import();
+  CHECK(Ops(network) == "Lookup Conv2d");
+  CHECK(ShapeOf(network, network.input) == std::vector<int>{1, 6, 1});
+  OnnxBuilder behind({0, 3});  // a layer's channels
+  behind.Initializer("w", {3, 6}, Count(18)).Initializer("k", {2, 1, 3}, Count(6));
+  behind.Initializer("one", OnnxBuilder::Integers({1})).Node("MatMul", "fc", {"x", "w"}, {"h"});
+  behind.Node("Unsqueeze", "u", {"h", "one"}, {"u"}).Node("Conv", "conv", {"u", "k"}, {"y"});
+  const Network gathered = behind.Import();
+  CHECK(Ops(gathered) == "Dense Gather Conv2d");
+  CHECK(ShapeOf(gathered, gathered.output) == std::vector<int>{1, 4, 2});
 }
 
 }  // namespace
