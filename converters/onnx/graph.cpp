@@ -71,10 +71,36 @@ std::string WhyNotModel(Bytes bytes) {
   return "a field inside the model is damaged";
 }
 
+// What other file it is, and how to make an ONNX file of it; empty: unknown.
+std::string OtherFormat(Bytes bytes) {
+  struct Format {
+    std::size_t at;
+    std::string_view magic;
+    const char* what;
+  };
+  static constexpr Format kFormats[] = {
+      {0, "PK\x03\x04", "a ZIP archive, as torch.save and Keras write; export the network to ONNX"},
+      {0, "\x80\x02", "a Python pickle (an old PyTorch checkpoint?); export the network to ONNX"},
+      {0, "\x89HDF", "an HDF5 file, as Keras writes; export the network to ONNX (tf2onnx)"},
+      {0, "\x1f\x8b", "compressed by gzip; unpack it first"},
+      {4, "TFL3", "a TensorFlow Lite model; make the ONNX file of the network it came from"},
+      {4, "ORTM", "onnxruntime's own format; give the ONNX file that it was made of"},
+  };
+  const std::string start(
+      bytes.begin(),
+      bytes.begin() + static_cast<std::ptrdiff_t>(std::min<std::size_t>(bytes.size(), 8)));
+  for (const Format& format : kFormats) {
+    if (start.find(format.magic, format.at) == format.at) return format.what;
+  }
+  return {};
+}
+
 void ParseModel(const std::string& path, OnnxGraph* graph) {
   const std::vector<std::uint8_t> bytes =
       host::ReadRawFile(path, "an ONNX model", std::numeric_limits<std::int32_t>::max());
   if (!graph->model.ParseFromArray(bytes.data(), static_cast<int>(bytes.size()))) {
+    const std::string other = OtherFormat(bytes);
+    if (!other.empty()) throw host::Error(path + ": no ONNX model but " + other);
     throw host::Error(path + ": not a complete ONNX model (" + std::to_string(bytes.size()) +
                       " bytes): " + WhyNotModel(bytes));
   }
@@ -138,7 +164,11 @@ std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant)
            (onnx::TensorProto::DataType_IsValid(tensor.data_type())
                 ? onnx::TensorProto::DataType_Name(tensor.data_type())
                 : std::to_string(tensor.data_type())) +
-           " is not supported (FLOAT, DOUBLE, FLOAT16, BFLOAT16, INT64, INT32 and BOOL are)";
+           " is not supported (FLOAT, DOUBLE, FLOAT16, BFLOAT16, INT64, INT32 and BOOL are)" +
+           (tensor.data_type() == onnx::TensorProto::INT8 ||
+                    tensor.data_type() == onnx::TensorProto::UINT8
+                ? "; if the graph is quantized already, export the floating-point network"
+                : "");
   }
   const bool raw = tensor.has_raw_data();
   const std::size_t found = raw ? tensor.raw_data().size() : TypedCount(tensor);

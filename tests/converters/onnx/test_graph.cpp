@@ -310,7 +310,10 @@ TEST_CASE("onnx: files that are something else are named") {
   CheckOneProblem(read(""), {"empty", "an ONNX model"});
   CheckOneProblem(read("version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 99\n"),
                   {"model.onnx", "Git LFS pointer", "99 bytes", "git lfs pull"});
-  CheckOneProblem(read("PK\x03\x04 not protobuf"), {"17 bytes", "starts with 50 4b 03 04"});
+  CheckOneProblem(read("PK\x03\x04 not protobuf"), {"no ONNX model but a ZIP archive"});
+  CheckOneProblem(read("\x89HDF\r\n"), {"an HDF5 file", "tf2onnx"});
+  CheckOneProblem(read(std::string("\x1c\0\0\0TFL3", 8)), {"a TensorFlow Lite model"});
+  CheckOneProblem(read("<html></html>"), {"13 bytes", "starts with 3c 68 74 6d"});
   CheckOneProblem(read(std::string(100, '\0')), {"100 bytes", "no field of an ONNX model"});
   onnx::ModelProto empty;
   empty.set_ir_version(7);

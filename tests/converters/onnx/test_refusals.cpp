@@ -74,3 +74,10 @@ TEST_CASE("onnx: a function that the file defines is told from an unknown operat
   function->set_domain("own");
   CheckOneProblem(Problems(builder), {"own::Twice", "the file defines", "inline_local_functions"});
 }
+
+TEST_CASE("onnx: weights of 8 bits are those of a quantized graph") {
+  OnnxBuilder builder = OneOutput();
+  builder.graph().mutable_initializer(0)->set_data_type(onnx::TensorProto::INT8);
+  builder.Node("Relu", "r", {"z"}, {"y"});
+  CHECK(Problems(builder)[0].find("export the floating-point network") != std::string::npos);
+}
