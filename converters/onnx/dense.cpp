@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "converters/onnx/parameters.h"
+#include "converters/onnx/views.h"
 
 namespace mu8::convert {
 namespace {
@@ -223,6 +224,10 @@ void ImportMatMul(OnnxImporter* importer, const OnnxNode& node) {
     if (LongAxes(input, last) == std::vector<Axis>{Axis::kChannels} &&
         IsImageInMemory(*importer, input)) {
       return AddPointwise(importer, node, input);
+    }
+    if (last <= 2) {
+      const std::string name = InputName(node, 0) + "/turned";
+      return AddPointwise(importer, node, LastAsChannels(importer, name, input));
     }
     throw NodeProblem{"a product along the last axis of " + LayoutText(input) +
                       " is not supported, only along the channels or of all elements (flatten "

@@ -142,9 +142,9 @@ int AddImage(OnnxImporter* importer, const std::string& name, const View& view, 
   return AddGather(importer, name + "/moved", std::move(gather), input);
 }
 
-// An image, a sequence or a vector of what is seen through `view`, kept under the name.
-void MakeImage(OnnxImporter* importer, const std::string& name, Activation activation,
-               const View& view) {
+// An image, a sequence or a vector of what is seen through `view`.
+Activation MakeImage(OnnxImporter* importer, const std::string& name, Activation activation,
+                     const View& view) {
   const std::size_t rank = view.dims.size();
   Materialize(importer, &activation);
   Extents extents;
@@ -159,7 +159,15 @@ void MakeImage(OnnxImporter* importer, const std::string& name, Activation activ
   if (rank > 2) activation.dims.push_back({Axis::kHeight});
   if (rank > 1) activation.dims.push_back({Axis::kWidth});
   activation.is_shared = false;
-  importer->activations[name] = activation;
+  return activation;
+}
+
+std::vector<std::int64_t> SizesOf(const Activation& activation) {
+  std::vector<std::int64_t> dims;
+  for (std::size_t dim = 0; dim < activation.dims.size(); ++dim) {
+    dims.push_back(DimSize(activation, dim));
+  }
+  return dims;
 }
 
 }  // namespace
@@ -227,18 +235,26 @@ void ResolveView(OnnxImporter* importer, const std::string& name) {
                       " dimensions after the batch, of split or mixed axes; only reshaped to "
                       "three or fewer can it be read"};
   }
-  MakeImage(importer, name, activation, view);
+  importer->activations[name] = MakeImage(importer, name, activation, view);
 }
 
 void Reorder(OnnxImporter* importer, const std::string& name, const Activation& activation) {
-  std::vector<std::int64_t> dims;
-  for (std::size_t dim = 0; dim < activation.dims.size(); ++dim) {
-    dims.push_back(DimSize(activation, dim));
-  }
-  Activation seen = Reshaped(importer, activation, std::move(dims));
+  Activation seen = Reshaped(importer, activation, SizesOf(activation));
   const View view = *seen.view;
   seen.view = nullptr;
-  MakeImage(importer, name, std::move(seen), view);
+  importer->activations[name] = MakeImage(importer, name, std::move(seen), view);
+}
+
+Activation LastAsChannels(OnnxImporter* importer, const std::string& name,
+                          const Activation& activation) {
+  std::vector<std::size_t> order = {activation.dims.size() - 1};
+  for (std::size_t dim = 0; dim + 1 < activation.dims.size(); ++dim) order.push_back(dim);
+  Activation seen = Permuted(Reshaped(importer, activation, SizesOf(activation)), order);
+  const View view = *seen.view;
+  seen.view = nullptr;
+  Activation turned = MakeImage(importer, name, std::move(seen), view);
+  std::rotate(turned.dims.begin(), turned.dims.begin() + 1, turned.dims.end());
+  return turned;
 }
 
 }  // namespace mu8::convert

@@ -34,6 +34,11 @@ void ResolveView(OnnxImporter* importer, const std::string& name);
 // than (C, H, W) or (C, W).
 void Reorder(OnnxImporter* importer, const std::string& name, const Activation& activation);
 
+// `activation` of two or three dimensions with the last one as its channels in memory; the
+// dimensions stay what they are. `name` is for the value.
+Activation LastAsChannels(OnnxImporter* importer, const std::string& name,
+                          const Activation& activation);
+
 // Whether a node of that operator takes an activation through its view.
 bool KeepsView(const std::string& op);
 

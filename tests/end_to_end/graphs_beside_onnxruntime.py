@@ -277,6 +277,13 @@ def add_reordered():
     add("sequence_of_row", [N("Neg", ["x"], ["h"])] + slide + last, one, (12,), sigmas=["k"])
     add("sequence_of_layer", [N("MatMul", ["x", "w"], ["h"])] + slide + last,
         {**one, "w": floats(6, 12)}, (6,), sigmas=["w", "k"])
+    for shape, size in (((3, 12), 12), ((3, 6, 8), 8)):
+        nodes = [N("Conv", ["x", "k0"], ["a"]), N("MatMul", ["a", "w"], ["c"])]
+        count = 4 * int(np.prod(shape[1:-1])) * 5
+        last, more = head("c", count)
+        add(f"mixed_along_{size}", nodes + last,
+            {"k0": floats(4, 3, *[1] * (len(shape) - 1)), "w": floats(size, 5), **more}, shape,
+            sigmas=["k0", "w"])
     add("squeezed_output", [N("MatMul", ["x", "w"], ["z"]), N("Squeeze", ["z", "one"], ["s"]),
                             N("Tanh", ["s"], ["y"])], {"w": floats(6, 1), "one": [1]}, (6,))
 

@@ -323,10 +323,6 @@ TEST_CASE("onnx: Linear at each position of a sequence is a convolution of one t
   CHECK(network.nodes[0].bias.mu == Floats{7, 8, 9});
   CHECK(network.input_layout == "nwc");
   CHECK(ShapeOf(network, network.input) == std::vector<int>{1, 5, 2});
-  OnnxBuilder width({0, 2, 5});
-  width.Initializer("w", {5, 3}, Count(15)).Initializer("one", {2, 2, 1}, Count(4));
-  width.Node("Conv", "conv", {"x", "one"}, {"c"}).Node("MatMul", "fc", {"c", "w"}, {"y"});
-  CheckOneProblem(Problems(width), {"\"fc\" (MatMul)", "along the last axis of (N, C, W)"});
 }
 
 TEST_CASE("onnx: ReduceMean over height and width is a pool over the whole image") {

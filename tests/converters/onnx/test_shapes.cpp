@@ -571,5 +571,16 @@ TEST_CASE("onnx: a vector becomes a sequence of one channel where a Conv slides 
   CHECK(ShapeOf(gathered, gathered.output) == std::vector<int>{1, 4, 2});
 }
 
+TEST_CASE("onnx: a product along an axis that is not the channels turns it there") {
+  OnnxBuilder builder({0, 2, 3});
+  builder.Initializer("k", {4, 2, 1}, Count(8)).Initializer("w", {3, 5}, Count(15));
+  builder.Node("Conv", "conv", {"x", "k"}, {"c"}).Node("MatMul", "fc", {"c", "w"}, {"m"});
+  builder.Node("Flatten", "f", {"m"}, {"f"}).Initializer("v", {20, 2}, Count(40));
+  const Network network = builder.Node("MatMul", "last", {"f", "v"}, {"y"}).Import();
+  CHECK(Ops(network) == "Conv2d Gather Conv2d Dense");
+  CHECK(ShapeOf(network, network.nodes[1].output) == std::vector<int>{1, 4, 3});
+  CHECK(ShapeOf(network, network.nodes[2].output) == std::vector<int>{1, 4, 5});
+}
+
 }  // namespace
 }  // namespace mu8::convert
