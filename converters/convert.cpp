@@ -266,7 +266,7 @@ std::vector<float> TargetsOf(const ConvertOptions& options, const Prepared& prep
                              std::vector<std::string>* notices) {
   const Network& network = prepared.network;
   const Value& output = network.values[static_cast<std::size_t>(network.output)];
-  if (output.channels == 1 || output.height * output.width == 1) return prepared.data.targets;
+  if (output.height * output.width == 1) return prepared.data.targets;
   std::string notice;
   std::vector<float> targets = host::ArrangeTargets(
       options.calibration_path, prepared.data,

@@ -77,6 +77,13 @@ class Maps(HeadTest):
         iou = [((right == c) & (label == c)).sum() / ((right == c) | (label == c)).sum()
                for c in range(3)]
         self.assertAlmostEqual(found["mean_iou"], np.mean(iou), delta=0.02)
+        for shape in ((40, 1, 6, 8), (40, 48)):
+            np.savez(self.folder / "s.npz", x=self.pixels[:, None], y=label.reshape(shape))
+            same = self.json_of("eval", "m.mu8", "--data", "s.npz", note='s.npz: "x": its')
+            self.assertEqual(same["accuracy"], found["accuracy"])
+        np.savez(self.folder / "s.npz", x=self.pixels[:, None], y=label.transpose(0, 2, 1))
+        self.fails("eval", "m.mu8", "--data", "s.npz",
+                   says="s.npz: the targets: an input of the array is (8, 6), the model expects (1, 6, 8)")
         self.fails("eval", "m.mu8", "--data", "maps.idx", "--stop-error", "0.05", code=2,
                    says="--stop-error: decides about one answer, the model gives one at each")
         reference = self.json_of("eval", "--model", "m.onnx", "--mean-weights", "--mean", 0, "--std",

@@ -64,23 +64,35 @@ std::string EntryText(const std::string& path, std::size_t image) {
   return path + ": the target of entry " + std::to_string(image) + " is ";
 }
 
+// Targets at several positions, in the order of the predictions.
+std::vector<float> Arranged(const std::string& path, const host::Dataset& data, int channels,
+                            const Outputs& outputs, std::string* notice) {
+  host::ImageSize size = outputs.array.size;
+  size.channels = channels;
+  return host::ArrangeTargets(path, data, host::AnswerSpec(size, outputs.array), notice);
+}
+
 Targets ReadClasses(const std::string& path, const host::Dataset& data, const Outputs& outputs) {
   Targets targets{.labels = data.labels, .values = {}};
   const std::size_t wanted = outputs.positions;
   if (!data.targets.empty() && data.target_width() != wanted) {
     throw host::Error(path + ": has " + std::to_string(data.target_width()) +
                       " targets an input, expected " +
-                      (wanted == 1 ? "one: the index of its class"
+                      (wanted == 1 ? "one: the index of its class (of one-hot rows their argmax)"
                                    : std::to_string(wanted) + ": the class of each position"));
   }
   if (wanted > 1 && !data.labels.empty()) {
     throw host::Error(path + ": has one label an image, the model answers at " +
                       std::to_string(wanted) + " positions; expected a .npz file with y (N, H, W)");
   }
-  for (std::size_t i = 0; i < data.targets.size(); ++i) {
-    const float target = data.targets[i];
+  std::vector<float> classes = data.targets;
+  if (wanted > 1 && !classes.empty()) {
+    classes = Arranged(path, data, 1, outputs, &targets.notice);
+  }
+  for (std::size_t i = 0; i < classes.size(); ++i) {
+    const float target = classes[i];
     if (target != std::floor(target) || std::fabs(target) > 1e9F) {
-      throw host::Error(EntryText(path, i) + Significant(static_cast<double>(target), 6) +
+      throw host::Error(EntryText(path, i / wanted) + Significant(static_cast<double>(target), 6) +
                         ", expected the index of a class");
     }
     targets.labels.push_back(static_cast<int>(target));
@@ -116,8 +128,9 @@ Targets ReadNumbers(const std::string& path, const host::Dataset& data, const Ou
     throw host::Error(path + ": has " + std::to_string(width) + " targets an input, expected " +
                       std::to_string(wanted) + ", one for each output of the model");
   }
-  if (outputs.count > 1 && outputs.positions > 1) {
-    targets.values = host::ArrangeTargets(path, data, outputs.array, &targets.notice);
+  if (outputs.positions > 1) {
+    targets.values =
+        Arranged(path, data, static_cast<int>(outputs.count), outputs, &targets.notice);
   }
   for (std::size_t i = 0; are_labels && i < targets.values.size(); ++i) {
     if (targets.values[i] == 0.0F || targets.values[i] == 1.0F) continue;
