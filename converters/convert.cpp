@@ -131,6 +131,7 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
   if (host::LayoutText(input) != host::LayoutText(host::DefaultSpec(input.size))) {
     metadata["input_layout"] = host::LayoutText(input);
   }
+  if (!prepared.data.columns.empty()) metadata["input_columns"] = Lines(prepared.data.columns);
   if (options.head.scale) {
     metadata["scale"] = ScaleNames()[static_cast<std::size_t>(*options.head.scale)];
   }

@@ -18,6 +18,8 @@ constexpr std::string_view kSpace = " \t\r";
 
 bool IsNumber(std::string_view text, float* number) {
   double value = 0;
+  // "+1", but not "+-1".
+  if (text.size() > 1 && text[0] == '+' && text[1] != '-') text.remove_prefix(1);
   const char* const end = text.data() + text.size();
   const auto [stop, problem] = std::from_chars(text.data(), end, value);
   *number = static_cast<float>(value);
@@ -53,10 +55,24 @@ std::vector<std::string_view> Fields(const std::string& where, std::string_view 
 }
 
 void ReadHeader(const std::string& path, std::string_view line, Table* table) {
+  if (line.starts_with("\xff\xfe") || line.starts_with("\xfe\xff")) {
+    throw Error(path + ": is UTF-16 text, expected UTF-8");
+  }
+  const std::size_t other = line.find_first_of(";\t");
+  if (other != std::string_view::npos && line.find(',') == std::string_view::npos) {
+    throw Error(path + ":1: its columns are separated by " +
+                (line[other] == ';' ? "semicolons" : "tabs") +
+                ", expected commas, and numbers with a decimal point");
+  }
   std::set<std::string_view> seen;
   for (const std::string_view name : Fields(path + ":1", line)) {
     float number = 0;
-    if (name.empty() || IsNumber(name, &number)) {
+    if (name.empty()) {
+      throw Error(path + ":1: column " + std::to_string(table->columns.size()) +
+                  " (from 0) of the header has no name; expected one for each (an index that "
+                  "pandas writes is left out by to_csv(index=False))");
+    }
+    if (IsNumber(name, &number)) {
       throw Error(path + ":1: \"" + std::string(name) +
                   "\" is no column name, expected a header line of them");
     }
@@ -76,9 +92,13 @@ void ReadRow(const std::string& path, std::size_t number, std::string_view line,
   }
   for (std::size_t c = 0; c < fields.size(); ++c) {
     float value = 0;
+    if (fields[c].empty()) {
+      throw Error(where + ": column \"" + table->columns[c] +
+                  "\" has no value, expected a finite number");
+    }
     if (!IsNumber(fields[c], &value)) {
       throw Error(where + ": column \"" + table->columns[c] + "\": \"" + std::string(fields[c]) +
-                  "\" is not a finite number");
+                  "\" is not a finite number (classes are given by their index)");
     }
     table->values.push_back(value);
   }

@@ -215,7 +215,8 @@ Dataset LoadCifar(const std::string& path, std::size_t limit) {
                 (bytes.size() < 4 ? "missing" : Hex(BigEndian32(bytes))) + ", expected " +
                 Hex(kIdxGrey) + " or " + Hex(kIdxChannels) + ") nor a CIFAR-10 batch (size is " +
                 std::to_string(bytes.size()) + " bytes, expected a multiple of " +
-                std::to_string(kCifarRecord) + "; a truncated file?)");
+                std::to_string(kCifarRecord) +
+                "; a truncated file?); numbers are in .npy, .npz, .csv or .f32 files");
   }
   Dataset set{.height = 32,
               .width = 32,

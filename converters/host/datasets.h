@@ -25,6 +25,7 @@ struct Dataset {
   std::vector<std::string> label_names = {};  // class folders only
   std::vector<float> targets = {};  // [count][target_width()], where a file of numbers has y
   std::vector<std::size_t> target_dims = {};  // of one input's, as their array had them
+  std::vector<std::string> columns = {};      // of a table: the names of its inputs
   std::vector<std::string> notices = {};  // how the file was read, where others might read it else
 
   bool is_numbers() const { return !values.empty(); }

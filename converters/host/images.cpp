@@ -3,7 +3,6 @@
 #include "converters/host/images.h"
 
 #include <algorithm>
-#include <cctype>
 #include <filesystem>
 #include <limits>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "converters/host/files.h"
 #include "converters/host/jpeg_tables.h"
 #include "converters/host/stb_image.h"
+#include "converters/host/words.h"
 
 namespace mu8::host {
 namespace {
@@ -80,8 +80,7 @@ struct LabelledFile {
 };
 
 bool HasImageName(const fs::path& path) {
-  std::string extension = path.extension().string();
-  for (char& c : extension) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const std::string extension = ToLower(path.extension().string());
   return extension == ".png" || extension == ".jpg" || extension == ".jpeg";
 }
 

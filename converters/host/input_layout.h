@@ -18,11 +18,13 @@ struct ImageSize {
 };
 
 // A network's input. `layout` is how its source file takes arrays, `dims` their dimensions after
-// the batch; both empty where nobody says so.
+// the batch; both empty where nobody says so. `columns` are the names of the calibration data's
+// columns, where it was a table.
 struct InputSpec {
   ImageSize size = {};
   std::string layout = {};
   std::vector<std::size_t> dims = {};
+  std::vector<std::string> columns = {};
 
   std::size_t elements() const;
 };

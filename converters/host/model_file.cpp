@@ -5,6 +5,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/words.h"
 #include "formats/layout.h"
 
 namespace mu8::host {
@@ -50,11 +51,14 @@ InputSpec InputSpecOf(const Model& model) {
       DefaultSpec({static_cast<int>(model.input_height()), static_cast<int>(model.input_width()),
                    static_cast<int>(model.input_channels())});
   ReadLayoutText(model.Metadata("input_layout"), &spec);
+  if (const std::string_view names = model.Metadata("input_columns"); !names.empty()) {
+    for (const std::string_view name : Split(names, '\n')) spec.columns.emplace_back(name);
+  }
   return spec;
 }
 
 Runner::Runner(const ModelFile& file, const SessionOptions& options)
-    : arena_(ArenaBytes(file.model, options)) {
+    : kind_(file.model.input_kind()), arena_(ArenaBytes(file.model, options)) {
   SessionOptions threaded = options;
   if (options.workers > 1) {
     try {
@@ -91,6 +95,11 @@ void Runner::Predict(const std::string& where, std::span<const float> images,
 void Runner::Predict(const std::string& where, const Dataset& data, std::size_t first,
                      std::span<Prediction> predictions) {
   if (data.is_numbers()) return Predict(where, data.Values(first, predictions.size()), predictions);
+  if (kind_ == InputKind::kNumbers) {
+    throw Error(where +
+                ": holds pixels (uint8), the model takes numbers in the units of its calibration "
+                "data: expected an array of floats or wider integers, such as array.astype(float)");
+  }
   Predict(where, data.Pixels(first, predictions.size()), predictions);
 }
 

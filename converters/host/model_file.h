@@ -56,6 +56,7 @@ class Runner {
   std::size_t arena_bytes() const { return session_.arena_bytes(); }
 
  private:
+  InputKind kind_;
   std::optional<ThreadPool> pool_;
   AlignedBuffer arena_;
   Session session_;

@@ -198,7 +198,7 @@ class NpyHeader {
     const char quote = at_ < text_.size() ? text_[at_] : '\0';
     const std::size_t end =
         quote == '\'' || quote == '"' ? text_.find(quote, at_ + 1) : std::string_view::npos;
-    // A structured dtype is a list here; it has no place in a posterior.
+    if (quote == '[') Fail("is that of a structured array, expected one of plain numbers");
     if (end == std::string_view::npos) {
       Fail("has no string at character " + std::to_string(at_));
     }

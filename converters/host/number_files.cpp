@@ -12,6 +12,7 @@
 #include "converters/host/error.h"
 #include "converters/host/files.h"
 #include "converters/host/npz.h"
+#include "converters/host/words.h"
 
 namespace mu8::host {
 namespace {
@@ -25,6 +26,7 @@ struct Content {
   NpyArray x;
   std::optional<NpyArray> y;
   std::vector<std::string> notices;
+  std::vector<std::string> columns = {};  // the names of a table's inputs
 };
 
 std::string ListOf(const std::vector<std::string>& names) {
@@ -41,19 +43,32 @@ std::size_t Product(std::span<const std::size_t> dims) {
 
 // ---- The files ----
 
-// The name that begins with x (or y): x itself, or the only one such as x_train. Empty: none.
+// The name that begins with x (or y, in either case): x itself, or the only one such as x_train.
+// Empty: none.
 std::string FindName(const std::string& path, char first, const std::vector<std::string>& names) {
-  std::string name(1, first);
+  const std::string name(1, first);
   if (std::ranges::find(names, name) != names.end()) return name;
   std::vector<std::string> found;
   for (const std::string& candidate : names) {
-    if (candidate.starts_with(name + "_")) found.push_back(candidate);
+    const std::string lower = ToLower(candidate);
+    if (lower == name || lower.starts_with(name + "_")) found.push_back(candidate);
   }
   if (found.size() > 1) {
     throw Error(path + ": the arrays " + ListOf(found) + " may each be meant, expected one named " +
                 name);
   }
   return found.empty() ? "" : found[0];
+}
+
+// The targets that belong to the inputs `x`: y of x, y_train of x_train. Of a plain x also the only
+// one such as y_train; of x_train also a plain y.
+std::string FindTargetName(const std::string& path, const std::string& x,
+                           const std::vector<std::string>& names) {
+  if (x.size() == 1) return FindName(path, 'y', names);
+  for (const std::string& name : {"y" + x.substr(1), "Y" + x.substr(1), std::string("y")}) {
+    if (std::ranges::find(names, name) != names.end()) return name;
+  }
+  return "";
 }
 
 NpyArray ReadMember(const std::string& path, const std::string& name,
@@ -83,14 +98,22 @@ Content ReadNpzFile(const std::string& path) {
     throw Error(path + ": holds the arrays " + (names.empty() ? "none" : ListOf(names)) +
                 ", expected one named x (and one named y, where there are targets)");
   }
-  const std::string y = x == "x" ? FindName(path, 'y', names) : "y" + x.substr(1);
+  const std::string y = FindTargetName(path, x, names);
   content.x_name = path + ": \"" + x + "\"";
   content.x = ReadMember(path, x, members);
-  if (!y.empty() && std::ranges::find(names, y) != names.end()) {
+  if (!y.empty()) {
     content.y_name = path + ": \"" + y + "\"";
     content.y = ReadMember(path, y, members);
   }
   if (x != "x") content.notices.push_back(path + ": " + x + " is taken for the inputs");
+  if (!y.empty() && y != "y") {
+    content.notices.push_back(path + ": " + y + " is taken for the targets");
+  }
+  std::erase_if(names, [&](const std::string& name) { return name == x || name == y; });
+  if (y.empty() && !names.empty()) {
+    content.notices.push_back(path + ": its other arrays (" + ListOf(names) +
+                              ") are not read: targets are in one named y");
+  }
   return content;
 }
 
@@ -121,52 +144,100 @@ Content ReadRawFloats(const std::string& path, const InputSpec& wanted) {
   return content;
 }
 
-// The columns that are targets: those named, else those called y or y_..., target or label.
-std::vector<bool> FindTargets(const std::string& path, const Table& table,
-                              const std::vector<std::string>& named) {
-  std::vector<bool> is_target(table.columns.size(), false);
+std::size_t ColumnOf(const std::string& path, const Table& table, const std::string& name,
+                     const std::string& who) {
+  const auto found = std::ranges::find(table.columns, name);
+  if (found == table.columns.end()) {
+    throw Error(path + ": has no column \"" + name + "\" (" + who + "), its columns are " +
+                ListOf(table.columns));
+  }
+  return static_cast<std::size_t>(found - table.columns.begin());
+}
+
+// The columns that are targets: those named, in that order, else those called y or y_..., target or
+// label in the order of the table.
+std::vector<std::size_t> FindTargets(const std::string& path, const Table& table,
+                                     const std::vector<std::string>& named) {
+  std::vector<std::size_t> targets;
   for (const std::string& name : named) {
-    const auto found = std::ranges::find(table.columns, name);
-    if (found == table.columns.end()) {
-      throw Error(path + ": has no column \"" + name + "\" (--targets), its columns are " +
-                  ListOf(table.columns));
+    targets.push_back(ColumnOf(path, table, name, "--targets"));
+    if (std::ranges::count(named, name) > 1) {
+      throw Error(path + ": --targets names the column \"" + name + "\" twice");
     }
-    is_target[static_cast<std::size_t>(found - table.columns.begin())] = true;
   }
   for (std::size_t c = 0; named.empty() && c < table.columns.size(); ++c) {
     const std::string& name = table.columns[c];
-    is_target[c] = name == "y" || name.starts_with("y_") || name == "target" || name == "label";
+    const bool is_target =
+        name == "y" || name.starts_with("y_") || name == "target" || name == "label";
+    if (is_target) targets.push_back(c);
   }
-  return is_target;
+  return targets;
+}
+
+// The columns that are inputs, in the order of those that the model was calibrated on; where these
+// had no names, all that are no targets in the order of the table.
+std::vector<std::size_t> FindInputs(const std::string& path, const Table& table,
+                                    const std::vector<std::size_t>& targets,
+                                    const InputSpec& wanted, std::vector<std::string>* notices) {
+  std::vector<std::size_t> inputs;
+  for (std::size_t c = 0; c < table.columns.size(); ++c) {
+    if (std::ranges::find(targets, c) == targets.end()) inputs.push_back(c);
+  }
+  if (wanted.columns.empty() || wanted.columns.size() != inputs.size()) return inputs;
+  std::vector<std::size_t> named;
+  for (const std::string& name : wanted.columns) {
+    named.push_back(ColumnOf(path, table, name, "as the model's calibration data had"));
+    if (std::ranges::find(inputs, named.back()) == inputs.end()) {
+      throw Error(path + ": column \"" + name +
+                  "\" is a target, the model's calibration data had " +
+                  "it as an input (--targets names those that are targets)");
+    }
+  }
+  if (named != inputs) {
+    notices->push_back(path + ": its columns are in another order than those of the calibration " +
+                       "data: taken by their names");
+  }
+  return named;
+}
+
+NpyArray Columns(const Table& table, const std::vector<std::size_t>& chosen) {
+  NpyArray array{.shape = {table.rows, chosen.size()}, .values = {}};
+  array.values.reserve(table.rows * chosen.size());
+  for (std::size_t row = 0; row < table.rows; ++row) {
+    for (const std::size_t c : chosen) {
+      array.values.push_back(table.values[row * table.columns.size() + c]);
+    }
+  }
+  return array;
+}
+
+std::vector<std::string> NamesOf(const Table& table, const std::vector<std::size_t>& chosen) {
+  std::vector<std::string> names;
+  for (const std::size_t c : chosen) names.push_back(table.columns[c]);
+  return names;
 }
 
 Content ReadCsvFile(const std::string& path, std::size_t limit, const InputSpec& wanted,
                     const DataOptions& options) {
   const Table table = ReadCsv(path, options.window_step > 0 ? kMostValues : limit);
-  const std::vector<bool> is_target = FindTargets(path, table, options.targets);
-  const std::size_t columns = table.columns.size();
-  const auto targets = static_cast<std::size_t>(std::ranges::count(is_target, true));
-  if (options.window_step == 0 && columns - targets != wanted.elements()) {
-    throw Error(path + ": has " + std::to_string(columns - targets) + " input columns" +
-                (targets > 0 ? " beside " + std::to_string(targets) + " of targets" : "") +
-                ", the model expects " + std::to_string(wanted.elements()) + " (its columns are " +
-                ListOf(table.columns) + "; --targets names those that are targets)");
-  }
+  const std::vector<std::size_t> targets = FindTargets(path, table, options.targets);
   Content content{.x_name = path, .y_name = path, .x = {}, .y = {}, .notices = {}};
-  content.x.shape = {table.rows, columns - targets};
-  NpyArray y{.shape = {table.rows, targets}, .values = {}};
-  std::vector<std::string> names;
-  for (std::size_t i = 0; i < table.values.size(); ++i) {
-    (is_target[i % columns] ? y : content.x).values.push_back(table.values[i]);
+  const std::vector<std::size_t> inputs =
+      FindInputs(path, table, targets, wanted, &content.notices);
+  if (options.window_step == 0 && inputs.size() != wanted.elements()) {
+    throw Error(
+        path + ": has " + std::to_string(inputs.size()) + " input columns" +
+        (targets.empty() ? "" : " beside " + std::to_string(targets.size()) + " of targets") +
+        ", the model expects " + std::to_string(wanted.elements()) + " (its columns are " +
+        ListOf(table.columns) + "; --targets names those that are targets)");
   }
-  for (std::size_t c = 0; c < columns; ++c) {
-    if (is_target[c]) names.push_back(table.columns[c]);
-  }
-  if (targets == 0) return content;
-  content.y = std::move(y);
+  content.x = Columns(table, inputs);
+  content.columns = NamesOf(table, inputs);
+  if (targets.empty()) return content;
+  content.y = Columns(table, targets);
   if (options.targets.empty()) {
-    content.notices.push_back(path + ": the targets are taken from " + ListOf(names) +
-                              " (--targets says otherwise)");
+    content.notices.push_back(path + ": the targets are taken from " +
+                              ListOf(NamesOf(table, targets)) + " (--targets says otherwise)");
   }
   return content;
 }
@@ -273,6 +344,7 @@ Dataset Arrange(Content content, std::size_t limit, const InputSpec& wanted,
               .width = wanted.size.width,
               .channels = wanted.size.channels,
               .count = std::min(limit, content.x.shape[0]),
+              .columns = std::move(content.columns),
               .notices = std::move(content.notices)};
   if (!reading.notice.empty()) set.notices.push_back(reading.notice);
   set.values.reserve(set.count * wanted.elements());
@@ -295,16 +367,18 @@ Dataset Arrange(Content content, std::size_t limit, const InputSpec& wanted,
 }  // namespace
 
 bool IsNumberFile(std::string_view path) {
-  return path.ends_with(".npy") || path.ends_with(".npz") || path.ends_with(".csv") ||
-         path.ends_with(".f32");
+  const std::string name = ToLower(path);
+  return name.ends_with(".npy") || name.ends_with(".npz") || name.ends_with(".csv") ||
+         name.ends_with(".f32");
 }
 
 Dataset LoadNumbers(const std::string& path, std::size_t limit, const InputSpec& wanted,
                     const DataOptions& options) {
   if (wanted.elements() == 0) throw Error(path + ": numbers are read for a model only");
-  Content content = path.ends_with(".npz")   ? ReadNpzFile(path)
-                    : path.ends_with(".npy") ? ReadNpyFile(path)
-                    : path.ends_with(".csv") ? ReadCsvFile(path, limit, wanted, options)
+  const std::string name = ToLower(path);
+  Content content = name.ends_with(".npz")   ? ReadNpzFile(path)
+                    : name.ends_with(".npy") ? ReadNpyFile(path)
+                    : name.ends_with(".csv") ? ReadCsvFile(path, limit, wanted, options)
                                              : ReadRawFloats(path, wanted);
   return Arrange(std::move(content), limit, wanted, options);
 }

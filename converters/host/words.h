@@ -1,6 +1,7 @@
 // Pieces of text, as every reader of it cuts them.
 #pragma once
 
+#include <string>
 #include <string_view>
 #include <vector>
 
@@ -8,6 +9,9 @@ namespace mu8::host {
 
 // Without spaces, tabs and line ends around it.
 std::string_view Trim(std::string_view text);
+
+// With small letters for A to Z.
+std::string ToLower(std::string_view text);
 
 // The parts between separators, one more than there are of these.
 std::vector<std::string_view> Split(std::string_view text, char separator);

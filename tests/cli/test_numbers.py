@@ -88,7 +88,7 @@ class Files(NumbersTest):
         self.fails("predict", "m.mu8", cli.PICTURES[0],
                    says=f"{cli.PICTURES[0]}: the model takes 1 x 1 x 3 numbers")
         np.save(self.folder / "u8.npy", np.zeros((4, 3), np.uint8))
-        self.fails("predict", "m.mu8", "u8.npy", says="u8.npy#0: mu8 error 70: the model takes other inputs")
+        self.fails("predict", "m.mu8", "u8.npy", says="u8.npy#0: holds pixels (uint8), the model takes numbers")
 
     def test_what_is_wrong_with_a_file(self):
         np.save(self.folder / "four.npy", np.zeros((5, 4), np.float32))
@@ -96,6 +96,12 @@ class Files(NumbersTest):
                    says="four.npy: an input of the array is (4,), the model expects (3,), layout nf")
         np.savez(self.folder / "z.npz", z=self.x)
         self.fails("predict", "m.mu8", "z.npz", says="z.npz: holds the arrays z, expected one named x")
+        np.savez(self.folder / "capital.npz", X=self.test, truth=self.y)
+        note = self.run_mu8("eval", "m.mu8", "--data", "capital.npz").stderr
+        self.assertIn("capital.npz: X is taken for the inputs", note)
+        self.assertIn("its other arrays (truth) are not read: targets are in one named y", note)
+        np.savez(self.folder / "table.npz", x=np.zeros(4, [("a", "f4"), ("b", "f4")]))
+        self.fails("predict", "m.mu8", "table.npz", says='table.npz: "x": the .npy header is that of a structured array')
         np.savez(self.folder / "two.npz", x_a=self.x, x_b=self.x)
         self.fails("predict", "m.mu8", "two.npz",
                    says="two.npz: the arrays x_a, x_b may each be meant")
@@ -103,6 +109,25 @@ class Files(NumbersTest):
         cut = (self.folder / "train.npz").read_bytes()[:3000]
         self.bytes_to("cut.npz", cut)
         self.fails("predict", "m.mu8", "cut.npz", says="cut.npz: the ZIP archive of 3000 bytes")
+
+    def test_columns_are_found_by_name(self):
+        def table(name, columns):
+            text = ",".join(columns) + "\n"
+            for row in self.x[:40]:
+                text += ",".join(repr(float(row["abc".index(c)])) for c in columns) + "\n"
+            self.bytes_to(name, text.encode())
+
+        table("abc.csv", "abc")
+        table("cab.csv", "cab")
+        self.json_of("convert", "--model", "m.onnx", "--deterministic", "--calibration", "abc.csv",
+                     "-o", "named.mu8")
+        right = self.json_of("predict", "named.mu8", "abc.csv")["predictions"]
+        found = self.json_of("predict", "named.mu8", "cab.csv",
+                             note="cab.csv: its columns are in another order")["predictions"]
+        self.assertEqual([one["mean"] for one in found], [one["mean"] for one in right])
+        (self.folder / "other.csv").write_text("a,b,d\n1,2,3\n")
+        self.fails("predict", "named.mu8", "other.csv",
+                   says='other.csv: has no column "c" (as the model\'s calibration data had)')
 
     def test_a_series_is_cut_into_windows(self):
         self.bytes_to("w.onnx", network([3, 1], [helper.make_node("Flatten", ["x"], ["f"])]))

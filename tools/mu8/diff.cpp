@@ -88,8 +88,9 @@ Loaded Load(const Options& options, const host::ModelFile& file) {
   notices.clear();
   convert::Normalization given;
   ParseNormalization(options.mean, options.std, &given.mean, &given.std);
-  host::Dataset data = host::LoadDataset(options.data_path, options.limit,
-                                         convert::InputSpecOf(network), options.data);
+  host::InputSpec input = convert::InputSpecOf(network);
+  input.columns = host::InputSpecOf(file.model).columns;
+  host::Dataset data = host::LoadDataset(options.data_path, options.limit, input, options.data);
   convert::FitInput(data, &network, &problems);
   convert::ResolveNormalization(given, data, &network, &notices, &problems);
   if (!problems.empty()) throw host::Error(problems);

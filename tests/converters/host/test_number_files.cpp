@@ -69,15 +69,40 @@ TEST_CASE("number files: a table that is none, by line and column") {
   CHECK(Contains(refusal("a,b\n1,2\n3\n"), "t.csv:3: has 1 fields, expected 2"));
   CHECK(Contains(refusal("a,b\n1,x\n"), "t.csv:2: column \"b\": \"x\" is not a finite number"));
   CHECK(Contains(refusal("a,b\n1,nan\n"), "is not a finite number"));
-  CHECK(Contains(refusal("a,b\n1,\n"), "column \"b\": \"\" is not a finite number"));
+  CHECK(Contains(refusal("a,b\n1,\n"), "column \"b\" has no value, expected a finite number"));
   CHECK(Contains(refusal("a,\"b\n1,2\n"), "a quote is not closed"));
-  CHECK(Contains(refusal("a;b\n1;2\n"), "column \"a;b\": \"1;2\" is not a finite number"));
+  CHECK(Contains(refusal("a;b\n1;2\n"), "t.csv:1: its columns are separated by semicolons"));
+  CHECK(Contains(refusal("a\tb\n1\t2\n"), "t.csv:1: its columns are separated by tabs"));
+  CHECK(Contains(refusal(",a,b\n0,1,2\n"), "t.csv:1: column 0 (from 0) of the header has no name"));
+  CHECK(Contains(refusal("\xff\xfe"
+                         "a,b\n1,2\n"),
+                 "t.csv: is UTF-16 text"));
+  CHECK(Contains(refusal("a,b\n+1,+-2\n"), "\"+-2\" is not a finite number"));
   CHECK(Contains(refusal("a,b\n"), "holds no rows"));
   CHECK(Contains(refusal("a,b,c\n1,2,3\n"),
                  "has 3 input columns, the model expects 2 (its columns "
                  "are a, b, c; --targets names"));
   const std::string path = folder.Write("t.csv", Text("a,b\n1,2\n"));
   CHECK(Contains(Refusal(path, kTwo, {.targets = {"z"}}), "has no column \"z\" (--targets)"));
+}
+
+TEST_CASE("number files: targets are in the order that names them, inputs in the calibration's") {
+  const Folder folder;
+  const std::string path = folder.Write("T.CSV", Text("b,q,a,p\n1,2,+3,4\n5,6,7,8\n"));
+  const Dataset named = host::LoadDataset(path, kAll, kTwo, {.targets = {"p", "q"}});
+  CHECK(named.targets == std::vector<float>{4, 2, 8, 6});
+  CHECK(named.values == std::vector<float>{1, 3, 5, 7});
+  CHECK(named.columns == std::vector<std::string>{"b", "a"});
+  CHECK(Contains(Refusal(path, kTwo, {.targets = {"p", "p"}}), "names the column \"p\" twice"));
+
+  const InputSpec known{.size = {1, 1, 2}, .columns = {"a", "b"}};
+  const Dataset sorted = host::LoadDataset(path, kAll, known, {.targets = {"p", "q"}});
+  CHECK(sorted.values == std::vector<float>{3, 1, 7, 5});
+  REQUIRE(sorted.notices.size() == 1);
+  CHECK(Contains(sorted.notices[0], "taken by their names"));
+  CHECK(Contains(Refusal(path, {.size = {1, 1, 2}, .columns = {"a", "c"}}, {.targets = {"p", "q"}}),
+                 "has no column \"c\" (as the model's calibration data had)"));
+  CHECK(Contains(Refusal(path, known, {.targets = {"a", "p"}}), "column \"a\" is a target"));
 }
 
 TEST_CASE("number files: elements of every type, and uint8 are pixels") {
