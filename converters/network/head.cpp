@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "converters/host/probabilities.h"
+#include "converters/host/words.h"
 
 namespace mu8::convert {
 namespace {
@@ -66,7 +67,8 @@ std::string WhyNotScale(Scale scale, ScaleEnd end) {
   if (end == ScaleEnd::kNone) {
     return is_number ? "its second half of outputs ends in no Exp or Softplus, so it can be "
                        "negative: no variance or deviation; say log-variance, log-deviation or "
-                       "softplus"
+                       "softplus if it is that, or export the network so that it ends in one of "
+                       "them, with nothing behind it such as + 1e-6"
                      : "";
   }
   if (!is_number) return "the graph's scale ends in Exp or Softplus: say variance or deviation";
@@ -75,6 +77,53 @@ std::string WhyNotScale(Scale scale, ScaleEnd end) {
            "that is a softplus)";
   }
   return "";
+}
+
+bool IsNameOfScale(const std::string& name) {
+  const std::string lower = host::ToLower(name);
+  const auto has = [&](const char* part) { return lower.find(part) != std::string::npos; };
+  return lower == "var" || has("variance") || has("logvar") || has("log_var") || has("sigma") ||
+         has("std") || has("deviation") || has("scale");
+}
+
+// Two outputs joined the wrong way round, by their names; or empty.
+std::string WhyNotOrder(const std::vector<std::string>& joined) {
+  if (joined.size() != 2 || !IsNameOfScale(joined[0]) || IsNameOfScale(joined[1])) return {};
+  return "head gaussian: the means come first, but the first of the joined outputs is called \"" +
+         joined[0] + "\", the second \"" + joined[1] + "\": give --output-name " + joined[1] + "," +
+         joined[0];
+}
+
+// The node that writes a value, if it is the only one and one other reads it; or nullptr.
+Node* WriterOf(Network* network, int value) {
+  if (network->Consumers(value).size() > 1) return nullptr;
+  const auto found = std::ranges::find(network->nodes, value, &Node::output);
+  return found == network->nodes.end() ? nullptr : &*found;
+}
+
+// A graph that joins means and scales itself, the scales behind an Exp or Softplus: this is taken
+// off, as at the end of an output of its own.
+void TakeScaleEnd(Network* network) {
+  const auto channels = [&](int value) {
+    return network->values[static_cast<std::size_t>(value)].channels;
+  };
+  const Node* const copy = WriterOf(network, network->output);  // what stands for a layer
+  if (copy == nullptr || copy->op != Op::kConv2d || copy->groups != channels(network->output) ||
+      !copy->bias.mu.empty() ||
+      std::ranges::any_of(copy->weights.mu, [](float weight) { return weight != 1.0F; })) {
+    return;
+  }
+  Node* const concat = WriterOf(network, copy->inputs[0]);
+  if (concat == nullptr || concat->op != Op::kConcat) return;
+  const Node* const end = WriterOf(network, concat->inputs.back());
+  if (end == nullptr || end->op != Op::kLookup || !end->functions.empty() ||
+      2 * channels(end->output) != channels(network->output)) {
+    return;
+  }
+  if (end->function_name != "Exp" && end->function_name != "Softplus") return;
+  network->scale_end = end->function_name == "Exp" ? ScaleEnd::kExp : ScaleEnd::kSoftplus;
+  concat->inputs.back() = end->inputs[0];
+  DropUnread(network);
 }
 
 // A reconstruction has the shape of the input, or its numbers one behind the other in the same
@@ -108,13 +157,18 @@ void ResolveScale(std::optional<Scale> given, Network* network,
     }
     return;
   }
-  const Value& output = network->values[static_cast<std::size_t>(network->output)];
-  if (output.channels % 2 != 0) {
-    problems->push_back("head gaussian: the network has " + std::to_string(output.channels) +
+  const int channels = network->values[static_cast<std::size_t>(network->output)].channels;
+  if (channels % 2 != 0) {
+    problems->push_back("head gaussian: the network has " + std::to_string(channels) +
                         " outputs, expected a mean and a scale for each number: first all means, "
                         "then all scales");
     return;
   }
+  if (const std::string why = WhyNotOrder(network->joined); !why.empty()) {
+    problems->push_back(why);
+    return;
+  }
+  if (network->scale_end == ScaleEnd::kNone) TakeScaleEnd(network);
   if (!given) {
     problems->push_back(
         "head gaussian: the model does not say what its second half of outputs is: give --scale "
@@ -131,8 +185,8 @@ void ResolveScale(std::optional<Scale> given, Network* network,
   network->scale_form = softplus ? format::ScaleForm::kSoftplus : format::ScaleForm::kLogVariance;
   const bool is_log_deviation = *given == Scale::kLogDeviation || *given == Scale::kDeviation;
   if (softplus || !is_log_deviation) return;
-  const auto channels = static_cast<std::size_t>(output.channels);
-  ForRows(network, channels / 2, channels, [](std::size_t, float* value) { *value *= 2.0F; });
+  const auto rows = static_cast<std::size_t>(channels);
+  ForRows(network, rows / 2, rows, [](std::size_t, float* value) { *value *= 2.0F; });
 }
 
 void ScaleOutputs(const std::vector<float>& mean, const std::vector<float>& std, Network* network,
@@ -244,8 +298,11 @@ std::string ResolveHead(std::optional<Head> given, Network* network,
   }
   if (network->head == Head::kSoftmax && outputs == 1) {
     problems->push_back("a softmax over one output is 1 whatever the input (" + why +
-                        "): train it with a sigmoid, or give --head sigmoid or --head values if "
-                        "that is what the output is");
+                        "): train it with a sigmoid" +
+                        (hint.head == Head::kSoftmax
+                             ? ", and export it without the Softmax"
+                             : ", or give --head sigmoid or --head values if that is what the "
+                               "output is"));
   }
   return why;
 }

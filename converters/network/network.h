@@ -130,6 +130,7 @@ struct Network {
   HeadHint head_hint;
   Head head = Head::kSoftmax;  // set by ResolveHead
   ScaleEnd scale_end = ScaleEnd::kNone;
+  std::vector<std::string> joined;  // the names of the outputs that are joined, if several are
   format::ScaleForm scale_form = format::ScaleForm::kLogVariance;  // set by ResolveScale
   // What the file says beside it: of a gaussian the bounds of the scales, of values the variance of
   // an observation's noise, or nothing.

@@ -263,6 +263,11 @@ void JoinOutputs(const std::string& wanted, OnnxGraph* graph) {
                                [&](const auto& output) { return output.name() == name; });
   };
   if (names.size() < 2 || !std::ranges::all_of(names, is_output) || is_output(wanted)) return;
+  for (const std::string_view name : names) {
+    if (std::ranges::count(names, name) == 1) continue;
+    throw host::Error(graph->path + ": --output-name names \"" + std::string(name) +
+                      "\" twice, expected different outputs to join");
+  }
   onnx::NodeProto* join = proto->add_node();
   join->set_op_type("Concat");
   join->set_name(kJoinNode);

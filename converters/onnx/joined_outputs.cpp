@@ -64,6 +64,7 @@ void ImportJoin(OnnxImporter* importer, const OnnxNode& node) {
   for (int i = 0; i < count; ++i) {
     Activation part = PeekActivation(*importer, node, i, 0);
     if (i + 1 == count) TakeEnd(importer, &part);
+    importer->network.joined.push_back(node.proto->input(i));
     Materialize(importer, &part);
     inputs.push_back(part.value);
     parts.push_back(std::move(part));

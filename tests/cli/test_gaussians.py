@@ -56,6 +56,10 @@ class Gaussians(HeadTest):
             *self.convert(two_heads(end), "--deterministic", *self.JOIN, *options), says=says)
         refused(None, says="head gaussian: the model does not say what its second half")
         refused(None, "--scale", "variance", says="--scale variance: its second half of outputs ends in no")
+        for join, says in (("mean,mean", 'm.onnx: --output-name names "mean" twice'),
+                           ("scale,mean", "head gaussian: the means come first, but the first of")):
+            self.fails(*self.convert(two_heads(), "--deterministic", "--output-name", join, "--head",
+                                     "gaussian", "--scale", "log-variance"), says=says)
         refused("Exp", "--scale", "log-variance", says="--scale log-variance: the graph's scale ends in")
         # What is taken off for a gaussian is not taken off in silence for another head.
         self.fails(*self.convert(two_heads("Exp"), "--deterministic", "--output-name", "mean,scale",

@@ -143,6 +143,30 @@ TEST_CASE("head: a Sigmoid at the end stays where its values are numbers") {
                   {"--head sigmoid contradicts", "metadata"});
 }
 
+TEST_CASE("head: the end of the scales is taken off where the graph joins them itself") {
+  const auto resolve = [](const std::string& last, Scale scale, Network* network) {
+    OnnxBuilder builder({0, 2});
+    builder.Initializer("w", {2, 1}, Count(2)).Initializer("v", {2, 1}, Count(2));
+    builder.Node("MatMul", "a", {"x", "w"}, {"m"}).Node("MatMul", "b", {"x", "v"}, {"r"});
+    builder.Node(last, "last", {"r"}, {"s"}).Node("Concat", "join", {"m", "s"}, {"y"});
+    builder.Int("axis", 1);
+    *network = builder.Import();
+    std::vector<std::string> notices, problems;
+    ResolveOutputs({.head = Head::kGaussian, .scale = scale}, network, &notices, &problems);
+    return problems;
+  };
+  Network network;
+  CHECK(resolve("Exp", Scale::kVariance, &network).empty());
+  CHECK(Ops(network) == "Dense Dense Concat Conv2d");
+  CHECK(network.scale_form == format::ScaleForm::kLogVariance);
+  CHECK(resolve("Softplus", Scale::kDeviation, &network).empty());
+  CHECK(Ops(network) == "Dense Dense Concat Conv2d");
+  CHECK(network.scale_form == format::ScaleForm::kSoftplus);
+  CheckOneProblem(resolve("Exp", Scale::kLogVariance, &network),
+                  {"--scale log-variance", "ends in Exp or Softplus"});
+  CheckOneProblem(resolve("Tanh", Scale::kVariance, &network), {"ends in no Exp or Softplus"});
+}
+
 TEST_CASE("head: one output is asked about, several are taken for classes with a notice") {
   CheckOneProblem(Resolve(1, "").problems, {"--head values", "--head sigmoid"});
   for (const Head head : {Head::kValues, Head::kSigmoid}) {
@@ -152,7 +176,8 @@ TEST_CASE("head: one output is asked about, several are taken for classes with a
     CHECK(resolved.why == "--head says so");
   }
   CheckOneProblem(Resolve(1, "", Head::kSoftmax).problems, {"one output is 1 whatever the input"});
-  CheckOneProblem(Resolve(1, "Softmax").problems, {"one output is 1 whatever the input"});
+  CheckOneProblem(Resolve(1, "Softmax").problems,
+                  {"one output is 1 whatever the input", "export it without the Softmax"});
 
   const Resolved assumed = Resolve(3, "");
   CHECK(assumed.network.head == Head::kSoftmax);
