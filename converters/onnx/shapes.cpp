@@ -29,18 +29,6 @@ std::int64_t StaticBatch(const OnnxGraph& graph) {
   return shape.dim_size() > 0 ? shape.dim(0).dim_value() : 0;
 }
 
-// Whether only functions of each number stand between the tensor and the output. One number an
-// image may then stay (N, 1): whatever adds or joins (N) would mix images.
-bool EndsAlone(const OnnxImporter& importer, std::string name) {
-  for (const OnnxNode& node : importer.graph.nodes) {
-    if (InputName(node, 0) != name || importer.readers.at(name) != 1) continue;
-    if (!IsUnary(node.op) && node.op != "Identity" && node.op != "Cast") return false;
-    name = OutputName(node, 0);
-  }
-  return importer.graph.output != nullptr && name == importer.graph.output->name() &&
-         importer.readers.at(name) == 1;
-}
-
 void Alias(OnnxImporter* importer, const OnnxNode& node, Activation activation) {
   importer->activations[OutputName(node, 0)] = std::move(activation);
 }
@@ -153,7 +141,9 @@ void ImportFlatten(OnnxImporter* importer, const OnnxNode& node) {
 void ImportReshape(OnnxImporter* importer, const OnnxNode& node) {
   Activation shaped = PeekActivation(*importer, node, 0, 0);
   const std::vector<std::int64_t> target = TargetShape(*importer, node);
-  if (shaped.flat_size() == 1 && target.size() == 1 && EndsAlone(*importer, OutputName(node, 0))) {
+  if (target == std::vector<std::int64_t>{-1} && shaped.flat_size() == 1 &&
+      shaped.view == nullptr) {
+    shaped.dims.clear();  // (N,): one number for each input
     return Alias(importer, node, std::move(shaped));
   }
   const std::vector<std::int64_t> sizes = ResolveTarget(
@@ -189,8 +179,11 @@ void ImportExpand(OnnxImporter* importer, const OnnxNode& node) {
 void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node) {
   Activation squeezed = PeekActivation(*importer, node, 0, 0);
   const std::optional<std::vector<std::int64_t>> axes = IntegerList(*importer, node, 1, "axes");
-  const bool ends = squeezed.flat_size() == 1 && EndsAlone(*importer, OutputName(node, 0));
-  if (!axes && ends) return Alias(importer, node, std::move(squeezed));
+  // One number for each input: whatever the batch, it is the same numbers.
+  if (!axes && squeezed.flat_size() == 1 && squeezed.view == nullptr) {
+    squeezed.dims.clear();
+    return Alias(importer, node, std::move(squeezed));
+  }
   if (!axes) throw NodeProblem{"without axes it would drop a batch of one image, too"};
   std::vector<char> dropped(squeezed.dims.size(), 0);
   for (const std::int64_t axis : *axes) {
@@ -205,9 +198,8 @@ void ImportSqueeze(OnnxImporter* importer, const OnnxNode& node) {
   for (std::size_t dim = 0; dim < dropped.size(); ++dim) {
     if (dropped[dim] == 0) dims.push_back(std::move(squeezed.dims[dim]));
   }
-  if (dims.empty() && ends) return ImportAlias(importer, node);
-  if (dims.empty()) throw NodeProblem{"nothing but the batch is left"};
   if (squeezed.view != nullptr) {
+    if (dims.empty()) throw NodeProblem{"nothing but the batch is left"};
     std::vector<std::int64_t> sizes;
     for (std::size_t dim = 0; dim < dropped.size(); ++dim) {
       if (dropped[dim] == 0) sizes.push_back(squeezed.view->dims[dim]);

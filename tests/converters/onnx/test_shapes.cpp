@@ -339,6 +339,16 @@ TEST_CASE("onnx: Squeeze and Unsqueeze, axes as attribute and as input") {
     builder.Node("Mul", "m", {"x", "u"}, {"c"});
     CHECK(Ops(Finish(&builder).Import()) == "MaxPool Dense Mul AveragePool Conv2d");
   }
+  // A number for each input may be without any other dimension.
+  for (const std::vector<std::int64_t>& by : {std::vector<std::int64_t>{1}, {}, {-1}}) {
+    OnnxBuilder single({0, 3});
+    single.Initializer("w", {3, 1}, Count(3)).Initializer("by", OnnxBuilder::Integers(by));
+    single.Node("Gemm", "fc", {"x", "w"}, {"f"});
+    const bool reshapes = by == std::vector<std::int64_t>{-1};
+    single.Node(reshapes ? "Reshape" : "Squeeze", "s", {"f"}, {"y"});
+    if (!by.empty()) single.graph().mutable_node(1)->add_input("by");
+    CHECK(Ops(single.Import()) == "Dense");
+  }
   OnnxBuilder wide({0, 3, 2, 2});
   wide.Initializer("axes", OnnxBuilder::Integers({2})).Node("Squeeze", "s", {"x", "axes"}, {"y"});
   CheckOneProblem(Problems(wide), {"\"s\" (Squeeze)", "axis 2 has 2 elements"});
