@@ -194,7 +194,7 @@ class Comparer {
   Difference Report() const {
     const std::uint32_t samples = options_.samples;
     const std::vector<ExpectedOutputs> reference = reference_.Finish(samples);
-    const std::vector<double> spread = SpreadOf(reference);
+    const std::vector<double> spread = SpreadOf(network_.head, reference);
     const auto divergence = [&](const OutputSums& other) {
       const std::vector<ExpectedOutputs> found = other.Finish(samples);
       double sum = 0.0;

@@ -55,7 +55,7 @@ EnsembleJudge::EnsembleJudge(const Network& network, const host::Dataset& data, 
       passes_(passes),
       head_(network.head),
       reference_(PredictFp32(network, data, count_, seed, passes)),
-      spread_(SpreadOf(reference_)) {}
+      spread_(SpreadOf(head_, reference_)) {}
 
 Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
   host::AlignedBuffer bytes(file.size());

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <cmath>
+#include <numeric>
 
 #include "converters/host/probabilities.h"
 
@@ -105,7 +106,7 @@ double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
   return static_cast<double>(same) / static_cast<double>(decisions);
 }
 
-std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected) {
+std::vector<double> SpreadOf(Head head, const std::vector<ExpectedOutputs>& expected) {
   std::vector<double> spread(expected[0].mean.size(), 0.0);
   for (std::size_t c = 0; c < spread.size(); ++c) {
     double sum = 0.0, square = 0.0, within = 0.0;
@@ -119,6 +120,10 @@ std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected) {
     const double total = std::max(square / count - mean * mean, 0.0) + within / count;
     // An output that hardly varies would count for more than all others together.
     spread[c] = std::max(total, kLeastSpread * (mean * mean + total));
+  }
+  if (head == Head::kReconstruction) {
+    const double sum = std::accumulate(spread.begin(), spread.end(), 0.0);
+    std::ranges::fill(spread, sum / static_cast<double>(spread.size()));
   }
   return spread;
 }

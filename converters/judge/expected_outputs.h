@@ -60,8 +60,10 @@ class OutputSums {
 double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
                  const std::vector<ExpectedOutputs>& b);
 
-// The spread of each output over inputs and passes, which errors of values are measured in.
-std::vector<double> SpreadOf(const std::vector<ExpectedOutputs>& expected);
+// The spread of each output over inputs and passes, which errors of values are measured in. A
+// reconstruction's outputs have one unit, and theirs is the mean: a border that is always black
+// would count for more than the picture.
+std::vector<double> SpreadOf(Head head, const std::vector<ExpectedOutputs>& expected);
 
 // How far one input's mean and variance are from what is expected. Of a softmax KL(expected ||
 // found), nats; of sigmoids the sum over the labels of KL between Bernoullis, nats; of values the

@@ -165,7 +165,7 @@ class Ensemble {
 
 double MeanDistance(Head head, const std::vector<ExpectedOutputs>& expected,
                     const std::vector<ExpectedOutputs>& found) {
-  const std::vector<double> spread = SpreadOf(expected);
+  const std::vector<double> spread = SpreadOf(head, expected);
   double sum = 0.0;
   for (std::size_t i = 0; i < expected.size(); ++i) {
     sum += Distance(head, expected[i], found[i], spread);
@@ -293,8 +293,8 @@ class Measurement {
     fidelity.information = MeanDistance(network_.head, expected, Averages(expected));
     if (fidelity.has_decisions()) {
       fidelity.agreement = Agreement(network_.head, expected, found);
-      fidelity.fp32 = fp32_.Uncertainty(SpreadOf(expected));
-      fidelity.file = engine_.Uncertainty(SpreadOf(expected));
+      fidelity.fp32 = fp32_.Uncertainty(SpreadOf(network_.head, expected));
+      fidelity.file = engine_.Uncertainty(SpreadOf(network_.head, expected));
     }
     for (std::uint32_t i = 0; i < steps_.size(); ++i) {
       fidelity.layers.push_back(layers_[i].Report());
@@ -308,7 +308,7 @@ class Measurement {
   // that of a few. The former's standard error by leaving out one pass after the other (the
   // jackknife; Efron 1982), the latter's that of a ratio of sums (Cochran 1977, 6.3).
   void SetRatio(Fidelity* fidelity) const {
-    const std::vector<double> spread = SpreadOf(fp32_.Finish());
+    const std::vector<double> spread = SpreadOf(network_.head, fp32_.Finish());
     const auto ratio = [&](std::size_t without) {
       return engine_.Uncertainty(spread, without).mutual_information /
              fp32_.Uncertainty(spread, without).mutual_information;

@@ -11,11 +11,12 @@ from heads import PIXELS, HeadTest, X, network
 from onnx import TensorProto, helper
 
 
-def autoencoder(last=None):
-    """x -> 2 numbers -> x again."""
+def autoencoder(last=None, dark=0):
+    """x -> 2 numbers -> x again; the first `dark` outputs are always about -8."""
     enc = np.array([[0.9, -0.3, 0.5, 0.2], [0.1, 0.8, -0.4, 0.6]], np.float32)
     rows = {"we": enc, "be": np.zeros(2, np.float32), "wd": np.linalg.pinv(enc).astype(np.float32),
             "bd": np.full(PIXELS, 0.1, np.float32)}
+    rows["wd"][:dark], rows["bd"][:dark] = 0, -8
     nodes = [helper.make_node("Gemm", ["x", "we", "be"], ["z"], transB=1),
              helper.make_node("Gemm", ["z", "wd", "bd"], ["r" if last else "y"], transB=1)]
     if last:
@@ -101,6 +102,10 @@ class Reconstructions(HeadTest):
         self.assertAlmostEqual(reference["error"] / right.mean(), 1, delta=1e-5)
         self.converted(content, "--head", "values")
         np.testing.assert_allclose(self.prediction()["mean"], network_of(X)[0], atol=0.01)
+
+    def test_a_border_that_is_always_dark_is_no_loss(self):
+        report = self.converted(autoencoder("Sigmoid", dark=2)[0], "--head", "reconstruction")
+        self.assertNotEqual(report["verdict"]["verdict"], "lost")
 
     def test_a_sigmoid_never_reaches_what_lies_beyond(self):
         beyond = ("head reconstruction: the outputs are a Sigmoid's, between 0 and 1, and are held "
