@@ -7,6 +7,7 @@ test_eval_reference.py has the FP32 network and predictions of something else.
 
 import gzip
 import math
+import shutil
 
 import cli
 import recompute_metrics
@@ -173,6 +174,11 @@ class OtherData(EvalTest):
         says = ('folders: class folder "one" is neither one of the model\'s labels nor a class '
                 "index from 0 to 9")
         self.fails("eval", "model.mu8", "--data", "folders", says=says)
+        self.text_of("convert", *cli.LENET5, *cli.QUICK, "--labels", "labels.txt", "-o", "named.mu8")
+        shutil.copytree(self.folder / "folders", self.folder / "more", dirs_exist_ok=True)
+        (self.folder / "more" / "empty").mkdir(exist_ok=True)
+        self.fails("eval", "named.mu8", "--data", "more",
+                   says='more: class folder "empty" is none of the model\'s labels, as ')
         # In sorted order they must be all of the classes, or a missing one shifts the others.
         self.fails("eval", "model.mu8", "--data", "folders", "--sorted-folders",
                    says="folders: has 4 class folders, expected 10, one for each class")

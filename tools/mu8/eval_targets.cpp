@@ -26,13 +26,19 @@ std::optional<int> IndexOf(std::string_view name) {
 std::vector<int> ClassesByName(const std::string& path, const std::vector<std::string>& folders,
                                const Outputs& outputs) {
   std::vector<int> classes;
-  std::string unknown;
+  std::string known, unknown;
   for (const std::string& folder : folders) {
     const auto found = std::ranges::find(outputs.names, folder);
-    if (found == outputs.names.end()) unknown = folder;
+    (found == outputs.names.end() ? unknown : known) = folder;
     classes.push_back(static_cast<int>(found - outputs.names.begin()));
   }
   if (unknown.empty()) return classes;
+  if (!known.empty() && !IndexOf(known)) {
+    throw host::Error(path + ": class folder \"" + Printable(unknown) +
+                      "\" is none of the model's labels, as \"" + Printable(known) +
+                      "\" is; rename or remove it, or give --sorted-folders if the sorted order of "
+                      "all is that of the classes");
+  }
   classes.clear();
   for (const std::string& folder : folders) {
     const std::optional<int> index = IndexOf(folder);
