@@ -145,9 +145,11 @@ void NotePoorInput(const Network& network, std::span<const float> inputs,
                      std::string(percent) + " % of their spread";
   const std::string coarse = CoarseChannels(inputs, network.std.size(), input->quantization.scale);
   if (!coarse.empty()) {
-    text += ": inputs " + coarse +
-            " (from 0) vary by fewer than 16 of 256 steps, for their values lie far from 0; train "
-            "the network on standardized inputs and give --mean and --std";
+    text +=
+        ": inputs " + coarse +
+        " (from 0) vary by fewer than 16 of 256 steps, for their values lie far from 0; train "
+        "the network on standardized inputs and give --mean and --std (one that standardizes its "
+        "inputs itself: export it without that part)";
   } else {
     text += ": the network tells inputs apart that are closer than a step of the stored range";
   }

@@ -10,7 +10,9 @@
 namespace mu8::convert {
 namespace {
 
-constexpr double kLeastSpread = 1e-8;  // of an output's mean square
+constexpr double kLeastSpread = 1e-8;            // of an output's mean square
+constexpr double kConstant = 1e-12;              // of it: FP32's rounding
+constexpr double kCoarse = 0.015625 * 0.015625;  // of it: four steps of 8 bits
 
 double NoiseVariance(format::ScaleForm form, double scale) {
   if (form == format::ScaleForm::kLogVariance) return std::exp(scale);
@@ -107,8 +109,10 @@ double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
 }
 
 std::vector<double> SpreadOf(Head head, const std::vector<ExpectedOutputs>& expected) {
-  std::vector<double> spread(expected[0].mean.size(), 0.0);
-  for (std::size_t c = 0; c < spread.size(); ++c) {
+  const std::size_t outputs = expected[0].mean.size();
+  std::vector<double> spread(outputs, 0.0), square_mean(outputs, 0.0);
+  std::vector<std::size_t> constant;
+  for (std::size_t c = 0; c < outputs; ++c) {
     double sum = 0.0, square = 0.0, within = 0.0;
     for (const ExpectedOutputs& input : expected) {
       sum += input.mean[c];
@@ -116,15 +120,17 @@ std::vector<double> SpreadOf(Head head, const std::vector<ExpectedOutputs>& expe
       within += input.variance[c] + (input.noise.empty() ? 0.0 : input.noise[c]);
     }
     const auto count = static_cast<double>(expected.size());
-    const double mean = sum / count;
-    const double total = std::max(square / count - mean * mean, 0.0) + within / count;
+    square_mean[c] = sum / count * (sum / count);
+    const double total = std::max(square / count - square_mean[c], 0.0) + within / count;
+    if (!(total > kConstant * square_mean[c])) constant.push_back(c);
     // An output that hardly varies would count for more than all others together.
-    spread[c] = std::max(total, kLeastSpread * (mean * mean + total));
+    spread[c] = std::max(total, kLeastSpread * (square_mean[c] + total));
   }
-  if (head == Head::kReconstruction) {
-    const double sum = std::accumulate(spread.begin(), spread.end(), 0.0);
-    std::ranges::fill(spread, sum / static_cast<double>(spread.size()));
-  }
+  const double mean =
+      std::accumulate(spread.begin(), spread.end(), 0.0) / static_cast<double>(outputs);
+  if (head == Head::kReconstruction) std::ranges::fill(spread, mean);
+  // One that never does may share its 8 bits with those that do.
+  for (const std::size_t c : constant) spread[c] = std::max(mean, kCoarse * square_mean[c]);
   return spread;
 }
 

@@ -62,7 +62,8 @@ double Agreement(Head head, const std::vector<ExpectedOutputs>& a,
 
 // The spread of each output over inputs and passes, which errors of values are measured in. A
 // reconstruction's outputs have one unit, and theirs is the mean: a border that is always black
-// would count for more than the picture.
+// would count for more than the picture. So has an output that never varies, or four steps of 8
+// bits of its size.
 std::vector<double> SpreadOf(Head head, const std::vector<ExpectedOutputs>& expected);
 
 // How far one input's mean and variance are from what is expected. Of a softmax KL(expected ||

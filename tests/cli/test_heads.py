@@ -59,6 +59,12 @@ class Values(HeadTest):
             self.assertNotIn("predictive_entropy", found)
             self.assertEqual(len(found["values"]), outputs)
 
+    def test_an_output_that_never_varies_is_no_loss(self):
+        for last in ("Relu", "Tanh"):
+            bias = np.array([BIAS[0], -50, BIAS[2]], np.float32)  # at 0, or -1
+            report = self.converted(network(3, last, bias=bias), "--head", "values")
+            self.assertEqual(report["verdict"]["verdict"], "kept", last)
+
     def test_the_spread_of_the_networks(self):
         sigma = np.full((3, PIXELS), 0.1, np.float32)
         np.savez(self.folder / "p.npz", **{"w.sigma": sigma})
