@@ -112,7 +112,8 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
                          header.file_bytes - section.offset);
     }
     if (!CheckZero(end, expected, Status::kPaddingNotZero, check)) return false;
-    const std::uint32_t crc = Crc32c(check->view.Bytes(section.offset), section.bytes);
+    const std::uint32_t crc =
+        Crc32c(check->view.Bytes(section.offset), static_cast<std::size_t>(section.bytes));
     if (crc != section.crc) {
       return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
                          crc);

@@ -151,14 +151,18 @@ std::vector<std::byte> Write(FileContent content) {
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {
-  std::vector<std::byte> file(TableEntry(static_cast<std::uint32_t>(sections.size())));
+  const std::uint64_t head = TableEntry(static_cast<std::uint32_t>(sections.size()));
+  std::vector<std::byte> file(static_cast<std::size_t>(head));
+  const auto align = [&file] {
+    file.resize(static_cast<std::size_t>(RoundUp(file.size(), kAlignment)));
+  };
   std::vector<SectionRecord> table;
   for (const Section& section : sections) {
-    file.resize(RoundUp(file.size(), kAlignment));
+    align();
     table.push_back({section.id, section.flags, file.size(), section.bytes.size(), 0, 0});
     file.insert(file.end(), section.bytes.begin(), section.bytes.end());
   }
-  file.resize(RoundUp(file.size(), kAlignment));
+  align();
 
   FileHeader header{};
   header.magic = kMagic;
@@ -177,7 +181,7 @@ void RepairChecksums(std::vector<std::byte>* file) {
   auto header = Load<FileHeader>(*file, 0);
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     auto section = Load<SectionRecord>(*file, TableEntry(i));
-    section.crc = Crc32c(file->data() + section.offset, section.bytes);
+    section.crc = Crc32c(file->data() + section.offset, static_cast<std::size_t>(section.bytes));
     Store(section, TableEntry(i), file);
   }
   std::uint32_t crc = Crc32c(file->data(), offsetof(FileHeader, header_crc));

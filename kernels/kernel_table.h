@@ -13,6 +13,9 @@ namespace mu8::kernels {
 inline constexpr std::uint32_t kPanelWidth = 16;  // most output channels of a panel
 inline constexpr std::uint32_t kBlockBytes = 64;  // weights per step of the 16 random lanes
 
+// A count of bytes or steps as what strides are: of tensors, which have at most 2^30 bytes.
+constexpr std::ptrdiff_t Signed(std::size_t count) { return static_cast<std::ptrdiff_t>(count); }
+
 // Draws one panel's weights and biases for one pass, or unpacks its means. Panel byte i belongs to
 // channel (i / 4) % width and takes the random byte i % 64 of step i / 64.
 //   n = (level * eps + 2^(shift-1)) >> shift,   w = clamp(mu + n, -127, 127)

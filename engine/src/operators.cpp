@@ -15,7 +15,7 @@ using format::TensorRecord;
 void RunPool(const Layer& layer, PassContext* context) {
   const LayerRecord& record = layer.record;
   kernels::PoolArgs args{};
-  args.input_row_stride = layer.input.row_stride;
+  args.input_row_stride = kernels::Signed(layer.input.row_stride);
   args.input_height = layer.input.height;
   args.input_width = layer.input.width;
   args.channels = layer.input.channels;
@@ -25,7 +25,7 @@ void RunPool(const Layer& layer, PassContext* context) {
   args.stride_w = record.stride_w;
   args.pad_top = record.pad_top;
   args.pad_left = record.pad_left;
-  args.output_row_stride = layer.output.row_stride;
+  args.output_row_stride = kernels::Signed(layer.output.row_stride);
   args.output_height = layer.output.height;
   args.output_width = layer.output.width;
   args.clamp_min = record.clamp_min;
@@ -48,8 +48,8 @@ void RunLookup(const Layer& layer, PassContext* context) {
   }
   kernels::LookupArgs args{};
   args.table = context->view.layer_parameters(layer.record);
-  args.input_row_stride = layer.input.row_stride;
-  args.output_row_stride = layer.output.row_stride;
+  args.input_row_stride = kernels::Signed(layer.input.row_stride);
+  args.output_row_stride = kernels::Signed(layer.output.row_stride);
   args.rows = layer.input.height;
   args.row_bytes = layer.input.width * layer.input.channels;
   ForImages(*context, [&](std::uint8_t* activations) {
@@ -66,13 +66,13 @@ void RunElementwise(const Layer& layer, kernels::ElementwiseArgs args,
                     void (*kernel)(const kernels::ElementwiseArgs&), PassContext* context) {
   const bool same =
       layer.input2.height == layer.output.height && layer.input2.width == layer.output.width;
-  args.a_row_stride = layer.input.row_stride;
-  args.b_row_stride = same ? std::ptrdiff_t{layer.input2.row_stride} : 0;
-  args.b_col_step = same ? std::ptrdiff_t{layer.input2.channels} : 0;
+  args.a_row_stride = kernels::Signed(layer.input.row_stride);
+  args.b_row_stride = same ? kernels::Signed(layer.input2.row_stride) : 0;
+  args.b_col_step = same ? kernels::Signed(layer.input2.channels) : 0;
   args.height = layer.output.height;
   args.width = layer.output.width;
   args.channels = layer.output.channels;
-  args.output_row_stride = layer.output.row_stride;
+  args.output_row_stride = kernels::Signed(layer.output.row_stride);
   args.zero_a = layer.input.zero_point;
   args.zero_b = layer.input2.zero_point;
   args.zero_out = layer.output.zero_point;
@@ -111,8 +111,8 @@ void RunConcatPart(const Layer& layer, const TensorRecord& in, const std::uint8_
                    std::uint32_t first_channel, PassContext* context) {
   kernels::LookupArgs args{};
   args.table = table;
-  args.input_row_stride = in.channels;  // a row of the look-up is one pixel
-  args.output_row_stride = layer.output.channels;
+  args.input_row_stride = kernels::Signed(in.channels);  // a row of the look-up is one pixel
+  args.output_row_stride = kernels::Signed(layer.output.channels);
   args.rows = in.width;
   args.row_bytes = in.channels;
   ForImages(*context, [&](std::uint8_t* activations) {

@@ -96,7 +96,7 @@ bool RunPrefix(const Job& job, std::uint32_t worker) {
   context.activations = job.space.Activations(0);
   context.images = Part(job.images, worker, grid.workers());
   RunOnce(&context);
-  const std::size_t bytes = job.view.model.activation_bytes;
+  const auto bytes = static_cast<std::size_t>(job.view.model.activation_bytes);
   for (std::uint32_t group = 1; group < grid.pass_groups; ++group) {
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
       const std::size_t at = context.images[i] * bytes;

@@ -13,6 +13,7 @@ namespace {
 using format::LayerRecord;
 using format::OpCode;
 using format::TensorRecord;
+using kernels::Signed;
 
 kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::RunLayout& runs,
                                  std::uint32_t padded_run) {
@@ -22,17 +23,17 @@ kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::RunLayout& ru
   args.outer_runs = runs.outer;
   args.inner_runs = runs.inner;
   args.padded_run = padded_run;
-  args.outer_step = std::ptrdiff_t{record.dilation_h} * in.row_stride;
-  args.inner_step = std::ptrdiff_t{record.dilation_w} * static_cast<std::ptrdiff_t>(in.channels);
-  args.input_row_step = std::ptrdiff_t{record.stride_h} * in.row_stride;
-  args.input_col_step = std::ptrdiff_t{record.stride_w} * static_cast<std::ptrdiff_t>(in.channels);
+  args.outer_step = Signed(std::size_t{record.dilation_h} * in.row_stride);
+  args.inner_step = Signed(std::size_t{record.dilation_w} * in.channels);
+  args.input_row_step = Signed(std::size_t{record.stride_h} * in.row_stride);
+  args.input_col_step = Signed(std::size_t{record.stride_w} * in.channels);
   args.zero_point = in.zero_point;
   args.output_height = args.output_width = 1;
   if (!layer.logits) {
     args.output_height = layer.output.height;
     args.output_width = layer.output.width;
-    args.output_row_step = layer.output.row_stride;
-    args.output_col_step = layer.output.channels;
+    args.output_row_step = Signed(layer.output.row_stride);
+    args.output_col_step = Signed(layer.output.channels);
     args.zero_out = layer.output.zero_point;
     args.clamp_min = record.clamp_min;
     args.clamp_max = record.clamp_max;
@@ -47,8 +48,8 @@ void SetResidual(const Parameters& parameters, const format::WeightedScales& sca
       scales.LargestResidual(parameters.panels, layer.record.output_channels);
   args->residual_shift = format::FixedPointShift(scales.ResidualFactor(largest));
   args->residual_zero = layer.input2.zero_point;
-  args->residual_row_step = layer.input2.row_stride;
-  args->residual_col_step = layer.input2.channels;
+  args->residual_row_step = Signed(layer.input2.row_stride);
+  args->residual_col_step = Signed(layer.input2.channels);
 }
 
 // logit = float(acc) * m, at or before its own accumulator, front to back: positions have `slots`
@@ -141,9 +142,8 @@ void RunWeighted(const Layer& layer, PassContext* context) {
     const std::uint32_t input_channel =
         runs.depthwise ? panels.channel(index) : group * (layer.input.channels / panels.groups);
     const std::ptrdiff_t input_offset =
-        static_cast<std::ptrdiff_t>(input_channel) -
-        std::ptrdiff_t{layer.record.pad_top} * layer.input.row_stride -
-        std::ptrdiff_t{layer.record.pad_left} * static_cast<std::ptrdiff_t>(layer.input.channels);
+        Signed(input_channel) - Signed(std::size_t{layer.record.pad_top} * layer.input.row_stride) -
+        Signed(std::size_t{layer.record.pad_left} * layer.input.channels);
     for (std::uint32_t i = 0; i < context->images.count; ++i) {
       const std::uint32_t image = context->images[i];
       std::uint8_t* activations =

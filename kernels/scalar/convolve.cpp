@@ -17,7 +17,8 @@ std::int32_t Accumulate(const ConvolveArgs& args, const std::uint8_t* window, st
   const std::int8_t* weights = args.weights + std::size_t{c} * 4;
   for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
     for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner) {
-      const std::uint8_t* run = window + outer * args.outer_step + inner * args.inner_step;
+      const std::uint8_t* run =
+          window + Signed(outer) * args.outer_step + Signed(inner) * args.inner_step;
       for (std::uint32_t k = 0; k < args.padded_run; k += 4) {
         for (std::uint32_t j = 0; j < 4; ++j) sum += (run[k + j] - args.zero_point) * weights[j];
         weights += std::size_t{args.width} * 4;
@@ -40,7 +41,8 @@ std::int32_t AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* w
   std::uint32_t tap = 0;
   for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
     for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner, ++tap) {
-      const std::uint8_t x = window[outer * args.outer_step + inner * args.inner_step + c];
+      const std::uint8_t x =
+          window[Signed(outer) * args.outer_step + Signed(inner) * args.inner_step + Signed(c)];
       const std::int8_t w = args.weights[(tap / 4 * args.width + c) * 4 + tap % 4];
       sum += (x - args.zero_point) * w;
     }
@@ -73,12 +75,14 @@ void ForOutputs(const ConvolveArgs& args, const Sum& sum) {
   }
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
     for (std::uint32_t x = 0; x < args.output_width; ++x) {
-      const std::uint8_t* window = args.input + y * args.input_row_step + x * args.input_col_step;
-      std::uint8_t* out = args.output + y * args.output_row_step + x * args.output_col_step;
-      const std::uint8_t* residual =
-          args.residual == nullptr
-              ? nullptr
-              : args.residual + y * args.residual_row_step + x * args.residual_col_step;
+      const std::uint8_t* window =
+          args.input + Signed(y) * args.input_row_step + Signed(x) * args.input_col_step;
+      std::uint8_t* out =
+          args.output + Signed(y) * args.output_row_step + Signed(x) * args.output_col_step;
+      const std::uint8_t* residual = args.residual == nullptr
+                                         ? nullptr
+                                         : args.residual + Signed(y) * args.residual_row_step +
+                                               Signed(x) * args.residual_col_step;
       for (std::uint32_t c = 0; c < args.channels; ++c) {
         const std::int32_t acc = sum(args, window, c) + Residual(args, residual, c);
         out[c] = Requantize(acc, args.multiplier[c], args.zero_out, args.clamp_min, args.clamp_max);

@@ -8,9 +8,9 @@ namespace {
 template <typename Value>
 void ForEach(const ElementwiseArgs& args, const Value& value) {
   for (std::uint32_t y = 0; y < args.height; ++y) {
-    const std::uint8_t* a = args.a + y * args.a_row_stride;
-    const std::uint8_t* b = args.b + y * args.b_row_stride;
-    std::uint8_t* out = args.output + y * args.output_row_stride;
+    const std::uint8_t* a = args.a + Signed(y) * args.a_row_stride;
+    const std::uint8_t* b = args.b + Signed(y) * args.b_row_stride;
+    std::uint8_t* out = args.output + Signed(y) * args.output_row_stride;
     for (std::uint32_t x = 0; x < args.width; ++x) {
       for (std::uint32_t c = 0; c < args.channels; ++c) {
         out[c] = value(a[c] - args.zero_a, b[c] - args.zero_b);
@@ -44,8 +44,8 @@ void Multiply(const ElementwiseArgs& args) {
 
 void Lookup(const LookupArgs& args) {
   for (std::uint32_t row = 0; row < args.rows; ++row) {
-    const std::uint8_t* in = args.input + row * args.input_row_stride;
-    std::uint8_t* out = args.output + row * args.output_row_stride;
+    const std::uint8_t* in = args.input + Signed(row) * args.input_row_stride;
+    std::uint8_t* out = args.output + Signed(row) * args.output_row_stride;
     for (std::uint32_t i = 0; i < args.row_bytes; ++i) out[i] = args.table[in[i]];
   }
 }

@@ -27,12 +27,12 @@ void MaxPool(const PoolArgs& args) {
       const TapSpan cols =
           RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       std::uint8_t* out =
-          args.output + y * args.output_row_stride + std::ptrdiff_t{x} * args.channels;
+          args.output + Signed(y) * args.output_row_stride + Signed(std::size_t{x} * args.channels);
       for (std::uint32_t c = 0; c < args.channels; ++c) out[c] = 0;
       for (std::uint32_t row = rows.begin; row < rows.end; ++row) {
         for (std::uint32_t col = cols.begin; col < cols.end; ++col) {
-          const std::uint8_t* in =
-              args.input + row * args.input_row_stride + std::ptrdiff_t{col} * args.channels;
+          const std::uint8_t* in = args.input + Signed(row) * args.input_row_stride +
+                                   Signed(std::size_t{col} * args.channels);
           for (std::uint32_t c = 0; c < args.channels; ++c)
             out[c] = in[c] > out[c] ? in[c] : out[c];
         }
@@ -54,7 +54,7 @@ void AveragePool(const PoolArgs& args) {
       const std::uint32_t area = args.count_padding ? args.kernel_h * args.kernel_w : taps;
       const float multiplier = args.scale_ratio / static_cast<float>(area);
       std::uint8_t* out =
-          args.output + y * args.output_row_stride + std::ptrdiff_t{x} * args.channels;
+          args.output + Signed(y) * args.output_row_stride + Signed(std::size_t{x} * args.channels);
       for (std::uint32_t first = 0; first < args.channels; first += kChannelBlock) {
         const std::uint32_t left = args.channels - first;
         const std::uint32_t count = left < kChannelBlock ? left : kChannelBlock;
@@ -62,8 +62,8 @@ void AveragePool(const PoolArgs& args) {
         std::int32_t sums[kChannelBlock] = {};
         for (std::uint32_t row = rows.begin; row < rows.end; ++row) {
           for (std::uint32_t col = cols.begin; col < cols.end; ++col) {
-            const std::uint8_t* in = args.input + row * args.input_row_stride +
-                                     std::ptrdiff_t{col} * args.channels + first;
+            const std::uint8_t* in = args.input + Signed(row) * args.input_row_stride +
+                                     Signed(std::size_t{col} * args.channels) + first;
             for (std::uint32_t c = 0; c < count; ++c) sums[c] += in[c] - args.zero_in;
           }
         }

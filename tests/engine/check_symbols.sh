@@ -1,6 +1,6 @@
 #!/bin/bash
-# What libmu8.a needs of the program around it: memory functions and, on x86, libgcc's processor
-# model. Anything else - the heap, exceptions, RTTI, libm, threads, files - is an error. So is a weak
+# What libmu8.a needs of the program around it: memory functions, arithmetic that the processor lacks
+# (from the compiler's own library), and, on x86, libgcc's processor model. Anything else - the heap, exceptions, RTTI, libm, threads, files - is an error. So is a weak
 # (inline) function in an object of one instruction set: the linker may give it to all others, and
 # to processors that lack those instructions.
 #
@@ -15,7 +15,17 @@ library=$1
 nm=${2:-nm}
 # bcmp is clang's memcmp without an order.
 allowed='^(memcpy|memmove|memset|memcmp|memchr|bcmp|_GLOBAL_OFFSET_TABLE_'
-allowed+='|__cpu_model|__cpu_features2|__cpu_indicator_init)$'
+allowed+='|__cpu_model|__cpu_features2|__cpu_indicator_init'
+# Integers and floats by their modes (si, di, ti; sf, df), as most processors name them; ARM's names
+# (i, l, f, d); jump tables of Thumb-1; what RISC-V calls instead of saving registers in line.
+allowed+='|__(mul|u?div|u?mod|u?divmod|ashl|ashr|lshr|u?cmp|clz|ctz|popcount)[sdt]i[234]'
+allowed+='|__(add|sub|mul|div|neg|eq|ne|lt|le|gt|ge|unord)[sd]f[23]'
+allowed+='|__(fix|fixuns)[sd]f[sdt]i|__(float|floatun)[sdt]i[sd]f|__extendsfdf2|__truncdfsf2'
+allowed+='|__aeabi_(u?idiv|u?idivmod|u?ldivmod|l(mul|lsl|lsr|asr|cmp)|ulcmp)'
+allowed+='|__aeabi_(u?[il]2[fd]|[fd]2u?[il]z|f2d|d2f)'
+allowed+='|__aeabi_[fd](add|r?sub|mul|div|neg|cmp(eq|lt|le|ge|gt|un))|__aeabi_c[fd]r?cmp(eq|le)'
+allowed+='|__aeabi_mem(cpy|move|set|clr)[48]?|__gnu_thumb1_case_[us](qi|hi|si)'
+allowed+='|__riscv_(save|restore)_[0-9]+)$'
 
 # One line per symbol: member number, name, type.
 symbols=$("$nm" --portability "$library" |
