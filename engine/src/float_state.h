@@ -19,7 +19,23 @@ class FloatState {
   FloatState& operator=(const FloatState&) = delete;
 
  private:
-#if defined(__x86_64__) || defined(__SSE__)
+#if defined(__i386__) && defined(__SSE__)
+  // Conversions of 64-bit integers run on x87, which has a state of its own.
+  struct Control {
+    std::uint32_t mxcsr;
+    std::uint16_t x87;
+  };
+  static constexpr Control kDefault = {0x1f80, 0x037f};  // all exceptions masked, 64-bit mantissas
+  static Control Get() {
+    Control control{__builtin_ia32_stmxcsr(), 0};
+    asm volatile("fnstcw %0" : "=m"(control.x87));
+    return control;
+  }
+  static void Set(const Control& control) {
+    __builtin_ia32_ldmxcsr(control.mxcsr);
+    asm volatile("fldcw %0" : : "m"(control.x87) : "memory");
+  }
+#elif defined(__x86_64__)
   using Control = std::uint32_t;
   static constexpr Control kDefault = 0x1f80;  // MXCSR: all exceptions masked
   static Control Get() { return __builtin_ia32_stmxcsr(); }
