@@ -1,22 +1,14 @@
 // The arithmetic of scales (FORMAT.md 5.5, 5.7, 6.5, 6.6), once. Open proves its bounds on these
 // functions and the engine computes with them, so a bound holds for exactly the floats that run:
-// write none of them out elsewhere. Every operation rounds by itself (-ffp-contract=off).
+// write none of them out elsewhere. Every operation rounds by itself.
 #pragma once
 
 #include <bit>
 #include <cstdint>
 #include <cstring>
 
+#include "formats/exact_floats.h"
 #include "formats/layout.h"
-
-// A build that reorders float operations or keeps more bits between them gives other bytes: none is
-// made. Flush-to-zero and the caller's rounding mode are put aside at run time (float_state.h).
-#if defined(__FAST_MATH__)
-#error "mu8 computes the same bytes everywhere: build it without -ffast-math"
-#endif
-#if defined(__FLT_EVAL_METHOD__) && (__FLT_EVAL_METHOD__ == 1 || __FLT_EVAL_METHOD__ == 2)
-#error "mu8 computes the same bytes everywhere: build it without x87 (-msse2 -mfpmath=sse)"
-#endif
 
 namespace mu8::format {
 

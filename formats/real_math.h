@@ -1,10 +1,12 @@
 // exp, log, square root and softplus of our own, so that the last bit of a probability is the same
-// on every target: only float additions, multiplications and divisions in a fixed order, compiled
-// without contraction. FORMAT.md section 10 has them operation by operation.
+// on every target: only float additions, multiplications and divisions in a fixed order, none
+// fused with another. FORMAT.md section 10 has them operation by operation.
 #pragma once
 
 #include <bit>
 #include <cstdint>
+
+#include "formats/exact_floats.h"
 
 namespace mu8::format {
 

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "formats/exact_floats.h"
 #include "kernels/random.h"
 
 namespace mu8::kernels {

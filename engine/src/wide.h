@@ -3,6 +3,8 @@
 
 #include <cstdint>
 
+#include "formats/exact_floats.h"
+
 namespace mu8 {
 
 // An unsigned integer of 128 bits, for targets whose compilers have none.

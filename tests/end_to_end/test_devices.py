@@ -1,0 +1,155 @@
+"""The device library for another processor: built by its toolchain file with our warnings as
+errors, then by one bare line of g++, and of clang++ where that is installed and there is a Linux,
+as those compile it who have a build system of their own. That must hold no fused multiplication and addition, and under Linux it must give the committed
+predictions (qemu-user).
+
+    /usr/bin/python3 tests/end_to_end/test_devices.py TARGET FOLDER_OF_DOCTEST
+
+Prints each failure and "N passed, N failed"; exits 1 if anything failed, 77 where the compiler or
+the emulator is not installed (tools/setup devices).
+"""
+
+import pathlib
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+
+from mu8_command import Checks
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+SKIPPED = 77
+GOLDEN = "golden: predictions have the committed hash with every kernel set"
+# ARM; AArch64, in vectors and alone, and RISC-V; x86.
+FUSED = re.compile(r"\t(vfn?m[as]|fml[as]|fn?m(add|sub)|vfn?m(add|sub)\d+[ps][sd])(\.\w+)*\s")
+# Fused where nothing forbids it.
+CONTROL = "float Control(float a, float b, float c) { return a * b + c; }\n"
+
+
+class Target:
+    """A compiler's prefix and flags, an emulator of its programs, and what its build is told."""
+
+    def __init__(self, prefix, flags="", emulator=None, fuses=True, toolchain=None, options=()):
+        self.prefix, self.flags, self.emulator = prefix, flags.split(), emulator
+        self.fuses, self.toolchain, self.options = fuses, toolchain, list(options)
+
+
+def cortex(name, flags, fuses=True):
+    """A processor without an operating system."""
+    return Target("arm-none-eabi-", f"-mthumb -mcpu=cortex-{name} {flags}", None, fuses, "cortex-m",
+                  [f"-DMU8_CORTEX={name}"])
+
+
+TARGETS = {
+    "aarch64": Target("aarch64-linux-gnu-", emulator="qemu-aarch64"),
+    "armv7": Target("arm-linux-gnueabihf-", "-mfpu=neon-vfpv4", "qemu-arm"),
+    "i686": Target("i686-linux-gnu-", "-msse2 -mfpmath=sse", "qemu-i386", fuses=False),
+    "riscv64": Target("riscv64-linux-gnu-", emulator="qemu-riscv64"),
+    "cortex-m0": cortex("m0", "", fuses=False),
+    "cortex-m3": cortex("m3", "", fuses=False),
+    "cortex-m4": cortex("m4", "-mfloat-abi=hard -mfpu=fpv4-sp-d16"),
+    "cortex-m7": cortex("m7", "-mfloat-abi=hard -mfpu=fpv5-d16"),
+    "cortex-m55": cortex("m55", "-mfloat-abi=hard"),
+}
+
+
+def run(command, folder):
+    """Its output; raises with it if it fails."""
+    done = subprocess.run([str(word) for word in command], cwd=folder, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{command}: exit {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def device_sources():
+    """What libmu8.a is made of where there is no kernel set but the scalar one."""
+    files = [*(ROOT / "formats").glob("*.cpp"), ROOT / "kernels" / "dispatch.cpp",
+             *(ROOT / "kernels" / "scalar").glob("*.cpp"), *(ROOT / "engine" / "src").glob("*.cpp")]
+    return sorted(file for file in files if file.name != "writer.cpp")
+
+
+def includes():
+    """The folders in which our headers are found."""
+    return ["-I", ROOT, "-I", ROOT / "engine" / "include"]
+
+
+def build_by_toolchain(check, name, target, folder):
+    """CMake's way, warnings as errors, and what the library then needs of its surroundings."""
+    toolchain = ROOT / "tools" / "toolchains" / f"{target.toolchain or name}.cmake"
+    run(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "--toolchain", toolchain,
+         "-DCMAKE_BUILD_TYPE=Release", "-DMU8_BUILD_HOST=OFF", "-DMU8_BUILD_TESTS=OFF",
+         "-DMU8_WERROR=ON", *target.options], ROOT)
+    run(["cmake", "--build", folder, "--target", "mu8"], ROOT)
+    library = folder / "engine" / "libmu8.a"
+    needs = run([ROOT / "tests" / "engine" / "check_symbols.sh", library, f"{target.prefix}nm"],
+                ROOT)
+    check("needs only:" in needs, f"symbols of {library}:\n{needs}")
+
+
+def compile_bare(compiler, sources, folder, *flags):
+    """The objects of one compiler line without any option that mu8 would ask for."""
+    folder.mkdir(parents=True)
+    run([*compiler, "-std=c++20", *flags, *includes(), "-c", *sources], folder)
+    return sorted(folder.glob("*.o"))
+
+
+def fused(target, objects):
+    """The fused operations in them."""
+    code = run([f"{target.prefix}objdump", "-d", *objects], ROOT)
+    return [line for line in code.splitlines() if FUSED.search(line)]
+
+
+def build_bare(check, target, compiler, folder):
+    """The library's objects, in which nothing is fused."""
+    objects = compile_bare(compiler, device_sources(), folder / "library", "-O3")
+    found = fused(target, objects)
+    check(not found, f"{compiler}: {len(found)} fused operations, the first {found[:1]}")
+    control = folder / "control.cpp"
+    control.write_text(CONTROL, encoding="utf-8")
+    found = fused(target, compile_bare(compiler, [control], folder / "control", "-O3"))
+    check(bool(found) == target.fuses, f"{compiler}: of a * b + c it fuses {found}")
+    return objects
+
+
+def check_bare(check, target, folder, doctest):
+    """What each compiler at hand makes gives the committed predictions."""
+    gcc = [f"{target.prefix}g++", *target.flags]
+    built = [build_bare(check, target, gcc, folder / "gcc")]
+    if target.emulator is None:
+        return
+    if shutil.which("clang++") is not None:
+        clang = ["clang++", f"--target={target.prefix[:-1]}", *target.flags]
+        built.append(build_bare(check, target, clang, folder / "clang"))
+    tests = [ROOT / "tests" / "main.cpp", ROOT / "tests" / "formats" / "test_golden.cpp",
+             ROOT / "formats" / "writer.cpp", *sorted((ROOT / "tests" / "support").glob("*.cpp"))]
+    tests = compile_bare(gcc, tests, folder / "tests", "-O1", "-isystem", doctest)
+    for objects in built:
+        program = objects[0].parent / "golden"
+        run([*gcc, "-static", *tests, *objects, "-o", program], folder)
+        printed = run([target.emulator, program, f"--test-case={GOLDEN}"], ROOT)
+        check("1 passed | 0 failed" in printed and "golden predictions compared:" in printed,
+              printed)
+
+
+def main():
+    if len(sys.argv) != 3 or sys.argv[1] not in TARGETS:
+        print(__doc__)
+        return 2
+    name, doctest = sys.argv[1:]
+    target = TARGETS[name]
+    for tool in (f"{target.prefix}g++", target.emulator):
+        if tool is not None and shutil.which(tool) is None:
+            print(f"skipped: {tool} is not installed (tools/setup devices)")
+            return SKIPPED
+    check = Checks()
+    with tempfile.TemporaryDirectory() as holder:
+        folder = pathlib.Path(holder)
+        build_by_toolchain(check, name, target, folder / "build")
+        check_bare(check, target, folder, pathlib.Path(doctest).resolve())
+    return check.end()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
