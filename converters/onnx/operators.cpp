@@ -161,14 +161,11 @@ std::string WhyUnsupported(const std::string& op) {
   constexpr const char* kDrawn =
       "it draws random numbers in the graph; export the network of the means and give the sigmas "
       "as a posterior (tools/export_posterior.py)";
-  constexpr const char* kDecides =
-      "it decides or picks; let the graph end before it, in what it decides by: mu8 gives "
-      "probabilities, and decides by them (--stop-threshold)";
   constexpr const char* kQuantized =
       "the graph is quantized already; export the floating-point network";
   constexpr const char* kDecided =
-      "it decides, where predictions are probabilities; export the network without it, or name the "
-      "output before it (--output-name)";
+      "it decides or picks, where predictions are probabilities; export the network without it, or "
+      "name the output before it (--output-name)";
   static const std::map<std::string, std::string> reasons = {
       {"GRU", "the engine has no recurrent layers"},
       {"LSTM", "the engine has no recurrent layers"},
@@ -179,13 +176,11 @@ std::string WhyUnsupported(const std::string& op) {
       {"RMSNormalization", kStatistics},
       {"LRN", "it divides by the norm of neighbouring channels"},
       {"Attention", "products of activations are not supported"},
-      {"ArgMax", kDecides},
-      {"Greater", kDecides},
-      {"GreaterOrEqual", kDecides},
-      {"Less", kDecides},
-      {"LessOrEqual", kDecides},
-      {"TopK", kDecides},
-      {"Where", kDecides},
+      {"Greater", kDecided},
+      {"GreaterOrEqual", kDecided},
+      {"Less", kDecided},
+      {"LessOrEqual", kDecided},
+      {"Where", kDecided},
       {"If", "the engine has no control flow"},
       {"Loop", "the engine has no control flow"},
       {"Scan", "the engine has no control flow"},

@@ -37,14 +37,14 @@ TEST_CASE("onnx: one number an image may lose its axis at the end") {
 TEST_CASE("onnx: one number an image is not mixed with other images' numbers") {
   OnnxBuilder sum = OneOutput();  // (N) + (N, 1) is (N, N)
   sum.Node("Squeeze", "s", {"z", "one"}, {"s"}).Node("Add", "a", {"s", "z"}, {"y"});
-  CheckOneProblem(Problems(sum), {"\"s\" (Squeeze)", "nothing but the batch is left"});
+  CheckOneProblem(Problems(sum), {"\"a\" (Add)", "do not fit together"});
   OnnxBuilder twice = OneOutput();
   twice.Node("Squeeze", "s", {"z", "one"}, {"s"}).Node("Tanh", "t", {"s"}, {"t"});
   twice.Node("Mul", "m", {"t", "s"}, {"y"});
-  CheckOneProblem(Problems(twice), {"\"s\" (Squeeze)", "nothing but the batch is left"});
-  OnnxBuilder softmax = OneOutput();  // over the images
+  CHECK(Ops(twice.Import()) == "Dense Lookup Conv2d");  // (N) by (N): each image's own
+  OnnxBuilder softmax = OneOutput();                    // over the images
   softmax.Node("Squeeze", "s", {"z", "one"}, {"s"}).Node("Softmax", "p", {"s"}, {"y"});
-  CheckOneProblem(Problems(softmax), {"\"s\" (Squeeze)", "nothing but the batch is left"});
+  CheckOneProblem(Problems(softmax), {"\"p\" (Softmax)", "does not run along the classes"});
 }
 
 TEST_CASE("onnx: refusals name the cause and the next step") {
