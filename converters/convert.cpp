@@ -27,7 +27,9 @@ namespace {
 
 constexpr int kMostMeasuredBits = 2;
 constexpr std::size_t kMeasuredInputs = 256;
-constexpr std::uint32_t kMeasuredPasses = 32;
+constexpr double kMeasuredProducts = 3e11;                  // of all passes: some ten seconds
+constexpr double kMeasuredOutputs = 1 << 24;                // of all passes
+constexpr double kLeastMeasured = 32, kMostMeasured = 256;  // passes
 constexpr std::uint32_t kNoisePasses = 64;
 
 std::string FloatList(const std::vector<float>& values) {
@@ -163,6 +165,19 @@ void MustOpen(const std::vector<std::byte>& file, ConvertResult* result) {
   throw host::Error(RefusalText(diagnostic, result->layers));
 }
 
+// Small networks' passes cost little and, with few weights, tell less each: they get more of them.
+std::uint32_t MeasuredPasses(const Network& network) {
+  double products = 1.0;
+  for (const Node& node : network.nodes) {
+    const Value& output = network.values[static_cast<std::size_t>(node.output)];
+    products += static_cast<double>(node.weights.mu.size()) * output.height * output.width;
+  }
+  const double outputs = static_cast<double>(OutputCount(network));
+  const double passes = std::min(kMeasuredProducts / products, kMeasuredOutputs / outputs) /
+                        static_cast<double>(kMeasuredInputs);
+  return static_cast<std::uint32_t>(std::clamp(passes, kLeastMeasured, kMostMeasured));
+}
+
 // One way to quantize the sigmas, and what it is worth.
 struct Candidate {
   SigmaImportance importance = SigmaImportance::kFisher;
@@ -214,8 +229,9 @@ class SigmaChoice {
     std::size_t arena = 0;
     candidate->is_refused = Refusal(file, &arena).status != Status::kOk;
     if (candidate->is_refused) return;
-    candidate->fidelity = MeasureFidelity(prepared_.network, prepared_.steps, prepared_.data, file,
-                                          {kMeasuredInputs, kMeasuredPasses, options_.seed});
+    candidate->fidelity =
+        MeasureFidelity(prepared_.network, prepared_.steps, prepared_.data, file,
+                        {kMeasuredInputs, MeasuredPasses(prepared_.network), options_.seed});
   }
   // Mutual information is in proportion to the variance of the weights, to first order; the second
   // step goes by what the first has shown.

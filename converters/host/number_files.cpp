@@ -46,7 +46,7 @@ std::size_t Product(std::span<const std::size_t> dims) {
 // The name that begins with x (or y, in either case): x itself, or the only one such as x_train.
 // Empty: none.
 std::string FindName(const std::string& path, char first, const std::vector<std::string>& names) {
-  const std::string name(1, first);
+  std::string name(1, first);
   if (std::ranges::find(names, name) != names.end()) return name;
   std::vector<std::string> found;
   for (const std::string& candidate : names) {

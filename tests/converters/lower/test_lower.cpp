@@ -159,6 +159,7 @@ TEST_CASE("lower: narrow posteriors average to the mean network's logits, at eve
       const Folder folder;
       ConvertOptions options = example.make(0.03).Write(folder);
       options.sigma_bits = bits;
+      options.sigma_importance = SigmaImportance::kFisher;  // to choose one would take long
       const ConvertResult result = Convert(options);
       const host::Dataset data = host::LoadDataset(options.calibration_path);
       const Logits found = EngineLogits(result.file, data, 100);
