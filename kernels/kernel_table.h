@@ -17,8 +17,14 @@ inline constexpr std::uint32_t kBlockBytes = 64;  // weights per step of the 16 
 // A count of bytes or steps as what strides are: of tensors, which have at most 2^30 bytes.
 constexpr std::ptrdiff_t Signed(std::size_t count) { return static_cast<std::ptrdiff_t>(count); }
 
-// Draws one panel's weights and biases for one pass, or unpacks its means. Panel byte i belongs to
-// channel (i / 4) % width and takes the random byte i % 64 of step i / 64.
+// The 16 lanes' states between two draws of one panel, in whatever order its table keeps them.
+struct LaneStates {
+  Xoshiro lanes[kLanes];
+};
+
+// Draws one panel's weights and biases for one pass, or unpacks its means; all of it or, from front
+// to back, in pieces of whole blocks. Panel byte i belongs to channel (i / 4) % width and takes the
+// random byte i % 64 of step i / 64.
 //   n = (level * eps + 2^(shift-1)) >> shift,   w = clamp(mu + n, -127, 127)
 // (Subedar 2021, eq. 2, in weight steps.) Bytes that stand for padded inputs become 0.
 struct SampleArgs {
@@ -42,9 +48,20 @@ struct SampleArgs {
   const std::int32_t* bias_mu;      // [width], accumulator units
   const std::uint16_t* bias_level;  // [width]
   const std::uint8_t* bias_shift;   // [width], 1..15
-  std::int8_t* weights;             // out, the panel's bytes
-  std::int32_t* bias;               // out [width]
+  // Blocks of 64 bytes: this piece is [first_block, end_block), first_block < end_block <=
+  // BlockCount(args). The pointers above are the whole panel's.
+  std::size_t first_block, end_block;
+  // Memory of a draw, never null: where it stands after end_block, for the piece that begins there.
+  LaneStates* lanes;
+  std::int8_t* weights;  // out, the piece's bytes
+  std::int32_t* bias;    // out [width], by the panel's last piece only
 };
+
+// Of the whole panel.
+constexpr std::size_t BlockCount(const SampleArgs& args) {
+  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
+  return (bytes + kBlockBytes - 1) / kBlockBytes;
+}
 
 // One panel over one image: acc = bias[c] + sum_k (x_k - zero_point) * w_k, int32, for every output
 // pixel, plus the residual, if there is one:
@@ -63,7 +80,7 @@ struct ConvolveArgs {
   std::int32_t zero_point;
 
   const std::int8_t* weights;  // one panel
-  const std::int32_t* bias;    // [width]
+  const std::int32_t* bias;    // [width]; may be `accumulators`: a window in pieces adds up there
   std::uint32_t width;         // 4, 8 or 16
   std::uint32_t channels;      // real channels, <= width; only these are written
 
@@ -140,7 +157,8 @@ struct KernelTable {
   const char* name;
   std::uint32_t required;  // Feature bits
   void (*sample_panel)(const SampleArgs&);
-  // weights = mu, of a panel without sigma: reads width, runs, run_length, padded_run and mu*.
+  // weights = mu, of a panel without sigma: reads width, runs, run_length, padded_run, mu* and the
+  // blocks.
   void (*unpack_panel)(const SampleArgs&);
   void (*convolve)(const ConvolveArgs&);
   // The same, but input k of channel c is channel c of tap k: outer_runs x inner_runs taps, the

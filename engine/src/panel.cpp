@@ -4,7 +4,8 @@ namespace mu8 {
 
 Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
                 const format::MuCursor& mu, kernels::StreamId stream,
-                const kernels::KernelTable& kernels, std::int8_t* weights, std::int32_t* bias) {
+                const kernels::KernelTable& kernels, kernels::LaneStates* lanes,
+                std::int8_t* weights, std::int32_t* bias) {
   const format::PanelLayout& panels = parameters.panels;
   const format::ParameterLayout& layout = parameters.layout;
   const std::uint32_t index = mu.panel();
@@ -22,6 +23,8 @@ Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
   sample.mu = codes;
   sample.mu_table = reinterpret_cast<const std::int8_t*>(parameters.base + layout.mu_table) +
                     std::size_t{format::kMuTableEntries} * index;
+  sample.end_block = kernels::BlockCount(sample);
+  sample.lanes = lanes;
   sample.weights = weights;
   if (!parameters.bayesian) {
     kernels.unpack_panel(sample);

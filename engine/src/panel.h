@@ -40,9 +40,11 @@ struct Panel {
 };
 
 // Draws the panel at `mu` of the pass and layer in `stream` into `weights` [panel_bytes] and `bias`
-// [16]. Of a deterministic layer it unpacks the weights, or returns the file's own.
+// [16], with `lanes` as memory of the draw. Of a deterministic layer it unpacks the weights, or
+// returns the file's own.
 Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
                 const format::MuCursor& mu, kernels::StreamId stream,
-                const kernels::KernelTable& kernels, std::int8_t* weights, std::int32_t* bias);
+                const kernels::KernelTable& kernels, kernels::LaneStates* lanes,
+                std::int8_t* weights, std::int32_t* bias);
 
 }  // namespace mu8

@@ -116,6 +116,7 @@ void RunWeighted(const Layer& layer, PassContext* context) {
   args.residual_factor = residual_factor;
   kernels::StreamId stream = context->stream;
   stream.layer = layer.index;
+  kernels::LaneStates lanes;
   std::int32_t bias[kernels::kPanelWidth];
   float multiplier[kernels::kPanelWidth];
   args.multiplier = multiplier;
@@ -125,8 +126,8 @@ void RunWeighted(const Layer& layer, PassContext* context) {
   format::MuCursor mu = parameters.FirstMu(layer.record);
   for (; mu.panel() < panels.panel_count(); mu.Next()) {
     const std::uint32_t index = mu.panel();
-    const Panel panel =
-        DrawPanel(parameters, layer.record, mu, stream, context->kernels, context->panel, bias);
+    const Panel panel = DrawPanel(parameters, layer.record, mu, stream, context->kernels, &lanes,
+                                  context->panel, bias);
     args.weights = panel.weights;
     args.bias = panel.bias;
     args.width = panels.width(index);

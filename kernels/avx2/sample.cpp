@@ -248,24 +248,34 @@ __m256i Draw(__m256i level, __m256i epsilon, __m256i mu, __m256i multiplier) {
   return _mm256_max_epi8(in_turn(even_sum, odd_sum), least);
 }
 
-std::size_t BlockCount(const SampleArgs& args) {
-  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
-  return (bytes + kBlockBytes - 1) / kBlockBytes;
+// Lanes first_lane .. first_lane + 7 where an earlier piece has left them: each word's 16 lie one
+// behind the other.
+Lanes LoadLanes(const LaneStates& states, std::uint32_t first_lane) {
+  const char* at = reinterpret_cast<const char*>(&states) + first_lane * 4;
+  return {Load(at), Load(at + 64), Load(at + 128), Load(at + 192)};
+}
+
+void StoreLanes(const Lanes& lanes, std::uint32_t first_lane, LaneStates* states) {
+  auto* at = reinterpret_cast<char*>(states) + first_lane * 4;
+  for (const __m256i& word : {lanes.s0, lanes.s1, lanes.s2, lanes.s3}) {
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(at), word);
+    at += 64;
+  }
 }
 
 // One half of every block: lanes, table and constants of one half fill the registers. Returns the
 // lanes after the weights.
 template <bool kNarrow>
 Lanes DrawHalf(const SampleArgs& args, const EpsilonTable& table, std::uint32_t which) {
-  Lanes lanes = MakeLanes(args.stream, static_cast<int>(which * 8));
+  Lanes lanes = args.first_block == 0 ? MakeLanes(args.stream, static_cast<int>(which * 8))
+                                      : LoadLanes(*args.lanes, which * 8);
   const Half half(args, which);
-  const std::size_t blocks = BlockCount(args);
-  for (std::size_t block = 0; block < blocks; ++block) {
+  std::int8_t* to = args.weights + which * 32;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
     const __m256i epsilon = table.Epsilon(lanes.Next());
     const __m256i weights =
         Draw<kNarrow>(half.Level(args, block), epsilon, Mu(args, block, which), half.multiplier);
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.weights + block * kBlockBytes + which * 32),
-                        weights);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), weights);
   }
   return lanes;
 }
@@ -273,11 +283,10 @@ Lanes DrawHalf(const SampleArgs& args, const EpsilonTable& table, std::uint32_t 
 }  // namespace
 
 void UnpackPanel(const SampleArgs& args) {
-  const std::size_t blocks = BlockCount(args);
-  for (std::size_t block = 0; block < blocks; ++block) {
+  std::int8_t* to = args.weights;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
     for (std::uint32_t half = 0; half < 2; ++half) {
-      std::int8_t* weights = args.weights + block * kBlockBytes + half * 32;
-      _mm256_storeu_si256(reinterpret_cast<__m256i*>(weights), Mu(args, block, half));
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + half * 32), Mu(args, block, half));
     }
   }
   scalar::SilencePadding(args);
@@ -286,12 +295,18 @@ void UnpackPanel(const SampleArgs& args) {
 void SamplePanel(const SampleArgs& args) {
   const EpsilonTable table(args.stream.flip);
   const bool narrow = IsNarrow(args.shift, args.width);
+  const bool is_last = args.end_block == BlockCount(args);
   alignas(32) std::uint8_t random[kLanes * 4];
   for (std::uint32_t half = 0; half < 2; ++half) {
     Lanes lanes = narrow ? DrawHalf<true>(args, table, half) : DrawHalf<false>(args, table, half);
-    _mm256_store_si256(reinterpret_cast<__m256i*>(random + half * 32), lanes.Next());
+    if (is_last) {
+      _mm256_store_si256(reinterpret_cast<__m256i*>(random + half * 32), lanes.Next());
+    } else {
+      StoreLanes(lanes, half * 8, args.lanes);
+    }
   }
   scalar::SilencePadding(args);
+  if (!is_last) return;
   for (std::uint32_t c = 0; c < args.width; ++c) {
     const std::int32_t epsilon =
         Epsilon(static_cast<std::uint8_t>(random[c * 4] ^ args.stream.flip));

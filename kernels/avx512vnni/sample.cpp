@@ -36,9 +36,9 @@ void SamplePanel(const SampleArgs& args) { SamplePanelWith<EpsilonTable>(args); 
 
 void UnpackPanel(const SampleArgs& args) {
   const Means means(args);
-  const std::size_t blocks = BlockCount(args);
-  for (std::size_t block = 0; block < blocks; ++block) {
-    _mm512_storeu_si512(args.weights + block * kBlockBytes, means.Block(block));
+  std::int8_t* to = args.weights;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
+    _mm512_storeu_si512(to, means.Block(block));
   }
   scalar::SilencePadding(args);
 }

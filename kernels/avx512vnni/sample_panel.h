@@ -256,9 +256,19 @@ void SampleBiases(const SampleArgs& args, __m512i epsilon) {
   _mm512_mask_storeu_epi32(args.bias, lanes, _mm512_add_epi32(mu, noise));
 }
 
-std::size_t BlockCount(const SampleArgs& args) {
-  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
-  return (bytes + kBlockBytes - 1) / kBlockBytes;
+// The lanes where an earlier piece has left them, word by word.
+Lanes LoadLanes(const LaneStates& states) {
+  const char* at = reinterpret_cast<const char*>(&states);
+  return {_mm512_loadu_si512(at), _mm512_loadu_si512(at + 64), _mm512_loadu_si512(at + 128),
+          _mm512_loadu_si512(at + 192)};
+}
+
+void StoreLanes(const Lanes& lanes, LaneStates* states) {
+  auto* at = reinterpret_cast<char*>(states);
+  _mm512_storeu_si512(at, lanes.s0);
+  _mm512_storeu_si512(at + 64, lanes.s1);
+  _mm512_storeu_si512(at + 128, lanes.s2);
+  _mm512_storeu_si512(at + 192, lanes.s3);
 }
 
 template <bool kNarrow, typename EpsilonTable>
@@ -266,19 +276,18 @@ void SampleBlocks(const SampleArgs& args, const EpsilonTable& table, Lanes* lane
   const Means means(args);
   const Levels levels(args);
   const Weights weights(args.shift, args.width);
-  const std::size_t blocks = BlockCount(args);
-  for (std::size_t block = 0; block < blocks; ++block) {
+  std::int8_t* to = args.weights;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
     const __m512i epsilon = table.Epsilon(lanes->Next());
     _mm512_storeu_si512(
-        args.weights + block * kBlockBytes,
-        weights.template Draw<kNarrow>(levels.Block(block), epsilon, means.Block(block)));
+        to, weights.template Draw<kNarrow>(levels.Block(block), epsilon, means.Block(block)));
   }
 }
 
 // EpsilonTable: made of a stream's flip, has Epsilon(random), eps of 64 random bytes.
 template <typename EpsilonTable>
 void SamplePanelWith(const SampleArgs& args) {
-  Lanes lanes = MakeLanes(args.stream);
+  Lanes lanes = args.first_block == 0 ? MakeLanes(args.stream) : LoadLanes(*args.lanes);
   const EpsilonTable table(args.stream.flip);
   if (IsNarrow(args.shift, args.width)) {
     SampleBlocks<true>(args, table, &lanes);
@@ -286,6 +295,7 @@ void SamplePanelWith(const SampleArgs& args) {
     SampleBlocks<false>(args, table, &lanes);
   }
   scalar::SilencePadding(args);
+  if (args.end_block < BlockCount(args)) return StoreLanes(lanes, args.lanes);
   SampleBiases(args, table.Epsilon(lanes.Next()));
 }
 

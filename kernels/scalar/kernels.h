@@ -16,7 +16,8 @@ void Add(const ElementwiseArgs& args);
 void Multiply(const ElementwiseArgs& args);
 void Lookup(const LookupArgs& args);
 
-// Sets the weights of padded inputs to 0: the last bytes of each run's last group of 4.
+// Sets the weights of padded inputs to 0: the last bytes of the last group of 4 of each run that
+// ends in this piece.
 void SilencePadding(const SampleArgs& args);
 
 // The real rows (or columns) of a pool's window, [begin, end) in input coordinates; never empty.

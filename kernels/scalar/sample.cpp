@@ -58,8 +58,12 @@ void SilencePadding(const SampleArgs& args) {
   // Byte j of a channel's 4 weights belongs to input j: little-endian, so padding is on top.
   const std::uint32_t mask = 0xffffffffU >> (8 * padding);
   const std::size_t run_bytes = std::size_t{args.padded_run} * args.width;
-  for (std::uint32_t run = 0; run < args.runs; ++run) {
-    std::int8_t* group = args.weights + (run + 1) * run_bytes - std::size_t{args.width} * 4;
+  const std::size_t begin = args.first_block * kBlockBytes, end = args.end_block * kBlockBytes;
+  // Blocks hold whole groups of 4 inputs. The first run that ends in the piece:
+  for (std::size_t run = begin / run_bytes; run < args.runs; ++run) {
+    const std::size_t last = (run + 1) * run_bytes - std::size_t{args.width} * 4;
+    if (last >= end) return;
+    std::int8_t* group = args.weights + (last - begin);
     for (std::uint32_t c = 0; c < args.width; ++c) {
       std::uint32_t four;
       std::memcpy(&four, group + c * 4, 4);
@@ -70,19 +74,20 @@ void SilencePadding(const SampleArgs& args) {
 }
 
 void UnpackPanel(const SampleArgs& args) {
-  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
-  for (std::size_t i = 0; i < (bytes + kBlockBytes - 1) / kBlockBytes * kBlockBytes; ++i) {
-    args.weights[i] = static_cast<std::int8_t>(Mu(args, i));
+  const std::size_t begin = args.first_block * kBlockBytes;
+  for (std::size_t i = begin; i < args.end_block * kBlockBytes; ++i) {
+    args.weights[i - begin] = static_cast<std::int8_t>(Mu(args, i));
   }
   SilencePadding(args);
 }
 
 void SamplePanel(const SampleArgs& args) {
-  Xoshiro lanes[kLanes];
-  for (std::uint32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = MakeLane(args.stream, lane);
-
-  const std::size_t bytes = std::size_t{args.width} * args.runs * args.padded_run;
-  for (std::size_t block = 0; block < bytes; block += kBlockBytes) {
+  Xoshiro* lanes = args.lanes->lanes;
+  if (args.first_block == 0) {
+    for (std::uint32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = MakeLane(args.stream, lane);
+  }
+  const std::size_t begin = args.first_block * kBlockBytes;
+  for (std::size_t block = begin; block < args.end_block * kBlockBytes; block += kBlockBytes) {
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       const std::uint32_t random = lanes[lane].Next();
       const std::uint32_t channel = lane % args.width;
@@ -93,13 +98,14 @@ void SamplePanel(const SampleArgs& args) {
         const std::int32_t noise =
             RoundShift(Level(args, i, channel) * epsilon, args.shift[channel]);
         const std::int32_t weight = Mu(args, i) + noise;
-        args.weights[i] = static_cast<std::int8_t>(weight < -127  ? -127
-                                                   : weight > 127 ? 127
-                                                                  : weight);
+        args.weights[i - begin] = static_cast<std::int8_t>(weight < -127  ? -127
+                                                           : weight > 127 ? 127
+                                                                          : weight);
       }
     }
   }
   SilencePadding(args);
+  if (args.end_block < BlockCount(args)) return;
 
   // The biases take the step after the weights: byte 0 of lane c.
   for (std::uint32_t c = 0; c < args.width; ++c) {

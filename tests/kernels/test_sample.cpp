@@ -188,8 +188,10 @@ Drawn Expected(const Panel& panel, const std::array<std::int32_t, 256>& epsilon)
 // Guarded homes for every array; outputs are surrounded by a known byte.
 class Guards {
  public:
-  // Sampled, or only unpacked: then nothing is said of the bias.
-  Drawn Run(const kernels::KernelTable& table, const Panel& panel, bool unpack = false) {
+  // Sampled, or only unpacked: then nothing is said of the bias. In one piece, or cut where `cuts`,
+  // increasing blocks, say; each piece between guard pages of its own.
+  Drawn Run(const kernels::KernelTable& table, const Panel& panel, bool unpack = false,
+            std::vector<std::size_t> cuts = {}) {
     kernels::SampleArgs args = panel.args;
     if (panel.mu_codes.empty()) {
       args.mu = reinterpret_cast<const std::uint8_t*>(mu_.CopyLast(panel.mu));
@@ -203,24 +205,41 @@ class Guards {
     args.bias_mu = bias_mu_.CopyLast(panel.bias_mu);
     args.bias_level = bias_level_.CopyLast(panel.bias_level);
     args.bias_shift = bias_shift_.CopyLast(panel.bias_shift);
-    args.weights = weights_.Last<std::int8_t>(panel.bytes);
+    args.lanes = lanes_.Last<kernels::LaneStates>(1);
     args.bias = bias_.Last<std::int32_t>(args.width);
-    std::memset(args.weights - kMargin, kCanary, panel.bytes + kMargin);
-    std::memset(args.bias - kMargin, kCanary, (args.width + kMargin) * sizeof(std::int32_t));
-    (unpack ? table.unpack_panel : table.sample_panel)(args);
-    untouched_ = std::all_of(args.weights - kMargin, args.weights,
-                             [](std::int8_t byte) { return byte == kCanary; }) &&
-                 std::all_of(args.bias - kMargin, args.bias,
-                             [](std::int32_t word) { return word == 0x55555555; });
-    return {{args.weights, args.weights + panel.bytes}, {args.bias, args.bias + args.width}};
+    untouched_ = true;
+    cuts.push_back(panel.bytes / kernels::kBlockBytes);
+    Drawn drawn;
+    for (const std::size_t cut : cuts) {
+      args.end_block = cut;
+      const std::size_t bytes = (cut - args.first_block) * kernels::kBlockBytes;
+      args.weights = weights_.Last<std::int8_t>(bytes);
+      std::memset(args.weights - kMargin, kCanary, bytes + kMargin);
+      std::memset(args.bias - kMargin, kCanary, (args.width + kMargin) * sizeof(std::int32_t));
+      (unpack ? table.unpack_panel : table.sample_panel)(args);
+      CheckUntouched(args);
+      drawn.weights.insert(drawn.weights.end(), args.weights, args.weights + bytes);
+      args.first_block = cut;
+    }
+    drawn.bias.assign(args.bias, args.bias + args.width);
+    return drawn;
   }
   bool untouched() const { return untouched_; }
 
  private:
+  void CheckUntouched(const kernels::SampleArgs& args) {
+    const auto is_untouched = [](std::int8_t byte) { return byte == kCanary; };
+    const auto* bias = reinterpret_cast<const std::int8_t*>(args.bias);
+    const bool is_last = args.end_block == kernels::BlockCount(args);
+    const std::size_t biases = is_last ? 0 : args.width * sizeof(std::int32_t);
+    untouched_ &= std::all_of(args.weights - kMargin, args.weights, is_untouched) &&
+                  std::all_of(bias - kMargin * sizeof(std::int32_t), bias + biases, is_untouched);
+  }
+
   static constexpr int kCanary = 0x55;
   static constexpr std::size_t kMargin = 64;
   GuardedBuffer mu_{16384}, mu_table_{64}, sigma_{16384}, codebook_{4096}, shift_{64}, bias_mu_{64},
-      bias_level_{64}, bias_shift_{64}, weights_{16384}, bias_{4096};
+      bias_level_{64}, bias_shift_{64}, weights_{16384}, bias_{4096}, lanes_{256};
   bool untouched_ = false;
 };
 
@@ -296,6 +315,55 @@ TEST_CASE("sample: packed means of every width, drawn and unpacked") {
   }
   MESSAGE("panels: " << executed);
   CHECK(executed == 8 * 5 * 3 * std::size(kShapes) * tables.size());
+}
+
+// Increasing blocks below `end`, up to five of them.
+std::vector<std::size_t> RandomCuts(std::size_t end, Random* random) {
+  std::vector<std::size_t> cuts;
+  for (std::uint32_t i = random->Below(6); i > 0; --i) {
+    const std::size_t from = cuts.empty() ? 0 : cuts.back();
+    if (end - from < 2) break;
+    cuts.push_back(from + 1 + random->Below(static_cast<std::uint32_t>(end - from - 1)));
+  }
+  return cuts;
+}
+
+TEST_CASE("sample: a panel drawn or unpacked in pieces is the panel drawn at once") {
+  const auto tables = RunnableTables();
+  Guards guards;
+  Random random(9);
+  std::size_t pieces = 0, cut = 0;
+  for (std::uint32_t mu_bits = 1; mu_bits <= 8; ++mu_bits) {
+    for (const std::uint32_t sigma_bits : {8U, 4U, 2U, 1U, 0U}) {
+      for (const std::uint32_t width : {4U, 8U, 16U}) {
+        for (const Shape& shape : kShapes) {
+          const int variant = random.OneOf<int>({kMixedShifts, kNarrowNoise});
+          Panel panel = MakePanel(sigma_bits, width, shape, variant, &random);
+          panel.args.mu_bits = mu_bits;
+          if (mu_bits < 8) PackMeans(mu_bits, &random, &panel);
+          const Drawn expected = guards.Run(*tables[0], panel);
+          const Drawn means = guards.Run(*tables[0], panel, true);
+          const std::vector<std::size_t> cuts = RandomCuts(panel.bytes / 64, &random);
+          for (const kernels::KernelTable* table : tables) {
+            CAPTURE(std::string(table->name));
+            CAPTURE(mu_bits);
+            CAPTURE(sigma_bits);
+            CAPTURE(width);
+            CAPTURE(shape.run_length);
+            CAPTURE(cuts.size());
+            REQUIRE(guards.Run(*table, panel, false, cuts) == expected);
+            REQUIRE(guards.untouched());
+            REQUIRE(guards.Run(*table, panel, true, cuts).weights == means.weights);
+            REQUIRE(guards.untouched());
+            pieces += cuts.size() + 1;
+            cut += cuts.empty() ? 0U : 1U;
+          }
+        }
+      }
+    }
+  }
+  MESSAGE("panels cut: " << cut << ", pieces: " << pieces);
+  CHECK(cut > tables.size() * 8 * 5 * 3 * std::size(kShapes) / 2);
 }
 
 TEST_CASE("sample: padded inputs weigh nothing, whatever mu and sigma say there") {
