@@ -2,6 +2,7 @@
 // layer each panel once for every image, so a seed names T networks and a batch changes nothing.
 #include <cstdint>
 
+#include "engine/src/check_options.h"
 #include "engine/src/float_state.h"
 #include "engine/src/gaussian.h"
 #include "engine/src/input.h"
@@ -16,10 +17,6 @@
 namespace mu8 {
 namespace {
 
-constexpr std::uint32_t kMaxSamples = 65536;
-constexpr std::uint32_t kMaxBatch = 65536;
-constexpr std::uint32_t kMaxWorkers = 1024;
-
 Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::uint64_t expected) {
   if (diagnostic != nullptr) {
     *diagnostic = {.status = status, .found = found, .expected = expected};
@@ -27,95 +24,9 @@ Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::u
   return status;
 }
 
-// An option that is out of range: what it is and the most it may be (floats in millionths).
-struct BadOption {
-  Option option = Option::kNone;
-  std::uint64_t found = 0, expected = 0;
-
-  bool bad() const { return option != Option::kNone; }
-};
-
-BadOption CheckCount(Option option, std::uint32_t value, std::uint32_t most) {
-  if (value >= 1 && value <= most) return {};
-  return {option, value, most};
-}
-
 template <typename Enumeration>
 std::uint64_t Number(Enumeration value) {
   return static_cast<std::uint64_t>(value);
-}
-
-template <typename Enumeration>
-BadOption CheckChoice(Option option, Enumeration value, Enumeration last) {
-  if (value <= last) return {};
-  return {option, Number(value), Number(last)};
-}
-
-// From a millionth to `most`, so that the fixed-point sums of a prediction resolve it; NaN is bad.
-BadOption CheckShare(Option option, float value, float most) {
-  if (value >= 1e-6F && value <= most) return {};
-  constexpr float kMillion = 1e6F;
-  const auto expected = static_cast<std::uint64_t>(most * kMillion);
-  if (!(value > 0.0F)) return {option, 0, expected};
-  if (value >= kMillion) return {option, 1000000000000, expected};
-  return {option, static_cast<std::uint64_t>(value * kMillion), expected};
-}
-
-// Of values: their range is the measure of thresholds and tolerances.
-BadOption CheckStopOfValues(const Model& model, const Stop& stop) {
-  Share share{};
-  if (!model.OutputRange(stop.class_index, &share.low, &share.high)) {
-    return {Option::kStopRule, Number(stop.rule), 0};
-  }
-  const Stop shares = InShares(stop, share);
-  return stop.rule == StopRule::kWithin
-             ? CheckShare(Option::kStopWithin, shares.within, 0.5F)
-             : CheckShare(Option::kStopThreshold, shares.threshold, 1.0F - 1e-6F);
-}
-
-// Which outputs are chosen: all, or as a list of the right size says, which has one at least.
-BadOption CheckChosen(const Model& model, const Stop& stop) {
-  const std::size_t found = stop.chosen.size(), outputs = model.class_count();
-  if (found != 0 && found != outputs) return {Option::kStopChosen, found, outputs};
-  if (ChosenCount(stop, outputs) == 0) return {Option::kStopChosen, 0, outputs};
-  return {};
-}
-
-BadOption CheckStop(const Model& model, const Stop& stop) {
-  BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThresholds);
-  if (bad.bad() || stop.rule == StopRule::kNone) return bad;
-  const Head head = model.head();
-  const bool several = model.output_height() * std::uint64_t{model.output_width()} > 1;
-  if (head == Head::kReconstruction || several) return {Option::kStopRule, Number(stop.rule), 0};
-  const bool of_label = stop.rule == StopRule::kLabel, of_mean = stop.rule == StopRule::kWithin;
-  const bool of_several = stop.rule == StopRule::kThresholds;
-  if ((head != Head::kSoftmax && of_label) || (!HasNumbers(head) && of_mean)) {
-    return {Option::kStopRule, Number(stop.rule), Number(StopRule::kThreshold)};
-  }
-  if (HasNumbers(head) && of_several) {
-    return {Option::kStopRule, Number(stop.rule), Number(StopRule::kWithin)};
-  }
-  bad = CheckShare(Option::kStopError, stop.error, 0.5F);
-  if (bad.bad() || of_label) return bad;
-  if (of_several) bad = CheckChosen(model, stop);
-  if (bad.bad()) return bad;
-  if (!of_several && stop.class_index >= model.class_count()) {
-    return {Option::kStopClass, stop.class_index, model.class_count() - 1};
-  }
-  if (HasNumbers(head)) return CheckStopOfValues(model, stop);
-  return CheckShare(Option::kStopThreshold, stop.threshold, 1.0F - 1e-6F);
-}
-
-// The first option that is out of range.
-BadOption CheckOptions(const Model& model, const SessionOptions& options) {
-  for (const BadOption& bad :
-       {CheckCount(Option::kMcSamples, options.mc_samples, kMaxSamples),
-        CheckCount(Option::kBatch, options.batch, kMaxBatch),
-        CheckCount(Option::kWorkers, options.workers, kMaxWorkers), CheckStop(model, options.stop),
-        CheckChoice(Option::kNoise, options.noise, Noise::kAntithetic)}) {
-    if (bad.bad()) return bad;
-  }
-  return {};
 }
 
 const kernels::KernelTable* Choose(KernelSet set) {
