@@ -390,6 +390,11 @@ class MuCursor {
   }
   // Bytes from the first panel's mu to this one's.
   constexpr std::uint64_t offset() const { return offset_; }
+  // To where an earlier cursor over the same layer stood.
+  constexpr void MoveTo(std::uint32_t panel, std::uint64_t offset) {
+    panel_ = panel;
+    offset_ = offset;
+  }
   constexpr void Next() {
     offset_ += panels_.panel_bytes(panel_) * bits() / 8;
     ++panel_;

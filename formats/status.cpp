@@ -98,13 +98,14 @@ constexpr Entry kEntries[] = {
     {Status::kInputSize, "input has the wrong size (found, expected: elements)"},
     {Status::kInputNotFinite, "input holds a NaN or an infinity (found: its index)"},
     {Status::kBatchSize, "batch is empty or larger than the session's (expected: at most)"},
-    {Status::kNotReady, "model or session has not been opened"},
+    {Status::kNotReady, "model or session has not been opened, or no run was begun"},
     {Status::kNullPointer, "an argument is a null pointer (found: its place in the call, from 1)"},
     {Status::kTasksNotRun,
      "parallel_for has not run every task to its end (found: how many, expected: of)"},
     {Status::kInputKind,
      "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
      "numbers)"},
+    {Status::kInProgress, "the run is in progress: call Step again"},
 };
 
 // How an option is shown: as a number from `least`, as a share, stored in millionths, or as the

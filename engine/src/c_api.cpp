@@ -35,6 +35,9 @@ const mu8::Model* AsModel(const mu8_model* model) {
 mu8::Session* AsSession(mu8_session* session) {
   return reinterpret_cast<mu8::Session*>(session->storage);
 }
+const mu8::Session* AsSession(const mu8_session* session) {
+  return reinterpret_cast<const mu8::Session*>(session->storage);
+}
 
 std::int32_t Return(mu8::Status status, const mu8::Diagnostic& from, mu8_diagnostic* to) {
   if (to != nullptr) {
@@ -123,6 +126,18 @@ std::int32_t Predict(mu8_session* session, const Element* images, std::size_t co
     for (std::size_t i = 0; i < count; ++i) predictions[i] = Convert(engine->Result(i));
   }
   return Return(status, detail, diagnostic);
+}
+
+template <typename Element>
+std::int32_t Begin(mu8_session* session, const Element* images, std::size_t count,
+                   mu8_diagnostic* diagnostic) {
+  if (const std::uint64_t null = FirstNull(session, images); null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
+  mu8::Diagnostic detail;
+  mu8::Session* engine = AsSession(session);
+  const std::span<const Element> pixels(images, count * engine->input_size());
+  return Return(engine->Begin(pixels, count, &detail), detail, diagnostic);
 }
 
 }  // namespace
@@ -224,6 +239,37 @@ std::int32_t mu8_predict_u8(mu8_session* session, const uint8_t* images, size_t 
 std::int32_t mu8_predict_f32(mu8_session* session, const float* images, size_t count,
                              mu8_prediction* predictions, mu8_diagnostic* diagnostic) {
   return Predict(session, images, count, predictions, diagnostic);
+}
+
+std::int32_t mu8_begin_u8(mu8_session* session, const uint8_t* images, size_t count,
+                          mu8_diagnostic* diagnostic) {
+  return Begin(session, images, count, diagnostic);
+}
+std::int32_t mu8_begin_f32(mu8_session* session, const float* images, size_t count,
+                           mu8_diagnostic* diagnostic) {
+  return Begin(session, images, count, diagnostic);
+}
+std::int32_t mu8_step(mu8_session* session, mu8_diagnostic* diagnostic) {
+  if (session == nullptr) return ReturnNull(1, diagnostic);
+  mu8::Diagnostic detail;
+  return Return(AsSession(session)->Step(&detail), detail, diagnostic);
+}
+std::int32_t mu8_result(const mu8_session* session, size_t index, mu8_prediction* prediction,
+                        mu8_diagnostic* diagnostic) {
+  const void* const unused = session;  // `index` is the second argument
+  if (const std::uint64_t null = FirstNull(session, unused, prediction); null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
+  mu8::Diagnostic detail;
+  const mu8::Status status = AsSession(session)->CheckResult(index, &detail);
+  if (status == mu8::Status::kOk) *prediction = Convert(AsSession(session)->Result(index));
+  return Return(status, detail, diagnostic);
+}
+void mu8_abandon(mu8_session* session) {
+  if (session != nullptr) AsSession(session)->Abandon();
+}
+std::uint32_t mu8_passes_done(const mu8_session* session) {
+  return session == nullptr ? 0 : AsSession(session)->passes_done();
 }
 
 const char* mu8_status_text(std::int32_t status) {

@@ -8,62 +8,76 @@ namespace {
 
 using format::OpCode;
 
-void RunLayer(std::uint32_t index, PassContext* context) {
-  Layer layer{index, context->view.layer(index), {}, {}, {}, false};
-  layer.input = context->view.tensor(layer.record.input);
-  if (layer.has_input2()) layer.input2 = context->view.tensor(layer.record.input2);
+Layer MakeLayer(std::uint32_t index, const format::View& view) {
+  Layer layer{index, view.layer(index), {}, {}, {}, false};
+  layer.input = view.tensor(layer.record.input);
+  if (layer.has_input2()) layer.input2 = view.tensor(layer.record.input2);
   layer.logits = layer.record.output == format::kNoTensor;
-  layer.output.height = context->view.output_height();
-  layer.output.width = context->view.output_width();
-  if (!layer.logits) {
-    layer.output = context->view.tensor(layer.record.output);
-    ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });
-  }
+  layer.output.height = view.output_height();
+  layer.output.width = view.output_width();
+  if (!layer.logits) layer.output = view.tensor(layer.record.output);
+  return layer;
+}
+
+// True: the layer is done. Only those with weights have more than one part.
+bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at) {
   switch (static_cast<OpCode>(layer.record.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:
-      return RunWeighted(layer, context);
+      return RunWeighted(layer, context, panels, at);
     case OpCode::kMaxPool:
     case OpCode::kAveragePool:
-      return RunPool(layer, context);
+      RunPool(layer, context);
+      break;
     case OpCode::kLookup:
-      return RunLookup(layer, context);
+      RunLookup(layer, context);
+      break;
     case OpCode::kAdd:
-      return RunAdd(layer, context);
+      RunAdd(layer, context);
+      break;
     case OpCode::kMultiply:
-      return RunMultiply(layer, context);
+      RunMultiply(layer, context);
+      break;
     case OpCode::kSlice:
-      return RunSlice(layer, context);
+      RunSlice(layer, context);
+      break;
     case OpCode::kConcat:
-      return RunConcat(layer, context);
+      RunConcat(layer, context);
+      break;
     case OpCode::kGather:
-      return RunGather(layer, context);
+      RunGather(layer, context);
+      break;
     case OpCode::kMaximum:
     case OpCode::kMinimum:
-      return RunExtremum(layer, context);
+      RunExtremum(layer, context);
+      break;
     case OpCode::kConstant:
-      return RunConstant(layer, context);
+      RunConstant(layer, context);
+      break;
   }
+  return true;
+}
+
+void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
+  for (LayerCursor at{.layer = begin}; at.layer < end;) RunNext(context, kAllPanels, &at);
 }
 
 }  // namespace
 
-void RunOnce(PassContext* context) {
-  const std::uint32_t end = context->view.first_pass_layer();
-  for (std::uint32_t i = 0; i < end; ++i) RunLayer(i, context);
+bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
+  const Layer layer = MakeLayer(at->layer, context->view);
+  if (at->panel == 0 && !layer.logits) {
+    ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });
+  }
+  if (!RunPart(layer, context, panels, at)) return false;
+  *at = {.layer = at->layer + 1};
+  return true;
 }
 
-bool RunPass(PassContext* context) {
-  const std::uint32_t begin = context->view.first_pass_layer();
-  const std::uint32_t end = context->view.layer_count();
-  for (std::uint32_t i = begin; i < end; ++i) {
-    if (i > begin && context->keep_going != nullptr &&
-        !context->keep_going(context->keep_going_context)) {
-      return false;
-    }
-    RunLayer(i, context);
-  }
-  return true;
+void RunOnce(PassContext* context) { RunLayers(0, context->view.first_pass_layer(), context); }
+
+void RunPass(PassContext* context) {
+  RunLayers(context->view.first_pass_layer(), context->view.layer_count(), context);
 }
 
 }  // namespace mu8

@@ -5,7 +5,7 @@
 
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
-#include "mu8/options.h"
+#include "mu8/run_state.h"
 
 namespace mu8 {
 
@@ -32,14 +32,18 @@ struct PassContext {
   float* logits;  // [batch][positions][classes], rows `logits_stride` floats apart; may be the
   std::size_t logits_stride;  // accumulators' memory, each row within its image's accumulators,
                               // or null where nobody wants them
-  KeepGoing keep_going = nullptr;  // asked before each layer of a pass but its first
-  void* keep_going_context = nullptr;
 };
+
+// For RunNext: a layer to its end.
+inline constexpr std::uint32_t kAllPanels = 0xffffffff;
+
+// Runs layer at->layer for the images, or of one with weights `panels` panels at most, and moves
+// `at` to what is next. True: the layer is done.
+bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at);
 
 // Runs the layers that are the same in every pass: those before the first Bayesian one.
 void RunOnce(PassContext* context);
-// Runs the others, after RunOnce; afterwards context->logits holds this pass's logits. False if
-// keep_going has said no: the pass is to be forgotten.
-bool RunPass(PassContext* context);
+// Runs the others, after RunOnce; afterwards context->logits holds this pass's logits.
+void RunPass(PassContext* context);
 
 }  // namespace mu8

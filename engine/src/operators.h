@@ -29,8 +29,10 @@ void ForImages(const PassContext& context, const Run& run) {
   }
 }
 
-// conv2d and dense: draws each panel once and uses it for all images (weighted_layer.cpp).
-void RunWeighted(const Layer& layer, PassContext* context);
+// conv2d and dense: draws each panel once and uses it for all images (weighted_layer.cpp). Runs
+// `panels` panels at most, from the one that `at` stands at, which it moves on; true: it was the
+// last.
+bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at);
 
 // What turns an accumulator of the last layer into an output (FORMAT.md 6.5).
 class OutputMultipliers {

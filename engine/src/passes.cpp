@@ -90,7 +90,7 @@ void AddPass(const Job& job, const PassContext& context, std::uint32_t group, st
 
 // The layers that are the same in every pass, for a worker's part of the images, and copies of what
 // they computed for the other groups.
-bool RunPrefix(const Job& job, std::uint32_t worker) {
+void RunPrefix(const Job& job, std::uint32_t worker) {
   const Grid& grid = job.space.grid();
   PassContext context = MakeContext(job, worker / grid.image_groups, worker % grid.image_groups);
   context.activations = job.space.Activations(0);
@@ -103,53 +103,44 @@ bool RunPrefix(const Job& job, std::uint32_t worker) {
       std::memcpy(job.space.Activations(group) + at, job.space.Activations(0) + at, bytes);
     }
   }
-  return true;
 }
 
-// A worker's passes of the round over its part of the images. False if keep_going, asked within a
-// pass, has said no: that pass has left no trace.
-bool RunShare(const Job& job, std::uint32_t worker) {
+// A worker's passes of the round over its part of the images.
+void RunShare(const Job& job, std::uint32_t worker) {
   const Grid& grid = job.space.grid();
   const std::uint32_t group = worker / grid.image_groups;
   PassContext context = MakeContext(job, group, worker % grid.image_groups);
   context.images = Part(job.images, worker % grid.image_groups, grid.image_groups);
-  if (context.images.count == 0) return true;
-  // Only the calling thread asks, and there is an answer to give after the first pass.
-  if (grid.workers() == 1 && job.first_pass > 0) {
-    context.keep_going = job.options.keep_going;
-    context.keep_going_context = job.options.keep_going_context;
-  }
+  if (context.images.count == 0) return;
   for (std::uint32_t pass = job.first_pass + group; pass < job.last_pass;
        pass += grid.pass_groups) {
     context.stream = StreamOf(job.options, pass);
     PlaceLogits(job, group, pass, &context);
-    if (!RunPass(&context)) return false;
+    RunPass(&context);
     if (job.add_in_order) continue;  // one pass a round
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
       AddPass(job, context, group, context.images[i], nullptr);
     }
   }
-  return true;
 }
 
 // A task as options.parallel_for runs it, on any thread, whose floating-point state is anybody's.
-template <bool (*run)(const Job&, std::uint32_t)>
+template <void (*run)(const Job&, std::uint32_t)>
 void RunTask(void* opaque, std::uint32_t worker) {
   const Job& job = *static_cast<const Job*>(opaque);
   if (worker >= job.space.grid().workers()) return;
   const FloatState ieee;
-  job.space.TasksDone()[worker] = run(job, worker) ? 1 : 0;
+  run(job, worker);
+  job.space.TasksDone()[worker] = 1;
 }
 
 // Returns how many tasks were not run to their end.
-template <bool (*run)(const Job&, std::uint32_t)>
+template <void (*run)(const Job&, std::uint32_t)>
 std::uint32_t ForWorkers(Job* job) {
   const std::uint32_t workers = job->space.grid().workers();
-  if (job->options.parallel_for == nullptr || workers == 1) {
-    std::uint32_t undone = 0;
-    for (std::uint32_t worker = 0; worker < workers; ++worker)
-      undone += run(*job, worker) ? 0U : 1U;
-    return undone;
+  if (job->options.parallel_for == nullptr) {
+    for (std::uint32_t worker = 0; worker < workers; ++worker) run(*job, worker);
+    return 0;
   }
   std::uint32_t* done = job->space.TasksDone();
   for (std::uint32_t worker = 0; worker < workers; ++worker) done[worker] = 0;
@@ -198,8 +189,9 @@ Ended Watch(const Job& job, const Stop& stop, std::uint32_t pass, std::uint32_t 
 }
 
 // Adds the round's passes in their order; images that are decided leave the list.
-void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count) {
+void AddRound(const Job& job, std::uint32_t* active_count) {
   const Workspace& space = job.space;
+  std::uint32_t* active = space.ActiveImages();
   const bool has_numbers = HasNumbers(space.head());
   const Stop stop = RuleOfOne(job);
   for (std::uint32_t pass = job.first_pass; pass < job.last_pass; ++pass) {
@@ -219,73 +211,127 @@ void AddRound(const Job& job, std::uint32_t* active, std::uint32_t* active_count
   }
 }
 
-// For the images that are not decided.
-void EndAtDeadline(const Workspace& space, const std::uint32_t* active, std::uint32_t count) {
-  for (std::uint32_t i = 0; i < count; ++i) space.ProgressOf(active[i]).ended = Ended::kDeadline;
+// Between two rounds, or layers; no: the images that are not decided end with the passes they have.
+bool MayGoOn(const Job& job, RunState* state) {
+  const SessionOptions& options = job.options;
+  if (state->passes == 0 || options.keep_going == nullptr ||
+      options.keep_going(options.keep_going_context)) {
+    return true;
+  }
+  for (std::uint32_t i = 0; i < state->active; ++i) {
+    job.space.ProgressOf(job.space.ActiveImages()[i]).ended = Ended::kDeadline;
+  }
+  state->done = true;
+  return false;
+}
+
+// The next passes of all groups, one each, over the images that are not decided.
+void SetRound(const RunState& state, Job* job) {
+  const std::uint32_t left = job->options.mc_samples - state.passes;
+  const std::uint32_t groups = job->space.grid().pass_groups;
+  job->first_pass = state.passes;
+  job->last_pass = state.passes + (left < groups ? left : groups);
+  const std::uint32_t* active = EndsEarly(job->options) ? job->space.ActiveImages() : nullptr;
+  job->images = {active, 0, state.active};
+}
+
+// After the round's passes have run.
+void FinishRound(const Job& job, RunState* state) {
+  state->passes = job.last_pass;
+  if (job.add_in_order) {
+    AddRound(job, &state->active);
+  } else if (EndsEarly(job.options)) {
+    for (std::uint32_t i = 0; i < state->images; ++i) {
+      job.space.ProgressOf(i).samples = state->passes;
+    }
+  }
+  state->done = state->passes == job.options.mc_samples || state->active == 0;
 }
 
 // Round by round, one pass of each group, until all images are decided or there is no more time.
 // Returns how many tasks of a round were left undone.
-std::uint32_t RunRounds(Job* job) {
-  const Workspace& space = job->space;
-  const std::uint32_t images = job->images.count;
-  const std::uint32_t samples = job->options.mc_samples;
-  std::uint32_t* active = space.ActiveImages();
-  std::uint32_t active_count = images;
-  for (std::uint32_t i = 0; i < images; ++i) {
-    active[i] = i;
-    space.ProgressOf(i) = {.stop = {}, .samples = 0, .ended = Ended::kAllSamples};
-    ClearDecisions(job->options.stop, space.BetsOf(i), space.DecisionsOf(i));
-  }
-  std::uint32_t done = 0;
-  while (done < samples && active_count > 0) {
-    if (done > 0 && job->options.keep_going != nullptr &&
-        !job->options.keep_going(job->options.keep_going_context)) {
-      EndAtDeadline(space, active, active_count);
-      return 0;
-    }
-    const std::uint32_t left = samples - done;
-    const std::uint32_t groups = space.grid().pass_groups;
-    job->first_pass = done;
-    job->last_pass = done + (left < groups ? left : groups);
-    job->images = {active, 0, active_count};
-    if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) {
-      if (space.grid().workers() > 1) return undone;
-      EndAtDeadline(space, active, active_count);
-      return 0;
-    }
-    done = job->last_pass;
-    if (job->add_in_order) {
-      AddRound(*job, active, &active_count);
-    } else {
-      for (std::uint32_t i = 0; i < images; ++i) space.ProgressOf(i).samples = done;
-    }
+std::uint32_t RunRounds(Job* job, RunState* state) {
+  while (!state->done && MayGoOn(*job, state)) {
+    SetRound(*state, job);
+    if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) return undone;
+    FinishRound(*job, state);
   }
   return 0;
 }
 
+// All passes in one round: each worker adds its own.
+std::uint32_t RunAll(Job* job, RunState* state) {
+  job->last_pass = state->passes = job->options.mc_samples;
+  state->done = true;
+  return ForWorkers<RunShare>(job);
+}
+
+Job MakeJob(const Run& run, const RunState& state) {
+  return {.view = run.view,
+          .kernels = run.kernels,
+          .options = run.options,
+          .space = run.space,
+          .images = {nullptr, 0, state.images},
+          .add_in_order = run.options.stop.rule != StopRule::kNone};
+}
+
+// A part of the layers before the first Bayesian one, or of a pass of a single worker.
+void Advance(std::uint32_t panels, Job* job, RunState* state) {
+  const std::uint32_t first = state->first_pass_layer;
+  if (state->at.layer < first) {
+    PassContext context = MakeContext(*job, 0, 0);
+    RunNext(&context, panels, &state->at);
+    return;
+  }
+  if (state->at.panel == 0 && !MayGoOn(*job, state)) return;
+  SetRound(*state, job);
+  PassContext context = MakeContext(*job, 0, 0);
+  context.stream = StreamOf(job->options, state->passes);
+  PlaceLogits(*job, 0, state->passes, &context);
+  RunNext(&context, panels, &state->at);
+  if (state->at.layer < job->view.layer_count()) return;
+  state->at = {.layer = first};
+  if (!job->add_in_order) {
+    for (std::uint32_t i = 0; i < state->images; ++i) AddPass(*job, context, 0, i, nullptr);
+  }
+  FinishRound(*job, state);
+}
+
 }  // namespace
 
-std::uint32_t RunPasses(const format::View& view, const kernels::KernelTable& kernels,
-                        const SessionOptions& options, const Workspace& space,
-                        std::uint32_t images) {
-  const std::uint32_t groups = space.grid().pass_groups;
-  for (std::uint32_t group = 0; group < groups; ++group) {
+RunState BeginRun(const Run& run, std::uint32_t images) {
+  const Workspace& space = run.space;
+  for (std::uint32_t group = 0; group < space.grid().pass_groups; ++group) {
     for (std::uint32_t i = 0; i < images; ++i) ClearSums(space.SumsOf(group, i));
   }
-  Job job{.view = view,
-          .kernels = kernels,
-          .options = options,
-          .space = space,
-          .images = {nullptr, 0, images},
-          .first_pass = 0,
-          .last_pass = options.mc_samples,
-          .add_in_order = options.stop.rule != StopRule::kNone};
+  for (std::uint32_t i = 0; EndsEarly(run.options) && i < images; ++i) {
+    space.ActiveImages()[i] = i;
+    space.ProgressOf(i) = {.stop = {}, .samples = 0, .ended = Ended::kAllSamples};
+    ClearDecisions(run.options.stop, space.BetsOf(i), space.DecisionsOf(i));
+  }
+  return {.images = images,
+          .active = images,
+          .first_pass_layer = run.view.first_pass_layer(),
+          .at = {}};
+}
+
+void StepRun(const Run& run, RunState* state) {
+  Job job = MakeJob(run, *state);
+  if (!state->done) Advance(1, &job, state);
+}
+
+std::uint32_t FinishRun(const Run& run, RunState* state) {
+  Job job = MakeJob(run, *state);
+  const Workspace& space = run.space;
+  if (space.grid().workers() == 1) {
+    while (!state->done) Advance(kAllPanels, &job, state);
+    return 0;
+  }
   std::uint32_t undone = ForWorkers<RunPrefix>(&job);
-  if (undone == 0) undone = EndsEarly(options) ? RunRounds(&job) : ForWorkers<RunShare>(&job);
+  if (undone == 0) undone = EndsEarly(run.options) ? RunRounds(&job, state) : RunAll(&job, state);
   if (undone != 0) return undone;
-  for (std::uint32_t group = 1; group < groups; ++group) {
-    for (std::uint32_t i = 0; i < images; ++i) {
+  for (std::uint32_t group = 1; group < space.grid().pass_groups; ++group) {
+    for (std::uint32_t i = 0; i < state->images; ++i) {
       MergeSums(space.head(), space.SumsOf(group, i), space.SumsOf(0, i));
     }
   }

@@ -1,4 +1,5 @@
-// The passes of one call: dealt to workers, added up in exact integers, ended early where asked.
+// The passes of one call: dealt to workers or run step by step, added up in exact integers, ended
+// early where asked.
 #pragma once
 
 #include <cstdint>
@@ -7,14 +8,25 @@
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
 #include "mu8/options.h"
+#include "mu8/run_state.h"
 
 namespace mu8 {
 
-// Images lie in the activations of pass group 0; afterwards its sums hold every pass, and images of
-// sessions that end early have their Progress. Returns how many tasks of a round
-// options.parallel_for has left undone: 0, or the results are none.
-std::uint32_t RunPasses(const format::View& view, const kernels::KernelTable& kernels,
-                        const SessionOptions& options, const Workspace& space,
-                        std::uint32_t images);
+// What a run is about, beside its state.
+struct Run {
+  const format::View& view;
+  const kernels::KernelTable& kernels;
+  const SessionOptions& options;
+  const Workspace& space;
+};
+
+// Images lie in the activations of pass group 0. Once the state is `done` its sums hold every pass,
+// and images of sessions that end early have their Progress.
+RunState BeginRun(const Run& run, std::uint32_t images);
+// Of a single worker: one panel of one layer, or one layer without weights.
+void StepRun(const Run& run, RunState* state);
+// All that is left. Returns how many tasks of a round options.parallel_for has left undone: 0, or
+// the results are none. Several workers begin here, without steps before it.
+std::uint32_t FinishRun(const Run& run, RunState* state);
 
 }  // namespace mu8

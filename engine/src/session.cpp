@@ -48,21 +48,45 @@ const kernels::KernelTable* Choose(KernelSet set) {
   return nullptr;
 }
 
-// Loads images by `load` and runs all passes over them; returns how many tasks were left undone.
-template <typename Element>
-std::uint32_t RunImages(const Model& model, const SessionOptions& options, const void* kernels,
-                        std::byte* arena, const Element* images, std::size_t count,
-                        void (*load)(const format::View&, const Element*, std::uint8_t*)) {
-  const FloatState ieee;
-  const format::View view = format::Reopen(model.bytes());
-  const Workspace space(view, options, arena);
-  for (std::size_t i = 0; i < count; ++i) {
-    const Element* image = images + i * model.input_size();
-    load(view, image, space.Activations(0) + i * view.model.activation_bytes);
-    if (model.head() == Head::kReconstruction) LoadTargets(view, image, space.Targets(i));
+// What a session's calls work on. Cheap to make: the file has been checked before.
+struct Work {
+  format::View view;
+  Workspace space;
+  Run run;
+
+  Work(const Model& model, const SessionOptions& options, const void* kernels, std::byte* arena)
+      : view(format::Reopen(model.bytes())),
+        space(view, options, arena),
+        run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {}
+};
+
+void LoadImage(const format::View& view, const std::uint8_t* image, std::uint8_t* activations) {
+  LoadPixels(view, image, activations);
+}
+void LoadImage(const format::View& view, const float* image, std::uint8_t* activations) {
+  LoadFloats(view, image, activations);
+}
+
+// Whether the model takes such inputs, of finite values.
+Status CheckKind(const Model& model, std::span<const std::uint8_t>, Diagnostic* diagnostic) {
+  if (model.input_kind() == InputKind::kPixels) return Status::kOk;
+  return Report(diagnostic, Status::kInputKind, Number(InputKind::kPixels),
+                Number(model.input_kind()));
+}
+
+Status CheckKind(const Model& model, std::span<const float> values, Diagnostic* diagnostic) {
+  // The file's targets are pixels', so there is none for floats in the network's units.
+  if (model.head() == Head::kReconstruction && model.input_kind() == InputKind::kPixels) {
+    return Report(diagnostic, Status::kInputKind, Number(InputKind::kNumbers),
+                  Number(InputKind::kPixels));
   }
-  return RunPasses(view, *static_cast<const kernels::KernelTable*>(kernels), options, space,
-                   static_cast<std::uint32_t>(count));
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    // The difference is 0 for finite numbers and NaN for NaN and infinities.
+    if (!(values[i] - values[i] == 0.0F)) {
+      return Report(diagnostic, Status::kInputNotFinite, i, 0);
+    }
+  }
+  return Status::kOk;
 }
 
 // What the file says of the noise of observations; nothing if it says nothing.
@@ -108,7 +132,7 @@ Status Session::Create(const Model& model, const SessionOptions& options,
   session->arena_ = arena.data();
   session->arena_bytes_ = needed;
   session->kernels_ = table;
-  session->images_ = 0;
+  session->run_ = {};
   return Status::kOk;
 }
 
@@ -129,40 +153,70 @@ Status Session::CheckCall(const void* data, std::size_t elements, std::size_t im
   return Status::kOk;
 }
 
-Status Session::Finish(std::uint32_t undone, std::size_t images, Diagnostic* diagnostic) {
-  images_ = undone == 0 ? images : 0;
+template <typename Element>
+Status Session::Load(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic) {
+  Status status = CheckCall(images.data(), images.size(), count, diagnostic);
+  if (status == Status::kOk) status = CheckKind(model_, images, diagnostic);
+  if (status != Status::kOk) return status;
+  const FloatState ieee;
+  const Work work(model_, options_, kernels_, arena_);
+  for (std::size_t i = 0; i < count; ++i) {
+    const Element* image = images.data() + i * model_.input_size();
+    LoadImage(work.view, image, work.space.Activations(0) + i * work.view.model.activation_bytes);
+    if (model_.head() == Head::kReconstruction) {
+      LoadTargets(work.view, image, work.space.Targets(i));
+    }
+  }
+  run_ = BeginRun(work.run, static_cast<std::uint32_t>(count));
+  return Status::kOk;
+}
+
+template <typename Element>
+Status Session::RunAll(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic) {
+  const Status status = Load(images, count, diagnostic);
+  if (status != Status::kOk) return status;
+  const FloatState ieee;
+  const Work work(model_, options_, kernels_, arena_);
+  const std::uint32_t undone = FinishRun(work.run, &run_);
   if (undone == 0) return Status::kOk;
-  return Report(diagnostic, Status::kTasksNotRun, undone, MakeGrid(options_).workers());
+  run_ = {};
+  return Report(diagnostic, Status::kTasksNotRun, undone, work.space.grid().workers());
+}
+
+template <typename Element>
+Status Session::BeginSteps(std::span<const Element> images, std::size_t count,
+                           Diagnostic* diagnostic) {
+  if (kernels_ != nullptr && options_.workers > 1) {
+    Report(diagnostic, Status::kBadOption, options_.workers, 1);
+    if (diagnostic != nullptr) diagnostic->option = Option::kWorkers;
+    return Status::kBadOption;
+  }
+  return Load(images, count, diagnostic);
 }
 
 Status Session::Run(std::span<const std::uint8_t> images, std::size_t count,
                     Diagnostic* diagnostic) {
-  const Status status = CheckCall(images.data(), images.size(), count, diagnostic);
-  if (status != Status::kOk) return status;
-  if (model_.input_kind() != InputKind::kPixels) {
-    return Report(diagnostic, Status::kInputKind, Number(InputKind::kPixels),
-                  Number(model_.input_kind()));
-  }
-  return Finish(RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadPixels),
-                count, diagnostic);
+  return RunAll(images, count, diagnostic);
+}
+Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic) {
+  return RunAll(images, count, diagnostic);
 }
 
-Status Session::Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic) {
-  const Status status = CheckCall(images.data(), images.size(), count, diagnostic);
-  if (status != Status::kOk) return status;
-  // The file's targets are pixels', so there is none for floats in the network's units.
-  if (model_.head() == Head::kReconstruction && model_.input_kind() == InputKind::kPixels) {
-    return Report(diagnostic, Status::kInputKind, Number(InputKind::kNumbers),
-                  Number(InputKind::kPixels));
-  }
-  for (std::size_t i = 0; i < images.size(); ++i) {
-    // The difference is 0 for finite numbers and NaN for NaN and infinities.
-    if (!(images[i] - images[i] == 0.0F)) {
-      return Report(diagnostic, Status::kInputNotFinite, i, 0);
-    }
-  }
-  return Finish(RunImages(model_, options_, kernels_, arena_, images.data(), count, LoadFloats),
-                count, diagnostic);
+Status Session::Begin(std::span<const std::uint8_t> images, std::size_t count,
+                      Diagnostic* diagnostic) {
+  return BeginSteps(images, count, diagnostic);
+}
+Status Session::Begin(std::span<const float> images, std::size_t count, Diagnostic* diagnostic) {
+  return BeginSteps(images, count, diagnostic);
+}
+
+Status Session::Step(Diagnostic* diagnostic) {
+  if (run_.images == 0) return Report(diagnostic, Status::kNotReady, 0, 0);
+  if (run_.done) return Status::kOk;
+  const FloatState ieee;
+  const Work work(model_, options_, kernels_, arena_);
+  StepRun(work.run, &run_);
+  return run_.done ? Status::kOk : Status::kInProgress;
 }
 
 Status Session::Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
@@ -181,11 +235,18 @@ Status Session::Predict(std::span<const float> images, std::span<Prediction> pre
   return Status::kOk;
 }
 
+Status Session::CheckResult(std::size_t index, Diagnostic* diagnostic) const {
+  if (!run_.done) return Report(diagnostic, Status::kNotReady, 0, 0);
+  if (index < run_.images) return Status::kOk;
+  return Report(diagnostic, Status::kBatchSize, index + 1, run_.images);
+}
+
 Prediction Session::Result(std::size_t index) const {
-  if (index >= images_) return {};
+  if (CheckResult(index) != Status::kOk) return {};
   const FloatState ieee;
-  const format::View view = format::Reopen(model_.bytes());
-  const Workspace space(view, options_, arena_);
+  const Work work(model_, options_, kernels_, arena_);
+  const format::View& view = work.view;
+  const Workspace& space = work.space;
   Prediction prediction;
   std::uint32_t samples = options_.mc_samples;
   if (EndsEarly(options_)) {

@@ -103,7 +103,8 @@ float OutputMultipliers::operator()(std::uint32_t output) const {
   return scales.Multiplier(format::SlotOf(panels_, output));
 }
 
-void RunWeighted(const Layer& layer, PassContext* context) {
+bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_count,
+                 LayerCursor* at) {
   const Parameters parameters(context->view, layer.record);
   const format::PanelLayout& panels = parameters.panels;
   const format::RunLayout runs = format::MakeRunLayout(layer.record, layer.input);
@@ -124,7 +125,8 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       runs.depthwise ? context->kernels.convolve_depthwise : context->kernels.convolve;
   const std::size_t positions = std::size_t{layer.output.height} * layer.output.width;
   format::MuCursor mu = parameters.FirstMu(layer.record);
-  for (; mu.panel() < panels.panel_count(); mu.Next()) {
+  mu.MoveTo(at->panel, at->mu_offset);
+  for (; mu.panel() < panels.panel_count() && panel_count > 0; mu.Next(), --panel_count) {
     const std::uint32_t index = mu.panel();
     const Panel panel = DrawPanel(parameters, layer.record, mu, stream, context->kernels, &lanes,
                                   context->panel, bias);
@@ -163,7 +165,11 @@ void RunWeighted(const Layer& layer, PassContext* context) {
       convolve(args);
     }
   }
+  at->panel = mu.panel();
+  at->mu_offset = mu.offset();
+  if (mu.panel() < panels.panel_count()) return false;
   if (layer.logits && context->logits != nullptr) WriteLogits(parameters, scales, layer, context);
+  return true;
 }
 
 }  // namespace mu8

@@ -31,7 +31,7 @@ TEST_CASE("status: every code has its own sentence") {
     ++codes;
     texts.insert(text);
   }
-  CHECK(codes == 1 + 17 + 20 + 16 + 11);
+  CHECK(codes == 1 + 17 + 20 + 16 + 12);
   CHECK(static_cast<int>(texts.size()) == codes);
 }
 
@@ -70,7 +70,7 @@ TEST_CASE("explain: calls have no byte") {
         "mu8 error 66: batch is empty or larger than the session's (expected: at most); found 3, "
         "expected 2");
   CHECK(Message({.status = Status::kNotReady}) ==
-        "mu8 error 67: model or session has not been opened");
+        "mu8 error 67: model or session has not been opened, or no run was begun");
 }
 
 TEST_CASE("explain: says which option and its whole range") {

@@ -17,6 +17,7 @@
 
 #include "mu8/options.h"
 #include "mu8/prediction.h"
+#include "mu8/run_state.h"
 #include "mu8/status.h"
 
 namespace mu8 {
@@ -94,6 +95,28 @@ class Session {
              Diagnostic* diagnostic = nullptr);
   Status Run(std::span<const float> images, std::size_t count, Diagnostic* diagnostic = nullptr);
   Prediction Result(std::size_t index) const;
+  // Whether Result has one: kNotReady before the run's end, kBatchSize beyond its images.
+  Status CheckResult(std::size_t index, Diagnostic* diagnostic = nullptr) const;
+
+  // Run in steps that return to the caller, for watchdogs and cooperative schedulers: Begin takes
+  // the images as Run does, and copies what it needs of them; then Step until it answers kOk, and
+  // Result. kInProgress: call again. Run is the same steps in one call, so the predictions are the
+  // same bytes; keep_going is asked as Run asks it. A step is one panel of one layer (16 output
+  // channels at most: draw 16 K weights with K inputs each, and multiply them at every position of
+  // every image of the batch), or one layer without weights; the last of a pass adds the pass to
+  // the sums as well. Begin takes time linear in the images and in the sums. Only of a session with
+  // options.workers = 1: else kBadOption. Between steps the session may be left or moved for as
+  // long as the arena stays as it is; Run and Begin start anew at any time.
+  Status Begin(std::span<const std::uint8_t> images, std::size_t count,
+               Diagnostic* diagnostic = nullptr);
+  Status Begin(std::span<const float> images, std::size_t count, Diagnostic* diagnostic = nullptr);
+  // kNotReady: nothing was begun, or it was abandoned. After the end it answers kOk again.
+  Status Step(Diagnostic* diagnostic = nullptr);
+  // Forgets the run and its results.
+  void Abandon() { run_ = {}; }
+  // Of the run that was begun last: passes done, of mc_samples at most; 0 if there is none. A stop
+  // rule or keep_going may end it before.
+  std::uint32_t passes_done() const { return run_.passes; }
 
   std::size_t input_size() const { return model_.input_size(); }
   // The kernels that run: "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi".
@@ -103,13 +126,18 @@ class Session {
  private:
   Status CheckCall(const void* data, std::size_t elements, std::size_t images,
                    Diagnostic* diagnostic) const;
-  Status Finish(std::uint32_t undone, std::size_t images, Diagnostic* diagnostic);
+  template <typename Element>
+  Status Load(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
+  template <typename Element>
+  Status RunAll(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
+  template <typename Element>
+  Status BeginSteps(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   Model model_;
   SessionOptions options_;
   std::byte* arena_ = nullptr;
   std::size_t arena_bytes_ = 0;
   const void* kernels_ = nullptr;  // kernels::KernelTable
-  std::size_t images_ = 0;         // of the last Run
+  RunState run_;
 };
 
 }  // namespace mu8

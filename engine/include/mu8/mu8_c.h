@@ -19,7 +19,7 @@ typedef struct mu8_model {
   uint64_t storage[8];
 } mu8_model;
 typedef struct mu8_session {
-  uint64_t storage[24];
+  uint64_t storage[48];
 } mu8_session;
 
 /* Which of mu8_options an error 62 is about. */
@@ -179,6 +179,19 @@ int32_t mu8_predict_u8(mu8_session* session, const uint8_t* images, size_t count
                        mu8_prediction* predictions, mu8_diagnostic* diagnostic);
 int32_t mu8_predict_f32(mu8_session* session, const float* images, size_t count,
                         mu8_prediction* predictions, mu8_diagnostic* diagnostic);
+
+/* The same in steps that return, for watchdogs and schedulers: begin, then step until it answers 0
+ * (77: call again), then a result for each image. mu8.h says how much a step is (Session::Step). */
+int32_t mu8_begin_u8(mu8_session* session, const uint8_t* images, size_t count,
+                     mu8_diagnostic* diagnostic);
+int32_t mu8_begin_f32(mu8_session* session, const float* images, size_t count,
+                      mu8_diagnostic* diagnostic);
+int32_t mu8_step(mu8_session* session, mu8_diagnostic* diagnostic);
+/* 67 before the run's end, 66 beyond its images. */
+int32_t mu8_result(const mu8_session* session, size_t index, mu8_prediction* prediction,
+                   mu8_diagnostic* diagnostic);
+void mu8_abandon(mu8_session* session);
+uint32_t mu8_passes_done(const mu8_session* session);
 
 /* Text of a status, and a full message; see mu8/status.h. */
 const char* mu8_status_text(int32_t status);

@@ -83,6 +83,7 @@ enum class Status : std::int32_t {
   kNullPointer = 68,
   kTasksNotRun = 69,
   kInputKind = 70,
+  kInProgress = 77,
 };
 
 // Which of SessionOptions kBadOption is about. Numbers never change meaning.
