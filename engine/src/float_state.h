@@ -52,6 +52,8 @@ class FloatState {
 #elif defined(__arm__) && defined(__ARM_FP)
   using Control = std::uint32_t;
   static constexpr Control kDefault = 0;
+  // LTPSIZE of Armv8.1-M: whether loops are predicated. Low-overhead loops fault if it is changed.
+  static constexpr Control kKept = 7U << 16;
   static Control Get() {
     Control control;
     asm volatile("vmrs %0, fpscr" : "=r"(control));
@@ -77,6 +79,12 @@ class FloatState {
   Control saved_;
 };
 
-inline FloatState::FloatState() : saved_(Get()) { Set(kDefault); }
+inline FloatState::FloatState() : saved_(Get()) {
+#if defined(__arm__) && defined(__ARM_FP) && __ARM_ARCH_PROFILE == 'M' && __ARM_ARCH >= 8
+  Set(kDefault | (saved_ & kKept));
+#else
+  Set(kDefault);
+#endif
+}
 
 }  // namespace mu8
