@@ -1,0 +1,160 @@
+"""Programs for processors without an operating system: built with the device library and
+tools/firmware/board, run under an emulator with semihosting.
+
+    board = BOARDS["m4"]
+    library = build_library(board, folder, optimize="-Os")
+    program = build_program(board, library, folder / "p.elf", ["main.cpp"], files={"model": path})
+    code, text = run(board, program)
+
+The first call of build_library configures CMake (seconds); later ones in the same folder build what
+has changed. An emulator counts instructions at most, and says nothing about time.
+"""
+
+import pathlib
+import shutil
+import subprocess
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+FIRMWARE = ROOT / "tools" / "firmware"
+
+
+class Board:
+    """A processor's compiler and flags, its toolchain file, the emulated machine and its memory.
+
+    flash and ram are (origin, bytes); machine is QEMU's name for it.
+    """
+
+    def __init__(self, machine, prefix, flags, toolchain, options, flash, ram, stack=0x2000):
+        self.machine, self.prefix, self.flags = machine, prefix, flags.split()
+        self.toolchain, self.options = toolchain, list(options)
+        self.flash, self.ram, self.stack = flash, ram, stack
+
+    @property
+    def riscv(self):
+        return self.prefix.startswith("riscv")
+
+    @property
+    def emulator(self):
+        if not self.riscv:
+            return "qemu-system-arm"
+        return "qemu-system-riscv64" if "rv64" in " ".join(self.flags) else "qemu-system-riscv32"
+
+    def missing(self):
+        """The first tool that is not installed (tools/setup devices), or None."""
+        for tool in (f"{self.prefix}g++", self.emulator, "cmake", "ninja"):
+            if shutil.which(tool) is None:
+                return tool
+        return None
+
+
+def cortex(processor, machine, flags="", flash=(0, 0x400000), ram=(0x20000000, 0x400000),
+           stack=0x2000):
+    return Board(machine, "arm-none-eabi-", f"-mthumb -mcpu=cortex-{processor} {flags}", "cortex-m",
+                 [f"-DMU8_CORTEX={processor}"], flash, ram, stack)
+
+
+def riscv(architecture, abi):
+    return Board("virt", "riscv64-unknown-elf-",
+                 f"-march={architecture} -mabi={abi} -mcmodel=medany --specs=picolibc.specs",
+                 "riscv-none", [f"-DMU8_RISCV={architecture}"],
+                 (0x80000000, 0x400000), (0x80400000, 0x400000))
+
+
+BOARDS = {
+    # 256 KB of flash and 16 KB of RAM; QEMU has no larger M0.
+    "m0": cortex("m0", "microbit", flash=(0, 0x40000), ram=(0x20000000, 0x4000), stack=0x1400),
+    "m3": cortex("m3", "mps2-an385"),
+    "m4": cortex("m4", "mps2-an386", "-mfloat-abi=hard -mfpu=fpv4-sp-d16"),
+    "m7": cortex("m7", "mps2-an500", "-mfloat-abi=hard -mfpu=fpv5-d16"),
+    "m55": cortex("m55", "mps3-an547", "-mfloat-abi=hard", flash=(0, 0x80000),
+                  ram=(0x21000000, 0x400000)),
+    "rv32imac": riscv("rv32imac", "ilp32"),
+    "rv64imac": riscv("rv64imac", "lp64"),
+}
+SECTIONS = ["-ffunction-sections", "-fdata-sections", "-fno-exceptions", "-fno-rtti",
+            "-fno-threadsafe-statics"]
+
+
+def execute(command, folder=ROOT):
+    """Its output; raises with it if it fails."""
+    done = subprocess.run([str(word) for word in command], cwd=folder, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}")
+    return done.stdout
+
+
+def build_library(board, folder, optimize="-O3", kernels=None, options=()):
+    """libmu8.a in `folder`, by the toolchain file.
+
+    kernels: MU8_KERNELS; None leaves the choice to the build. options: more -D... of CMake.
+    """
+    folder = pathlib.Path(folder)
+    chosen = [] if kernels is None else [f"-DMU8_KERNELS={kernels}"]
+    execute(["cmake", "-S", ROOT, "-B", folder, "-G", "Ninja", "--toolchain",
+             ROOT / "tools" / "toolchains" / f"{board.toolchain}.cmake",
+             "-DCMAKE_BUILD_TYPE=Release", f"-DCMAKE_CXX_FLAGS_RELEASE={optimize} -DNDEBUG",
+             "-DMU8_BUILD_HOST=OFF", "-DMU8_BUILD_TESTS=OFF", *board.options, *chosen, *options])
+    execute(["cmake", "--build", folder, "--target", "mu8"])
+    return folder / "engine" / "libmu8.a"
+
+
+def embed(files, assembly):
+    """Writes an assembler source with the files, at multiples of 64, and the list that
+    tests/bare_metal/golden.cpp declares: embedded_files and embedded_file_count. Each file's
+    symbols are NAME and NAME_end."""
+    lines, entries = [], []
+    for i, (name, path) in enumerate(files.items()):
+        lines += [".balign 64", f".global {name}, {name}_end", f"{name}:",
+                  f'.incbin "{pathlib.Path(path).resolve()}"', f"{name}_end:",
+                  f"name_{i}: .asciz \"{name}\""]
+        entries.append(f"POINTER name_{i}, {name}, {name}_end")
+    assembly.write_text("\n".join([
+        "#if __SIZEOF_POINTER__ == 8", "#define POINTER .quad", "#else", "#define POINTER .word",
+        "#endif", '.section .rodata.embedded, "a"', *lines, ".balign 8",
+        ".global embedded_files, embedded_file_count", "embedded_files:", *entries,
+        "embedded_file_count: .word " + str(len(files)), ""]), encoding="utf-8")
+
+
+def build_program(board, library, elf, sources, optimize="-O2", defines=(), files=None):
+    """Compiles `sources` and the board's start-up code, links them with the library to `elf`.
+
+    files: {symbol: path} to put into flash. The linker's map is beside it, with the suffix .map.
+    """
+    elf = pathlib.Path(elf)
+    work = elf.parent / f"{elf.stem}.objects"
+    work.mkdir(parents=True, exist_ok=True)
+    kind = "riscv" if board.riscv else "cortex_m"
+    sources = [ROOT / source for source in sources] + [FIRMWARE / "board" / f"{kind}.c"]
+    if files is not None:
+        embed(files, work / "embedded_files.S")
+        sources.append(work / "embedded_files.S")
+    objects = []
+    for source in sources:
+        compiler, language = ("g++", ["-std=c++20", *SECTIONS]) if source.suffix == ".cpp" else (
+            "gcc", SECTIONS[:2])
+        objects.append(work / f"{source.stem}.o")
+        execute([f"{board.prefix}{compiler}", *board.flags, *language, optimize, *defines,
+                 "-I", ROOT, "-I", ROOT / "engine" / "include", "-c", source, "-o", objects[-1]])
+    memory = {"FLASH_ORIGIN": board.flash[0], "FLASH_SIZE": board.flash[1],
+              "RAM_ORIGIN": board.ram[0], "RAM_SIZE": board.ram[1], "STACK_SIZE": board.stack}
+    libraries = ["-nostartfiles"] if board.riscv else [
+        "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs"]
+    execute([f"{board.prefix}gcc", *board.flags, *objects, library, *libraries, "-Wl,--gc-sections",
+             "-T", FIRMWARE / "board" / f"{kind}.ld", "-Wl,--no-warn-rwx-segments",
+             *(f"-Wl,--defsym={name}={value:#x}" for name, value in memory.items()),
+             f"-Wl,-Map={elf.with_suffix('.map')}", "-o", elf])
+    return elf
+
+
+def run(board, elf, timeout=600, plugin=None):
+    """(exit code, output) of a program; plugin: QEMU's -plugin argument, or None."""
+    command = [board.emulator, "-M", board.machine, "-nographic", "-monitor", "none", "-serial",
+               "none", "-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
+    if board.riscv:
+        command += ["-bios", "none"]
+    if plugin is not None:
+        command += ["-plugin", plugin]
+    done = subprocess.run(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                          timeout=timeout, check=False)
+    return done.returncode, done.stdout
