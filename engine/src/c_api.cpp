@@ -70,7 +70,9 @@ mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) 
           .parallel_for = options.parallel_for,
           .parallel_context = options.parallel_context,
           .keep_going = options.keep_going,
-          .keep_going_context = options.keep_going_context};
+          .keep_going_context = options.keep_going_context,
+          .profile = options.profile,
+          .profile_context = options.profile_context};
 }
 
 mu8_prediction Convert(const mu8::Prediction& p) {
@@ -162,7 +164,9 @@ mu8_options mu8_default_options(void) {
           .parallel_context = nullptr,
           .keep_going = nullptr,
           .keep_going_context = nullptr,
-          .stop_chosen = nullptr};
+          .stop_chosen = nullptr,
+          .profile = nullptr,
+          .profile_context = nullptr};
 }
 
 std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,

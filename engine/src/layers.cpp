@@ -58,6 +58,11 @@ bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, Lay
   return true;
 }
 
+void Tell(const PassContext& context, std::uint32_t layer, bool begins) {
+  if (context.profile == nullptr) return;
+  context.profile(context.profile_context, layer, context.pass, begins);
+}
+
 void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
   for (LayerCursor at{.layer = begin}; at.layer < end;) RunNext(context, kAllPanels, &at);
 }
@@ -65,11 +70,13 @@ void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
 }  // namespace
 
 bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
+  if (at->panel == 0) Tell(*context, at->layer, true);
   const Layer layer = MakeLayer(at->layer, context->view);
   if (at->panel == 0 && !layer.logits) {
     ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });
   }
   if (!RunPart(layer, context, panels, at)) return false;
+  Tell(*context, at->layer, false);
   *at = {.layer = at->layer + 1};
   return true;
 }

@@ -5,6 +5,7 @@
 
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
+#include "mu8/options.h"
 #include "mu8/run_state.h"
 
 namespace mu8 {
@@ -32,6 +33,9 @@ struct PassContext {
   float* logits;  // [batch][positions][classes], rows `logits_stride` floats apart; may be the
   std::size_t logits_stride;  // accumulators' memory, each row within its image's accumulators,
                               // or null where nobody wants them
+  std::uint32_t pass = 0;     // for `profile`; two passes of a pair have one stream
+  Profile profile = nullptr;
+  void* profile_context = nullptr;
 };
 
 // For RunNext: a layer to its end.

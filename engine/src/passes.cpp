@@ -37,7 +37,9 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .panel = job.space.Panel(group, image_group),
           .accumulators = job.space.Accumulators(group),
           .logits = nullptr,
-          .logits_stride = 0};
+          .logits_stride = 0,
+          .profile = job.options.profile,
+          .profile_context = job.options.profile_context};
 }
 
 // Part `index` of `count` about equal parts of a list.
@@ -115,6 +117,7 @@ void RunShare(const Job& job, std::uint32_t worker) {
   for (std::uint32_t pass = job.first_pass + group; pass < job.last_pass;
        pass += grid.pass_groups) {
     context.stream = StreamOf(job.options, pass);
+    context.pass = pass;
     PlaceLogits(job, group, pass, &context);
     RunPass(&context);
     if (job.add_in_order) continue;  // one pass a round
@@ -287,6 +290,7 @@ void Advance(std::uint32_t panels, Job* job, RunState* state) {
   SetRound(*state, job);
   PassContext context = MakeContext(*job, 0, 0);
   context.stream = StreamOf(job->options, state->passes);
+  context.pass = state->passes;
   PlaceLogits(*job, 0, state->passes, &context);
   RunNext(&context, panels, &state->at);
   if (state->at.layer < job->view.layer_count()) return;

@@ -119,6 +119,9 @@ typedef struct mu8_options {
   /* MU8_STOP_THRESHOLDS: [mu8_model_class_count], not 0 for each output to decide about, one at
    * least; null: all. Must outlive the session. */
   const uint8_t* stop_chosen;
+  /* Told when a layer of a pass begins and ends; mu8/options.h has the details. May be null. */
+  void (*profile)(void* context, uint32_t layer, uint32_t pass, bool begins);
+  void* profile_context;
 } mu8_options;
 
 /* Arrays lie in the arena and hold until the session's next call, [outputs] of them

@@ -74,6 +74,13 @@ using ParallelFor = void (*)(void* context, std::uint32_t count, Task task, void
 // the call with the passes that are done.
 using KeepGoing = bool (*)(void* context);
 
+// Told that layer `layer` of the file begins, or ends, in pass `pass`, for a profile by layer.
+// Layers that are the same in every pass run once, in pass 0. What happens between an end and the
+// next beginning (reading the input, adding a pass to the sums) is in no layer. In steps, a layer
+// may begin in one step and end in a later one. With several workers it is called on any of their
+// threads, and each of them has its own part of the images, or of the passes.
+using Profile = void (*)(void* context, std::uint32_t layer, std::uint32_t pass, bool begins);
+
 struct SessionOptions {
   // T, weight samples per prediction: 1 to 65,536. A weight is drawn from 256 equiprobable values,
   // at most 2.91 standard deviations from its mean; variance .998, kurtosis 2.93 (a Gaussian's 3).
@@ -91,6 +98,8 @@ struct SessionOptions {
   void* parallel_context = nullptr;
   KeepGoing keep_going = nullptr;  // a deadline, for example
   void* keep_going_context = nullptr;
+  Profile profile = nullptr;
+  void* profile_context = nullptr;
 };
 
 }  // namespace mu8
