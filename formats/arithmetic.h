@@ -3,10 +3,10 @@
 // write none of them out elsewhere. Every operation rounds by itself.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 #include <cstring>
 
+#include "formats/bits.h"
 #include "formats/exact_floats.h"
 #include "formats/layout.h"
 
@@ -14,20 +14,20 @@ namespace mu8::format {
 
 // Positive, finite and normal. Written on the bits so that no compiler flag can weaken it.
 constexpr bool IsNormal(float value) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
+  const auto bits = BitCast<std::uint32_t>(value);
   return bits >= 0x00800000U && bits < 0x7f800000U;
 }
 
 constexpr bool IsFinite(float value) {
-  return (std::bit_cast<std::uint32_t>(value) & 0x7fffffffU) < 0x7f800000U;
+  return (BitCast<std::uint32_t>(value) & 0x7fffffffU) < 0x7f800000U;
 }
 
 // The closest to `value` of the positive normal numbers up to `most`.
-inline constexpr float kMostNormal = std::bit_cast<float>(0x7f7fffffU);
+inline constexpr float kMostNormal = BitCast<float>(0x7f7fffffU);
 constexpr float NearestNormal(float value, float most) {
-  const auto bits = std::bit_cast<std::uint32_t>(value);
-  if (bits >> 31 != 0 || bits < 0x00800000U) return std::bit_cast<float>(0x00800000U);
-  return bits > std::bit_cast<std::uint32_t>(most) ? most : value;
+  const auto bits = BitCast<std::uint32_t>(value);
+  if (bits >> 31 != 0 || bits < 0x00800000U) return BitCast<float>(0x00800000U);
+  return bits > BitCast<std::uint32_t>(most) ? most : value;
 }
 
 // The nearest integer, ties to even, for |value| <= 2^22: adding 1.5 * 2^23 leaves no room for
@@ -71,7 +71,7 @@ inline constexpr std::int32_t kMaxFixedPointShift = 30;
 
 // 20 - floor(log2(largest)) for a positive normal `largest`.
 constexpr std::int32_t FixedPointShift(float largest) {
-  return 20 + 127 - static_cast<std::int32_t>(std::bit_cast<std::uint32_t>(largest) >> 23);
+  return 20 + 127 - static_cast<std::int32_t>(BitCast<std::uint32_t>(largest) >> 23);
 }
 
 // rint(factor * 2^shift), at most 2^21 for factors up to the largest.

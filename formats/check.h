@@ -1,8 +1,7 @@
 // Internal to the reader: the stages of validation share one way to report.
 #pragma once
 
-#include <bit>
-
+#include "formats/bits.h"
 #include "formats/reader.h"
 
 namespace mu8::format {
@@ -31,7 +30,7 @@ struct Checker {
 };
 
 // Floats in diagnostics.
-constexpr std::uint32_t Bits(float value) { return std::bit_cast<std::uint32_t>(value); }
+constexpr std::uint32_t Bits(float value) { return BitCast<std::uint32_t>(value); }
 
 // The finite float closest to one that is none.
 constexpr std::uint32_t NearestFinite(float value) {

@@ -114,7 +114,8 @@ std::string_view Line(std::string_view text, std::uint32_t index) {
     if (end == std::string_view::npos) return {};
     text.remove_prefix(end + 1);
   }
-  return text.substr(0, text.find('\n'));
+  const std::size_t end = text.find('\n');
+  return {text.data(), end == std::string_view::npos ? text.size() : end};
 }
 
 }  // namespace mu8::format

@@ -1,5 +1,6 @@
 // Stage two of Open: the fields of one layer, and the shapes of what it reads and writes, fit its
 // operator (FORMAT.md 5.2 to 5.12).
+#include "formats/bits.h"
 #include "formats/check.h"
 #include "formats/runs.h"
 
@@ -276,7 +277,7 @@ bool CheckSlice(const LayerRecord& layer, const Operands& operands, Checker* che
 // The nearest width of sigma that a layer may have.
 constexpr std::uint32_t NearestSigmaBits(std::uint32_t bits, bool bayesian) {
   if (!bayesian) return 0;
-  return bits > 8 ? 8 : std::bit_floor(bits);
+  return bits > 8 ? 8 : BitFloor(bits);
 }
 
 bool CheckBitWidths(const LayerRecord& layer, Checker* check) {

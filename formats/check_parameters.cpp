@@ -2,6 +2,7 @@
 // and its int32 accumulators cannot overflow (FORMAT.md, 6 and 8).
 #include "formats/arena.h"
 #include "formats/arithmetic.h"
+#include "formats/bits.h"
 #include "formats/check.h"
 
 namespace mu8::format {
@@ -168,7 +169,7 @@ struct PanelCodes {
   }
   // File offset of the byte with the highest bits of code i.
   std::uint64_t place(std::uint64_t i) const {
-    return at + (bits == 8 ? i : block(i) + CodeByte(std::bit_floor(bits), i % 64));
+    return at + (bits == 8 ? i : block(i) + CodeByte(BitFloor(bits), i % 64));
   }
 };
 

@@ -4,7 +4,6 @@
 #pragma once
 
 #include <array>
-#include <bit>
 #include <cstddef>
 #include <cstdint>
 
@@ -12,7 +11,10 @@
 
 namespace mu8::format {
 
-static_assert(std::endian::native == std::endian::little, ".mu8 files are little-endian");
+// Records are read where they lie.
+#if defined(__BYTE_ORDER__) && __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "mu8 runs on little-endian processors: .mu8 files are little-endian and read in place"
+#endif
 
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};

@@ -2,9 +2,9 @@
 // becomes an integer. Open proves the bounds on these functions and the engine adds with them.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
+#include "formats/bits.h"
 #include "formats/layout.h"
 #include "formats/limits.h"
 #include "formats/real_math.h"
@@ -20,7 +20,7 @@ constexpr float VarianceOf(ScaleForm form, float r) {
 
 // By how many powers of two the binade of `value` lies above that of `least`; both normal.
 constexpr std::uint32_t NoiseShift(float least, float value) {
-  return (std::bit_cast<std::uint32_t>(value) >> 23) - (std::bit_cast<std::uint32_t>(least) >> 23);
+  return (BitCast<std::uint32_t>(value) >> 23) - (BitCast<std::uint32_t>(least) >> 23);
 }
 
 // One output's variances: of `least` to `most`, each an integer in units of the last bit of
@@ -42,13 +42,13 @@ class NoiseScale {
   }
   // Of a variance: its 24 bits, to be shifted left by `shift`, at most kMaxVarianceShift.
   static constexpr std::uint32_t significand(float variance) {
-    return (std::bit_cast<std::uint32_t>(variance) & 0x7fffffU) | 0x800000U;
+    return (BitCast<std::uint32_t>(variance) & 0x7fffffU) | 0x800000U;
   }
   constexpr std::uint32_t shift(float variance) const { return NoiseShift(least_, variance); }
   // 2^(exponent of least - 23), exact: a double has smaller ones.
   constexpr double unit() const {
-    const std::uint64_t exponent = (std::bit_cast<std::uint32_t>(least_) >> 23) + 1023 - 127 - 23;
-    return std::bit_cast<double>(exponent << 52);
+    const std::uint64_t exponent = (BitCast<std::uint32_t>(least_) >> 23) + 1023 - 127 - 23;
+    return BitCast<double>(exponent << 52);
   }
 
  private:

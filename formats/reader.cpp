@@ -2,8 +2,7 @@
 // The graph, the parameters and the metadata have a file each: check_*.cpp.
 #include "formats/reader.h"
 
-#include <algorithm>
-
+#include "formats/bits.h"
 #include "formats/check.h"
 #include "formats/crc32c.h"
 
@@ -24,7 +23,7 @@ std::uint64_t SectionRecordOffset(const View& view, SectionId id) {
 
 bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
   static constexpr char kLfs[] = "version https://git-lfs";
-  constexpr std::uint64_t kMagicBits = std::bit_cast<std::uint64_t>(kMagic);
+  constexpr std::uint64_t kMagicBits = BitCast<std::uint64_t>(kMagic);
   if (bytes.size() >= sizeof(kLfs) - 1 && std::memcmp(bytes.data(), kLfs, sizeof(kLfs) - 1) == 0) {
     return check->Fail(Status::kGitLfsPointer, 0, check->view.Load<std::uint64_t>(0), kMagicBits);
   }
@@ -34,7 +33,7 @@ bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
   const auto header = check->view.Load<FileHeader>(0);
   if (header.magic != kMagic) {
     return check->Fail(Status::kBadMagic, offsetof(FileHeader, magic),
-                       std::bit_cast<std::uint64_t>(header.magic), kMagicBits);
+                       BitCast<std::uint64_t>(header.magic), kMagicBits);
   }
   if (header.endian_mark != kEndianMark) {
     return check->Fail(Status::kBadEndianMark, offsetof(FileHeader, endian_mark),
@@ -53,7 +52,7 @@ bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
                        too_long ? kMaxFileBytes : bytes.size());
   }
   const std::uint64_t room = (bytes.size() - sizeof(FileHeader)) / sizeof(SectionRecord);
-  const std::uint64_t most_sections = std::min<std::uint64_t>(room, kMaxSections);
+  const std::uint64_t most_sections = room < kMaxSections ? room : kMaxSections;
   if (header.section_count == 0 || header.section_count > most_sections) {
     return check->Fail(Status::kSectionCount, offsetof(FileHeader, section_count),
                        header.section_count, header.section_count == 0 ? 1 : most_sections);
@@ -105,7 +104,8 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
     const std::uint64_t expected = RoundUp(end, kAlignment);
     if (section.offset != expected || section.offset > header.file_bytes) {
       return check->Fail(Status::kSectionLayout, at + offsetof(SectionRecord, offset),
-                         section.offset, std::min(expected, header.file_bytes));
+                         section.offset,
+                         expected < header.file_bytes ? expected : header.file_bytes);
     }
     if (section.bytes > header.file_bytes - section.offset) {
       return check->Fail(Status::kSectionLayout, at + offsetof(SectionRecord, bytes), section.bytes,
@@ -157,7 +157,7 @@ bool CheckRecordSection(SectionId id, const SectionView& section, std::uint64_t 
   const std::uint64_t count = section.bytes / record_bytes;
   if (section.bytes != count * record_bytes) {
     return check->FailSection(Status::kSectionSize, id, kField, section.bytes,
-                              std::max<std::uint64_t>(count, 1) * record_bytes);
+                              count == 0 ? record_bytes : count * record_bytes);
   }
   if (count == 0 || count > max_records) {
     return check->FailSection(Status::kRecordCount, id, kField, count,

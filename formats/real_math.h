@@ -3,9 +3,9 @@
 // fused with another. FORMAT.md section 10 has them operation by operation.
 #pragma once
 
-#include <bit>
 #include <cstdint>
 
+#include "formats/bits.h"
 #include "formats/exact_floats.h"
 
 namespace mu8::format {
@@ -29,21 +29,19 @@ constexpr float ExpNegative(float x) {
   p = p * r + 1.0F;
   p = p * r + 1.0F;
   const auto exponent = static_cast<std::uint32_t>(static_cast<std::int32_t>(k) + 127);
-  return p * std::bit_cast<float>(exponent << 23);
+  return p * BitCast<float>(exponent << 23);
 }
 
 // e^x; relative error below 2e-7 from -87 to 87; 0 below, infinite above.
-constexpr float Exp(float x) {
-  return x > 87.0F ? std::bit_cast<float>(0x7f800000U) : ExpNegative(x);
-}
+constexpr float Exp(float x) { return x > 87.0F ? BitCast<float>(0x7f800000U) : ExpNegative(x); }
 
 // ln x for positive normal x; absolute error below 1e-7 + 1e-7 |ln x|. x = 2^k m with m in
 // [sqrt(1/2), sqrt(2)); ln m = 2 atanh(t), t = (m - 1) / (m + 1), |t| < 0.1716.
 constexpr float LogPositive(float x) {
-  const auto bits = std::bit_cast<std::uint32_t>(x);
+  const auto bits = BitCast<std::uint32_t>(x);
   // 0x3f3504f3 is sqrt(1/2): the exponent of x relative to it.
   const std::int32_t k = static_cast<std::int32_t>(bits - 0x3f3504f3U) >> 23;
-  const float m = std::bit_cast<float>(bits - (static_cast<std::uint32_t>(k) << 23));
+  const float m = BitCast<float>(bits - (static_cast<std::uint32_t>(k) << 23));
   const float t = (m - 1.0F) / (m + 1.0F);
   const float s = t * t;
   float p = 2.0F / 9.0F;
@@ -58,7 +56,7 @@ constexpr float LogPositive(float x) {
 // The square root of positive normal x; relative error below 2e-7. Heron's rule from a value within
 // 6 %: half the exponent, and a mantissa between.
 constexpr float SqrtPositive(float x) {
-  float y = std::bit_cast<float>((std::bit_cast<std::uint32_t>(x) >> 1) + 0x1fbd1df5U);
+  float y = BitCast<float>((BitCast<std::uint32_t>(x) >> 1) + 0x1fbd1df5U);
   for (int i = 0; i < 3; ++i) y = 0.5F * (y + x / y);
   return y;
 }

@@ -1,7 +1,5 @@
 // Which tables were built, which the processor can run, and the choice between them.
 // MU8_HAVE_* come from the build: one macro per compiled kernels/<isa>/ folder.
-#include <iterator>
-
 #include "kernels/kernel_table.h"
 #include "kernels/scalar/kernels.h"
 
@@ -66,7 +64,7 @@ std::uint32_t DetectFeatures() {
   return features;
 }
 
-std::size_t TableCount() { return std::size(kTables); }
+std::size_t TableCount() { return sizeof(kTables) / sizeof(*kTables); }
 const KernelTable& TableAt(std::size_t index) { return *kTables[index]; }
 
 const KernelTable& SelectKernels(std::uint32_t features) {

@@ -1,10 +1,9 @@
 #include "engine/src/reconstruction.h"
 
-#include <limits>
-
 #include "engine/src/float_state.h"
 #include "engine/src/operators.h"
 #include "engine/src/wide.h"
+#include "formats/bits.h"
 
 namespace mu8 {
 namespace {
@@ -68,7 +67,7 @@ void ErrorMoments(const std::uint64_t* sums, std::uint32_t mc_samples, float uni
 }
 
 float SquaredError(const Prediction& prediction, std::size_t i) {
-  if (i >= prediction.target.size()) return std::numeric_limits<float>::quiet_NaN();
+  if (i >= prediction.target.size()) return format::BitCast<float>(0x7fc00000U);
   const FloatState ieee;
   const float d = prediction.mean[i] - prediction.target[i];
   return d * d + prediction.variance[i];

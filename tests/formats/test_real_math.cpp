@@ -2,6 +2,7 @@
 // floats by their bits.
 #include <doctest/doctest.h>
 
+#include <bit>
 #include <cmath>
 
 #include "formats/real_math.h"
