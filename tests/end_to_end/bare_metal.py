@@ -55,7 +55,8 @@ def cortex(processor, machine, flags="", flash=(0, 0x400000), ram=(0x20000000, 0
 
 def riscv(architecture, abi):
     return Board("virt", "riscv64-unknown-elf-",
-                 f"-march={architecture} -mabi={abi} -mcmodel=medany --specs=picolibc.specs",
+                 f"-march={architecture} -mabi={abi} -mcmodel=medany --specs=picolibc.specs "
+                 f"-idirafter {ROOT}/tools/toolchains/freestanding",
                  "riscv-none", [f"-DMU8_RISCV={architecture}"],
                  (0x80000000, 0x400000), (0x80400000, 0x400000))
 

@@ -25,7 +25,9 @@ allowed+='|__aeabi_(u?idiv|u?idivmod|u?ldivmod|l(mul|lsl|lsr|asr|cmp)|ulcmp)'
 allowed+='|__aeabi_(u?[il]2[fd]|[fd]2u?[il]z|f2d|d2f)'
 allowed+='|__aeabi_[fd](add|r?sub|mul|div|neg|cmp(eq|lt|le|ge|gt|un))|__aeabi_c[fd]r?cmp(eq|le)'
 allowed+='|__aeabi_mem(cpy|move|set|clr)[48]?|__gnu_thumb1_case_[us](qi|hi|si)'
-allowed+='|__riscv_(save|restore)_[0-9]+)$'
+allowed+='|__riscv_(save|restore)_[0-9]+'
+# WebAssembly's stack, and its table of functions that pointers point to: the linker makes both.
+allowed+='|__stack_pointer|__indirect_function_table)$'
 
 # One line per symbol: member number, name, type.
 symbols=$("$nm" --portability "$library" |
@@ -47,7 +49,7 @@ fi
 
 # Members that define something of mu8::kernels::<isa>, other than scalar.
 weak=$(awk '
-  $3 != "U" && $2 ~ /^_ZN3mu87kernels[0-9]+(avx|neon|sve|rvv)/ {isa[$1] = 1}
+  $3 != "U" && $2 ~ /^_ZN3mu87kernels[0-9]+(avx|neon|sve|rvv|wasm)/ {isa[$1] = 1}
   $3 == "W" {names[$1] = names[$1] " " $2}
   END {for (member in names) if (member in isa) print names[member]}' <<<"$symbols")
 if [ -n "$weak" ]; then

@@ -26,3 +26,5 @@ endif()
 set(CMAKE_C_FLAGS_INIT "-march=${MU8_RISCV} -mabi=${mu8_abi} -mcmodel=medany \
 --specs=picolibc.specs -ffunction-sections -fdata-sections")
 set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT} -fno-threadsafe-statics -fno-use-cxa-atexit")
+# That toolchain has no C++ headers; behind a standard library's own, should there be any.
+string(APPEND CMAKE_CXX_FLAGS_INIT " -idirafter ${CMAKE_CURRENT_LIST_DIR}/freestanding")

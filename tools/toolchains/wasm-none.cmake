@@ -1,0 +1,15 @@
+# WebAssembly by clang alone (Debian's clang and lld), without a C or C++ library: the module's host
+# gives nothing, and the program memcpy, memmove, memset and memcmp. -DMU8_WASM_SIMD=ON: SIMD128 kernels.
+set(CMAKE_SYSTEM_NAME Generic)
+set(CMAKE_SYSTEM_PROCESSOR wasm32)
+set(CMAKE_C_COMPILER clang)
+set(CMAKE_CXX_COMPILER clang++)
+set(CMAKE_C_COMPILER_TARGET wasm32)
+set(CMAKE_CXX_COMPILER_TARGET wasm32)
+set(CMAKE_TRY_COMPILE_TARGET_TYPE STATIC_LIBRARY)
+set(CMAKE_TRY_COMPILE_PLATFORM_VARIABLES MU8_WASM_SIMD)
+set(CMAKE_C_FLAGS_INIT "-nostdlibinc -ffunction-sections -fdata-sections")
+if(MU8_WASM_SIMD)
+  string(APPEND CMAKE_C_FLAGS_INIT " -msimd128")
+endif()
+set(CMAKE_CXX_FLAGS_INIT "${CMAKE_C_FLAGS_INIT} -idirafter ${CMAKE_CURRENT_LIST_DIR}/freestanding")
