@@ -293,6 +293,8 @@ Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic
        CheckParameters(&check) && CheckMetadata(&check);
   if (diagnostic != nullptr) *diagnostic = check.diagnostic;
   if (!ok) return check.diagnostic.status;
+  candidate.output_slots =
+      MakePanelLayout(candidate.layer(candidate.layer_count() - 1)).padded_channels;
   *view = candidate;
   return Status::kOk;
 }
@@ -315,6 +317,7 @@ View Reopen(std::span<const std::byte> bytes) {
   view.model = view.Load<ModelRecord>(model.offset);
   if (view.head() == Head::kSoftmax || view.head() == Head::kSigmoid) view.outputs = {};
   if (!HasRanges(view.head())) view.ranges = {};
+  view.output_slots = MakePanelLayout(view.layer(view.layer_count() - 1)).padded_channels;
   return view;
 }
 

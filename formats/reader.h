@@ -27,6 +27,7 @@ struct View {
   SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
   SectionView ranges;   // of heads that may have it; else, or if a file has none, all 0
   ModelRecord model{};
+  std::uint32_t output_slots = 0;  // of the last layer: accumulators at each position
 
   std::uint32_t tensor_count() const {
     return static_cast<std::uint32_t>(tensors.bytes / sizeof(TensorRecord));

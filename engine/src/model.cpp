@@ -1,9 +1,17 @@
 // Model: a validated file and the few facts about it that callers ask for.
 #include "engine/src/float_state.h"
-#include "formats/reader.h"
+#include "engine/src/model_view.h"
 #include "mu8/mu8.h"
 
 namespace mu8 {
+namespace {
+
+// Files have at most 2^31 bytes.
+std::uint32_t Place(const format::SectionView& section) {
+  return static_cast<std::uint32_t>(section.offset);
+}
+
+}  // namespace
 
 Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* diagnostic) {
   if (model == nullptr || (bytes.data() == nullptr && !bytes.empty())) {
@@ -28,20 +36,57 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.output_width_ = view.output_width();
   opened.head_ = static_cast<Head>(view.model.head);
   opened.input_kind_ = static_cast<InputKind>(view.model.input);
+  opened.activation_bytes_ = view.model.activation_bytes;
+  opened.panel_bytes_ = view.model.panel_bytes;
+  opened.output_slots_ = view.output_slots;
+  opened.layer_count_ = view.layer_count();
+  opened.parameter_bytes_ = static_cast<std::uint32_t>(view.parameters.bytes);
+  opened.metadata_bytes_ = static_cast<std::uint32_t>(view.metadata.bytes);
+  opened.tensors_at_ = Place(view.tensors);
+  opened.layers_at_ = Place(view.layers);
+  opened.input_table_at_ = Place(view.input_table);
+  opened.parameters_at_ = Place(view.parameters);
+  opened.metadata_at_ = Place(view.metadata);
+  opened.outputs_at_ = Place(view.outputs);
+  opened.ranges_at_ = Place(view.ranges);
+  opened.header_crc_ = view.Load<format::FileHeader>(0).header_crc;
   *model = opened;
   return Status::kOk;
+}
+
+format::View ViewOf(const Model& model) {
+  const std::uint64_t layers = model.layer_count_;
+  format::View view{.data = model.data_,
+                    .file_bytes = model.size_,
+                    .tensors = {model.tensors_at_, layers * sizeof(format::TensorRecord)},
+                    .layers = {model.layers_at_, layers * sizeof(format::LayerRecord)},
+                    .input_table = {model.input_table_at_, 0},
+                    .parameters = {model.parameters_at_, model.parameter_bytes_},
+                    .metadata = {model.metadata_at_, model.metadata_bytes_},
+                    .outputs = {model.outputs_at_, 0},
+                    .ranges = {model.ranges_at_, 0}};
+  const bool gaussian = model.head_ == Head::kGaussian;
+  view.model.class_count = gaussian ? 2 * model.class_count_ : model.class_count_;
+  view.model.panel_bytes = model.panel_bytes_;
+  view.model.activation_bytes = model.activation_bytes_;
+  view.model.head = static_cast<std::uint32_t>(model.head_);
+  view.model.input = static_cast<std::uint32_t>(model.input_kind_);
+  view.model.output_height = model.output_height_;
+  view.model.output_width = model.output_width_;
+  view.output_slots = model.output_slots_;
+  return view;
 }
 
 std::string_view Model::Metadata(std::string_view key) const {
   if (data_ == nullptr) return {};
   std::string_view value;
-  const format::View view = format::Reopen(bytes());
+  const format::View view = ViewOf(*this);
   return format::FindMetadata(view, key, &value) ? value : std::string_view{};
 }
 
 bool Model::OutputRange(std::uint32_t output, float* low, float* high) const {
   if (data_ == nullptr || output >= class_count_) return false;
-  const format::View view = format::Reopen(bytes());
+  const format::View view = ViewOf(*this);
   if (!view.has_ranges()) return false;
   const format::OutputRange range = view.range(output);
   *low = range.low;

@@ -6,6 +6,7 @@
 #include "engine/src/float_state.h"
 #include "engine/src/gaussian.h"
 #include "engine/src/input.h"
+#include "engine/src/model_view.h"
 #include "engine/src/operators.h"
 #include "engine/src/passes.h"
 #include "engine/src/reconstruction.h"
@@ -55,7 +56,7 @@ struct Work {
   Run run;
 
   Work(const Model& model, const SessionOptions& options, const void* kernels, std::byte* arena)
-      : view(format::Reopen(model.bytes())),
+      : view(ViewOf(model)),
         space(view, options, arena),
         run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {}
 };
@@ -101,7 +102,7 @@ void SetStoredNoise(const format::View& view, const Results& results, Prediction
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
   if (model.bytes().empty() || CheckOptions(model, options).bad()) return 0;
-  const Workspace space(format::Reopen(model.bytes()), options, nullptr);
+  const Workspace space(ViewOf(model), options, nullptr);
   // More than a 32-bit target can address: no arena is large enough.
   return space.bytes() > SIZE_MAX ? SIZE_MAX : static_cast<std::size_t>(space.bytes());
 }

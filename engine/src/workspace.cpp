@@ -25,10 +25,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
       batch_(options.batch),
       panel_bytes_(RoundUp(view.model.panel_bytes, kAlignment)),
       decided_outputs_(options.stop.rule == StopRule::kThresholds ? outputs_ : 0) {
-  const format::LayerRecord last = view.layer(view.layer_count() - 1);
-  const std::uint32_t slots = format::MakePanelLayout(last).padded_channels;
-  slots_ = slots;
-  layout_ = format::MakeArenaLayout(view.model, slots, options.batch,
+  slots_ = view.output_slots;
+  layout_ = format::MakeArenaLayout(view.model, view.output_slots, options.batch,
                                     options.keep_logits ? options.mc_samples : 0,
                                     view.has_stored_noise());
   groups_ = layout_.bytes;

@@ -22,6 +22,11 @@
 
 namespace mu8 {
 
+class Scrubber;  // mu8/scrub.h
+namespace format {
+struct View;  // internal
+}
+
 // A view over a .mu8 file in memory, which must outlive it. Copyable.
 class Model {
  public:
@@ -66,6 +71,17 @@ class Model {
   std::uint32_t output_height_ = 0, output_width_ = 0;
   Head head_ = Head::kSoftmax;
   InputKind input_kind_ = InputKind::kPixels;
+
+  // What Open has found of the file: where its parts lie and how much memory they need is not asked
+  // of its bytes again, which may have changed (engine/src/model_view.h).
+  friend class Scrubber;
+  friend format::View ViewOf(const Model& model);
+  std::uint64_t activation_bytes_ = 0;
+  std::uint32_t panel_bytes_ = 0, output_slots_ = 0;
+  std::uint32_t layer_count_ = 0, parameter_bytes_ = 0, metadata_bytes_ = 0;
+  std::uint32_t tensors_at_ = 0, layers_at_ = 0, input_table_at_ = 0, parameters_at_ = 0;
+  std::uint32_t metadata_at_ = 0, outputs_at_ = 0, ranges_at_ = 0;  // 0: there is none
+  std::uint32_t header_crc_ = 0;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.

@@ -16,11 +16,15 @@ extern "C" {
 /* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
  * outlive them. */
 typedef struct mu8_model {
-  uint64_t storage[8];
+  uint64_t storage[16];
 } mu8_model;
 typedef struct mu8_session {
   uint64_t storage[48];
 } mu8_session;
+/* Opaque; create with mu8_scrubber_create. The model's bytes must outlive it. */
+typedef struct mu8_scrubber {
+  uint64_t storage[8];
+} mu8_scrubber;
 
 /* Which of mu8_options an error 62 is about. */
 enum {
