@@ -106,6 +106,9 @@ constexpr Entry kEntries[] = {
      "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
      "numbers)"},
     {Status::kInProgress, "the run is in progress: call Step again"},
+    {Status::kModelChanged,
+     "the model has changed since it was opened (found: the CRC-32C or value of what lies there, "
+     "expected: what Open has seen)"},
 };
 
 // How an option is shown: as a number from `least`, as a share, stored in millionths, or as the
@@ -170,6 +173,9 @@ struct Printer {
   }
 };
 
+// Of a file's bytes, or of what was computed from them: they have a place.
+bool IsFault(Status status) { return status == Status::kModelChanged; }
+
 void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Printer* printer) {
   const bool is_share = entry.shown == Shown::kShare;
   const auto value = [&](std::uint64_t number) {
@@ -233,7 +239,7 @@ std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer) {
   if (const OptionEntry* option = Find(diagnostic.option); option != nullptr && !ok) {
     ExplainOption(*option, diagnostic, &printer);
   } else if (!ok && diagnostic.status != Status::kNotReady) {
-    const bool is_call = diagnostic.status >= Status::kArenaTooSmall;
+    const bool is_call = diagnostic.status >= Status::kArenaTooSmall && !IsFault(diagnostic.status);
     is_call ? printer.Text(";") : ExplainPlace(diagnostic, &printer);
     printer.Text(" found ");
     printer.Number(diagnostic.found);

@@ -3,12 +3,14 @@
 
 #include "mu8/mu8.h"
 #include "mu8/mu8_c.h"
+#include "mu8/scrub.h"
 
 namespace {
 
 static_assert(sizeof(mu8::Model) <= sizeof(mu8_model));
 static_assert(sizeof(mu8::Session) <= sizeof(mu8_session));
 static_assert(alignof(mu8::Session) <= alignof(mu8_session));
+static_assert(sizeof(mu8::Scrubber) <= sizeof(mu8_scrubber));
 
 constexpr bool Same(int c, mu8::Option option) { return c == static_cast<int>(option); }
 static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
@@ -37,6 +39,13 @@ mu8::Session* AsSession(mu8_session* session) {
 }
 const mu8::Session* AsSession(const mu8_session* session) {
   return reinterpret_cast<const mu8::Session*>(session->storage);
+}
+
+mu8::Scrubber* AsScrubber(mu8_scrubber* scrubber) {
+  return reinterpret_cast<mu8::Scrubber*>(scrubber->storage);
+}
+const mu8::Scrubber* AsScrubber(const mu8_scrubber* scrubber) {
+  return reinterpret_cast<const mu8::Scrubber*>(scrubber->storage);
 }
 
 std::int32_t Return(mu8::Status status, const mu8::Diagnostic& from, mu8_diagnostic* to) {
@@ -274,6 +283,29 @@ void mu8_abandon(mu8_session* session) {
 }
 std::uint32_t mu8_passes_done(const mu8_session* session) {
   return session == nullptr ? 0 : AsSession(session)->passes_done();
+}
+
+std::int32_t mu8_scrubber_create(const mu8_model* model, mu8_scrubber* scrubber,
+                                 mu8_diagnostic* diagnostic) {
+  if (const std::uint64_t null = FirstNull(model, scrubber); null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
+  mu8::Diagnostic detail;
+  if (AsModel(model)->bytes().empty()) detail.status = mu8::Status::kNotReady;
+  new (scrubber->storage) mu8::Scrubber(*AsModel(model));
+  return Return(detail.status, detail, diagnostic);
+}
+
+std::int32_t mu8_scrub(mu8_scrubber* scrubber, size_t bytes, mu8_diagnostic* diagnostic) {
+  if (scrubber == nullptr) return ReturnNull(1, diagnostic);
+  mu8::Diagnostic detail;
+  mu8::Scrubber* const engine = AsScrubber(scrubber);
+  const mu8::Status status = engine->Scrub(bytes, &detail);
+  return Return(status, detail, diagnostic);
+}
+
+uint32_t mu8_scrub_rounds(const mu8_scrubber* scrubber) {
+  return scrubber == nullptr ? 0 : AsScrubber(scrubber)->rounds();
 }
 
 const char* mu8_status_text(std::int32_t status) {

@@ -31,7 +31,7 @@ TEST_CASE("status: every code has its own sentence") {
     ++codes;
     texts.insert(text);
   }
-  CHECK(codes == 1 + 17 + 20 + 16 + 12);
+  CHECK(codes == 1 + 17 + 20 + 16 + 12 + 1);
   CHECK(static_cast<int>(texts.size()) == codes);
 }
 
@@ -45,6 +45,7 @@ TEST_CASE("status: numbers never change") {
   CHECK(static_cast<int>(Status::kArenaTooSmall) == 60);
   CHECK(static_cast<int>(Status::kNotReady) == 67);
   CHECK(static_cast<int>(Status::kInputKind) == 70);
+  CHECK(static_cast<int>(Status::kModelChanged) == 73);
 }
 
 TEST_CASE("explain: says what, where, found and expected") {

@@ -200,6 +200,14 @@ int32_t mu8_result(const mu8_session* session, size_t index, mu8_prediction* pre
 void mu8_abandon(mu8_session* session);
 uint32_t mu8_passes_done(const mu8_session* session);
 
+/* Looks for bytes of the model that have changed since it was opened (73), a slice at a time;
+ * mu8/scrub.h says what is found. mu8_scrub checks the next `bytes` bytes of a round, or what is
+ * left of it; mu8_scrub_rounds counts those that ended without a finding. */
+int32_t mu8_scrubber_create(const mu8_model* model, mu8_scrubber* scrubber,
+                            mu8_diagnostic* diagnostic);
+int32_t mu8_scrub(mu8_scrubber* scrubber, size_t bytes, mu8_diagnostic* diagnostic);
+uint32_t mu8_scrub_rounds(const mu8_scrubber* scrubber);
+
 /* Text of a status, and a full message; see mu8/status.h. */
 const char* mu8_status_text(int32_t status);
 size_t mu8_explain(const mu8_diagnostic* diagnostic, char* buffer, size_t buffer_bytes);

@@ -84,6 +84,9 @@ enum class Status : std::int32_t {
   kTasksNotRun = 69,
   kInputKind = 70,
   kInProgress = 77,
+
+  // Faults of memory and processors.
+  kModelChanged = 73,
 };
 
 // Which of SessionOptions kBadOption is about. Numbers never change meaning.
@@ -106,7 +109,8 @@ enum class Option : std::int32_t {
 // its bits, and `expected` what it must be, or the nearest that it may be, unless StatusText says
 // what else the two are. Of a call, `option` says which option is wrong, `found` what it is and
 // `expected` the most that it may be; shares such as stop.error in millionths, 0 for less and for
-// no number. Of stop.chosen they are its size and the right one; 0: nothing in it is chosen.
+// no number. Of stop.chosen they are its size and the right one; 0: nothing in it is chosen. Of a
+// fault, `offset` and `layer` say where it was found, as for a file.
 struct Diagnostic {
   Status status = Status::kOk;
   Option option = Option::kNone;
