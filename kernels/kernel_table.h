@@ -151,6 +151,12 @@ enum Feature : std::uint32_t {
   kFeatureAvx512Vnni = 2,  // AVX-512 F, CD, BW, DQ, VL and VNNI
   kFeatureAvx512Vbmi = 4,  // AVX-512 VBMI
   kFeatureAvxVnni = 8,     // AVX-VNNI: in 256-bit registers, without AVX-512
+  kFeatureNeon = 16,       // NEON, AArch64's or ARMv7's
+  kFeatureNeonDot = 32,    // AArch64's SDOT and UDOT
+  kFeatureNeonI8mm = 64,   // AArch64's USMMLA and USDOT
+  kFeatureArmDsp = 128,    // SMLAD and its like, of Cortex-M
+  kFeatureHelium = 256,    // MVE for integers
+  kFeatureWasm128 = 512,   // WebAssembly's 128-bit vectors
 };
 
 struct KernelTable {
@@ -174,12 +180,13 @@ struct KernelTable {
 // Features of the running processor and operating system.
 std::uint32_t DetectFeatures();
 
-// Built tables, slowest first; index 0 is scalar.
+// Built tables, slowest first; index 0 is scalar, where that is built.
 std::size_t TableCount();
 const KernelTable& TableAt(std::size_t index);
 
-// The fastest built table whose needs `features` covers; never fails.
-const KernelTable& SelectKernels(std::uint32_t features);
+// The fastest built table whose needs `features` covers; null only in a build with neither scalar
+// nor portable kernels.
+const KernelTable* SelectKernels(std::uint32_t features);
 // The table of that name, or null if it is not built or `features` does not cover its needs.
 const KernelTable* FindKernels(const char* name, std::uint32_t features);
 

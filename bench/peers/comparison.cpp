@@ -74,6 +74,7 @@ KernelSet SetOf(const kernels::KernelTable& table) {
   if (name == "avx512vbmi") return KernelSet::kAvx512Vbmi;
   if (name == "avx512vnni") return KernelSet::kAvx512Vnni;
   if (name == "avxvnni") return KernelSet::kAvxVnni;
+  if (name == "portable") return KernelSet::kPortable;
   return name == "avx2" ? KernelSet::kAvx2 : KernelSet::kScalar;
 }
 

@@ -19,7 +19,7 @@ struct Options {
 
 const kernels::KernelTable& Table(const std::string& name) {
   const std::uint32_t features = kernels::DetectFeatures();
-  if (name.empty()) return kernels::SelectKernels(features);
+  if (name.empty()) return *kernels::SelectKernels(features);
   const kernels::KernelTable* table = kernels::FindKernels(name.c_str(), features);
   if (table == nullptr) {
     throw std::runtime_error("--kernels: \"" + name +
@@ -85,7 +85,7 @@ int main(int argc, char** argv) {
   app.add_option("--lenet5", options.lenet5, "A Bayesian .mu8 file");
   app.add_option("--lenet5-deterministic", options.lenet5_deterministic, "The same without sigma");
   app.add_option("--kernels", options.kernels,
-                 "mu8's kernels: scalar, avx2, avxvnni, avx512vnni or avx512vbmi");
+                 "mu8's kernels: scalar, portable, avx2, avxvnni, avx512vnni or avx512vbmi");
   app.add_option("--sigma-bits", options.sigma_bits, "Of single layers")
       ->check(CLI::IsMember({8, 4, 2, 1, 0}))
       ->capture_default_str();

@@ -92,7 +92,7 @@ class Comparer {
         options_(options),
         steps_(MakeSteps(network)),
         batch_(static_cast<std::uint32_t>(std::min<std::size_t>(options.batch, data.count))),
-        trace_(file, batch_, options.seed, kernels::SelectKernels(kernels::DetectFeatures())),
+        trace_(file, batch_, options.seed, *kernels::SelectKernels(kernels::DetectFeatures())),
         executor_(network, static_cast<int>(batch_)),
         outputs_(ValueAt(network.output).size()),
         sums_(steps_.size()),

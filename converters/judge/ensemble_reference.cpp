@@ -160,7 +160,7 @@ Reference::Reference(const ReferenceOptions& options) : impl_(std::make_unique<I
     impl_->steps = MakeSteps(impl_->network);
     const host::ModelFile file = host::OpenModel(options.engine_weights);
     impl_->engine = std::make_unique<EngineTrace>(
-        file, 1, options.seed, kernels::SelectKernels(kernels::DetectFeatures()));
+        file, 1, options.seed, *kernels::SelectKernels(kernels::DetectFeatures()));
     CheckLayers(file.path, impl_->engine->view(), impl_->network, impl_->steps);
     EqualizeLikeFile(impl_->engine->view(), &impl_->network);
   } else {

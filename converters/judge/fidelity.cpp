@@ -201,7 +201,7 @@ class Measurement {
         batches_(std::min(MostInputs(network, options), data.count) / batch_),
         passes_(IsBayesian() ? options.passes : 1),
         trace_(AsModelFile(file), static_cast<std::uint32_t>(batch_), options.seed,
-               kernels::SelectKernels(kernels::DetectFeatures())),
+               *kernels::SelectKernels(kernels::DetectFeatures())),
         executor_(network, static_cast<int>(batch_), false),
         step_of_(network.values.size(), steps.size()),
         fp32_(network, inputs(), passes_),

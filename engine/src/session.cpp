@@ -30,23 +30,18 @@ std::uint64_t Number(Enumeration value) {
   return static_cast<std::uint64_t>(value);
 }
 
+// The tables' names, by KernelSet.
+constexpr const char* kKernelNames[] = {
+    "auto", "scalar",  "avx2",     "avx512vnni", "avx512vbmi", "avxvnni", "portable",
+    "neon", "neondot", "neoni8mm", "armdsp",     "helium",     "wasm128",
+};
+
 const kernels::KernelTable* Choose(KernelSet set) {
   const std::uint32_t features = kernels::DetectFeatures();
-  switch (set) {
-    case KernelSet::kAuto:
-      return &kernels::SelectKernels(features);
-    case KernelSet::kScalar:
-      return kernels::FindKernels("scalar", features);
-    case KernelSet::kAvx2:
-      return kernels::FindKernels("avx2", features);
-    case KernelSet::kAvx512Vnni:
-      return kernels::FindKernels("avx512vnni", features);
-    case KernelSet::kAvx512Vbmi:
-      return kernels::FindKernels("avx512vbmi", features);
-    case KernelSet::kAvxVnni:
-      return kernels::FindKernels("avxvnni", features);
-  }
-  return nullptr;
+  if (set == KernelSet::kAuto) return kernels::SelectKernels(features);
+  constexpr std::size_t kSets = sizeof(kKernelNames) / sizeof(*kKernelNames);
+  const auto index = static_cast<std::size_t>(set);
+  return index < kSets ? kernels::FindKernels(kKernelNames[index], features) : nullptr;
 }
 
 // What a session's calls work on. Cheap to make: the file has been checked before.

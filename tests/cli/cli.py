@@ -23,7 +23,8 @@ MNIST = DATA / "mnist"
 DIGITS = MNIST / "digits-images-idx3-ubyte.gz"  # 200, with labels
 FASHION = MNIST / "fashion-images-idx3-ubyte.gz"  # 50, without
 PICTURES = sorted(MNIST.glob("digit_*.png"))  # the first four of DIGITS: 7, 2, 1, 0
-KERNELS = ("scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi")
+KERNELS = ("scalar", "portable", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "neon", "neondot",
+           "neoni8mm", "armdsp", "helium", "wasm128")
 
 MODEL = ("--model", DATA / "lenet5_mnist.onnx")
 POSTERIOR = ("--posterior", DATA / "lenet5_mnist.npz")

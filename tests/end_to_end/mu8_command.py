@@ -37,7 +37,8 @@ class Mu8:
     def runnable_kernels(self, model):
         """Kernel sets of this machine; the others are refused."""
         found = ["scalar"]
-        for name in ("avx2", "avxvnni", "avx512vnni", "avx512vbmi"):
+        for name in ("portable", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "neon", "neondot",
+                     "neoni8mm"):
             try:
                 self.run("bench", model, "--samples", 1, "--kernels", name)
                 found.append(name)

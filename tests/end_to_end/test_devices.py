@@ -65,8 +65,9 @@ def run(command, folder):
 
 def device_sources():
     """What libmu8.a is made of where there is no kernel set but the scalar one."""
-    files = [*(ROOT / "formats").glob("*.cpp"), ROOT / "kernels" / "dispatch.cpp",
-             *(ROOT / "kernels" / "scalar").glob("*.cpp"), *(ROOT / "engine" / "src").glob("*.cpp")]
+    files = [*(ROOT / "formats").glob("*.cpp"), *(ROOT / "kernels").glob("*.cpp"),
+             *(ROOT / "kernels" / "scalar").glob("*.cpp"),
+             *(ROOT / "kernels" / "portable").glob("*.cpp"), *(ROOT / "engine" / "src").glob("*.cpp")]
     return sorted(file for file in files if file.name != "writer.cpp")
 
 

@@ -1,7 +1,8 @@
 #!/bin/bash
 # What libmu8.a needs of the program around it: memory functions, arithmetic that the processor lacks
-# (from the compiler's own library), and, on x86, libgcc's processor model. Anything else - the heap, exceptions, RTTI, libm, threads, files - is an error. So is a weak
-# (inline) function in an object of one instruction set: the linker may give it to all others, and
+# (from the compiler's own library), and what tells the processor's features: on x86 libgcc's
+# processor model, on ARM under Linux getauxval, under macOS sysctlbyname. Anything else - the heap,
+# exceptions, RTTI, libm, threads, files - is an error. So is a weak (inline) function in an object of one instruction set: the linker may give it to all others, and
 # to processors that lack those instructions.
 #
 #   tests/engine/check_symbols.sh LIBMU8.A [NM]
@@ -15,7 +16,7 @@ library=$1
 nm=${2:-nm}
 # bcmp is clang's memcmp without an order.
 allowed='^(memcpy|memmove|memset|memcmp|memchr|bcmp|_GLOBAL_OFFSET_TABLE_'
-allowed+='|__cpu_model|__cpu_features2|__cpu_indicator_init'
+allowed+='|__cpu_model|__cpu_features2|__cpu_indicator_init|getauxval|sysctlbyname'
 # Integers and floats by their modes (si, di, ti; sf, df), as most processors name them; ARM's names
 # (i, l, f, d); jump tables of Thumb-1; what RISC-V calls instead of saving registers in line.
 allowed+='|__(mul|u?div|u?mod|u?divmod|ashl|ashr|lshr|u?cmp|clz|ctz|popcount)[sdt]i[234]'
@@ -49,7 +50,7 @@ fi
 
 # Members that define something of mu8::kernels::<isa>, other than scalar.
 weak=$(awk '
-  $3 != "U" && $2 ~ /^_ZN3mu87kernels[0-9]+(avx|neon|sve|rvv|wasm)/ {isa[$1] = 1}
+  $3 != "U" && $2 ~ /^_ZN3mu87kernels[0-9]+(avx|neon|armdsp|helium|wasm|sve|rvv)/ {isa[$1] = 1}
   $3 == "W" {names[$1] = names[$1] " " $2}
   END {for (member in names) if (member in isa) print names[member]}' <<<"$symbols")
 if [ -n "$weak" ]; then

@@ -102,8 +102,8 @@ std::vector<std::byte> PredictAll(Engine* engine, const Images& images, std::siz
 // Kernel sets that this processor runs, scalar first.
 inline std::vector<KernelSet> RunnableKernels(const Model& model) {
   std::vector<KernelSet> sets;
-  for (const KernelSet set : {KernelSet::kScalar, KernelSet::kAvx2, KernelSet::kAvxVnni,
-                              KernelSet::kAvx512Vnni, KernelSet::kAvx512Vbmi}) {
+  for (int value = 1; value <= static_cast<int>(KernelSet::kWasm128); ++value) {
+    const auto set = static_cast<KernelSet>(value);
     SessionOptions options;
     options.kernels = set;
     GuardedBuffer arena(ArenaBytes(model, options));
@@ -130,6 +130,20 @@ inline const char* NameOf(KernelSet set) {
       return "avx512vnni";
     case KernelSet::kAvx512Vbmi:
       return "avx512vbmi";
+    case KernelSet::kPortable:
+      return "portable";
+    case KernelSet::kNeon:
+      return "neon";
+    case KernelSet::kNeonDot:
+      return "neondot";
+    case KernelSet::kNeonI8mm:
+      return "neoni8mm";
+    case KernelSet::kArmDsp:
+      return "armdsp";
+    case KernelSet::kHelium:
+      return "helium";
+    case KernelSet::kWasm128:
+      return "wasm128";
   }
   return "unknown";
 }

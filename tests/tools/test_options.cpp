@@ -35,6 +35,13 @@ TEST_CASE("kernels: the names of the sets and nothing else") {
   CHECK(ParseKernels("avx512vnni") == KernelSet::kAvx512Vnni);
   CHECK(ParseKernels("avxvnni") == KernelSet::kAvxVnni);
   CHECK(ParseKernels("avx512vbmi") == KernelSet::kAvx512Vbmi);
+  CHECK(ParseKernels("portable") == KernelSet::kPortable);
+  CHECK(ParseKernels("neon") == KernelSet::kNeon);
+  CHECK(ParseKernels("neondot") == KernelSet::kNeonDot);
+  CHECK(ParseKernels("neoni8mm") == KernelSet::kNeonI8mm);
+  CHECK(ParseKernels("armdsp") == KernelSet::kArmDsp);
+  CHECK(ParseKernels("helium") == KernelSet::kHelium);
+  CHECK(ParseKernels("wasm128") == KernelSet::kWasm128);
   CHECK_THROWS_AS(ParseKernels("AVX2"), UsageError);
 }
 

@@ -6,6 +6,8 @@
 #include <cstdio>
 #include <limits>
 #include <system_error>
+#include <utility>
+#include <vector>
 
 #include "converters/host/error.h"
 #include "converters/host/output_file.h"
@@ -13,6 +15,31 @@
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
+namespace {
+
+constexpr std::pair<const char*, KernelSet> kKernelSets[] = {
+    {"auto", KernelSet::kAuto},
+    {"scalar", KernelSet::kScalar},
+    {"portable", KernelSet::kPortable},
+    {"avx2", KernelSet::kAvx2},
+    {"avxvnni", KernelSet::kAvxVnni},
+    {"avx512vnni", KernelSet::kAvx512Vnni},
+    {"avx512vbmi", KernelSet::kAvx512Vbmi},
+    {"neon", KernelSet::kNeon},
+    {"neondot", KernelSet::kNeonDot},
+    {"neoni8mm", KernelSet::kNeonI8mm},
+    {"armdsp", KernelSet::kArmDsp},
+    {"helium", KernelSet::kHelium},
+    {"wasm128", KernelSet::kWasm128},
+};
+
+std::vector<std::string> KernelNames() {
+  std::vector<std::string> names;
+  for (const auto& [name, set] : kKernelSets) names.emplace_back(name);
+  return names;
+}
+
+}  // namespace
 
 void SamplingOptions::AddTo(CLI::App* app) {
   app->add_option("--samples", samples, "Weight samples T per prediction, 1 to 65536")
@@ -22,7 +49,7 @@ void SamplingOptions::AddTo(CLI::App* app) {
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
   app->add_option("--kernels", kernels, "Which kernels run; all give the same bytes")
-      ->check(CLI::IsMember({"auto", "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi"}))
+      ->check(CLI::IsMember(KernelNames()))
       ->type_name("SET")
       ->capture_default_str();
   app->add_flag("--antithetic", antithetic,
@@ -132,14 +159,12 @@ CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {
 }
 
 KernelSet ParseKernels(const std::string& name) {
-  if (name == "auto") return KernelSet::kAuto;
-  if (name == "scalar") return KernelSet::kScalar;
-  if (name == "avx2") return KernelSet::kAvx2;
-  if (name == "avxvnni") return KernelSet::kAvxVnni;
-  if (name == "avx512vnni") return KernelSet::kAvx512Vnni;
-  if (name == "avx512vbmi") return KernelSet::kAvx512Vbmi;
-  throw UsageError("--kernels: is \"" + name +
-                   "\", expected auto, scalar, avx2, avxvnni, avx512vnni or avx512vbmi");
+  std::string names;
+  for (const auto& [known, set] : kKernelSets) {
+    if (name == known) return set;
+    names += std::string(names.empty() ? "" : ", ") + known;
+  }
+  throw UsageError("--kernels: is \"" + name + "\", expected one of " + names);
 }
 
 std::vector<float> ParseFloats(const std::string& option, const std::string& text) {

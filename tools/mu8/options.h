@@ -57,8 +57,8 @@ void PrintNotices(const std::vector<std::string>& notices);
 // values that do not fit and read "010" as eight.
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);
 
-// "auto", "scalar", "avx2", "avxvnni", "avx512vnni" or "avx512vbmi"; throws UsageError for
-// anything else.
+// "auto" or the name of a table, built or not: "scalar", "portable", "neondot", ...; throws
+// UsageError for anything else.
 KernelSet ParseKernels(const std::string& name);
 
 // Comma-separated finite numbers, "0.4914,0.4822,0.4465". Throws UsageError naming `option`.

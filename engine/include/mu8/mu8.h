@@ -135,7 +135,7 @@ class Session {
   std::uint32_t passes_done() const { return run_.passes; }
 
   std::size_t input_size() const { return model_.input_size(); }
-  // The kernels that run: "scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi".
+  // The kernels that run, by the name of their table: "scalar", "portable", "neondot", ...
   const char* kernels() const;
   std::size_t arena_bytes() const { return arena_bytes_; }
 

@@ -15,6 +15,13 @@ enum class KernelSet : std::uint8_t {
   kAvx512Vnni = 3,  // AVX-512 F, CD, BW, DQ, VL and VNNI: Cascade Lake and later
   kAvx512Vbmi = 4,  // and VBMI, which draws weights faster: Ice Lake, Zen 4 and later
   kAvxVnni = 5,     // AVX2 and AVX-VNNI, without AVX-512: Alder Lake and later
+  kPortable = 6,    // tuned C++ for processors without vectors
+  kNeon = 7,        // AArch64, and ARMv7 with NEON
+  kNeonDot = 8,     // AArch64 with SDOT: Cortex-A55, A75 and later
+  kNeonI8mm = 9,    // AArch64 with USMMLA: Cortex-A510, A710, Neoverse N2 and later
+  kArmDsp = 10,     // Cortex-M4, M7, M33
+  kHelium = 11,     // Cortex-M55, M85
+  kWasm128 = 12,    // WebAssembly with 128-bit vectors
 };
 
 // How the passes of a prediction draw their noise.

@@ -1,0 +1,127 @@
+// Convolution and dense product of one panel in plain C++: 4 output channels at a time, two pixels
+// side by side, and the input's zero point taken out of the sums over the inputs:
+//   sum (x - z) * w = sum x * w - z * sum w
+#include "kernels/portable/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::portable {
+namespace {
+
+constexpr std::uint32_t kBlockChannels = 4;
+
+// sums[p][c] += x * w over the window of each of `kPixels` pixels, for the 4 channels whose weights
+// begin at `weights`. kOffset: x - zero_point in place of x.
+template <std::uint32_t kPixels, bool kOffset>
+void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std::int8_t* weights,
+                std::int32_t (*sums)[kBlockChannels]) {
+  const std::ptrdiff_t pixel_step = args.input_col_step;
+  const std::size_t weight_step = std::size_t{args.width} * 4;
+  const std::int32_t zero_point = kOffset ? args.zero_point : 0;
+  std::int32_t acc[kPixels][kBlockChannels];
+  for (std::uint32_t p = 0; p < kPixels; ++p) {
+    for (std::uint32_t c = 0; c < kBlockChannels; ++c) acc[p][c] = sums[p][c];
+  }
+  for (std::uint32_t outer = args.outer_runs; outer != 0; --outer, window += args.outer_step) {
+    const std::uint8_t* run = window;
+    for (std::uint32_t inner = args.inner_runs; inner != 0; --inner, run += args.inner_step) {
+      const std::uint8_t* x = run;
+      for (const std::uint8_t* const end = run + args.padded_run; x != end; x += 4) {
+        for (std::uint32_t j = 0; j < 4; ++j) {
+          std::int32_t value[kPixels];
+          for (std::uint32_t p = 0; p < kPixels; ++p)
+            value[p] = x[Signed(p) * pixel_step + Signed(j)] - zero_point;
+          for (std::uint32_t c = 0; c < kBlockChannels; ++c) {
+            const std::int32_t w = weights[c * 4 + j];
+            for (std::uint32_t p = 0; p < kPixels; ++p) acc[p][c] += value[p] * w;
+          }
+        }
+        weights += weight_step;
+      }
+    }
+  }
+  for (std::uint32_t p = 0; p < kPixels; ++p) {
+    for (std::uint32_t c = 0; c < kBlockChannels; ++c) sums[p][c] = acc[p][c];
+  }
+}
+
+// bias[c] - zero_point * sum of the weights of channel c, for the panel's channels.
+void HoistZeroPoint(const ConvolveArgs& args, std::int32_t* base) {
+  const std::size_t groups = std::size_t{args.outer_runs} * args.inner_runs * args.padded_run / 4;
+  for (std::uint32_t c = 0; c < args.width; ++c) {
+    std::int32_t sum = 0;
+    const std::int8_t* w = args.weights + std::size_t{c} * 4;
+    for (std::size_t left = groups; left != 0; --left, w += std::size_t{args.width} * 4) {
+      sum += w[0] + w[1] + w[2] + w[3];
+    }
+    base[c] = args.bias[c] - args.zero_point * sum;
+  }
+}
+
+// One pixel's values of up to 4 channels from `first` on; `out` and `residual` are the pixel's.
+void Store(const ConvolveArgs& args, std::uint32_t first, const std::int32_t* sums,
+           const std::uint8_t* residual, std::uint8_t* out) {
+  const std::uint32_t left = args.channels - first;
+  const std::uint32_t count = left < kBlockChannels ? left : kBlockChannels;
+  for (std::uint32_t c = 0; c < count; ++c) {
+    const std::uint32_t channel = first + c;
+    std::int32_t acc = sums[c];
+    if (residual != nullptr) {
+      const std::int32_t scaled =
+          (residual[channel] - args.residual_zero) * args.residual_factor[channel];
+      acc += (scaled + (1 << (args.residual_shift - 1))) >> args.residual_shift;
+    }
+    out[channel] = scalar::Requantize(acc, args.multiplier[channel], args.zero_out, args.clamp_min,
+                                      args.clamp_max);
+  }
+}
+
+void AccumulateOne(const ConvolveArgs& args) {
+  for (std::uint32_t first = 0; first < args.channels; first += kBlockChannels) {
+    const std::uint32_t left = args.channels - first;
+    const std::uint32_t count = left < kBlockChannels ? left : kBlockChannels;
+    std::int32_t sums[1][kBlockChannels] = {};
+    for (std::uint32_t c = 0; c < count; ++c) sums[0][c] = args.bias[first + c];
+    Accumulate<1, true>(args, args.input, args.weights + std::size_t{first} * 4, sums);
+    for (std::uint32_t c = 0; c < count; ++c) args.accumulators[first + c] = sums[0][c];
+  }
+}
+
+}  // namespace
+
+void Convolve(const ConvolveArgs& args) {
+  if (args.accumulators != nullptr) return AccumulateOne(args);
+  std::int32_t base[kPanelWidth];
+  HoistZeroPoint(args, base);
+  for (std::uint32_t y = 0; y < args.output_height; ++y) {
+    const std::uint8_t* window = args.input + Signed(y) * args.input_row_step;
+    std::uint8_t* out = args.output + Signed(y) * args.output_row_step;
+    const std::uint8_t* residual =
+        args.residual == nullptr ? nullptr : args.residual + Signed(y) * args.residual_row_step;
+    for (std::uint32_t x = 0; x < args.output_width;) {
+      const std::ptrdiff_t pixels = args.output_width - x < 2 ? 1 : 2;
+      for (std::uint32_t first = 0; first < args.channels; first += kBlockChannels) {
+        const std::int8_t* weights = args.weights + std::size_t{first} * 4;
+        std::int32_t sums[2][kBlockChannels];
+        for (std::uint32_t c = 0; c < kBlockChannels; ++c)
+          sums[0][c] = sums[1][c] = base[first + c];
+        if (pixels == 2) {
+          Accumulate<2, false>(args, window, weights, sums);
+          Store(args, first, sums[1],
+                residual == nullptr ? nullptr : residual + args.residual_col_step,
+                out + args.output_col_step);
+        } else {
+          Accumulate<1, false>(args, window, weights, sums);
+        }
+        Store(args, first, sums[0], residual, out);
+      }
+      x += static_cast<std::uint32_t>(pixels);
+      window += pixels * args.input_col_step;
+      out += pixels * args.output_col_step;
+      if (residual != nullptr) residual += pixels * args.residual_col_step;
+    }
+  }
+}
+
+void ConvolveDepthwise(const ConvolveArgs& args) { scalar::ConvolveDepthwise(args); }
+
+}  // namespace mu8::kernels::portable

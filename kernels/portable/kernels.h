@@ -1,0 +1,16 @@
+// The table of kernels/portable/: plain C++ without vectors, for processors that have none, in few
+// instructions and little code. Every function equals its scalar definition byte for byte.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::portable {
+
+void SamplePanel(const SampleArgs& args);
+void UnpackPanel(const SampleArgs& args);
+void Convolve(const ConvolveArgs& args);
+void ConvolveDepthwise(const ConvolveArgs& args);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::portable
