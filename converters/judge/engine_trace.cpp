@@ -129,12 +129,13 @@ RealWeights EngineTrace::Draw(std::uint32_t layer_index, std::uint32_t pass) {
   real.weights.resize(layer.output_channels * k);
   real.biases.resize(layer.output_channels);
   std::int32_t bias[kernels::kPanelWidth];
+  kernels::LaneStates lanes;
   format::MuCursor mu = parameters.FirstMu(layer);
   for (; mu.panel() < panels.panel_count(); mu.Next()) {
     const std::uint32_t p = mu.panel();
     const Panel panel =
         DrawPanel(parameters, layer, mu, {.seed = seed_, .pass = pass, .layer = layer_index},
-                  kernels_, reinterpret_cast<std::int8_t*>(panel_.data()), bias);
+                  kernels_, &lanes, reinterpret_cast<std::int8_t*>(panel_.data()), bias);
     const float* scale = parameters.Slots<float>(parameters.layout.weight_scale, p);
     for (std::uint32_t c = 0; c < panels.channels(p); ++c) {
       const std::uint32_t channel = panels.channel(p) + c;
