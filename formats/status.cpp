@@ -132,6 +132,8 @@ constexpr OptionEntry kOptions[] = {
     {Option::kStopThreshold, "stop.threshold", 1, Shown::kShare},
     {Option::kStopWithin, "stop.within", 1, Shown::kShare},
     {Option::kStopChosen, "stop.chosen", 0, Shown::kSize},
+    {Option::kFastArena, "fast arena", 0, Shown::kSize},
+    {Option::kSlowArena, "slow arena", 0, Shown::kSize},
 };
 
 const OptionEntry* Find(Option option) {
@@ -181,7 +183,8 @@ void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Print
   const auto value = [&](std::uint64_t number) {
     is_share ? printer->Share(number) : printer->Number(number);
   };
-  printer->Text("; option ");
+  const bool is_region = entry.option == Option::kFastArena || entry.option == Option::kSlowArena;
+  printer->Text(is_region ? "; " : "; option ");
   printer->Text(entry.name);
   printer->Text(": found ");
   if (is_share && diagnostic.found == 0) {

@@ -23,7 +23,9 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_STOP_CLASS, mu8::Option::kStopClass) &&
               Same(MU8_OPTION_STOP_THRESHOLD, mu8::Option::kStopThreshold) &&
               Same(MU8_OPTION_STOP_WITHIN, mu8::Option::kStopWithin) &&
-              Same(MU8_OPTION_STOP_CHOSEN, mu8::Option::kStopChosen));
+              Same(MU8_OPTION_STOP_CHOSEN, mu8::Option::kStopChosen) &&
+              Same(MU8_OPTION_FAST_ARENA, mu8::Option::kFastArena) &&
+              Same(MU8_OPTION_SLOW_ARENA, mu8::Option::kSlowArena));
 static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
               MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
               MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&
@@ -241,6 +243,34 @@ std::int32_t mu8_session_create(const mu8_model* model, const mu8_options* optio
   const mu8::Status status =
       mu8::Session::Create(*AsModel(model), Options(model, *options),
                            {static_cast<std::byte*>(arena), arena_bytes}, &created, &detail);
+  if (status == mu8::Status::kOk) new (session->storage) mu8::Session(created);
+  return Return(status, detail, diagnostic);
+}
+
+void mu8_arena_region_bytes(const mu8_model* model, const mu8_options* options, size_t* fast_bytes,
+                            size_t* slow_bytes) {
+  mu8::RegionBytes bytes;
+  if (model != nullptr && options != nullptr) {
+    bytes = mu8::ArenaRegionBytes(*AsModel(model), Options(model, *options));
+  }
+  if (fast_bytes != nullptr) *fast_bytes = bytes.fast;
+  if (slow_bytes != nullptr) *slow_bytes = bytes.slow;
+}
+
+std::int32_t mu8_session_create_in_regions(const mu8_model* model, const mu8_options* options,
+                                           void* fast, size_t fast_bytes, void* slow,
+                                           size_t slow_bytes, mu8_session* session,
+                                           mu8_diagnostic* diagnostic) {
+  const void* const unused = options;  // sizes are the fourth and sixth argument
+  if (const std::uint64_t null = FirstNull(model, options, fast, unused, slow, unused, session);
+      null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
+  mu8::Diagnostic detail;
+  mu8::Session created;
+  const mu8::Status status = mu8::Session::Create(
+      *AsModel(model), Options(model, *options), {static_cast<std::byte*>(fast), fast_bytes},
+      {static_cast<std::byte*>(slow), slow_bytes}, &created, &detail);
   if (status == mu8::Status::kOk) new (session->storage) mu8::Session(created);
   return Return(status, detail, diagnostic);
 }

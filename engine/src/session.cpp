@@ -44,15 +44,31 @@ const kernels::KernelTable* Choose(KernelSet set) {
   return index < kSets ? kernels::FindKernels(kKernelNames[index], features) : nullptr;
 }
 
+// Of an arena, or of a region that `option` names: large enough, there, and aligned. `place` is the
+// argument's in the call.
+Status CheckMemory(std::span<std::byte> memory, std::size_t needed, Option option,
+                   std::uint64_t place, Diagnostic* diagnostic) {
+  const auto report = [&](Status status, std::uint64_t found, std::uint64_t expected) {
+    Report(diagnostic, status, found, expected);
+    if (diagnostic != nullptr) diagnostic->option = option;
+    return status;
+  };
+  if (memory.size() < needed) return report(Status::kArenaTooSmall, memory.size(), needed);
+  if (memory.data() == nullptr) return Report(diagnostic, Status::kNullPointer, place, 0);
+  const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % format::kAlignment;
+  return misaligned == 0 ? Status::kOk : report(Status::kMisalignedArena, misaligned, 0);
+}
+
 // What a session's calls work on. Cheap to make: the file has been checked before.
 struct Work {
   format::View view;
   Workspace space;
   Run run;
 
-  Work(const Model& model, const SessionOptions& options, const void* kernels, std::byte* arena)
+  Work(const Model& model, const SessionOptions& options, const void* kernels, std::byte* fast,
+       std::byte* slow)
       : view(ViewOf(model)),
-        space(view, options, arena),
+        space(view, options, fast, slow),
         run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {}
 };
 
@@ -95,15 +111,53 @@ void SetStoredNoise(const format::View& view, const Results& results, Prediction
 
 }  // namespace
 
-std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
-  if (model.bytes().empty() || CheckOptions(model, options).bad()) return 0;
-  const Workspace space(ViewOf(model), options, nullptr);
+RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
+  if (model.bytes().empty() || CheckOptions(model, options).bad()) return {};
+  const Workspace space(ViewOf(model), options, nullptr, nullptr);
   // More than a 32-bit target can address: no arena is large enough.
-  return space.bytes() > SIZE_MAX ? SIZE_MAX : static_cast<std::size_t>(space.bytes());
+  if (space.fast_bytes() + space.slow_bytes() > SIZE_MAX) return {SIZE_MAX, 0};
+  return {static_cast<std::size_t>(space.fast_bytes()),
+          static_cast<std::size_t>(space.slow_bytes())};
+}
+
+std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
+  const RegionBytes needed = ArenaRegionBytes(model, options);
+  return needed.fast + needed.slow;
 }
 
 Status Session::Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session, Diagnostic* diagnostic) {
+  Session created;
+  Status status = created.Prepare(model, options, session, diagnostic);
+  if (status != Status::kOk) return status;
+  const RegionBytes needed = ArenaRegionBytes(model, options);
+  status = CheckMemory(arena, needed.fast + needed.slow, Option::kNone, 3, diagnostic);
+  if (status != Status::kOk) return status;
+  created.fast_ = arena.data();
+  created.slow_ = arena.data() + needed.fast;
+  *session = created;
+  return Status::kOk;
+}
+
+Status Session::Create(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
+                       std::span<std::byte> slow, Session* session, Diagnostic* diagnostic) {
+  Session created;
+  Status status = created.Prepare(model, options, session, diagnostic);
+  if (status != Status::kOk) return status;
+  const RegionBytes needed = ArenaRegionBytes(model, options);
+  status = CheckMemory(fast, needed.fast, Option::kFastArena, 3, diagnostic);
+  if (status == Status::kOk) {
+    status = CheckMemory(slow, needed.slow, Option::kSlowArena, 4, diagnostic);
+  }
+  if (status != Status::kOk) return status;
+  created.fast_ = fast.data();
+  created.slow_ = slow.data();
+  *session = created;
+  return Status::kOk;
+}
+
+Status Session::Prepare(const Model& model, const SessionOptions& options, const Session* session,
+                        Diagnostic* diagnostic) {
   if (session == nullptr) return Report(diagnostic, Status::kNullPointer, 4, 0);
   if (model.bytes().empty()) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (const BadOption bad = CheckOptions(model, options); bad.bad()) {
@@ -116,19 +170,10 @@ Status Session::Create(const Model& model, const SessionOptions& options,
     return Report(diagnostic, Status::kKernelsUnavailable,
                   static_cast<std::uint64_t>(options.kernels), 0);
   }
-  const std::size_t needed = ArenaBytes(model, options);
-  if (arena.size() < needed) {
-    return Report(diagnostic, Status::kArenaTooSmall, arena.size(), needed);
-  }
-  if (arena.data() == nullptr) return Report(diagnostic, Status::kNullPointer, 3, 0);
-  const auto misaligned = reinterpret_cast<std::uintptr_t>(arena.data()) % format::kAlignment;
-  if (misaligned != 0) return Report(diagnostic, Status::kMisalignedArena, misaligned, 0);
-  session->model_ = model;
-  session->options_ = options;
-  session->arena_ = arena.data();
-  session->arena_bytes_ = needed;
-  session->kernels_ = table;
-  session->run_ = {};
+  model_ = model;
+  options_ = options;
+  arena_bytes_ = ArenaBytes(model, options);
+  kernels_ = table;
   return Status::kOk;
 }
 
@@ -155,7 +200,7 @@ Status Session::Load(std::span<const Element> images, std::size_t count, Diagnos
   if (status == Status::kOk) status = CheckKind(model_, images, diagnostic);
   if (status != Status::kOk) return status;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, arena_);
+  const Work work(model_, options_, kernels_, fast_, slow_);
   for (std::size_t i = 0; i < count; ++i) {
     const Element* image = images.data() + i * model_.input_size();
     LoadImage(work.view, image, work.space.Activations(0) + i * work.view.model.activation_bytes);
@@ -172,7 +217,7 @@ Status Session::RunAll(std::span<const Element> images, std::size_t count, Diagn
   const Status status = Load(images, count, diagnostic);
   if (status != Status::kOk) return status;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, arena_);
+  const Work work(model_, options_, kernels_, fast_, slow_);
   const std::uint32_t undone = FinishRun(work.run, &run_);
   if (undone == 0) return Status::kOk;
   run_ = {};
@@ -210,7 +255,7 @@ Status Session::Step(Diagnostic* diagnostic) {
   if (run_.images == 0) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (run_.done) return Status::kOk;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, arena_);
+  const Work work(model_, options_, kernels_, fast_, slow_);
   StepRun(work.run, &run_);
   return run_.done ? Status::kOk : Status::kInProgress;
 }
@@ -240,7 +285,7 @@ Status Session::CheckResult(std::size_t index, Diagnostic* diagnostic) const {
 Prediction Session::Result(std::size_t index) const {
   if (CheckResult(index) != Status::kOk) return {};
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, arena_);
+  const Work work(model_, options_, kernels_, fast_, slow_);
   const format::View& view = work.view;
   const Workspace& space = work.space;
   Prediction prediction;

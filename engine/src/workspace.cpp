@@ -15,8 +15,10 @@ Grid MakeGrid(const SessionOptions& options) {
   return {pass_groups, Least(options.workers / pass_groups, options.batch)};
 }
 
-Workspace::Workspace(const format::View& view, const SessionOptions& options, std::byte* arena)
-    : arena_(arena),
+Workspace::Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
+                     std::byte* slow)
+    : fast_(fast),
+      slow_(slow),
       grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
       positions_(static_cast<std::size_t>(format::OutputPositions(view.model))),
@@ -29,10 +31,11 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   layout_ = format::MakeArenaLayout(view.model, view.output_slots, options.batch,
                                     options.keep_logits ? options.mc_samples : 0,
                                     view.has_stored_noise());
-  groups_ = layout_.bytes;
-  panels_ = groups_ + std::uint64_t{grid_.pass_groups - 1} * layout_.mean;
-  const std::uint64_t more_panels = std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1);
-  progress_ = panels_ + more_panels * panel_bytes_;
+  const std::uint64_t pass_groups = grid_.pass_groups;
+  panels_ = pass_groups * layout_.sum;
+  fast_bytes_ = panels_ + pass_groups * (grid_.image_groups - 1) * panel_bytes_;
+  groups_ = layout_.bytes - layout_.sum;
+  progress_ = groups_ + (pass_groups - 1) * (layout_.mean - layout_.sum);
   const bool ends_early = EndsEarly(options);
   active_ = progress_ + (ends_early ? RoundUp(batch_ * sizeof(Progress), kAlignment) : 0);
   probabilities_ = active_ + (ends_early ? RoundUp(batch_ * sizeof(std::uint32_t), kAlignment) : 0);
@@ -43,19 +46,19 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   decisions_ = bets_ + RoundUp(decided * sizeof(Bets), kAlignment);
   tasks_ = decisions_ + RoundUp(decided * sizeof(Decision), kAlignment);
   const std::uint32_t workers = grid_.workers();
-  bytes_ = tasks_ + (workers > 1 ? RoundUp(workers * sizeof(std::uint32_t), kAlignment) : 0);
+  slow_bytes_ = tasks_ + (workers > 1 ? RoundUp(workers * sizeof(std::uint32_t), kAlignment) : 0);
 }
 
 std::uint8_t* Workspace::Activations(std::uint32_t group) const {
-  return At<std::uint8_t>(GroupBase(group) + layout_.activations);
+  return Fast<std::uint8_t>(group * layout_.sum + layout_.activations);
 }
 std::int32_t* Workspace::Accumulators(std::uint32_t group) const {
-  return At<std::int32_t>(GroupBase(group) + layout_.accumulators);
+  return Fast<std::int32_t>(group * layout_.sum + layout_.accumulators);
 }
 Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
-  const std::uint64_t base = GroupBase(group);
+  const std::uint64_t base = group == 0 ? 0 : groups_ + (group - 1) * (layout_.mean - layout_.sum);
   const auto row = [&](std::uint64_t offset, std::size_t size) {
-    return std::span<std::uint64_t>(At<std::uint64_t>(base + offset) + image * size, size);
+    return std::span<std::uint64_t>(Placed<std::uint64_t>(base + offset) + image * size, size);
   };
   const bool numbers = HasNumbers(head_), gaussian = head_ == Head::kGaussian;
   const std::size_t entropies = numbers ? 0 : head_ == Head::kSigmoid ? outputs_ : positions_;
@@ -69,7 +72,7 @@ Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
 Results Workspace::ResultsOf(std::size_t image) const {
   const auto row = [&](std::uint64_t offset, std::uint64_t end, std::size_t elements) {
     const std::size_t size = offset == end ? 0 : elements;  // of a part that there is
-    return std::span<float>(At<float>(offset) + image * size, size);
+    return std::span<float>(Placed<float>(offset) + image * size, size);
   };
   const format::ArenaLayout& at = layout_;
   const std::size_t entropies = head_ == Head::kSoftmax ? positions_ : outputs_;
@@ -80,25 +83,27 @@ Results Workspace::ResultsOf(std::size_t image) const {
           .noise_variance = row(at.noise_variance, at.target, outputs_)};
 }
 std::span<float> Workspace::Targets(std::size_t image) const {
-  return {At<float>(layout_.target) + image * outputs_, outputs_};
+  return {Placed<float>(layout_.target) + image * outputs_, outputs_};
 }
 std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) const {
-  if (image_group == 0) return At<std::int8_t>(GroupBase(group) + layout_.panel);
+  if (image_group == 0) return Fast<std::int8_t>(group * layout_.sum + layout_.panel);
   const std::uint64_t index = std::uint64_t{group} * (grid_.image_groups - 1) + image_group - 1;
-  return At<std::int8_t>(panels_ + index * panel_bytes_);
+  return Fast<std::int8_t>(panels_ + index * panel_bytes_);
 }
 float* Workspace::Logits(std::size_t pass) const {
-  return At<float>(layout_.logits) + pass * batch_ * logits_;
+  return Placed<float>(layout_.logits) + pass * batch_ * logits_;
 }
-std::uint32_t* Workspace::TasksDone() const { return At<std::uint32_t>(tasks_); }
-Progress& Workspace::ProgressOf(std::size_t image) const { return At<Progress>(progress_)[image]; }
-std::uint32_t* Workspace::ActiveImages() const { return At<std::uint32_t>(active_); }
-float* Workspace::Probabilities() const { return At<float>(probabilities_); }
+std::uint32_t* Workspace::TasksDone() const { return Slow<std::uint32_t>(tasks_); }
+Progress& Workspace::ProgressOf(std::size_t image) const {
+  return Slow<Progress>(progress_)[image];
+}
+std::uint32_t* Workspace::ActiveImages() const { return Slow<std::uint32_t>(active_); }
+float* Workspace::Probabilities() const { return Slow<float>(probabilities_); }
 std::span<Bets> Workspace::BetsOf(std::size_t image) const {
-  return {At<Bets>(bets_) + image * decided_outputs_, decided_outputs_};
+  return {Slow<Bets>(bets_) + image * decided_outputs_, decided_outputs_};
 }
 std::span<Decision> Workspace::DecisionsOf(std::size_t image) const {
-  return {At<Decision>(decisions_) + image * decided_outputs_, decided_outputs_};
+  return {Slow<Decision>(decisions_) + image * decided_outputs_, decided_outputs_};
 }
 
 }  // namespace mu8

@@ -1,5 +1,7 @@
-// A session's arena cut into parts. One worker without a stop rule has format::ArenaLayout, whose
-// bytes the file states; what more workers and early endings need lies behind it.
+// A session's arena cut into parts, in two regions: what the inner loops touch (activations,
+// panels, accumulators), and the rest. One worker without a stop rule has format::ArenaLayout,
+// whose bytes the file states, the slow region right behind the fast one; what more workers and
+// early endings need is added to each.
 #pragma once
 
 #include <cstddef>
@@ -38,9 +40,12 @@ struct Progress {
 
 class Workspace {
  public:
-  Workspace(const format::View& view, const SessionOptions& options, std::byte* arena);
+  // Both regions may be null to ask for their sizes, multiples of 64.
+  Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
+            std::byte* slow);
 
-  std::uint64_t bytes() const { return bytes_; }
+  std::uint64_t fast_bytes() const { return fast_bytes_; }
+  std::uint64_t slow_bytes() const { return slow_bytes_; }
   const Grid& grid() const { return grid_; }
   Head head() const { return head_; }
   std::size_t positions() const { return positions_; }  // of the output
@@ -73,24 +78,30 @@ class Workspace {
 
  private:
   template <typename T>
-  T* At(std::uint64_t offset) const {
-    return reinterpret_cast<T*>(arena_ + offset);
+  T* Fast(std::uint64_t offset) const {
+    return reinterpret_cast<T*>(fast_ + offset);
   }
-  std::uint64_t GroupBase(std::uint32_t group) const {
-    return group == 0 ? 0 : groups_ + (group - 1) * layout_.mean;
+  template <typename T>
+  T* Slow(std::uint64_t offset) const {
+    return reinterpret_cast<T*>(slow_ + offset);
+  }
+  // `offset`: in the layout, of a part in the slow region.
+  template <typename T>
+  T* Placed(std::uint64_t offset) const {
+    return Slow<T>(offset - layout_.sum);
   }
 
-  std::byte* arena_;
+  std::byte *fast_, *slow_;
   format::ArenaLayout layout_;
   Grid grid_;
   Head head_;
   std::size_t positions_, outputs_, logits_, batch_, slots_;
   std::uint64_t panel_bytes_;
-  // A further group is a copy of the layout up to the sums, its own panel included.
-  std::uint64_t groups_;
-  std::uint64_t panels_;         // of image groups past the first
+  std::uint64_t panels_;         // fast: of image groups past the first
+  std::uint64_t groups_;         // slow: the sums of groups past the first
   std::size_t decided_outputs_;  // outputs_ of StopRule::kThresholds, else 0
-  std::uint64_t progress_, active_, probabilities_, bets_, decisions_, tasks_, bytes_;
+  std::uint64_t progress_, active_, probabilities_, bets_, decisions_, tasks_;  // slow
+  std::uint64_t fast_bytes_, slow_bytes_;
 };
 
 }  // namespace mu8

@@ -72,6 +72,12 @@ TEST_CASE("explain: calls have no byte") {
         "expected 2");
   CHECK(Message({.status = Status::kNotReady}) ==
         "mu8 error 67: model or session has not been opened, or no run was begun");
+  CHECK(Message({.status = Status::kArenaTooSmall,
+                 .option = Option::kSlowArena,
+                 .found = 64,
+                 .expected = 128}) ==
+        "mu8 error 60: arena is too small (found: its bytes, expected: at least); slow arena: "
+        "found 64, expected 128");
 }
 
 TEST_CASE("explain: says which option and its whole range") {
@@ -113,6 +119,8 @@ TEST_CASE("status: numbers of options never change") {
   CHECK(static_cast<int>(Option::kStopThreshold) == 8);
   CHECK(static_cast<int>(Option::kStopWithin) == 9);
   CHECK(static_cast<int>(Option::kStopChosen) == 10);
+  CHECK(static_cast<int>(Option::kFastArena) == 11);
+  CHECK(static_cast<int>(Option::kSlowArena) == 12);
 }
 
 TEST_CASE("explain: cuts to the buffer and always ends it") {

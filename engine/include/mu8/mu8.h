@@ -87,11 +87,23 @@ class Model {
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options);
 
+// The same in two regions, for devices with fast and slow RAM; multiples of 64, ArenaBytes in all.
+struct RegionBytes {
+  std::size_t fast = 0;  // what inner loops touch: activations, a drawn panel, accumulators
+  std::size_t slow = 0;  // the rest: sums, results, targets, logits that are kept, progress
+};
+RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options);
+
 class Session {
  public:
   // Uses the first ArenaBytes(model, options) bytes of `arena` (start: a multiple of 64).
   static Status Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session,
+                       Diagnostic* diagnostic = nullptr);
+  // The same in two spans, which both outlive the session, each of ArenaRegionBytes and starting at
+  // a multiple of 64. A diagnostic about one of them has Option::kFastArena or kSlowArena.
+  static Status Create(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
+                       std::span<std::byte> slow, Session* session,
                        Diagnostic* diagnostic = nullptr);
 
   // Raw u8 pixels, NHWC, predictions.size() images of model.input_size() each. The file's input
@@ -137,9 +149,12 @@ class Session {
   std::size_t input_size() const { return model_.input_size(); }
   // The kernels that run, by the name of their table: "scalar", "portable", "neondot", ...
   const char* kernels() const;
-  std::size_t arena_bytes() const { return arena_bytes_; }
+  std::size_t arena_bytes() const { return arena_bytes_; }  // of both regions
 
  private:
+  // All of Create but the arena; `session` is the caller's.
+  Status Prepare(const Model& model, const SessionOptions& options, const Session* session,
+                 Diagnostic* diagnostic);
   Status CheckCall(const void* data, std::size_t elements, std::size_t images,
                    Diagnostic* diagnostic) const;
   template <typename Element>
@@ -150,7 +165,8 @@ class Session {
   Status BeginSteps(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   Model model_;
   SessionOptions options_;
-  std::byte* arena_ = nullptr;
+  std::byte* fast_ = nullptr;
+  std::byte* slow_ = nullptr;
   std::size_t arena_bytes_ = 0;
   const void* kernels_ = nullptr;  // kernels::KernelTable
   RunState run_;

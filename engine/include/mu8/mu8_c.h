@@ -38,7 +38,10 @@ enum {
   MU8_OPTION_STOP_CLASS = 7,
   MU8_OPTION_STOP_THRESHOLD = 8,
   MU8_OPTION_STOP_WITHIN = 9,
-  MU8_OPTION_STOP_CHOSEN = 10
+  MU8_OPTION_STOP_CHOSEN = 10,
+  /* Which of two regions, of an error about an arena. */
+  MU8_OPTION_FAST_ARENA = 11,
+  MU8_OPTION_SLOW_ARENA = 12
 };
 
 typedef struct mu8_diagnostic {
@@ -187,6 +190,15 @@ bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low,
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
 int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                            size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);
+
+/* The same in two regions, for devices with fast and slow RAM: activations, panel and accumulators
+ * in the fast one, all else in the slow one. Both sizes are 0 where mu8_arena_bytes is, their sum.
+ */
+void mu8_arena_region_bytes(const mu8_model* model, const mu8_options* options, size_t* fast_bytes,
+                            size_t* slow_bytes);
+int32_t mu8_session_create_in_regions(const mu8_model* model, const mu8_options* options,
+                                      void* fast, size_t fast_bytes, void* slow, size_t slow_bytes,
+                                      mu8_session* session, mu8_diagnostic* diagnostic);
 
 /* `count` images of mu8_model_input_size elements each, NHWC; count predictions out. */
 int32_t mu8_predict_u8(mu8_session* session, const uint8_t* images, size_t count,

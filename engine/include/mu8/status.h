@@ -89,7 +89,8 @@ enum class Status : std::int32_t {
   kModelChanged = 73,
 };
 
-// Which of SessionOptions kBadOption is about. Numbers never change meaning.
+// Which of SessionOptions kBadOption is about, or which of two regions of an arena an error is
+// about. Numbers never change meaning.
 enum class Option : std::int32_t {
   kNone = 0,
   kMcSamples = 1,
@@ -102,6 +103,8 @@ enum class Option : std::int32_t {
   kStopThreshold = 8,
   kStopWithin = 9,
   kStopChosen = 10,
+  kFastArena = 11,
+  kSlowArena = 12,
 };
 
 // Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;
