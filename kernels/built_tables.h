@@ -9,7 +9,11 @@
 
 #if !defined(MU8_TABLES_NAMED)
 // The first that fits, fastest first.
+#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#define MU8_HAVE_ARMDSP 1
+#else
 #define MU8_HAVE_PORTABLE 1
+#endif
 #endif
 
 #if !defined(MU8_HAVE_SCALAR)
@@ -29,4 +33,7 @@
 #endif
 #if !defined(MU8_HAVE_AVX512VBMI)
 #define MU8_HAVE_AVX512VBMI 0
+#endif
+#if !defined(MU8_HAVE_ARMDSP)
+#define MU8_HAVE_ARMDSP 0
 #endif

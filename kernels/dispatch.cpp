@@ -20,6 +20,9 @@
 #if MU8_HAVE_AVX512VBMI
 #include "kernels/avx512vbmi/kernels.h"
 #endif
+#if MU8_HAVE_ARMDSP
+#include "kernels/armdsp/kernels.h"
+#endif
 
 namespace mu8::kernels {
 namespace {
@@ -43,6 +46,9 @@ constexpr const KernelTable* kTables[] = {
 #endif
 #if MU8_HAVE_AVX512VBMI
     &avx512vbmi::kTable,
+#endif
+#if MU8_HAVE_ARMDSP
+    &armdsp::kTable,
 #endif
 };
 

@@ -67,6 +67,8 @@ BOARDS = {
     "m3": cortex("m3", "mps2-an385"),
     "m4": cortex("m4", "mps2-an386", "-mfloat-abi=hard -mfpu=fpv4-sp-d16"),
     "m7": cortex("m7", "mps2-an500", "-mfloat-abi=hard -mfpu=fpv5-d16"),
+    "m33": cortex("m33", "mps2-an505", "-mfloat-abi=hard -mfpu=fpv5-sp-d16",
+                  flash=(0x10000000, 0x400000), ram=(0x38000000, 0x400000)),
     "m55": cortex("m55", "mps3-an547", "-mfloat-abi=hard", flash=(0, 0x80000),
                   ram=(0x21000000, 0x400000)),
     "rv32imac": riscv("rv32imac", "ilp32"),

@@ -1,0 +1,236 @@
+// Convolution and dense product with the DSP extension. Two pixels' windows are widened to halves,
+// their zero point taken off on the way, and used for all channels of the panel: a word then is a
+// pair of products. A piece of the window at a time, so that it fits a small stack.
+#include "kernels/built_tables.h"
+
+#if MU8_HAVE_ARMDSP
+#include "kernels/armdsp/instructions.h"
+#include "kernels/armdsp/kernels.h"
+#include "kernels/armdsp/requantize.h"
+
+namespace mu8::kernels::armdsp {
+namespace {
+
+// Sums of two channels over two pixels: of channels 2 i and 2 i + 1 of the first, then the second.
+struct PairSums {
+  std::int32_t sum[4];
+};
+
+constexpr std::uint32_t kPieceGroups = 24;  // of 4 inputs: half a 3 x 3 window of 16 channels
+
+// What the loops below are told, beside the sums.
+struct Product {
+  // For each group of 4 inputs the even and odd ones of the first pixel, then of the second.
+  const std::uint32_t *window, *window_end;
+  const std::int8_t* weights;  // of the piece's first group and the panel's first channel
+  std::uint32_t weight_bytes;  // of the piece
+  PairSums *sums, *sums_end;
+};
+
+// 4 inputs of 2 pixels times 2 channels. r0: window; r1: weights; r3 to r6: sums.
+#define MU8_GROUP(step)            \
+  "ldm r0!, {r7, r8, r9, r10}\n\t" \
+  "ldrd r11, r12, [r1], #" step    \
+  "\n\t"                           \
+  "sxtb16 lr, r11\n\t"             \
+  "sxtb16 r11, r11, ror #8\n\t"    \
+  "smlad r3, lr, r7, r3\n\t"       \
+  "smlad r5, lr, r9, r5\n\t"       \
+  "smlad r3, r11, r8, r3\n\t"      \
+  "smlad r5, r11, r10, r5\n\t"     \
+  "sxtb16 lr, r12\n\t"             \
+  "sxtb16 r12, r12, ror #8\n\t"    \
+  "smlad r4, lr, r7, r4\n\t"       \
+  "smlad r6, lr, r9, r6\n\t"       \
+  "smlad r4, r12, r8, r4\n\t"      \
+  "smlad r6, r12, r10, r6\n\t"
+
+// Adds a piece of the window to the sums, channels 2 by 2. In assembler because it takes every
+// register. `step` is 4 * width; `groups` are as many copies of a group as `bytes` / 16 + 1, and
+// the first round begins at the copy that leaves whole rounds: a copy has 56 bytes for 16 of the
+// window.
+#define MU8_MULTIPLY(name, step, groups, bytes)                   \
+  MU8_NAKED void name(const Product&) {                           \
+    __asm__ volatile(                                             \
+        ".syntax unified\n\t"                                     \
+        "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"         \
+        "ldrd r8, r2, [r0]\n\t"        /* window, end */          \
+        "ldrd r1, r9, [r0, #8]\n\t"    /* weights, their bytes */ \
+        "ldrd r10, r11, [r0, #16]\n\t" /* sums, end */            \
+        "sub r9, r9, #8\n\t"                                      \
+        "sub r12, r8, r2\n\t"                                     \
+        "and r12, r12, #" bytes                                   \
+        "\n\t"                                                    \
+        "lsr r12, r12, #1\n\t"                                    \
+        "rsb r12, r12, r12, lsl #3\n\t"                           \
+        "adr r7, 2f\n\t"                                          \
+        "add r12, r12, r7\n\t"                                    \
+        "orr r12, r12, #1\n\t"                                    \
+        "push {r8, r9, r10, r11, r12}\n\t"                        \
+        "1: ldm r10, {r3, r4, r5, r6}\n\t"                        \
+        "mov r0, r8\n\t"                                          \
+        "bx r12\n\t"                                              \
+        ".balign 4\n\t"                                           \
+        "2:" groups                                               \
+        "cmp r0, r2\n\t"                                          \
+        "bne 2b\n\t"                                              \
+        "ldm sp, {r8, r9, r10, r11, r12}\n\t"                     \
+        "sub r1, r1, r9\n\t"                                      \
+        "stm r10!, {r3, r4, r5, r6}\n\t"                          \
+        "str r10, [sp, #8]\n\t"                                   \
+        "cmp r10, r11\n\t"                                        \
+        "bne 1b\n\t"                                              \
+        "add sp, sp, #20\n\t"                                     \
+        "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n\t" ::       \
+            : "memory");                                          \
+  }
+MU8_MULTIPLY(Multiply16, "64", MU8_GROUP("64") MU8_GROUP("64") MU8_GROUP("64") MU8_GROUP("64"),
+             "48")
+MU8_MULTIPLY(Multiply8, "32", MU8_GROUP("32") MU8_GROUP("32"), "16")
+MU8_MULTIPLY(Multiply4, "16", MU8_GROUP("16") MU8_GROUP("16"), "16")
+#undef MU8_MULTIPLY
+#undef MU8_GROUP
+
+// A place in the window: runs one behind the other.
+struct Place {
+  std::uint32_t k = 0, inner = 0;       // in a run, and of the inner runs
+  std::ptrdiff_t at = 0, outer_at = 0;  // of the run and of the first inner one
+};
+
+// `groups` of both pixels from `place` on.
+void Widen(const ConvolveArgs& args, const std::uint8_t* first, const std::uint8_t* second,
+           std::uint32_t groups, Place* place, std::uint32_t* out) {
+  const auto zero = static_cast<std::uint32_t>(-args.zero_point);
+  const std::uint32_t minus_zero = Pack(zero, zero);
+  const std::ptrdiff_t to_second = second - first;
+  for (;;) {
+    const std::uint32_t in_run = (args.padded_run - place->k) / 4;
+    const std::uint32_t count = in_run < groups ? in_run : groups;
+    const std::uint8_t* from = first + place->at + place->k;
+    const std::uint8_t* const end = from + count * 4;
+    const auto widen_group = [&] {
+      const std::uint32_t x = Load(from), y = Load(from + to_second);
+      out = StorePair(out, AddEven(minus_zero, x), AddOdd(minus_zero, x));
+      out = StorePair(out, AddEven(minus_zero, y), AddOdd(minus_zero, y));
+      from += 4;
+    };
+    if (count % 2 != 0) widen_group();
+    while (from != end) {
+      widen_group();
+      widen_group();
+    }
+    groups -= count;
+    if (count != in_run) {
+      place->k += count * 4;
+      return;
+    }
+    place->k = 0;
+    place->at += args.inner_step;
+    if (++place->inner == args.inner_runs) {
+      place->inner = 0;
+      place->outer_at += args.outer_step;
+      place->at = place->outer_at;
+    }
+    if (groups == 0) return;
+  }
+}
+
+// Sums of the windows at two pixels, for all channels.
+void Accumulate(const ConvolveArgs& args, const std::uint8_t* first, const std::uint8_t* second,
+                PairSums* sums) {
+  std::uint32_t halves[kPieceGroups * 4];
+  Product product{.window = halves,
+                  .window_end = nullptr,
+                  .weights = args.weights,
+                  .weight_bytes = 0,
+                  .sums = sums,
+                  .sums_end = sums};
+  const std::int32_t* bias = args.bias;
+  for (std::uint32_t c = 0; c < args.channels; c += 2, bias += 2) {
+    *product.sums_end++ = {{bias[0], bias[1], bias[0], bias[1]}};
+  }
+  auto* const multiply = args.width == 16 ? Multiply16 : args.width == 8 ? Multiply8 : Multiply4;
+  Place place;
+  std::uint32_t left = args.outer_runs * args.inner_runs * (args.padded_run / 4);
+  while (left != 0) {
+    const std::uint32_t groups = left < kPieceGroups ? left : kPieceGroups;
+    Widen(args, first, second, groups, &place, halves);
+    product.window_end = halves + groups * 4;
+    product.weight_bytes = groups * args.width * 4;
+    multiply(product);
+    product.weights += product.weight_bytes;
+    left -= groups;
+  }
+}
+
+// The next output pixel to be written.
+struct Pixel {
+  std::uint32_t y = 0, x = 0;
+};
+
+// Of the tensor that begins at `base`.
+template <typename T>
+T* At(T* base, Pixel pixel, std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
+  return base + Signed(pixel.y) * row_step + Signed(pixel.x) * col_step;
+}
+
+bool Next(const ConvolveArgs& args, Pixel* pixel) {
+  if (++pixel->x < args.output_width) return true;
+  pixel->x = 0;
+  return ++pixel->y < args.output_height;
+}
+
+// `sums` are those of the first channel and the pixel.
+void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
+  const std::uint8_t* residual =
+      At(args.residual, pixel, args.residual_row_step, args.residual_col_step);
+  const std::int32_t half = 1 << (args.residual_shift - 1);
+  for (std::uint32_t c = 0; c < args.channels; ++c) {
+    const std::int32_t scaled = (residual[c] - args.residual_zero) * args.residual_factor[c];
+    sums[c / 2 * 4 + c % 2] += (scaled + half) >> args.residual_shift;
+  }
+}
+
+void Write(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
+  if (args.residual != nullptr) AddResidual(args, pixel, sums);
+  const Requantizer requantize(args);
+  std::uint8_t* output = At(args.output, pixel, args.output_row_step, args.output_col_step);
+  const float* multiplier = args.multiplier;
+  std::uint32_t left = args.channels;
+  for (; left >= 4; left -= 4, sums += 8, multiplier += 4, output += 4) {
+    Store(output, requantize(sums[0], sums[1], sums[4], sums[5], multiplier));
+  }
+  if (left == 0) return;
+  std::uint32_t word = requantize(sums[0], sums[1], sums[4], sums[5], multiplier);
+  for (; left != 0; --left, word >>= 8) *output++ = static_cast<std::uint8_t>(word);
+}
+
+}  // namespace
+
+void Convolve(const ConvolveArgs& args) {
+  PairSums sums[kPanelWidth / 2];
+  if (args.accumulators != nullptr) {
+    Accumulate(args, args.input, args.input, sums);
+    for (std::uint32_t c = 0; c < args.channels; ++c) {
+      args.accumulators[c] = sums[c / 2].sum[c % 2];
+    }
+    return;
+  }
+  Pixel pixel;
+  for (bool more = true; more;) {
+    const Pixel first = pixel;
+    const bool two = Next(args, &pixel);
+    const std::uint8_t* windows[2];
+    windows[0] = windows[1] = At(args.input, first, args.input_row_step, args.input_col_step);
+    // Alone at the end, a pixel's sums are made twice.
+    if (two) windows[1] = At(args.input, pixel, args.input_row_step, args.input_col_step);
+    Accumulate(args, windows[0], windows[1], sums);
+    Write(args, first, sums[0].sum);
+    if (!two) return;
+    Write(args, pixel, sums[0].sum + 2);
+    more = Next(args, &pixel);
+  }
+}
+
+}  // namespace mu8::kernels::armdsp
+#endif  // MU8_HAVE_ARMDSP

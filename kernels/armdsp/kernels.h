@@ -1,0 +1,16 @@
+// Kernels for processors with ARM's DSP extension and no vectors: Cortex-M4, M7, M33.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::armdsp {
+
+void SamplePanel(const SampleArgs& args);
+void UnpackPanel(const SampleArgs& args);
+void Convolve(const ConvolveArgs& args);
+void ConvolveDepthwise(const ConvolveArgs& args);
+void MaxPool(const PoolArgs& args);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::armdsp
