@@ -9,7 +9,9 @@
 
 #if !defined(MU8_TABLES_NAMED)
 // The first that fits, fastest first.
-#if defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
+#if defined(__ARM_FEATURE_MVE)
+#define MU8_HAVE_HELIUM 1
+#elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 #define MU8_HAVE_ARMDSP 1
 #else
 #define MU8_HAVE_PORTABLE 1
@@ -36,4 +38,7 @@
 #endif
 #if !defined(MU8_HAVE_ARMDSP)
 #define MU8_HAVE_ARMDSP 0
+#endif
+#if !defined(MU8_HAVE_HELIUM)
+#define MU8_HAVE_HELIUM 0
 #endif

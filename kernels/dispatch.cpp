@@ -23,6 +23,9 @@
 #if MU8_HAVE_ARMDSP
 #include "kernels/armdsp/kernels.h"
 #endif
+#if MU8_HAVE_HELIUM
+#include "kernels/helium/kernels.h"
+#endif
 
 namespace mu8::kernels {
 namespace {
@@ -49,6 +52,9 @@ constexpr const KernelTable* kTables[] = {
 #endif
 #if MU8_HAVE_ARMDSP
     &armdsp::kTable,
+#endif
+#if MU8_HAVE_HELIUM
+    &helium::kTable,
 #endif
 };
 

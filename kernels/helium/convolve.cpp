@@ -1,0 +1,277 @@
+// Convolution and dense product with Helium: 3 pixels by 2 channels, 16 inputs a step. A channel's
+// 16 weights are 4 words, `width` words apart, gathered by their addresses; an input less 128 is a
+// signed byte, and what that takes from a sum is 128 times the sum of the channel's weights. A
+// piece of the windows at a time, so that it fits a small stack.
+#include "kernels/built_tables.h"
+
+#if MU8_HAVE_HELIUM
+#include <arm_mve.h>
+
+#include <cstring>
+
+#include "formats/exact_floats.h"
+#include "kernels/helium/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::helium {
+namespace {
+
+constexpr std::uint32_t kPixels = 3;
+constexpr std::uint32_t kPieceInputs = 144;  // a pixel: a 3 x 3 window of 16 channels
+
+// What the loops below are told. s32 sums [channel][pixel]; they are added to.
+struct Product {
+  uint32x4_t addresses;           // of the first channel's words, less those of one step
+  const std::int8_t* window;      // [pixel][kPieceInputs]
+  std::uint32_t inputs;           // multiple of 4
+  std::int32_t *sums, *sums_end;  // two channels at a time
+};
+
+// In assembler because g++ does not keep the sums in the registers where they can be added to.
+// `bytes`: of a step's weights, 16 * width.
+#if defined(__clang__)
+#define MU8_NAKED __attribute__((naked))
+#else
+#define MU8_NAKED __attribute__((naked, noipa))
+#endif
+#define MU8_MULTIPLY(name, bytes)                           \
+  MU8_NAKED void name(Product&) {                           \
+    __asm__ volatile(                                       \
+        ".syntax unified\n\t"                               \
+        "push {r4, r5, r6, r7, r8, r9, r10, r11, lr}\n\t"   \
+        "mov r11, r0\n\t"                                   \
+        "ldrd r3, r5, [r11, #16]\n\t"                       \
+        "ldrd r7, r9, [r11, #24]\n\t"                       \
+        "mov r12, #8\n\t"                                   \
+        "1: vldrw.u32 q3, [r11]\n\t"                        \
+        "vadd.i32 q0, q3, r12\n\t"                          \
+        "vstrw.32 q0, [r11]\n\t"                            \
+        "ldm r7, {r0, r2, r4, r6, r8, r10}\n\t"             \
+        "mov r1, r3\n\t"                                    \
+        "dlstp.8 lr, r5\n\t"                                \
+        "2: vldrw.u32 q1, [q3, #" bytes                     \
+        "]!\n\t"                                            \
+        "vldrw.u32 q0, [r1], #16\n\t"                       \
+        "vldrw.u32 q2, [q3, #4]\n\t"                        \
+        "vmladava.s8 r0, q0, q1\n\t"                        \
+        "vmladava.s8 r6, q0, q2\n\t"                        \
+        "vldrw.u32 q0, [r1, #128]\n\t"                      \
+        "vmladava.s8 r2, q0, q1\n\t"                        \
+        "vmladava.s8 r8, q0, q2\n\t"                        \
+        "vldrw.u32 q0, [r1, #272]\n\t"                      \
+        "vmladava.s8 r4, q0, q1\n\t"                        \
+        "vmladava.s8 r10, q0, q2\n\t"                       \
+        "letp lr, 2b\n\t"                                   \
+        "stm r7!, {r0, r2, r4, r6, r8, r10}\n\t"            \
+        "cmp r7, r9\n\t"                                    \
+        "bne 1b\n\t"                                        \
+        "pop {r4, r5, r6, r7, r8, r9, r10, r11, pc}\n\t" :: \
+            : "memory");                                    \
+  }
+MU8_MULTIPLY(Multiply16, "256")
+MU8_MULTIPLY(Multiply8, "128")
+MU8_MULTIPLY(Multiply4, "64")
+#undef MU8_MULTIPLY
+
+// A run of each window, less 128, to its place in the piece.
+void CopyRuns(const std::uint8_t* const* windows, std::ptrdiff_t at, std::uint32_t inputs,
+              std::int8_t* to) {
+  const std::uint8_t *a = windows[0] + at, *b = windows[1] + at, *c = windows[2] + at;
+  __asm__ volatile(
+      "vmov.i8 q1, #128\n\t"
+      "dlstp.8 lr, %4\n\t"
+      "1: vldrb.u8 q0, [%0], #16\n\t"
+      "veor q0, q0, q1\n\t"
+      "vstrw.32 q0, [%3], #16\n\t"
+      "vldrb.u8 q0, [%1], #16\n\t"
+      "veor q0, q0, q1\n\t"
+      "vstrw.32 q0, [%3, #128]\n\t"
+      "vldrb.u8 q0, [%2], #16\n\t"
+      "veor q0, q0, q1\n\t"
+      "vstrw.32 q0, [%3, #272]\n\t"
+      "letp lr, 1b"
+      : "+r"(a), "+r"(b), "+r"(c), "+r"(to)
+      : "r"(inputs)
+      : "lr", "q0", "q1", "memory");
+}
+
+// A place in the window: runs one behind the other.
+struct Place {
+  std::uint32_t k = 0, inner = 0;       // in a run, and of the inner runs
+  std::ptrdiff_t at = 0, outer_at = 0;  // of the run and of the first inner one
+};
+
+// `inputs` of each window from `place` on.
+void CopyPiece(const ConvolveArgs& args, const std::uint8_t* const* windows, std::uint32_t inputs,
+               Place* place, std::int8_t* to) {
+  for (;;) {
+    const std::uint32_t in_run = args.padded_run - place->k;
+    const std::uint32_t count = in_run < inputs ? in_run : inputs;
+    CopyRuns(windows, place->at + Signed(place->k), count, to);
+    to += count;
+    inputs -= count;
+    place->k += count;
+    if (count == in_run) {
+      place->k = 0;
+      place->at += args.inner_step;
+      if (++place->inner == args.inner_runs) {
+        place->inner = 0;
+        place->outer_at += args.outer_step;
+        place->at = place->outer_at;
+      }
+    }
+    if (inputs == 0) return;
+  }
+}
+
+// Sums of (x - 128) w over each window; `weigh`: the last window is of ones instead.
+void Accumulate(const ConvolveArgs& args, const std::uint8_t* const* windows, bool weigh,
+                std::int32_t* sums) {
+  alignas(4) std::int8_t piece[kPixels * kPieceInputs];
+  const std::uint32_t channels = (args.channels + 1) / 2 * 2;
+  for (std::uint32_t i = 0; i < channels * kPixels; i += 4) vst1q_s32(sums + i, vdupq_n_s32(0));
+  const std::uint32_t group_bytes = args.width * 4;
+  const uint32x4_t lines = vmulq_n_u32(vidupq_n_u32(0, 1), group_bytes);
+  auto weights =
+      static_cast<std::uint32_t>(reinterpret_cast<std::uintptr_t>(args.weights)) - 4 * group_bytes;
+  auto* const multiply = args.width == 16 ? Multiply16 : args.width == 8 ? Multiply8 : Multiply4;
+  Place place;
+  std::uint32_t left = args.outer_runs * args.inner_runs * args.padded_run;
+  while (left != 0) {
+    const std::uint32_t inputs = left < kPieceInputs ? left : kPieceInputs;
+    CopyPiece(args, windows, inputs, &place, piece);
+    if (weigh) std::memset(piece + (kPixels - 1) * kPieceInputs, 1, inputs);
+    Product product{.addresses = vaddq_n_u32(lines, weights),
+                    .window = piece,
+                    .inputs = inputs,
+                    .sums = sums,
+                    .sums_end = sums + channels * kPixels};
+    multiply(product);
+    weights += inputs / 4 * group_bytes;
+    left -= inputs;
+  }
+}
+
+// The next output pixel to be written.
+struct Pixel {
+  std::uint32_t y = 0, x = 0;
+};
+
+// Of the tensor that begins at `base`.
+template <typename T>
+T* At(T* base, Pixel pixel, std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
+  return base + Signed(pixel.y) * row_step + Signed(pixel.x) * col_step;
+}
+
+bool Next(const ConvolveArgs& args, Pixel* pixel) {
+  if (++pixel->x < args.output_width) return true;
+  pixel->x = 0;
+  return ++pixel->y < args.output_height;
+}
+
+// `sums` are those of the first channel and the pixel.
+void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
+  const std::uint8_t* residual =
+      At(args.residual, pixel, args.residual_row_step, args.residual_col_step);
+  const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), kPixels);
+  for (std::uint32_t c = 0; c < args.channels; c += 4, sums += 4 * kPixels) {
+    const mve_pred16_t real = vctp32q(args.channels - c);
+    const int32x4_t value = vreinterpretq_s32_u32(vldrbq_z_u32(residual + c, real));
+    const int32x4_t scaled =
+        vmulq_s32(vsubq_n_s32(value, args.residual_zero), vld1q_s32(args.residual_factor + c));
+    const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums, places);
+    vstrwq_scatter_shifted_offset_s32(sums, places,
+                                      vaddq_s32(sum, vrshlq_n_s32(scaled, -args.residual_shift)));
+  }
+}
+
+// q of FORMAT.md 6.5. Rounding before clamping gives the same, as both bounds are integers.
+class Quantizer {
+ public:
+  explicit Quantizer(const ConvolveArgs& args)
+      : zero_(args.zero_out),
+        low_(vdupq_n_s32(args.clamp_min)),
+        high_(vdupq_n_s32(args.clamp_max)) {}
+  uint32x4_t operator()(int32x4_t acc, const float* multiplier) const {
+#if (__ARM_FEATURE_MVE & 2) != 0
+    const float32x4_t value = vmulq_f32(vcvtq_f32_s32(acc), vld1q_f32(multiplier));
+    const int32x4_t q = vqaddq_n_s32(vcvtnq_s32_f32(value), zero_);
+    return vreinterpretq_u32_s32(vminq_s32(vmaxq_s32(q, low_), high_));
+#else
+    std::uint32_t values[4];
+    vst1q_s32(reinterpret_cast<std::int32_t*>(values), acc);
+    const std::int32_t low = vgetq_lane_s32(low_, 0), high = vgetq_lane_s32(high_, 0);
+    for (std::uint32_t j = 0; j < 4; ++j) {
+      values[j] =
+          scalar::Requantize(static_cast<std::int32_t>(values[j]), multiplier[j], zero_, low, high);
+    }
+    return vld1q_u32(values);
+#endif
+  }
+
+ private:
+  std::int32_t zero_;
+  int32x4_t low_, high_;
+};
+
+// `sums` are those of the first channel and the pixel.
+void Write(const ConvolveArgs& args, Pixel pixel, const std::int32_t* base, std::int32_t* sums) {
+  if (args.residual != nullptr) AddResidual(args, pixel, sums);
+  const Quantizer quantize(args);
+  const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), kPixels);
+  std::uint8_t* output = At(args.output, pixel, args.output_row_step, args.output_col_step);
+  const float* multiplier = args.multiplier;
+  const auto next = [&] {
+    const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums, places);
+    const uint32x4_t values = quantize(vaddq_s32(sum, vld1q_s32(base)), multiplier);
+    sums += 4 * kPixels;
+    base += 4;
+    multiplier += 4;
+    return values;
+  };
+  for (std::uint32_t left = args.channels / 4; left != 0; --left, output += 4) {
+    vstrbq_u32(output, next());
+  }
+  if (args.channels % 4 != 0) vstrbq_p_u32(output, next(), vctp32q(args.channels % 4));
+}
+
+// What is added to the sums of the last window's ones: base [width] of every pixel.
+void SetBase(const ConvolveArgs& args, const std::int32_t* sums, std::int32_t* base) {
+  for (std::uint32_t c = 0; c < args.channels; ++c) {
+    base[c] = args.bias[c] + (128 - args.zero_point) * sums[c * kPixels + kPixels - 1];
+  }
+}
+
+}  // namespace
+
+void Convolve(const ConvolveArgs& args) {
+  std::int32_t sums[kPanelWidth * kPixels];
+  std::int32_t base[kPanelWidth];
+  const std::uint8_t* windows[kPixels] = {args.input, args.input, args.input};
+  if (args.accumulators != nullptr) {
+    Accumulate(args, windows, true, sums);
+    SetBase(args, sums, base);
+    for (std::uint32_t c = 0; c < args.channels; ++c) {
+      args.accumulators[c] = base[c] + sums[c * kPixels];
+    }
+    return;
+  }
+  Pixel pixel;
+  bool more = true, weigh = true;
+  while (more) {
+    // With the first pixels the weights are summed, in the place of a third one.
+    Pixel pixels[kPixels];
+    std::uint32_t count = 0;
+    for (; more && count < kPixels - (weigh ? 1 : 0); ++count, more = Next(args, &pixel)) {
+      pixels[count] = pixel;
+      windows[count] = At(args.input, pixel, args.input_row_step, args.input_col_step);
+    }
+    Accumulate(args, windows, weigh, sums);
+    if (weigh) SetBase(args, sums, base);
+    weigh = false;
+    for (std::uint32_t i = 0; i < count; ++i) Write(args, pixels[i], base, sums + i);
+  }
+}
+
+}  // namespace mu8::kernels::helium
+#endif  // MU8_HAVE_HELIUM

@@ -1,0 +1,16 @@
+// Kernels for Helium, the integer vectors of Cortex-M55 and M85 (MVE).
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::helium {
+
+void SamplePanel(const SampleArgs& args);
+void UnpackPanel(const SampleArgs& args);
+void Convolve(const ConvolveArgs& args);
+void ConvolveDepthwise(const ConvolveArgs& args);
+void MaxPool(const PoolArgs& args);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::helium
