@@ -1,43 +1,44 @@
-// The memory of a session, cut into its parts: sizes that the file states, the reader proves and
-// the engine uses.
+// The memory of a session and its parts: sizes that the file states, the reader proves and the
+// engine uses.
 #pragma once
 
+#include <array>
 #include <cstdint>
 
 #include "formats/layout.h"
 
 namespace mu8::format {
 
-// What a session needs (FORMAT.md section 8). The arena of batch B is cut in this order; every part
-// starts at a multiple of 64.
-struct ArenaLayout {
-  std::uint64_t activations;   // u8 [B][activation_bytes]
-  std::uint64_t panel;         // s8 [panel_bytes]
-  std::uint64_t accumulators;  // s32 [B][P][slots of the last layer]
-  // Sums over the passes, for N outputs at P positions. What a head does not have is empty; numbers
-  // are kValues, kGaussian and kReconstruction.
-  std::uint64_t sum;             // u64 [B][N] p in units of 2^-40; numbers: s64 [B][N] accumulators
-  std::uint64_t sum_squares;     // u64 [B][N]; numbers: [B][N][2], the low half first
-  std::uint64_t entropy;         // u64 [B][P] expected entropy; kSigmoid: [B][N]
-  std::uint64_t noise;           // u64 [B][N][2] variances of noise, kGaussian
-  std::uint64_t clamped_scales;  // u64 [B], kGaussian
-  std::uint64_t error;           // u64 [B][3] errors and their squares, kReconstruction
+// What a session needs (FORMAT.md section 8), for N outputs at P positions. What a head does not
+// have is empty; numbers are kValues, kGaussian and kReconstruction.
+enum ArenaPart : std::uint32_t {
+  kActivationsPart,   // u8 [B][activation_bytes]
+  kPanelPart,         // s8 [panel_bytes]
+  kAccumulatorsPart,  // s32 [B][P][slots of the last layer]
+  // Sums over the passes.
+  kSumPart,            // u64 [B][N] p in units of 2^-40; numbers: s64 [B][N] accumulators
+  kSumSquaresPart,     // u64 [B][N]; numbers: [B][N][2], the low half first
+  kEntropyPart,        // u64 [B][P] expected entropy; kSigmoid: [B][N]
+  kNoisePart,          // u64 [B][N][2] variances of noise, kGaussian
+  kClampedScalesPart,  // u64 [B], kGaussian
+  kErrorPart,          // u64 [B][3] errors and their squares, kReconstruction
   // Results.
-  std::uint64_t mean;                     // f32 [B][N]
-  std::uint64_t variance;                 // f32 [B][N]
-  std::uint64_t output_entropy;           // f32 [B][N], kSigmoid; [B][P], kSoftmax with P > 1
-  std::uint64_t output_expected_entropy;  // the same
-  std::uint64_t noise_variance;           // f32 [B][N], kGaussian, kValues with section 7
-  std::uint64_t target;                   // f32 [B][N] what was given, kReconstruction
-  std::uint64_t logits;                   // f32 [T][B][P][class_count] when kept
-  std::uint64_t bytes;
+  kMeanPart,                   // f32 [B][N]
+  kVariancePart,               // f32 [B][N]
+  kOutputEntropyPart,          // f32 [B][N], kSigmoid; [B][P], kSoftmax with P > 1
+  kOutputExpectedEntropyPart,  // the same
+  kNoiseVariancePart,          // f32 [B][N], kGaussian, kValues with section 7
+  kTargetPart,                 // f32 [B][N] what was given, kReconstruction
+  kLogitsPart,                 // f32 [T][B][P][class_count] when kept
+  kArenaParts
 };
+using ArenaSizes = std::array<std::uint64_t, kArenaParts>;  // in bytes
 
 // `stored_noise`: whether a file of kValues has section 7. With P * class_count at most kMaxOutputs
-// and B and T at most 2^16 nothing here passes 2^63.
-constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t logit_slots,
-                                      std::uint32_t batch, std::uint32_t kept_logit_passes,
-                                      bool stored_noise) {
+// and B and T at most 2^16 no sum of these passes 2^63.
+constexpr ArenaSizes MakeArenaSizes(const ModelRecord& model, std::uint32_t logit_slots,
+                                    std::uint32_t batch, std::uint32_t kept_logit_passes,
+                                    bool stored_noise) {
   const auto head = static_cast<Head>(model.head);
   const std::uint64_t b = batch;
   const std::uint64_t positions = b * OutputPositions(model);
@@ -46,30 +47,32 @@ constexpr ArenaLayout MakeArenaLayout(const ModelRecord& model, std::uint32_t lo
   const bool gaussian = head == Head::kGaussian;
   const bool reconstruction = head == Head::kReconstruction;
   const bool numbers = gaussian || reconstruction || head == Head::kValues;
+  ArenaSizes sizes{};
+  sizes[kActivationsPart] = b * model.activation_bytes;
+  sizes[kPanelPart] = model.panel_bytes;
+  sizes[kAccumulatorsPart] = positions * logit_slots * 4;
+  sizes[kSumPart] = outputs * 8;
+  sizes[kSumSquaresPart] = outputs * (numbers ? 16 : 8);
   const std::uint64_t entropies = numbers ? 0 : sigmoid ? outputs : positions;
-  ArenaLayout layout{};
-  layout.activations = 0;
-  layout.panel = b * model.activation_bytes;
-  layout.accumulators = layout.panel + RoundUp(model.panel_bytes, kAlignment);
-  layout.sum = layout.accumulators + RoundUp(positions * logit_slots * 4, kAlignment);
-  layout.sum_squares = layout.sum + RoundUp(outputs * 8, kAlignment);
-  layout.entropy = layout.sum_squares + RoundUp(outputs * (numbers ? 16 : 8), kAlignment);
-  layout.noise = layout.entropy + RoundUp(entropies * 8, kAlignment);
-  layout.clamped_scales = layout.noise + (gaussian ? RoundUp(outputs * 16, kAlignment) : 0);
-  layout.error = layout.clamped_scales + (gaussian ? RoundUp(b * 8, kAlignment) : 0);
-  layout.mean = layout.error + (reconstruction ? RoundUp(b * 24, kAlignment) : 0);
-  layout.variance = layout.mean + RoundUp(outputs * 4, kAlignment);
-  layout.output_entropy = layout.variance + RoundUp(outputs * 4, kAlignment);
-  const bool has_entropies = sigmoid || (!numbers && positions > b);
-  const std::uint64_t by_output = has_entropies ? RoundUp(entropies * 4, kAlignment) : 0;
-  layout.output_expected_entropy = layout.output_entropy + by_output;
-  layout.noise_variance = layout.output_expected_entropy + by_output;
-  const bool noise = gaussian || stored_noise;
-  layout.target = layout.noise_variance + (noise ? RoundUp(outputs * 4, kAlignment) : 0);
-  layout.logits = layout.target + (reconstruction ? RoundUp(outputs * 4, kAlignment) : 0);
-  const std::uint64_t logits = kept_logit_passes * positions * model.class_count;
-  layout.bytes = layout.logits + RoundUp(logits * 4, kAlignment);
-  return layout;
+  sizes[kEntropyPart] = entropies * 8;
+  if (gaussian) sizes[kNoisePart] = outputs * 16;
+  if (gaussian) sizes[kClampedScalesPart] = b * 8;
+  if (reconstruction) sizes[kErrorPart] = b * 24;
+  sizes[kMeanPart] = sizes[kVariancePart] = outputs * 4;
+  if (sigmoid || (!numbers && positions > b)) {
+    sizes[kOutputEntropyPart] = sizes[kOutputExpectedEntropyPart] = entropies * 4;
+  }
+  if (gaussian || stored_noise) sizes[kNoiseVariancePart] = outputs * 4;
+  if (reconstruction) sizes[kTargetPart] = outputs * 4;
+  sizes[kLogitsPart] = kept_logit_passes * positions * model.class_count * 4;
+  return sizes;
+}
+
+// FORMAT.md's sum: parts one behind the other, each rounded up to 64.
+constexpr std::uint64_t SumOfParts(const ArenaSizes& sizes) {
+  std::uint64_t bytes = 0;
+  for (const std::uint64_t size : sizes) bytes += RoundUp(size, kAlignment);
+  return bytes;
 }
 
 }  // namespace mu8::format

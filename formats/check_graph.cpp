@@ -87,22 +87,12 @@ struct LiveTensors {
   void Remove(std::uint32_t position) { index[position] = index[--count]; }
 };
 
-// Whether a value is alive after layer `layer`. What is computed once an image and read by the
-// passes stays: every pass reads it again.
-bool OutlivesLayer(const View& view, std::uint16_t index, std::uint32_t layer,
-                   std::uint32_t first_pass_layer) {
-  const TensorRecord tensor = view.tensor(index);
-  const bool once = index == 0 || tensor.first_layer < first_pass_layer;
-  return (once && tensor.last_layer >= first_pass_layer) || tensor.last_layer > layer;
-}
-
 // Whether layer `index` may write its output over its residual: each value of it is read before the
 // one in its place is written, and nothing reads it afterwards.
 bool MayReplaceResidual(const LayerRecord& layer, std::uint32_t index, const LiveTensors& live,
                         const View& view) {
   if (static_cast<OpCode>(layer.op) != OpCode::kConv2d || layer.input2 == kNoTensor ||
-      layer.input2 == layer.input ||
-      OutlivesLayer(view, layer.input2, index, live.first_pass_layer)) {
+      layer.input2 == layer.input || view.IsAlive(layer.input2, index + 1, live.first_pass_layer)) {
     return false;
   }
   const TensorRecord residual = view.tensor(layer.input2);
@@ -135,7 +125,7 @@ bool AddLive(const LayerRecord& layer, std::uint32_t index, LiveTensors* live, C
 // Forgets the values that layer `layer` read for the last time.
 void RetireLive(const View& view, std::uint32_t layer, LiveTensors* live) {
   for (std::uint32_t i = live->count; i > 0; --i) {
-    if (!OutlivesLayer(view, live->index[i - 1], layer, live->first_pass_layer)) {
+    if (!view.IsAlive(live->index[i - 1], layer + 1, live->first_pass_layer)) {
       live->Remove(i - 1);
     }
   }

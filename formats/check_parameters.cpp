@@ -386,9 +386,8 @@ bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
     return check->FailModel(Status::kPanelBytes, offsetof(ModelRecord, panel_bytes),
                             view.model.panel_bytes, panel_bytes);
   }
-  const std::uint64_t arena = MakeArenaLayout(view.model, MakePanelLayout(last).padded_channels, 1,
-                                              0, view.has_stored_noise())
-                                  .bytes;
+  const std::uint64_t arena = SumOfParts(MakeArenaSizes(
+      view.model, MakePanelLayout(last).padded_channels, 1, 0, view.has_stored_noise()));
   if (view.model.arena_bytes != arena) {
     return check->FailModel(Status::kArenaBytes, offsetof(ModelRecord, arena_bytes),
                             view.model.arena_bytes, arena);

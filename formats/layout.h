@@ -24,7 +24,8 @@ inline constexpr std::uint16_t kHeadsMinor = 3;    // outputs that are no softma
 inline constexpr std::uint16_t kByPanelMinor = 2;  // a width of mu for each panel
 inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without any of them, 0
 inline constexpr std::uint32_t kEndianMark = 0x01020304;
-inline constexpr std::uint64_t kAlignment = 64;
+inline constexpr std::uint64_t kAlignment = 64;      // of what lies in a file, and of tensors
+inline constexpr std::uint64_t kFileAlignment = 16;  // of a file's start, for typed access
 
 inline constexpr std::uint16_t kNoTensor = 0xffff;
 inline constexpr std::uint32_t kPanelChannels = 16;

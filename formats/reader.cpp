@@ -285,9 +285,9 @@ Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic
   candidate.file_bytes = bytes.size();
   Checker check{candidate};
   bool ok = CheckHeader(bytes, &check);
-  if (ok && reinterpret_cast<std::uintptr_t>(bytes.data()) % kAlignment != 0) {
+  if (ok && reinterpret_cast<std::uintptr_t>(bytes.data()) % kFileAlignment != 0) {
     ok = check.Fail(Status::kMisalignedFile, 0,
-                    reinterpret_cast<std::uintptr_t>(bytes.data()) % kAlignment, 0);
+                    reinterpret_cast<std::uintptr_t>(bytes.data()) % kFileAlignment, 0);
   }
   ok = ok && ReadSections(&candidate, &check) && CheckTensors(&check) && CheckLayers(&check) &&
        CheckParameters(&check) && CheckMetadata(&check);

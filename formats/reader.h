@@ -54,6 +54,15 @@ struct View {
     return index;
   }
 
+  // Whether a tensor is alive in a layer (FORMAT.md section 4). What is computed once an image and
+  // read by the passes stays: every pass reads it again. `first`: first_pass_layer().
+  bool IsAlive(std::uint32_t index, std::uint32_t layer, std::uint32_t first) const {
+    const TensorRecord record = tensor(index);
+    if (index != 0 && record.first_layer > layer) return false;
+    const bool once = index == 0 || record.first_layer < first;
+    return record.last_layer >= layer || (once && record.last_layer >= first);
+  }
+
   InputKind input_kind() const { return static_cast<InputKind>(model.input); }
   // u8 [channels of the input][256]: raw pixel -> quantized input; of InputKind::kPixels.
   const std::uint8_t* input_lookup() const { return Bytes(input_table.offset); }
@@ -101,7 +110,7 @@ struct View {
   }
 };
 
-// `bytes` must stay valid and unchanged as long as the view is used, and start at a multiple of 64.
+// `bytes` must stay valid and unchanged as long as the view is used, and start at a multiple of 16.
 // On failure `*view` is untouched and `*diagnostic` (if given) says what, where and expected.
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic = nullptr);
 

@@ -22,7 +22,7 @@ constexpr Entry kEntries[] = {
      "the version)"},
     {Status::kFileSize,
      "file size disagrees with the header (found: the header's, expected: bytes)"},
-    {Status::kMisalignedFile, "model bytes must start at a multiple of 64 (found: the remainder)"},
+    {Status::kMisalignedFile, "model bytes must start at a multiple of 16 (found: the remainder)"},
     {Status::kHeaderChecksum,
      "header is damaged (found: the stored CRC-32C, expected: that of its bytes)"},
     {Status::kReservedNotZero, "a reserved field or flag is set (found: its value)"},
@@ -92,7 +92,7 @@ constexpr Entry kEntries[] = {
     {Status::kArenaBytes, "arena bytes disagree with the model"},
     {Status::kMetadata, "metadata is malformed"},
     {Status::kArenaTooSmall, "arena is too small (found: its bytes, expected: at least)"},
-    {Status::kMisalignedArena, "arena must start at a multiple of 64 (found: the remainder)"},
+    {Status::kMisalignedArena, "arena must start at a multiple of 16 (found: the remainder)"},
     {Status::kBadOption, "an option is out of range"},
     {Status::kKernelsUnavailable, "these kernels were not built or this processor lacks them"},
     {Status::kInputSize, "input has the wrong size (found, expected: elements)"},
@@ -134,6 +134,7 @@ constexpr OptionEntry kOptions[] = {
     {Option::kStopChosen, "stop.chosen", 0, Shown::kSize},
     {Option::kFastArena, "fast arena", 0, Shown::kSize},
     {Option::kSlowArena, "slow arena", 0, Shown::kSize},
+    {Option::kPanelBytes, "panel_bytes", 64, Shown::kNumber},
 };
 
 const OptionEntry* Find(Option option) {

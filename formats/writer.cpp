@@ -89,7 +89,7 @@ ModelRecord Totals(const FileContent& content) {
   const bool stored_noise =
       content.head == Head::kValues && !content.outputs.noise_variance.empty();
   model.arena_bytes =
-      MakeArenaLayout(model, MakePanelLayout(last).padded_channels, 1, 0, stored_noise).bytes;
+      SumOfParts(MakeArenaSizes(model, MakePanelLayout(last).padded_channels, 1, 0, stored_noise));
   return model;
 }
 

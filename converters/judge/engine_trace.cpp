@@ -5,7 +5,7 @@
 #include "converters/host/error.h"
 #include "engine/src/input.h"
 #include "engine/src/layers.h"
-#include "engine/src/panel.h"
+#include "engine/src/panel_place.h"
 
 namespace mu8::convert {
 namespace {
@@ -42,7 +42,7 @@ EngineTrace::EngineTrace(const host::ModelFile& file, std::uint32_t batch, std::
       view_(format::Reopen(bytes_.span())) {
   view_.model.activation_bytes = ActivationBytes(view_);
   activations_ = host::AlignedBuffer(batch * view_.model.activation_bytes);
-  panel_ = host::AlignedBuffer(view_.model.panel_bytes);
+  panel_ = host::AlignedBuffer(PanelMemory(view_.model.panel_bytes));
   const format::LayerRecord last = view_.layer(view_.layer_count() - 1);
   const std::size_t slots = format::MakePanelLayout(last).padded_channels;
   const std::size_t positions = format::OutputPositions(view_.model);
@@ -118,6 +118,24 @@ std::vector<float> EngineTrace::Real(std::uint32_t tensor_index) const {
   return real;
 }
 
+// The panel at `mu`, drawn into panel_ and `bias` or unpacked, or as the file has it.
+EngineTrace::Panel EngineTrace::DrawPanel(const Parameters& parameters,
+                                          const format::LayerRecord& layer,
+                                          const format::MuCursor& mu,
+                                          const kernels::StreamId& stream, std::int32_t* bias) {
+  kernels::SampleArgs sample{};
+  sample.stream = stream;
+  SetPanel(parameters, layer, mu, &sample);
+  if (!parameters.bayesian && layer.mu_bits == 8) {
+    return {reinterpret_cast<const std::int8_t*>(sample.mu), sample.bias_mu};
+  }
+  sample.lanes = reinterpret_cast<kernels::LaneStates*>(panel_.data());
+  sample.weights = reinterpret_cast<std::int8_t*>(panel_.data() + sizeof(kernels::LaneStates));
+  sample.bias = bias;
+  (parameters.bayesian ? kernels_.sample_panel : kernels_.unpack_panel)(sample);
+  return {sample.weights, parameters.bayesian ? bias : sample.bias_mu};
+}
+
 RealWeights EngineTrace::Draw(std::uint32_t layer_index, std::uint32_t pass) {
   const format::LayerRecord layer = view_.layer(layer_index);
   RealWeights real;
@@ -129,13 +147,10 @@ RealWeights EngineTrace::Draw(std::uint32_t layer_index, std::uint32_t pass) {
   real.weights.resize(layer.output_channels * k);
   real.biases.resize(layer.output_channels);
   std::int32_t bias[kernels::kPanelWidth];
-  kernels::LaneStates lanes;
   format::MuCursor mu = parameters.FirstMu(layer);
   for (; mu.panel() < panels.panel_count(); mu.Next()) {
     const std::uint32_t p = mu.panel();
-    const Panel panel =
-        DrawPanel(parameters, layer, mu, {.seed = seed_, .pass = pass, .layer = layer_index},
-                  kernels_, &lanes, reinterpret_cast<std::int8_t*>(panel_.data()), bias);
+    const Panel panel = DrawPanel(parameters, layer, mu, {seed_, pass, layer_index}, bias);
     const float* scale = parameters.Slots<float>(parameters.layout.weight_scale, p);
     for (std::uint32_t c = 0; c < panels.channels(p); ++c) {
       const std::uint32_t channel = panels.channel(p) + c;

@@ -7,6 +7,7 @@
 
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/model_file.h"
+#include "engine/src/panel.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
 
@@ -44,7 +45,14 @@ class EngineTrace {
   const format::View& view() const { return view_; }
 
  private:
+  // Weights in panel order and their biases, in accumulator units.
+  struct Panel {
+    const std::int8_t* weights;
+    const std::int32_t* bias;
+  };
   PassContext Context(std::uint32_t pass);
+  Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& layer,
+                  const format::MuCursor& mu, const kernels::StreamId& stream, std::int32_t* bias);
 
   std::uint64_t seed_;
   const kernels::KernelTable& kernels_;

@@ -8,6 +8,7 @@ namespace {
 constexpr std::uint32_t kMaxSamples = 65536;
 constexpr std::uint32_t kMaxBatch = 65536;
 constexpr std::uint32_t kMaxWorkers = 1024;
+constexpr std::uint32_t kLeastPanelBytes = 64;  // a block of the sampler
 
 BadOption CheckCount(Option option, std::uint32_t value, std::uint32_t most) {
   if (value >= 1 && value <= most) return {};
@@ -87,7 +88,10 @@ BadOption CheckOptions(const Model& model, const SessionOptions& options) {
        {CheckCount(Option::kMcSamples, options.mc_samples, kMaxSamples),
         CheckCount(Option::kBatch, options.batch, kMaxBatch),
         CheckCount(Option::kWorkers, options.workers, kMaxWorkers), CheckStop(model, options.stop),
-        CheckChoice(Option::kNoise, options.noise, Noise::kAntithetic)}) {
+        CheckChoice(Option::kNoise, options.noise, Noise::kAntithetic),
+        options.panel_bytes >= kLeastPanelBytes
+            ? BadOption{}
+            : BadOption{Option::kPanelBytes, options.panel_bytes, ~std::uint32_t{0}}}) {
     if (bad.bad()) return bad;
   }
   return {};

@@ -1,5 +1,5 @@
 // The parameters of a convolution or dense layer as they lie in the file, and one panel of them
-// drawn for a pass.
+// as a kernel draws it.
 #pragma once
 
 #include <cstdint>
@@ -33,18 +33,9 @@ struct Parameters {
   }
 };
 
-// Weights in panel order and their biases, in accumulator units.
-struct Panel {
-  const std::int8_t* weights;
-  const std::int32_t* bias;
-};
-
-// Draws the panel at `mu` of the pass and layer in `stream` into `weights` [panel_bytes] and `bias`
-// [16], with `lanes` as memory of the draw. Of a deterministic layer it unpacks the weights, or
-// returns the file's own.
-Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& record,
-                const format::MuCursor& mu, kernels::StreamId stream,
-                const kernels::KernelTable& kernels, kernels::LaneStates* lanes,
-                std::int8_t* weights, std::int32_t* bias);
+// Sets what `sample` needs to draw or unpack the panel at `mu`, all of it: the pass and layer are
+// those of sample->stream. The caller gives memory: lanes, weights, bias.
+void SetPanel(const Parameters& parameters, const format::LayerRecord& record,
+              const format::MuCursor& mu, kernels::SampleArgs* sample);
 
 }  // namespace mu8

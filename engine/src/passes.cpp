@@ -39,7 +39,8 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .logits = nullptr,
           .logits_stride = 0,
           .profile = job.options.profile,
-          .profile_context = job.options.profile_context};
+          .profile_context = job.options.profile_context,
+          .panel_bytes = job.options.panel_bytes};
 }
 
 // Part `index` of `count` about equal parts of a list.

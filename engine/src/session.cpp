@@ -55,7 +55,7 @@ Status CheckMemory(std::span<std::byte> memory, std::size_t needed, Option optio
   };
   if (memory.size() < needed) return report(Status::kArenaTooSmall, memory.size(), needed);
   if (memory.data() == nullptr) return Report(diagnostic, Status::kNullPointer, place, 0);
-  const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % format::kAlignment;
+  const auto misaligned = reinterpret_cast<std::uintptr_t>(memory.data()) % kArenaAlignment;
   return misaligned == 0 ? Status::kOk : report(Status::kMisalignedArena, misaligned, 0);
 }
 
@@ -69,7 +69,9 @@ struct Work {
        std::byte* slow)
       : view(ViewOf(model)),
         space(view, options, fast, slow),
-        run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {}
+        run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {
+    view.model.activation_bytes = space.image_bytes();
+  }
 };
 
 void LoadImage(const format::View& view, const std::uint8_t* image, std::uint8_t* activations) {

@@ -3,6 +3,7 @@
 
 #include "engine/src/operators.h"
 #include "engine/src/panel.h"
+#include "engine/src/panel_place.h"
 #include "engine/src/tensor.h"
 #include "formats/arithmetic.h"
 #include "formats/runs.h"
@@ -15,11 +16,11 @@ using format::OpCode;
 using format::TensorRecord;
 using kernels::Signed;
 
-kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::RunLayout& runs,
-                                 std::uint32_t padded_run) {
+void SetWindow(const Layer& layer, const format::RunLayout& runs, std::uint32_t padded_run,
+               kernels::ConvolveArgs* out) {
   const LayerRecord& record = layer.record;
   const TensorRecord& in = layer.input;
-  kernels::ConvolveArgs args{};
+  kernels::ConvolveArgs& args = *out;
   args.outer_runs = runs.outer;
   args.inner_runs = runs.inner;
   args.padded_run = padded_run;
@@ -38,7 +39,6 @@ kernels::ConvolveArgs WindowArgs(const Layer& layer, const format::RunLayout& ru
     args.clamp_min = record.clamp_min;
     args.clamp_max = record.clamp_max;
   }
-  return args;
 }
 
 // What does not depend on the panel: one shift for the largest factor.
@@ -103,72 +103,186 @@ float OutputMultipliers::operator()(std::uint32_t output) const {
   return scales.Multiplier(format::SlotOf(panels_, output));
 }
 
-bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_count,
-                 LayerCursor* at) {
-  const Parameters parameters(context->view, layer.record);
-  const format::PanelLayout& panels = parameters.panels;
-  const format::RunLayout runs = format::MakeRunLayout(layer.record, layer.input);
-  kernels::ConvolveArgs args = WindowArgs(layer, runs, panels.padded_run);
-  const format::WeightedScales scales(parameters.base + parameters.layout.weight_scale, layer.input,
-                                      layer.logits ? nullptr : &layer.output,
-                                      layer.has_input2() ? &layer.input2 : nullptr);
-  if (layer.has_input2()) SetResidual(parameters, scales, layer, &args);
-  std::int32_t residual_factor[kernels::kPanelWidth] = {};
-  args.residual_factor = residual_factor;
-  kernels::StreamId stream = context->stream;
-  stream.layer = layer.index;
-  kernels::LaneStates lanes;
+namespace {
+
+// A layer at work: what all its panels share, and the panel at hand.
+struct WeightedLayer {
+  const Layer& layer;
+  PassContext* context;
+  Parameters parameters;
+  format::RunLayout runs;
+  format::WeightedScales scales;
+  kernels::ConvolveArgs convolve{};
+  kernels::SampleArgs sample{};
+  std::int8_t* panel;         // LaneStates, then drawn weights
+  std::uint32_t piece_bytes;  // of these
+  // Of the panel at hand.
   std::int32_t bias[kernels::kPanelWidth];
   float multiplier[kernels::kPanelWidth];
-  args.multiplier = multiplier;
-  auto* const convolve =
-      runs.depthwise ? context->kernels.convolve_depthwise : context->kernels.convolve;
-  const std::size_t positions = std::size_t{layer.output.height} * layer.output.width;
-  format::MuCursor mu = parameters.FirstMu(layer.record);
-  mu.MoveTo(at->panel, at->mu_offset);
-  for (; mu.panel() < panels.panel_count() && panel_count > 0; mu.Next(), --panel_count) {
-    const std::uint32_t index = mu.panel();
-    const Panel panel = DrawPanel(parameters, layer.record, mu, stream, context->kernels, &lanes,
-                                  context->panel, bias);
-    args.weights = panel.weights;
-    args.bias = panel.bias;
-    args.width = panels.width(index);
-    args.channels = panels.channels(index);
-    for (std::uint32_t c = 0; c < args.channels; ++c) {
-      const std::uint32_t slot = panels.slot(index) + c;
-      multiplier[c] = scales.Multiplier(slot);
-      if (layer.has_input2()) {
-        residual_factor[c] = format::FixedPoint(scales.ResidualFactor(slot), args.residual_shift);
-      }
+  std::int32_t residual_factor[kernels::kPanelWidth];
+
+  WeightedLayer(const Layer& l, PassContext* c)
+      : layer(l),
+        context(c),
+        parameters(c->view, l.record),
+        runs(format::MakeRunLayout(l.record, l.input)),
+        scales(parameters.base + parameters.layout.weight_scale, l.input,
+               l.logits ? nullptr : &l.output, l.has_input2() ? &l.input2 : nullptr),
+        panel(c->panel) {}
+
+  std::int8_t* weights() const { return panel + sizeof(kernels::LaneStates); }
+};
+
+void Prepare(WeightedLayer* work) {
+  const Layer& layer = work->layer;
+  SetWindow(layer, work->runs, work->parameters.panels.padded_run, &work->convolve);
+  if (layer.has_input2()) SetResidual(work->parameters, work->scales, layer, &work->convolve);
+  work->convolve.residual_factor = work->residual_factor;
+  work->convolve.multiplier = work->multiplier;
+  work->sample.stream = work->context->stream;
+  work->sample.stream.layer = layer.index;
+  work->sample.bias = work->bias;
+  const format::View& view = work->context->view;
+  work->piece_bytes = 0xffffffff;
+  if (work->panel != nullptr) return;
+  work->piece_bytes = PieceBytes(view, layer.index, work->context->panel_bytes);
+  if (work->piece_bytes == 0) return;
+  // Of a session's single image.
+  work->panel = reinterpret_cast<std::int8_t*>(
+      work->context->activations + PanelPlace(view, layer.index, PanelMemory(work->piece_bytes)));
+}
+
+// What `convolve` needs of the panel at `mu`, for any image.
+void SetChannels(const format::MuCursor& mu, WeightedLayer* work) {
+  const format::PanelLayout& panels = work->parameters.panels;
+  kernels::ConvolveArgs& args = work->convolve;
+  const std::uint32_t index = mu.panel();
+  args.width = panels.width(index);
+  args.channels = panels.channels(index);
+  for (std::uint32_t c = 0; c < args.channels; ++c) {
+    const std::uint32_t slot = panels.slot(index) + c;
+    work->multiplier[c] = work->scales.Multiplier(slot);
+    if (work->layer.has_input2()) {
+      work->residual_factor[c] =
+          format::FixedPoint(work->scales.ResidualFactor(slot), args.residual_shift);
     }
-    const std::uint32_t group = index / panels.panels_per_group;
-    const std::uint32_t input_channel =
-        runs.depthwise ? panels.channel(index) : group * (layer.input.channels / panels.groups);
-    const std::ptrdiff_t input_offset =
-        Signed(input_channel) - Signed(std::size_t{layer.record.pad_top} * layer.input.row_stride) -
-        Signed(std::size_t{layer.record.pad_left} * layer.input.channels);
+  }
+}
+
+// Where `convolve` finds an image's input and puts its output.
+void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
+  const Layer& layer = work->layer;
+  const format::PanelLayout& panels = work->parameters.panels;
+  const PassContext& context = *work->context;
+  kernels::ConvolveArgs& args = work->convolve;
+  const std::uint32_t group = panel / panels.panels_per_group;
+  const std::uint32_t input_channel =
+      work->runs.depthwise ? panels.channel(panel) : group * (layer.input.channels / panels.groups);
+  std::uint8_t* activations = context.activations + image * context.view.model.activation_bytes;
+  args.input = FirstPixel(activations, layer.input) + Signed(input_channel) -
+               Signed(std::size_t{layer.record.pad_top} * layer.input.row_stride) -
+               Signed(std::size_t{layer.record.pad_left} * layer.input.channels);
+  if (layer.logits) {
+    const std::size_t positions = std::size_t{layer.output.height} * layer.output.width;
+    args.accumulators =
+        context.accumulators + image * positions * panels.padded_channels + panels.channel(panel);
+    return;
+  }
+  args.output = FirstPixel(activations, layer.output) + panels.channel(panel);
+  if (layer.has_input2()) {
+    args.residual = FirstPixel(activations, layer.input2) + panels.channel(panel);
+  }
+}
+
+void Convolve(const WeightedLayer& work) {
+  const kernels::KernelTable& kernels = work.context->kernels;
+  auto* const convolve = work.runs.depthwise ? kernels.convolve_depthwise : kernels.convolve;
+  if (!work.layer.logits) return convolve(work.convolve);
+  Accumulate(work.layer, work.convolve, work.parameters.panels.padded_channels, convolve);
+}
+
+// Draws or unpacks the blocks that work->sample names.
+void Draw(WeightedLayer* work) {
+  const kernels::KernelTable& kernels = work->context->kernels;
+  work->sample.lanes = reinterpret_cast<kernels::LaneStates*>(work->panel);
+  work->sample.weights = work->weights();
+  (work->parameters.bayesian ? kernels.sample_panel : kernels.unpack_panel)(work->sample);
+}
+
+// The panel at hand in pieces: draws one and adds its products to those of the pieces before, until
+// the last call has all that makes an output. Partial sums fit as the whole does: Open bounds the
+// sum of all magnitudes (FORMAT.md 6.4). Pieces may begin and end within a run.
+void RunInPieces(WeightedLayer* work) {
+  kernels::ConvolveArgs& args = work->convolve;
+  const kernels::ConvolveArgs whole = args;
+  const std::uint32_t width = args.width, run_groups = whole.padded_run / 4;
+  const std::uint32_t groups = whole.outer_runs * whole.inner_runs * run_groups;
+  std::int32_t sum[kernels::kPanelWidth] = {};
+  args.outer_runs = args.inner_runs = 1;
+  const std::size_t blocks = work->sample.end_block;
+  std::uint32_t group = 0;
+  for (std::size_t block = 0; block < blocks; block = work->sample.end_block) {
+    const std::uint32_t first = group;
+    work->sample.first_block = block;
+    work->sample.end_block = block + work->piece_bytes / kernels::kBlockBytes;
+    if (work->sample.end_block > blocks) work->sample.end_block = blocks;
+    Draw(work);
+    const std::size_t drawn = work->sample.end_block * (kernels::kPanelWidth / width);
+    while (group < drawn && group < groups) {
+      const std::uint32_t run = group / run_groups, in_run = group % run_groups;
+      const std::size_t left = drawn - group;
+      const std::uint32_t count =
+          left < run_groups - in_run ? static_cast<std::uint32_t>(left) : run_groups - in_run;
+      args.input = whole.input + Signed(run / whole.inner_runs) * whole.outer_step +
+                   Signed(run % whole.inner_runs) * whole.inner_step + Signed(in_run * 4);
+      args.padded_run = count * 4;
+      args.weights = work->weights() + std::size_t{group - first} * 4 * width;
+      group += count;
+      args.bias = args.accumulators = sum;
+      if (group == groups) {
+        const std::int32_t* own = work->parameters.bayesian ? work->bias : work->sample.bias_mu;
+        for (std::uint32_t c = 0; c < args.channels; ++c) sum[c] += own[c];
+        args.accumulators = whole.accumulators;
+      }
+      work->context->kernels.convolve(args);
+    }
+  }
+  args = whole;
+}
+
+}  // namespace
+
+bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_count,
+                 LayerCursor* at) {
+  WeightedLayer work(layer, context);
+  Prepare(&work);
+  const bool as_it_lies = !work.parameters.bayesian && layer.record.mu_bits == 8;
+  const std::uint32_t end = work.parameters.panels.panel_count();
+  format::MuCursor mu = work.parameters.FirstMu(layer.record);
+  mu.MoveTo(at->panel, at->mu_offset);
+  for (; mu.panel() < end && panel_count > 0; mu.Next(), --panel_count) {
+    SetPanel(work.parameters, layer.record, mu, &work.sample);
+    SetChannels(mu, &work);
+    if (!as_it_lies && work.sample.end_block * kernels::kBlockBytes > work.piece_bytes) {
+      SetImage(mu.panel(), context->images[0], &work);
+      RunInPieces(&work);
+      continue;
+    }
+    if (!as_it_lies) Draw(&work);
+    work.convolve.weights =
+        as_it_lies ? reinterpret_cast<const std::int8_t*>(work.sample.mu) : work.weights();
+    work.convolve.bias = work.parameters.bayesian ? work.bias : work.sample.bias_mu;
     for (std::uint32_t i = 0; i < context->images.count; ++i) {
-      const std::uint32_t image = context->images[i];
-      std::uint8_t* activations =
-          context->activations + image * context->view.model.activation_bytes;
-      args.input = FirstPixel(activations, layer.input) + input_offset;
-      if (layer.logits) {
-        args.accumulators = context->accumulators + image * positions * panels.padded_channels +
-                            panels.channel(index);
-        Accumulate(layer, args, panels.padded_channels, convolve);
-        continue;
-      }
-      args.output = FirstPixel(activations, layer.output) + panels.channel(index);
-      if (layer.has_input2()) {
-        args.residual = FirstPixel(activations, layer.input2) + panels.channel(index);
-      }
-      convolve(args);
+      SetImage(mu.panel(), context->images[i], &work);
+      Convolve(work);
     }
   }
   at->panel = mu.panel();
   at->mu_offset = mu.offset();
-  if (mu.panel() < panels.panel_count()) return false;
-  if (layer.logits && context->logits != nullptr) WriteLogits(parameters, scales, layer, context);
+  if (mu.panel() < end) return false;
+  if (layer.logits && context->logits != nullptr) {
+    WriteLogits(work.parameters, work.scales, layer, context);
+  }
   return true;
 }
 

@@ -1,7 +1,8 @@
 // A session's arena cut into parts, in two regions: what the inner loops touch (activations,
-// panels, accumulators), and the rest. One worker without a stop rule has format::ArenaLayout,
-// whose bytes the file states, the slow region right behind the fast one; what more workers and
-// early endings need is added to each.
+// panels, accumulators), and the rest; the slow region may lie right behind the fast one. They are
+// smaller than the file's arena_bytes (formats/arena.h): parts begin at multiples of 16, and where
+// one image is run by one worker, panels lie in activations that are dead in their layer
+// (panel_place.h). What more workers and early endings need is added to each.
 #pragma once
 
 #include <cstddef>
@@ -15,6 +16,8 @@
 #include "mu8/options.h"
 
 namespace mu8 {
+
+inline constexpr std::size_t kArenaAlignment = 16;  // of the arena's start
 
 // Workers form a grid: `pass_groups` that share the passes, each with activations of its own, times
 // `image_groups` that share the images of a group.
@@ -31,6 +34,11 @@ inline bool EndsEarly(const SessionOptions& options) {
   return options.stop.rule != StopRule::kNone || options.keep_going != nullptr;
 }
 
+// Whether a session runs one image by one worker, so that panels can lie among its activations.
+inline bool SharesActivations(const SessionOptions& options) {
+  return options.batch == 1 && options.workers == 1;
+}
+
 // How far one image has come.
 struct Progress {
   StopState stop;
@@ -40,7 +48,7 @@ struct Progress {
 
 class Workspace {
  public:
-  // Both regions may be null to ask for their sizes, multiples of 64.
+  // Both regions may be null to ask for their sizes, multiples of 16.
   Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
             std::byte* slow);
 
@@ -52,13 +60,16 @@ class Workspace {
   std::size_t outputs() const { return outputs_; }      // of a prediction, at all positions
   std::size_t logits() const { return logits_; }        // of a pass, at all positions
   std::size_t slots() const { return slots_; }          // of one position's accumulators
+  // Of an image's activations: the file's activation_bytes, or more where panels lie there, too.
+  std::size_t image_bytes() const { return image_bytes_; }
 
-  // Of a pass group: u8 [batch][activation_bytes], s32 [batch][positions][slots], sums of an image.
+  // Of a pass group: u8 [batch][image_bytes], s32 [batch][positions][slots], sums of an image.
   // The last 4 bytes of an image's activations, which no layer writes, hold its clamped inputs
   // (input.h); those of group 0 are the image's own, the other groups have copies.
   std::uint8_t* Activations(std::uint32_t group) const;
   std::int32_t* Accumulators(std::uint32_t group) const;
   Sums SumsOf(std::uint32_t group, std::size_t image) const;
+  // Null where panels lie among the activations.
   std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
 
   Results ResultsOf(std::size_t image) const;
@@ -77,31 +88,40 @@ class Workspace {
   std::span<Decision> DecisionsOf(std::size_t image) const;
 
  private:
+  // What there is beside format::ArenaPart, whose first three are the fast ones.
+  enum Part : std::uint32_t {
+    kFastGroupsPart = format::kArenaParts,  // fast parts of pass groups past the first
+    kPanelsPart,                            // fast: of image groups past the first
+    kSlowGroupsPart,                        // sums of pass groups past the first
+    kProgressPart,
+    kActivePart,
+    kProbabilitiesPart,
+    kBetsPart,
+    kDecisionsPart,
+    kTasksPart,
+    kParts
+  };
+
+  void PlaceProgress(const SessionOptions& options);
+  // Takes the next bytes of a region for a part.
+  void Place(std::uint32_t part, std::uint64_t size, std::uint64_t* region);
   template <typename T>
-  T* Fast(std::uint64_t offset) const {
+  T* Fast(std::size_t offset) const {
     return reinterpret_cast<T*>(fast_ + offset);
   }
   template <typename T>
-  T* Slow(std::uint64_t offset) const {
+  T* Slow(std::size_t offset) const {
     return reinterpret_cast<T*>(slow_ + offset);
-  }
-  // `offset`: in the layout, of a part in the slow region.
-  template <typename T>
-  T* Placed(std::uint64_t offset) const {
-    return Slow<T>(offset - layout_.sum);
   }
 
   std::byte *fast_, *slow_;
-  format::ArenaLayout layout_;
   Grid grid_;
   Head head_;
-  std::size_t positions_, outputs_, logits_, batch_, slots_;
-  std::uint64_t panel_bytes_;
-  std::uint64_t panels_;         // fast: of image groups past the first
-  std::uint64_t groups_;         // slow: the sums of groups past the first
+  bool shares_activations_;
+  std::size_t positions_, outputs_, logits_, slots_, batch_, panel_bytes_, image_bytes_;
   std::size_t decided_outputs_;  // outputs_ of StopRule::kThresholds, else 0
-  std::uint64_t progress_, active_, probabilities_, bets_, decisions_, tasks_;  // slow
-  std::uint64_t fast_bytes_, slow_bytes_;
+  std::uint64_t fast_bytes_ = 0, slow_bytes_ = 0;
+  std::size_t at_[kParts];  // right where the regions are sizes that the target can address
 };
 
 }  // namespace mu8

@@ -40,6 +40,7 @@ std::vector<Wrong> WrongOptions() {
       {Option::kBatch, {.batch = 65537}, 65537, 65536},
       {Option::kWorkers, {.workers = 0}, 0, 1024},
       {Option::kWorkers, {.workers = 1025}, 1025, 1024},
+      {Option::kPanelBytes, {.panel_bytes = 63}, 63, 0xffffffff},
       {Option::kNoise, {.noise = static_cast<Noise>(2)}, 2, 1},
       {Option::kStopRule, WithStop({.rule = StopRule::kWithin}), 3, 2},
       {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(5)}), 5, 4},

@@ -83,8 +83,8 @@ TEST_CASE("regions: the same bytes as in one piece, in exactly the bytes asked f
     const auto expected = PredictAll(&whole, pixels, options.batch);
     REQUIRE(!expected.empty());
     Regions regions(model, options);
-    CHECK(regions.bytes.fast % 64 == 0);
-    CHECK(regions.bytes.slow % 64 == 0);
+    CHECK(regions.bytes.fast % 16 == 0);
+    CHECK(regions.bytes.slow % 16 == 0);
     CHECK(regions.bytes.fast + regions.bytes.slow == ArenaBytes(model, options));
     for (const bool front : {false, true}) {
       Engine engine;
@@ -114,13 +114,13 @@ TEST_CASE("regions: the fast one has what inner loops touch, and no more") {
   const AlignedBytes file = TinyModel(4).File();
   Model model;
   REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
-  const format::View view = format::Reopen(file.span());
   const RegionBytes one = ArenaRegionBytes(model, {});
-  // 4 slots of 4 bytes, rounded up.
-  CHECK(one.fast == view.model.activation_bytes + format::RoundUp(view.model.panel_bytes, 64) + 64);
+  // 4 slots of 4 bytes; activations of 384, then the panel of 64, lanes of 256 and a count.
+  CHECK(one.fast == 384 + 64 + 256 + 16 + 16);
   CHECK(ArenaRegionBytes(model, {.mc_samples = 9, .keep_logits = true}).fast == one.fast);
   CHECK(ArenaRegionBytes(model, {.stop = {.rule = StopRule::kLabel}}).fast == one.fast);
-  CHECK(ArenaRegionBytes(model, {.workers = 3}).fast == 3 * one.fast);
+  // Of each worker: the panel in a part of its own, accumulators rounded up to 64.
+  CHECK(ArenaRegionBytes(model, {.workers = 3}).fast == 3 * (384 + 64 + 256 + 64));
   CHECK(ArenaRegionBytes(Model(), {}).fast == 0);
   CHECK(ArenaRegionBytes(model, {.mc_samples = 0}).slow == 0);
 }
@@ -144,9 +144,9 @@ TEST_CASE("regions: one that is too small, missing or misaligned is named") {
   CHECK(create(a, b.first(bytes.slow - 1)) == Status::kArenaTooSmall);
   CHECK(diagnostic.option == Option::kSlowArena);
   CHECK(diagnostic.expected == bytes.slow);
-  CHECK(create({fast.data() + 32, bytes.fast}, b) == Status::kMisalignedArena);
+  CHECK(create({fast.data() + 8, bytes.fast}, b) == Status::kMisalignedArena);
   CHECK(diagnostic.option == Option::kFastArena);
-  CHECK(diagnostic.found == 32);
+  CHECK(diagnostic.found == 8);
   CHECK(create(a, {slow.data() + 1, bytes.slow}) == Status::kMisalignedArena);
   CHECK(diagnostic.option == Option::kSlowArena);
   CHECK(create({static_cast<std::byte*>(nullptr), bytes.fast}, b) == Status::kNullPointer);

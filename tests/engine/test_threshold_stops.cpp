@@ -317,7 +317,7 @@ TEST_CASE("thresholds: the state of every label and image lies in the arena, of 
   const AlignedBytes file = FileOf(format::Head::kSigmoid);
   Model model;
   REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
-  const auto rounded = [](std::size_t bytes) { return (bytes + 63) / 64 * 64; };
+  const auto rounded = [](std::size_t bytes) { return (bytes + 15) / 16 * 16; };
   for (const std::uint32_t batch : {1U, 5U, 64U}) {
     SessionOptions options = OptionsOf({.rule = StopRule::kThreshold});
     options.batch = batch;

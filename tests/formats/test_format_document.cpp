@@ -103,7 +103,8 @@ TEST_CASE("format document: the dump is a valid file of 1600 bytes") {
   REQUIRE(Model::Open(aligned.span(), &model, &diagnostic) == Status::kOk);
   CHECK(model.name() == "tiny");
   CHECK(model.label(2) == "owl");
-  CHECK(ArenaBytes(model, {}) == 832);
+  // Open has held the file's arena_bytes against the sum of section 8; the engine needs its own.
+  CHECK(ArenaBytes(model, {.batch = 2}) > 832);
 }
 
 TEST_CASE("format document: the stated results come out with every kernel set") {

@@ -147,7 +147,7 @@ TEST_CASE("invalid files: every status that Open returns has one, and a name in 
 TEST_CASE("reader: bytes at a wrong address are rejected with their own status") {
   const std::vector<std::byte> file = format::Write(TinyModel(4).content);
   AlignedBytes room(file.size() + 64);
-  for (const std::size_t shift : {1U, 4U, 32U}) {
+  for (const std::size_t shift : {1U, 4U, 8U}) {
     std::memcpy(room.data() + shift, file.data(), file.size());
     format::View view;
     Diagnostic diagnostic;

@@ -185,7 +185,7 @@ void CheckArena(const format::ModelRecord& model, std::uint32_t batch, bool stor
   const bool softmax = head == format::Head::kSoftmax, sigmoid = head == format::Head::kSigmoid;
   const bool gaussian = head == format::Head::kGaussian, numbers = !softmax && !sigmoid;
   const bool reconstruction = head == format::Head::kReconstruction;
-  const auto arena = format::MakeArenaLayout(model, 16, batch, 5, stored_noise);
+  const auto arena = format::MakeArenaSizes(model, 16, batch, 5, stored_noise);
   const std::uint64_t positions = model.output_height == 0 ? batch : std::uint64_t{batch} * 12;
   const std::uint64_t values = positions * (gaussian ? 5 : 10);
   const std::uint64_t entropies = numbers ? 0 : sigmoid ? values : positions;
@@ -193,32 +193,34 @@ void CheckArena(const format::ModelRecord& model, std::uint32_t batch, bool stor
                                   : softmax && model.output_height != 0 ? positions * 4
                                                                         : 0;
   const bool noise = gaussian || stored_noise;
-  const std::uint64_t parts[][2] = {{arena.activations, batch * std::uint64_t{4096}},
-                                    {arena.panel, 6464},
-                                    {arena.accumulators, positions * 16 * 4},
-                                    {arena.sum, values * 8},
-                                    {arena.sum_squares, values * (numbers ? 16 : 8)},
-                                    {arena.entropy, entropies * 8},
-                                    {arena.noise, gaussian ? values * 16 : 0},
-                                    {arena.clamped_scales, gaussian ? batch * 8 : 0},
-                                    {arena.error, reconstruction ? batch * 24 : 0},
-                                    {arena.mean, values * 4},
-                                    {arena.variance, values * 4},
-                                    {arena.output_entropy, by_output},
-                                    {arena.output_expected_entropy, by_output},
-                                    {arena.noise_variance, noise ? values * 4 : 0},
-                                    {arena.target, reconstruction ? values * 4 : 0},
-                                    {arena.logits, positions * 10 * 5 * 4}};
-  std::uint64_t end = 0;
-  for (const auto& part : parts) {
-    CHECK(part[0] == (end + 63) / 64 * 64);
-    end = part[0] + part[1];
+  const std::uint64_t parts[] = {batch * std::uint64_t{4096},
+                                 6464,
+                                 positions * 16 * 4,
+                                 values * 8,
+                                 values * (numbers ? 16 : 8),
+                                 entropies * 8,
+                                 gaussian ? values * 16 : 0,
+                                 gaussian ? batch * 8 : 0,
+                                 reconstruction ? batch * 24 : 0,
+                                 values * 4,
+                                 values * 4,
+                                 by_output,
+                                 by_output,
+                                 noise ? values * 4 : 0,
+                                 reconstruction ? values * 4 : 0,
+                                 positions * 10 * 5 * 4};
+  REQUIRE(std::size(parts) == format::kArenaParts);
+  std::uint64_t sum = 0;
+  for (std::uint32_t i = 0; i < format::kArenaParts; ++i) {
+    CAPTURE(i);
+    CHECK(arena[i] == parts[i]);
+    sum += (parts[i] + 63) / 64 * 64;
   }
-  CHECK(arena.bytes == (end + 63) / 64 * 64);
-  CHECK(format::MakeArenaLayout(model, 16, batch, 0, stored_noise).bytes == arena.logits);
+  CHECK(format::SumOfParts(arena) == sum);
+  CHECK(format::MakeArenaSizes(model, 16, batch, 0, stored_noise)[format::kLogitsPart] == 0);
 }
 
-TEST_CASE("layout: the arena's parts do not overlap and cover what they hold") {
+TEST_CASE("layout: the arena's parts have the sizes of what they hold") {
   format::ModelRecord model{};
   model.class_count = 10;
   model.panel_bytes = 6464;
@@ -239,7 +241,7 @@ TEST_CASE("layout: the arena's parts do not overlap and cover what they hold") {
   }
 }
 
-// The comment of MakeArenaLayout.
+// The comment of MakeArenaSizes.
 TEST_CASE("layout: the largest arena is a number of 63 bits") {
   format::ModelRecord model{};
   model.activation_bytes = format::kMaxTensorOffset + format::kMaxTensorBytes;
@@ -250,10 +252,11 @@ TEST_CASE("layout: the largest arena is a number of 63 bits") {
     model.head = head;
     model.class_count = 1;
     REQUIRE(format::OutputPositions(model) * model.class_count <= format::kMaxOutputs);
-    const auto arena = format::MakeArenaLayout(model, 4, 65536, 65536, true);
-    CHECK(arena.bytes < 0x8000000000000000U);
-    CHECK(arena.bytes > arena.logits);
-    CHECK(arena.logits > arena.accumulators);
+    const auto arena = format::MakeArenaSizes(model, 4, 65536, 65536, true);
+    // No sum has wrapped round: each part is below the limit as well.
+    for (const std::uint64_t part : arena) CHECK(part < 0x8000000000000000U);
+    CHECK(format::SumOfParts(arena) < 0x8000000000000000U);
+    CHECK(format::SumOfParts(arena) > arena[format::kLogitsPart]);
   }
 }
 

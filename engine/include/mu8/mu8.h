@@ -30,7 +30,7 @@ struct View;  // internal
 // A view over a .mu8 file in memory, which must outlive it. Copyable.
 class Model {
  public:
-  // Validates all of `bytes` (start: a multiple of 64) against FORMAT.md, in time linear in its
+  // Validates all of `bytes` (start: a multiple of 16) against FORMAT.md, in time linear in its
   // size. On failure `*model` is unchanged and `*diagnostic`, if given, says where and why.
   static Status Open(std::span<const std::byte> bytes, Model* model,
                      Diagnostic* diagnostic = nullptr);
@@ -96,7 +96,7 @@ RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options);
 
 class Session {
  public:
-  // Uses the first ArenaBytes(model, options) bytes of `arena` (start: a multiple of 64).
+  // Uses the first ArenaBytes(model, options) bytes of `arena` (start: a multiple of 16).
   static Status Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session,
                        Diagnostic* diagnostic = nullptr);

@@ -103,6 +103,10 @@ struct SessionOptions {
   std::uint32_t workers = 1;
   ParallelFor parallel_for = nullptr;
   void* parallel_context = nullptr;
+  // Of one image (batch 1, one worker): most bytes of drawn weights in memory at a time, at least
+  // 64, where a layer has one output position, as dense layers do. Less memory, and more calls;
+  // other layers hold a panel, of 16 output channels. Does not change a prediction.
+  std::uint32_t panel_bytes = 16384;
   KeepGoing keep_going = nullptr;  // a deadline, for example
   void* keep_going_context = nullptr;
   Profile profile = nullptr;

@@ -105,6 +105,7 @@ enum class Option : std::int32_t {
   kStopChosen = 10,
   kFastArena = 11,
   kSlowArena = 12,
+  kPanelBytes = 13,
 };
 
 // Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;

@@ -1,0 +1,30 @@
+// Where drawn weights lie in a session that runs one image by one worker: among the activations,
+// where no tensor is alive in that layer. Of a layer of one output position a piece of a panel is
+// drawn at a time, which the file's panel_bytes knows nothing of.
+#pragma once
+
+#include <cstdint>
+
+#include "formats/reader.h"
+#include "kernels/kernel_table.h"
+
+namespace mu8 {
+
+// Bytes of a layer's panels that are in memory at a time, a multiple of 64; 0 where panels are used
+// as they lie in the file. `most`: SessionOptions::panel_bytes.
+std::uint32_t PieceBytes(const format::View& view, std::uint32_t layer, std::uint32_t most);
+
+// Of drawn weights, with the lanes that draw them in front.
+constexpr std::uint32_t PanelMemory(std::uint32_t bytes) {
+  return bytes == 0 ? 0 : bytes + sizeof(kernels::LaneStates);
+}
+
+// Where `bytes` of memory for a layer's panel go: the lowest multiple of 64 of an image's
+// activations at which they meet no tensor that is alive in the layer. It may be beyond all
+// tensors.
+std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes);
+
+// Bytes of an image's activations with all panels among them, and 4 behind tensors and panels.
+std::uint64_t BytesWithPanels(const format::View& view, std::uint32_t most);
+
+}  // namespace mu8
