@@ -113,10 +113,11 @@ def embed(files, assembly):
                   f"name_{i}: .asciz \"{name}\""]
         entries.append(f"POINTER name_{i}, {name}, {name}_end")
     assembly.write_text("\n".join([
-        "#if __SIZEOF_POINTER__ == 8", "#define POINTER .quad", "#else", "#define POINTER .word",
+        "#if __SIZEOF_POINTER__ == 8", "#define POINTER .8byte", "#else", "#define POINTER .4byte",
         "#endif", '.section .rodata.embedded, "a"', *lines, ".balign 8",
         ".global embedded_files, embedded_file_count", "embedded_files:", *entries,
-        "embedded_file_count: .word " + str(len(files)), ""]), encoding="utf-8")
+        "embedded_file_count: .4byte " + str(len(files)), "#ifdef __ELF__",
+        '.section .note.GNU-stack, "", %progbits', "#endif", ""]), encoding="utf-8")
 
 
 def build_program(board, library, elf, sources, optimize="-O2", defines=(), files=None):

@@ -26,6 +26,14 @@ def committed_hashes():
     return dict(line.split() for line in lines if line and not line.startswith("#"))
 
 
+def check_hashes(check, target, text):
+    """Whether golden.cpp has printed every committed hash."""
+    for name, expected in committed_hashes().items():
+        match = re.search(rf"^{name} (.*)$", text, re.MULTILINE)
+        found = match.group(1) if match else "nothing"
+        check(found == expected, f"{target}: {name}: {found}, expected {expected}")
+
+
 def main():
     if len(sys.argv) != 2 or sys.argv[1] not in BOARDS:
         print(__doc__)
@@ -47,10 +55,7 @@ def main():
         code, text = run(board, program)
     print(text)
     check(code == 0, f"exit {code}")
-    for name, expected in hashes.items():
-        match = re.search(rf"^{name} (.*)$", text, re.MULTILINE)
-        found = match.group(1) if match else "nothing"
-        check(found == expected, f"{name}: {found}, expected {expected}")
+    check_hashes(check, sys.argv[1], text)
     stack = re.search(r"^stack (\d+)$", text, re.MULTILINE)
     check(stack is not None and int(stack.group(1)) < board.stack,
           f"all {board.stack} bytes of the stack were in use")
