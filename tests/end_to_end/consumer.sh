@@ -101,6 +101,12 @@ if grep -rqE -e 'mu8_options|-W|-ffp-contract' "$work/prefix/lib/cmake/mu8"; the
 fi
 pass
 
+# Without CMake: pkg-config, and one compiler line.
+flags=$(PKG_CONFIG_PATH="$work/prefix/lib/pkgconfig" pkg-config --cflags --libs "mu8 >= $major.$minor") ||
+  fail "pkg-config does not find mu8 $major.$minor"
+(cd "$work" && quietly g++ -std=c++20 main.cpp example.cpp $flags -o by_pkg_config)
+quietly "$work/by_pkg_config" && pass
+
 for wanted in "$major.$((minor + 1))" "$major.$((minor - 1))" "$((major + 1)).0"; do
   if cmake -S "$work/installed" -B "$work/refused" -DCMAKE_PREFIX_PATH="$work/prefix" \
     -DWANTED="$wanted" >"$work/log" 2>&1; then
