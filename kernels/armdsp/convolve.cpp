@@ -205,16 +205,101 @@ void Write(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
   for (; left != 0; --left, word >>= 8) *output++ = static_cast<std::uint8_t>(word);
 }
 
+// The taps of a depthwise window, 4 at a time.
+class Taps {
+ public:
+  Taps(const ConvolveArgs& args, const std::uint8_t* window)
+      : args_(args), first_(window), row_(window), tap_(window), inner_(args.inner_runs) {}
+  // Behind the last tap some tap, for weights that are 0.
+  const std::uint8_t* Next() {
+    const std::uint8_t* const tap = tap_;
+    tap_ += args_.inner_step;
+    if (--inner_ == 0) {
+      inner_ = args_.inner_runs;
+      row_ += args_.outer_step;
+      tap_ = row_;
+      if (++outer_ >= args_.outer_runs) tap_ = row_ = first_;
+    }
+    return tap;
+  }
+
+ private:
+  const ConvolveArgs& args_;
+  const std::uint8_t *first_, *row_, *tap_;
+  std::uint32_t inner_, outer_ = 0;
+};
+
+// Inputs of one channel in the low halves of 4 words and of another in the high ones, times the
+// weights [4] of each, are added to their sums.
+inline void MultiplyTaps(const std::uint32_t (&inputs)[4], const std::int8_t* low_weights,
+                         const std::int8_t* high_weights, std::int32_t* low_sum,
+                         std::int32_t* high_sum) {
+  const std::uint32_t low = Load(low_weights), high = Load(high_weights);
+  const std::int32_t sum = MultiplyAdd(Pack(inputs[0], inputs[2]), AddSignedEven(0, low), *low_sum);
+  const std::int32_t other =
+      MultiplyAdd(PackHigh(inputs[0], inputs[2]), AddSignedEven(0, high), *high_sum);
+  *low_sum = MultiplyAdd(Pack(inputs[1], inputs[3]), AddSignedOdd(0, low), sum);
+  *high_sum = MultiplyAdd(PackHigh(inputs[1], inputs[3]), AddSignedOdd(0, high), other);
+}
+
+// Sums of a depthwise window for all channels, as those of a first pixel.
+void AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* window, PairSums* sums) {
+  for (std::uint32_t c = 0; c < args.width; c += 2) {
+    sums[c / 2].sum[0] = args.bias[c];
+    sums[c / 2].sum[1] = args.bias[c + 1];
+  }
+  const auto zero = static_cast<std::uint32_t>(-args.zero_point);
+  const std::uint32_t minus_zero = Pack(zero, zero);
+  const std::int8_t* weights = args.weights;
+  Taps taps(args, window);
+  for (std::uint32_t k = 0; k < args.padded_run; k += 4) {
+    const std::uint8_t* const tap0 = taps.Next();
+    const std::uint8_t* const tap1 = taps.Next();
+    const std::uint8_t* const tap2 = taps.Next();
+    const std::uint8_t* const tap3 = taps.Next();
+    std::int32_t* sum = sums[0].sum;
+    for (std::uint32_t c = 0; c < args.channels; c += 4, sum += 8) {
+      const std::int8_t* four = weights + c * 4;
+      const std::uint32_t a = Load(tap0 + c), b = Load(tap1 + c), d = Load(tap2 + c),
+                          e = Load(tap3 + c);
+      MultiplyTaps({AddEven(minus_zero, a), AddEven(minus_zero, b), AddEven(minus_zero, d),
+                    AddEven(minus_zero, e)},
+                   four, four + 8, &sum[0], &sum[4]);
+      MultiplyTaps({AddOdd(minus_zero, a), AddOdd(minus_zero, b), AddOdd(minus_zero, d),
+                    AddOdd(minus_zero, e)},
+                   four + 4, four + 12, &sum[1], &sum[5]);
+    }
+    weights += args.width * 4;
+  }
+}
+
+void WriteAccumulators(const ConvolveArgs& args, const PairSums* sums) {
+  for (std::uint32_t c = 0; c < args.channels; ++c) {
+    args.accumulators[c] = sums[c / 2].sum[c % 2];
+  }
+}
+
 }  // namespace
+
+void ConvolveDepthwise(const ConvolveArgs& args) {
+  PairSums sums[kPanelWidth / 2];
+  if (args.accumulators != nullptr) {
+    AccumulateDepthwise(args, args.input, sums);
+    return WriteAccumulators(args, sums);
+  }
+  Pixel pixel;
+  do {
+    AccumulateDepthwise(args, At(args.input, pixel, args.input_row_step, args.input_col_step),
+                        sums);
+    Write(args, pixel, sums[0].sum);
+  } while (Next(args, &pixel));
+}
 
 void Convolve(const ConvolveArgs& args) {
   PairSums sums[kPanelWidth / 2];
   if (args.accumulators != nullptr) {
     Accumulate(args, args.input, args.input, sums);
-    for (std::uint32_t c = 0; c < args.channels; ++c) {
-      args.accumulators[c] = sums[c / 2].sum[c % 2];
-    }
-    return;
+    return WriteAccumulators(args, sums);
   }
   Pixel pixel;
   for (bool more = true; more;) {

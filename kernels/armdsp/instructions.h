@@ -35,6 +35,20 @@ MU8_DSP(SaturatedAdd, "qadd8", "")
 MU8_DSP(SaturatedSubtract, "qsub8", "")
 #undef MU8_DSP
 
+// The high halves of a and b.
+inline std::uint32_t PackHigh(std::uint32_t a, std::uint32_t b) {
+  std::uint32_t result;
+  __asm__("pkhtb %0, %2, %1, asr #16" : "=r"(result) : "r"(a), "r"(b));
+  return result;
+}
+
+// sum + the products of both halves.
+inline std::int32_t MultiplyAdd(std::uint32_t a, std::uint32_t b, std::int32_t sum) {
+  std::int32_t result;
+  __asm__("smlad %0, %1, %2, %3" : "=r"(result) : "r"(a), "r"(b), "r"(sum));
+  return result;
+}
+
 // The even bytes, as halves.
 inline std::uint32_t Even(std::uint32_t word) {
   std::uint32_t halves;

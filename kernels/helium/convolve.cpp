@@ -242,7 +242,56 @@ void SetBase(const ConvolveArgs& args, const std::int32_t* sums, std::int32_t* b
   }
 }
 
+// Sums of 8 channels of a depthwise window, from channel c on; of those past the panel's width
+// anything.
+void AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* window, std::uint32_t c,
+                         std::int32_t* sums) {
+  const auto last = static_cast<std::uint16_t>(args.width - 1);
+  const uint16x8_t places = vshlq_n_u16(
+      vminq_u16(vaddq_n_u16(vidupq_n_u16(0, 1), static_cast<std::uint16_t>(c)), vdupq_n_u16(last)),
+      2);
+  const auto zero_point = static_cast<std::int16_t>(args.zero_point);
+  const std::int8_t* weights = args.weights;  // of the first channel and the tap
+  const std::int8_t* group_end = weights + 4;
+  int32x4_t even = vdupq_n_s32(0), odd = vdupq_n_s32(0);
+  for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
+    const std::uint8_t* input = window + Signed(outer) * args.outer_step + Signed(c);
+    for (std::uint32_t left = args.inner_runs; left != 0; --left, input += args.inner_step) {
+      const int16x8_t x = vreinterpretq_s16_u16(vldrbq_u16(input));
+      const int16x8_t difference = vsubq_n_s16(x, zero_point);
+      const int16x8_t w = vldrbq_gather_offset_s16(weights, places);
+      even = vaddq_s32(even, vmullbq_int_s16(difference, w));
+      odd = vaddq_s32(odd, vmulltq_int_s16(difference, w));
+      if (++weights != group_end) continue;
+      weights += args.width * 4 - 4;
+      group_end = weights + 4;
+    }
+  }
+  const uint32x4_t evens = vmulq_n_u32(vidupq_n_u32(0, 2), kPixels);
+  sums += c * kPixels;
+  vstrwq_scatter_shifted_offset_s32(sums, evens, even);
+  vstrwq_scatter_shifted_offset_s32(sums + kPixels, evens, odd);
+}
+
 }  // namespace
+
+void ConvolveDepthwise(const ConvolveArgs& args) {
+  std::int32_t sums[kPanelWidth * kPixels];
+  Pixel pixel;
+  do {
+    const std::uint8_t* window = At(args.input, pixel, args.input_row_step, args.input_col_step);
+    for (std::uint32_t c = 0; c < args.channels; c += 8) {
+      AccumulateDepthwise(args, window, c, sums);
+    }
+    if (args.accumulators != nullptr) {
+      for (std::uint32_t c = 0; c < args.channels; ++c) {
+        args.accumulators[c] = args.bias[c] + sums[c * kPixels];
+      }
+      return;
+    }
+    Write(args, pixel, args.bias, sums);
+  } while (Next(args, &pixel));
+}
 
 void Convolve(const ConvolveArgs& args) {
   std::int32_t sums[kPanelWidth * kPixels];
