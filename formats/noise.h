@@ -45,10 +45,10 @@ class NoiseScale {
     return (BitCast<std::uint32_t>(variance) & 0x7fffffU) | 0x800000U;
   }
   constexpr std::uint32_t shift(float variance) const { return NoiseShift(least_, variance); }
-  // 2^(exponent of least - 23), exact: a double has smaller ones.
-  constexpr double unit() const {
+  // 2^(exponent of least - 23), as the bits of an f64: floats have none as small.
+  constexpr std::uint64_t unit_bits() const {
     const std::uint64_t exponent = (BitCast<std::uint32_t>(least_) >> 23) + 1023 - 127 - 23;
-    return BitCast<double>(exponent << 52);
+    return exponent << 52;
   }
 
  private:

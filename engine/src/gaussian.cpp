@@ -1,5 +1,6 @@
 #include "engine/src/gaussian.h"
 
+#include "engine/src/real.h"
 #include "engine/src/wide.h"
 
 namespace mu8 {
@@ -13,8 +14,7 @@ void AddVariance(const format::NoiseScale& scale, float r, std::uint64_t* sum,
 
 float MeanVariance(const format::NoiseScale& scale, const std::uint64_t* sum,
                    std::uint32_t mc_samples) {
-  return static_cast<float>(ToDouble(LoadWide(sum)) / static_cast<double>(mc_samples) *
-                            scale.unit());
+  return ToFloat(ToReal(LoadWide(sum)) / ToReal(mc_samples) * RealFromBits(scale.unit_bits()));
 }
 
 void AddGaussian(const format::View& view, const Accumulators& accumulators, const Sums& sums) {

@@ -2,6 +2,7 @@
 
 #include "engine/src/float_state.h"
 #include "engine/src/operators.h"
+#include "engine/src/real.h"
 #include "engine/src/wide.h"
 #include "formats/bits.h"
 
@@ -59,11 +60,10 @@ void AddReconstruction(const format::View& view, const Accumulators& accumulator
 
 void ErrorMoments(const std::uint64_t* sums, std::uint32_t mc_samples, float unit,
                   std::uint64_t outputs, float* mean, float* variance) {
-  const auto samples = static_cast<double>(mc_samples);
-  const double scale = static_cast<double>(unit) / static_cast<double>(outputs);
-  *mean = static_cast<float>(static_cast<double>(sums[0]) / samples * scale);
-  const double spread = ToDouble(Spread(sums[0], LoadWide(&sums[1]), mc_samples));
-  *variance = static_cast<float>(spread / (samples * samples) * (scale * scale));
+  const Real samples = ToReal(mc_samples), scale = ToReal(unit) / ToReal(outputs);
+  *mean = ToFloat(ToReal(sums[0]) / samples * scale);
+  const Real spread = ToReal(Spread(sums[0], LoadWide(&sums[1]), mc_samples));
+  *variance = ToFloat(spread / (samples * samples) * (scale * scale));
 }
 
 float SquaredError(const Prediction& prediction, std::size_t i) {

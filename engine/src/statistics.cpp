@@ -1,5 +1,6 @@
 #include "engine/src/statistics.h"
 
+#include "engine/src/real.h"
 #include "engine/src/wide.h"
 #include "formats/real_math.h"
 
@@ -9,8 +10,8 @@ namespace {
 using format::ExpNegative;
 using format::LogPositive;
 
-constexpr float kUnit = 1099511627776.0F;  // 2^40
-constexpr double kInverseUnit = 1.0 / 1099511627776.0;
+constexpr float kUnit = 1099511627776.0F;     // 2^40
+constexpr float kInverseUnit = 1.0F / kUnit;  // exact
 
 // Values here are non-negative and below 2^12, so the product is below 2^53; truncation loses less
 // than 2^-40.
@@ -19,11 +20,11 @@ std::uint64_t Fixed(float value) { return static_cast<std::uint64_t>(value * kUn
 // a and a's complement have the probability 0 or so below this, and no logarithm.
 constexpr float kLeast = 1e-37F;
 
-void SetMoments(const Sums& sums, std::size_t c, double scale, const Results& results) {
-  const double m = static_cast<double>(sums.sum[c]) * scale;
-  const double v = static_cast<double>(sums.square[c]) * scale - m * m;
-  results.mean[c] = static_cast<float>(m);
-  results.variance[c] = v > 0.0 ? static_cast<float>(v) : 0.0F;
+void SetMoments(const Sums& sums, std::size_t c, Real scale, const Results& results) {
+  const Real m = ToReal(sums.sum[c]) * scale;
+  const Real v = ToReal(sums.square[c]) * scale - m * m;
+  results.mean[c] = ToFloat(m);
+  results.variance[c] = Real{} < v ? ToFloat(v) : 0.0F;
 }
 
 }  // namespace
@@ -126,88 +127,85 @@ namespace {
 
 // Moments of one position's probabilities; returns the entropy of their mean. Rounding can leave
 // it slightly below its bound; an entropy is never negative.
-double SummarizeDistribution(const Sums& sums, std::size_t first, std::size_t classes, double scale,
-                             const Results& results) {
-  double entropy = 0.0;
+Real SummarizeDistribution(const Sums& sums, std::size_t first, std::size_t classes, Real scale,
+                           const Results& results) {
+  Real entropy{};
   for (std::size_t c = first; c < first + classes; ++c) {
     SetMoments(sums, c, scale, results);
     if (results.mean[c] < kLeast) continue;
-    const double m = static_cast<double>(sums.sum[c]) * scale;
-    entropy -= m * static_cast<double>(LogPositive(results.mean[c]));
+    entropy = entropy - ToReal(sums.sum[c]) * scale * ToReal(LogPositive(results.mean[c]));
   }
-  return entropy > 0.0 ? entropy : 0.0;
+  return Real{} < entropy ? entropy : Real{};
 }
 
 }  // namespace
 
 void SummarizeSoftmax(const Sums& sums, std::uint32_t mc_samples, const Results& results,
                       Prediction* prediction) {
-  const double scale = kInverseUnit / mc_samples;
+  const Real scale = ToReal(kInverseUnit) / ToReal(mc_samples);
   const std::size_t positions = sums.entropy.size();
   const std::size_t classes = results.mean.size() / positions;
-  double total = 0.0, expected = 0.0;
+  Real total{}, expected{};
   for (std::size_t p = 0; p < positions; ++p) {
-    const double entropy = SummarizeDistribution(sums, p * classes, classes, scale, results);
-    const double aleatoric = static_cast<double>(sums.entropy[p]) * scale;
-    total += entropy;
-    expected += aleatoric;
+    const Real entropy = SummarizeDistribution(sums, p * classes, classes, scale, results);
+    const Real aleatoric = ToReal(sums.entropy[p]) * scale;
+    total = total + entropy;
+    expected = expected + aleatoric;
     if (results.output_entropy.empty()) continue;
-    results.output_entropy[p] = static_cast<float>(entropy);
-    results.output_expected_entropy[p] = static_cast<float>(aleatoric);
+    results.output_entropy[p] = ToFloat(entropy);
+    results.output_expected_entropy[p] = ToFloat(aleatoric);
   }
   // Of one position: divided by 1.
-  total /= static_cast<double>(positions);
-  expected /= static_cast<double>(positions);
+  total = total / ToReal(std::uint64_t{positions});
+  expected = expected / ToReal(std::uint64_t{positions});
   prediction->label = positions == 1 ? MostProbable<std::uint64_t>(sums.sum) : kNoLabel;
   prediction->mean = results.mean;
   prediction->variance = results.variance;
   prediction->output_entropy = results.output_entropy;
   prediction->output_expected_entropy = results.output_expected_entropy;
-  prediction->predictive_entropy = static_cast<float>(total);
-  prediction->expected_entropy = static_cast<float>(expected);
-  prediction->mutual_information = total > expected ? static_cast<float>(total - expected) : 0.0F;
+  prediction->predictive_entropy = ToFloat(total);
+  prediction->expected_entropy = ToFloat(expected);
+  prediction->mutual_information = expected < total ? ToFloat(total - expected) : 0.0F;
   prediction->samples_used = mc_samples;
 }
 
 void SummarizeSigmoid(const Sums& sums, std::uint32_t mc_samples, const Results& results,
                       Prediction* prediction) {
-  const double scale = kInverseUnit / mc_samples;
-  double predictive = 0.0, expected = 0.0;
+  const Real scale = ToReal(kInverseUnit) / ToReal(mc_samples);
+  Real predictive{}, expected{};
   for (std::size_t c = 0; c < results.mean.size(); ++c) {
     SetMoments(sums, c, scale, results);
-    double entropy = 0.0;
-    const double yes = static_cast<double>(sums.sum[c]) * scale;
-    for (const double share : {yes, 1.0 - yes}) {
-      const float p = static_cast<float>(share);
-      if (p >= kLeast) entropy -= share * static_cast<double>(LogPositive(p));
+    Real entropy{};
+    const Real yes = ToReal(sums.sum[c]) * scale;
+    for (const Real share : {yes, ToReal(1.0F) - yes}) {
+      const float p = ToFloat(share);
+      if (p >= kLeast) entropy = entropy - share * ToReal(LogPositive(p));
     }
-    const double aleatoric = static_cast<double>(sums.entropy[c]) * scale;
-    results.output_entropy[c] = static_cast<float>(entropy);
-    results.output_expected_entropy[c] = static_cast<float>(aleatoric);
-    predictive += entropy;
-    expected += aleatoric;
+    const Real aleatoric = ToReal(sums.entropy[c]) * scale;
+    results.output_entropy[c] = ToFloat(entropy);
+    results.output_expected_entropy[c] = ToFloat(aleatoric);
+    predictive = predictive + entropy;
+    expected = expected + aleatoric;
   }
   prediction->label = kNoLabel;
   prediction->mean = results.mean;
   prediction->variance = results.variance;
   prediction->output_entropy = results.output_entropy;
   prediction->output_expected_entropy = results.output_expected_entropy;
-  prediction->predictive_entropy = static_cast<float>(predictive);
-  prediction->expected_entropy = static_cast<float>(expected);
-  prediction->mutual_information =
-      predictive > expected ? static_cast<float>(predictive - expected) : 0.0F;
+  prediction->predictive_entropy = ToFloat(predictive);
+  prediction->expected_entropy = ToFloat(expected);
+  prediction->mutual_information = expected < predictive ? ToFloat(predictive - expected) : 0.0F;
   prediction->samples_used = mc_samples;
 }
 
 void SummarizeValue(std::uint64_t sum, std::uint64_t square_low, std::uint64_t square_high,
                     std::uint32_t mc_samples, float multiplier, float* mean, float* variance) {
-  const auto samples = static_cast<double>(mc_samples);
-  const auto scale = static_cast<double>(multiplier);
+  const Real samples = ToReal(mc_samples), scale = ToReal(multiplier);
   const auto total = static_cast<std::int64_t>(sum);
-  *mean = static_cast<float>(static_cast<double>(total) / samples * scale);
+  *mean = ToFloat(ToReal(total) / samples * scale);
   const std::uint64_t magnitude = total < 0 ? 0 - sum : sum;
-  const double spread = ToDouble(Spread(magnitude, {square_low, square_high}, mc_samples));
-  *variance = static_cast<float>(spread / (samples * samples) * (scale * scale));
+  const Real spread = ToReal(Spread(magnitude, {square_low, square_high}, mc_samples));
+  *variance = ToFloat(spread / (samples * samples) * (scale * scale));
 }
 
 }  // namespace mu8

@@ -91,25 +91,25 @@ float Weight(const StopState& state, float log, float step) {
 // theorem 2, of a value x from 0 to 1.
 Ended WatchWithin(const Stop& stop, float x, StopState* state) {
   // More than all rounding of the f32 parts can come to (STOPPING.md).
-  constexpr double kRounding = 1.0 + 1.0 / 1024.0;
+  constexpr float kRounding = 1.0F + 1.0F / 1024.0F;
   const float log = format::LogPositive(2.0F / stop.error);
   const float step = static_cast<float>(++state->steps);
-  const auto steps = static_cast<double>(state->steps);
+  const Real steps = ToReal(state->steps), half = ToReal(0.5F);
   const float weight = Weight(*state, log, step);
   const float psi = (-format::LogPositive(1.0F - weight) - weight) / 4.0F;
-  const auto expected = static_cast<float>((0.5 + state->total) / steps);
+  const float expected = ToFloat((half + state->total) / steps);
   const float away = x - expected;
-  state->weights += static_cast<double>(weight);
-  state->weighted += static_cast<double>(weight) * static_cast<double>(x);
-  state->spent += static_cast<double>(4.0F * (away * away) * psi);
-  state->total += static_cast<double>(x);
-  const float centered = x - static_cast<float>((0.5 + state->total) / (steps + 1.0));
+  state->weights = state->weights + ToReal(weight);
+  state->weighted = state->weighted + ToReal(weight) * ToReal(x);
+  state->spent = state->spent + ToReal(4.0F * (away * away) * psi);
+  state->total = state->total + ToReal(x);
+  const float centered = x - ToFloat((half + state->total) / (steps + ToReal(1.0F)));
   state->bets.square += centered * centered;
   // The promise is about the plain mean, so its way from the weighted one counts.
-  const double shift = state->weighted / state->weights - state->total / steps;
-  const double half_width = (static_cast<double>(log) + state->spent) / state->weights;
-  const double bound = half_width * kRounding + (shift < 0.0 ? -shift : shift);
-  return bound <= static_cast<double>(stop.within) ? Ended::kWithin : Ended::kAllSamples;
+  const Real shift = state->weighted / state->weights - state->total / steps;
+  const Real half_width = (ToReal(log) + state->spent) / state->weights;
+  const Real bound = half_width * ToReal(kRounding) + (shift < Real{} ? -shift : shift);
+  return ToReal(stop.within) < bound ? Ended::kAllSamples : Ended::kWithin;
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/src/real.h"
 #include "engine/src/statistics.h"
 #include "mu8/mu8.h"
 
@@ -26,7 +27,7 @@ struct StopState {
   Bets bets;
   std::uint32_t leader = 0;  // kLabel: the label of pass 0, the only one that can be decided
   // kWithin, of values x, passes or pairs, with their weights l: sums of l, l x, v psi(l) and x.
-  double weights = 0, weighted = 0, spent = 0, total = 0;
+  Real weights{}, weighted{}, spent{}, total{};
   std::uint32_t steps = 0;
   std::uint32_t clipped = 0;  // of values: passes outside the range
 };

@@ -25,11 +25,6 @@ inline Wide Difference(const Wide& a, const Wide& b) {
   return {a.low - b.low, a.high - b.high - (a.low < b.low ? 1U : 0U)};
 }
 
-inline double ToDouble(const Wide& value) {
-  constexpr double kTwo64 = 18446744073709551616.0;
-  return static_cast<double>(value.high) * kTwo64 + static_cast<double>(value.low);
-}
-
 // value * 2^shift, below 2^128; shift below 128.
 inline Wide Shifted(std::uint64_t value, std::uint32_t shift) {
   if (shift == 0) return {value, 0};
