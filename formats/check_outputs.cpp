@@ -156,6 +156,54 @@ bool CheckRanges(Checker* check) {
   return true;
 }
 
+// The measure of a head that is nearest to a number that is none.
+std::uint32_t NearestMeasure(std::uint32_t measure, Head head, bool has_noise) {
+  const auto start =
+      static_cast<std::uint32_t>(NearestCount(measure, std::uint64_t{kAbstainMeasureEnd} - 1));
+  for (std::uint32_t distance = 0;; ++distance) {
+    // A number that wraps around is no measure.
+    for (const std::uint32_t near : {start - distance, start + distance}) {
+      if (FitsHead(static_cast<AbstainMeasure>(near), head, has_noise)) return near;
+    }
+  }
+}
+
+// The measure fits the head, thresholds are finite and not below zero.
+bool CheckAbstain(Checker* check) {
+  const View& view = check->view;
+  constexpr auto kStatus = Status::kAbstain;
+  const std::uint64_t at = view.abstain.offset;
+  const auto check_size = [&](std::uint64_t bytes, bool right) {
+    return right || check->FailSection(Status::kSectionSize, SectionId::kAbstain,
+                                       offsetof(SectionRecord, bytes), view.abstain.bytes, bytes);
+  };
+  constexpr std::uint64_t kLeast = sizeof(AbstainRecord) + sizeof(float);
+  if (!check_size(kLeast, view.abstain.bytes >= kLeast)) return false;
+  const AbstainRecord record = view.abstain_record();
+  const auto measure = static_cast<AbstainMeasure>(record.measure);
+  const bool has_noise = view.head() == Head::kGaussian || view.has_stored_noise();
+  if (!FitsHead(measure, view.head(), has_noise)) {
+    return check->Fail(kStatus, at, record.measure,
+                       NearestMeasure(record.measure, view.head(), has_noise));
+  }
+  const std::uint32_t count = AbstainThresholds(measure, OutputChannels(view.model));
+  const std::uint64_t bytes = sizeof(AbstainRecord) + std::uint64_t{count} * sizeof(float);
+  if (!check_size(bytes, view.abstain.bytes == bytes)) return false;
+  if (record.mc_samples > kMaxSamples) {
+    return check->Fail(kStatus, at + offsetof(AbstainRecord, mc_samples), record.mc_samples,
+                       kMaxSamples);
+  }
+  for (std::uint32_t i = 0; i < count; ++i) {
+    const std::uint32_t bits = Bits(view.abstain_threshold(i));
+    constexpr std::uint32_t kMost = 0x7f7fffff, kSign = 0x80000000;
+    if (bits > kMost) {
+      return check->Fail(kStatus, at + sizeof(AbstainRecord) + i * sizeof(float), bits,
+                         bits >= kSign ? 0 : kMost);
+    }
+  }
+  return true;
+}
+
 bool CheckSection7(Checker* check) {
   switch (check->view.head()) {
     case Head::kSoftmax:
@@ -174,7 +222,8 @@ bool CheckSection7(Checker* check) {
 }  // namespace
 
 bool CheckOutputs(Checker* check) {
-  return CheckSection7(check) && (!check->view.has_ranges() || CheckRanges(check));
+  return CheckSection7(check) && (!check->view.has_ranges() || CheckRanges(check)) &&
+         (!check->view.has_abstain() || CheckAbstain(check));
 }
 
 }  // namespace mu8::format

@@ -19,7 +19,8 @@ namespace mu8::format {
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 4;  // operators since 10, tables by channel
+inline constexpr std::uint16_t kVersionMinor = 5;  // when to abstain
+inline constexpr std::uint16_t kTablesMinor = 4;   // operators since 10, tables by channel, ranges
 inline constexpr std::uint16_t kHeadsMinor = 3;    // outputs that are no softmax, numbers as input
 inline constexpr std::uint16_t kByPanelMinor = 2;  // a width of mu for each panel
 inline constexpr std::uint16_t kPackedMinor = 1;   // mu of 1 to 7 bits; without any of them, 0
@@ -42,6 +43,7 @@ enum class SectionId : std::uint32_t {
   kMetadata = 6,
   kOutputs = 7,  // of kValues, kGaussian, kReconstruction
   kRanges = 8,   // of kValues, kGaussian, where a writer gives them; not required
+  kAbstain = 9,  // when a prediction abstains, where a writer says it; not required
 };
 
 enum class OpCode : std::uint8_t {
@@ -432,10 +434,51 @@ constexpr std::uint64_t ConstantBytes(const TensorRecord& output) {
   return RoundUp(std::uint64_t{output.height} * output.width * output.channels, kAlignment);
 }
 
-// The outputs that a user sees at one position, of the last layer's class_count.
+// Section 9: a prediction abstains where this measure of it is above a threshold (FORMAT.md 8.3,
+// 10.6). f32 thresholds follow, AbstainThresholds of them.
+struct AbstainRecord {
+  std::uint32_t measure;
+  std::uint32_t mc_samples;  // that the thresholds were measured with; 0: not known
+};
+static_assert(sizeof(AbstainRecord) == 8);
+
+enum class AbstainMeasure : std::uint32_t {
+  kPredictiveEntropy = 1,
+  kMutualInformation = 2,
+  kVariance = 3,       // of each output, over the networks
+  kTotalVariance = 4,  // and that of the noise of observations
+  kError = 5,
+};
+inline constexpr std::uint32_t kAbstainMeasureEnd = 6;
+
+// `has_noise`: whether predictions have a noise_variance.
+constexpr bool FitsHead(AbstainMeasure measure, Head head, bool has_noise) {
+  const bool numbers = head != Head::kSoftmax && head != Head::kSigmoid;
+  switch (measure) {
+    case AbstainMeasure::kPredictiveEntropy:
+    case AbstainMeasure::kMutualInformation:
+      return !numbers;
+    case AbstainMeasure::kVariance:
+      return numbers;
+    case AbstainMeasure::kTotalVariance:
+      return has_noise;
+    case AbstainMeasure::kError:
+      return head == Head::kReconstruction;
+  }
+  return false;
+}
+
+// Variances have a threshold for each output of a position, other measures one.
+constexpr std::uint32_t AbstainThresholds(AbstainMeasure measure, std::uint32_t outputs) {
+  const bool by_output =
+      measure == AbstainMeasure::kVariance || measure == AbstainMeasure::kTotalVariance;
+  return by_output ? outputs : 1;
+}
+
 // Whether files of a head may have section 8.
 constexpr bool HasRanges(Head head) { return head == Head::kValues || head == Head::kGaussian; }
 
+// The outputs that a user sees at one position, of the last layer's class_count.
 constexpr std::uint32_t OutputChannels(const ModelRecord& model) {
   const bool gaussian = model.head == static_cast<std::uint32_t>(Head::kGaussian);
   return gaussian ? model.class_count / 2 : model.class_count;

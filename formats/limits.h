@@ -31,5 +31,6 @@ inline constexpr std::uint32_t kMaxNoiseShift = 15;
 // Between the exponents of an output's least and largest variance of noise: 24 bits, so far apart,
 // 2^16 times, are a sum below 2^120.
 inline constexpr std::uint32_t kMaxVarianceShift = 80;
+inline constexpr std::uint32_t kMaxSamples = 65536;  // passes of a prediction
 
 }  // namespace mu8::format

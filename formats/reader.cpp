@@ -118,7 +118,7 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
       return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
                          crc);
     }
-    constexpr auto kLast = static_cast<std::uint32_t>(SectionId::kRanges);
+    constexpr auto kLast = static_cast<std::uint32_t>(SectionId::kAbstain);
     if (section.id > kLast && (section.flags & kSectionRequired) != 0) {
       return check->Fail(Status::kSectionUnknown, at + offsetof(SectionRecord, id), section.id,
                          kLast);
@@ -207,7 +207,8 @@ bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
   return (must ? FindSection(header, SectionId::kOutputs, &view->outputs, check)
                : FindIfKnown(header, SectionId::kOutputs, head == Head::kValues, &view->outputs,
                              check)) &&
-         FindIfKnown(header, SectionId::kRanges, HasRanges(head), &view->ranges, check);
+         FindIfKnown(header, SectionId::kRanges, HasRanges(head), &view->ranges, check) &&
+         FindIfKnown(header, SectionId::kAbstain, true, &view->abstain, check);
 }
 
 bool ReadSections(View* view, Checker* check) {
@@ -306,11 +307,11 @@ View Reopen(std::span<const std::byte> bytes) {
   const auto header = view.Load<FileHeader>(0);
   SectionView model;
   SectionView* const sections[] = {
-      &model,           &view.tensors,  &view.layers,  &view.input_table,
-      &view.parameters, &view.metadata, &view.outputs, &view.ranges};
+      &model,         &view.tensors, &view.layers, &view.input_table, &view.parameters,
+      &view.metadata, &view.outputs, &view.ranges, &view.abstain};
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     const auto section = view.Load<SectionRecord>(SectionOffset(i));
-    if (section.id <= static_cast<std::uint32_t>(SectionId::kRanges)) {
+    if (section.id <= static_cast<std::uint32_t>(SectionId::kAbstain)) {
       *sections[section.id - 1] = {section.offset, section.bytes};
     }
   }

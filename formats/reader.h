@@ -26,6 +26,7 @@ struct View {
   SectionView tensors, layers, input_table, parameters, metadata;
   SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
   SectionView ranges;   // of heads that may have it; else, or if a file has none, all 0
+  SectionView abstain;  // if a file has none, all 0
   ModelRecord model{};
   std::uint32_t output_slots = 0;  // of the last layer: accumulators at each position
 
@@ -83,6 +84,13 @@ struct View {
   bool has_ranges() const { return ranges.offset != 0; }
   OutputRange range(std::uint32_t output) const {
     return Load<OutputRange>(ranges.offset + output * sizeof(OutputRange));
+  }
+  // Whether predictions may abstain, by which measure, and above which value of an output of a
+  // position, or of all.
+  bool has_abstain() const { return abstain.offset != 0; }
+  AbstainRecord abstain_record() const { return Load<AbstainRecord>(abstain.offset); }
+  float abstain_threshold(std::uint32_t index) const {
+    return Load<float>(abstain.offset + sizeof(AbstainRecord) + index * sizeof(float));
   }
   // Of kGaussian.
   ScaleForm scale_form() const { return Load<ScaleForm>(outputs.offset); }

@@ -91,6 +91,9 @@ constexpr Entry kEntries[] = {
     {Status::kPanelBytes, "panel bytes disagree with the layers"},
     {Status::kArenaBytes, "arena bytes disagree with the model"},
     {Status::kMetadata, "metadata is malformed"},
+    {Status::kAbstain,
+     "when to abstain: the measure must be one of the head's, mc_samples at most 65536, thresholds "
+     "finite and not below zero"},
     {Status::kArenaTooSmall, "arena is too small (found: its bytes, expected: at least)"},
     {Status::kMisalignedArena, "arena must start at a multiple of 16 (found: the remainder)"},
     {Status::kBadOption, "an option is out of range"},

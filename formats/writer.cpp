@@ -143,7 +143,16 @@ std::vector<std::byte> Write(FileContent content) {
     sections.push_back(MakeSection(SectionId::kRanges, content.outputs.ranges));
     sections.back().flags = 0;  // readers before 1.4 may skip it
   }
-  return Assemble(sections, since_1_4   ? kVersionMinor
+  const bool since_1_5 = !content.outputs.abstain_thresholds.empty();
+  if (since_1_5) {
+    std::vector<std::byte> bytes;
+    AppendValue(content.outputs.abstain, &bytes);
+    Append(std::span<const float>(content.outputs.abstain_thresholds), &bytes);
+    sections.push_back(MakeSection(SectionId::kAbstain, std::move(bytes)));
+    sections.back().flags = 0;  // readers before 1.5 may skip it
+  }
+  return Assemble(sections, since_1_5   ? kVersionMinor
+                            : since_1_4 ? kTablesMinor
                             : since_1_3 ? kHeadsMinor
                             : by_panel  ? kByPanelMinor
                             : packed    ? kPackedMinor

@@ -20,6 +20,8 @@ struct OutputParameters {
   float error_unit = 0x1p-20F;                     // kReconstruction: a power of two
   std::vector<Affine> targets;                     // kReconstruction: [input channels]
   std::vector<OutputRange> ranges;                 // section 8: [outputs], or empty: none
+  AbstainRecord abstain{};                         // section 9
+  std::vector<float> abstain_thresholds;           // AbstainThresholds of them, or empty: none
 };
 
 // One file before it is laid out. `layers[i].parameter_offset` and `parameter_bytes` are filled in

@@ -1,4 +1,6 @@
 // The C face of the engine: the same objects in caller-owned storage.
+#include <cstddef>
+#include <cstring>
 #include <new>
 
 #include "mu8/mu8.h"
@@ -86,29 +88,42 @@ mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) 
           .profile_context = options.profile_context};
 }
 
+// Between the two languages' records, which are the same bytes.
+template <typename To, typename From>
+To Record(const From& from) {
+  static_assert(sizeof(To) == sizeof(From));
+  static_assert(offsetof(mu8::ReplayRecord, library_version) ==
+                    offsetof(mu8_replay_record, library_version) &&
+                offsetof(mu8::ReplayRecord, ended) == offsetof(mu8_replay_record, ended));
+  To to;
+  std::memcpy(static_cast<void*>(&to), &from, sizeof(to));
+  return to;
+}
+
 mu8_prediction Convert(const mu8::Prediction& p) {
-  return {
-      p.label,
-      static_cast<std::uint32_t>(p.mean.size()),
-      p.samples_used,
-      static_cast<std::uint32_t>(p.ended),
-      p.predictive_entropy,
-      p.expected_entropy,
-      p.mutual_information,
-      p.mean.data(),
-      p.variance.data(),
-      p.logits.empty() ? nullptr : p.logits.data(),
-      p.logits_stride,
-      p.output_entropy.empty() ? nullptr : p.output_entropy.data(),
-      p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data(),
-      p.clamped_inputs,
-      p.clamped_scales,
-      p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
-      p.error,
-      p.error_variance,
-      p.target.empty() ? nullptr : p.target.data(),
-      p.clipped_passes,
-      p.decisions.empty() ? nullptr : reinterpret_cast<const std::uint8_t*>(p.decisions.data())};
+  return {p.label,
+          static_cast<std::uint32_t>(p.mean.size()),
+          p.samples_used,
+          static_cast<std::uint32_t>(p.ended),
+          p.predictive_entropy,
+          p.expected_entropy,
+          p.mutual_information,
+          p.mean.data(),
+          p.variance.data(),
+          p.logits.empty() ? nullptr : p.logits.data(),
+          p.logits_stride,
+          p.output_entropy.empty() ? nullptr : p.output_entropy.data(),
+          p.output_expected_entropy.empty() ? nullptr : p.output_expected_entropy.data(),
+          p.clamped_inputs,
+          p.clamped_scales,
+          p.noise_variance.empty() ? nullptr : p.noise_variance.data(),
+          p.error,
+          p.error_variance,
+          p.target.empty() ? nullptr : p.target.data(),
+          p.clipped_passes,
+          p.decisions.empty() ? nullptr : reinterpret_cast<const std::uint8_t*>(p.decisions.data()),
+          Record<mu8_replay_record>(p.replay),
+          p.abstains};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
@@ -180,6 +195,21 @@ mu8_options mu8_default_options(void) {
           .profile_context = nullptr};
 }
 
+mu8_options mu8_replay_options(const mu8_replay_record* record) {
+  mu8_options options = mu8_default_options();
+  if (record == nullptr) return options;
+  const mu8::SessionOptions replay = mu8::ReplayOptions(Record<mu8::ReplayRecord>(*record));
+  options.mc_samples = replay.mc_samples;
+  options.seed = replay.seed;
+  options.noise = static_cast<std::uint8_t>(replay.noise);
+  options.stop_rule = static_cast<std::uint8_t>(replay.stop.rule);
+  options.stop_error = replay.stop.error;
+  options.stop_class = replay.stop.class_index;
+  options.stop_threshold = replay.stop.threshold;
+  options.stop_within = replay.stop.within;
+  return options;
+}
+
 std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                             mu8_diagnostic* diagnostic) {
   const void* const unused = model;  // `size` is the second argument
@@ -224,6 +254,19 @@ uint32_t mu8_model_input_kind(const mu8_model* model) {
 bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low, float* high) {
   if (model == nullptr || low == nullptr || high == nullptr) return false;
   return AsModel(model)->OutputRange(output, low, high);
+}
+
+uint32_t mu8_model_abstain_measure(const mu8_model* model) {
+  return model == nullptr ? 0 : static_cast<uint32_t>(AsModel(model)->abstain_measure());
+}
+
+bool mu8_model_abstain_threshold(const mu8_model* model, uint32_t output, float* threshold) {
+  if (model == nullptr || threshold == nullptr) return false;
+  return AsModel(model)->AbstainThreshold(output, threshold);
+}
+
+uint64_t mu8_model_hash(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->hash();
 }
 
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options) {

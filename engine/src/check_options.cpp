@@ -1,11 +1,12 @@
 #include "engine/src/check_options.h"
 
 #include "engine/src/stopping.h"
+#include "formats/limits.h"
 
 namespace mu8 {
 namespace {
 
-constexpr std::uint32_t kMaxSamples = 65536;
+using format::kMaxSamples;
 constexpr std::uint32_t kMaxBatch = 65536;
 constexpr std::uint32_t kMaxWorkers = 1024;
 constexpr std::uint32_t kLeastPanelBytes = 64;  // a block of the sampler

@@ -11,6 +11,16 @@ std::uint32_t Place(const format::SectionView& section) {
   return static_cast<std::uint32_t>(section.offset);
 }
 
+// Of the section table.
+std::uint32_t ParametersCrc(const format::View& view) {
+  std::uint64_t at = sizeof(format::FileHeader);
+  auto section = view.Load<format::SectionRecord>(at);
+  while (section.id != static_cast<std::uint32_t>(format::SectionId::kParameters)) {
+    section = view.Load<format::SectionRecord>(at += sizeof(section));
+  }
+  return section.crc;
+}
+
 }  // namespace
 
 Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* diagnostic) {
@@ -49,7 +59,15 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.metadata_at_ = Place(view.metadata);
   opened.outputs_at_ = Place(view.outputs);
   opened.ranges_at_ = Place(view.ranges);
-  opened.header_crc_ = view.Load<format::FileHeader>(0).header_crc;
+  const auto header = view.Load<format::FileHeader>(0);
+  opened.header_crc_ = header.header_crc;
+  opened.version_major_ = header.version_major;
+  opened.version_minor_ = header.version_minor;
+  opened.hash_ = std::uint64_t{ParametersCrc(view)} << 32 | header.header_crc;
+  opened.abstain_at_ = Place(view.abstain);
+  if (view.has_abstain()) {
+    opened.abstain_measure_ = static_cast<AbstainMeasure>(view.abstain_record().measure);
+  }
   *model = opened;
   return Status::kOk;
 }
@@ -64,7 +82,8 @@ format::View ViewOf(const Model& model) {
                     .parameters = {model.parameters_at_, model.parameter_bytes_},
                     .metadata = {model.metadata_at_, model.metadata_bytes_},
                     .outputs = {model.outputs_at_, 0},
-                    .ranges = {model.ranges_at_, 0}};
+                    .ranges = {model.ranges_at_, 0},
+                    .abstain = {model.abstain_at_, 0}};
   const bool gaussian = model.head_ == Head::kGaussian;
   view.model.class_count = gaussian ? 2 * model.class_count_ : model.class_count_;
   view.model.panel_bytes = model.panel_bytes_;
@@ -92,6 +111,19 @@ bool Model::OutputRange(std::uint32_t output, float* low, float* high) const {
   *low = range.low;
   *high = range.high;
   return true;
+}
+
+bool Model::AbstainThreshold(std::uint32_t output, float* threshold) const {
+  if (abstain_measure_ == AbstainMeasure::kNone || output >= class_count_) return false;
+  const auto measure = static_cast<format::AbstainMeasure>(abstain_measure_);
+  const bool by_output = format::AbstainThresholds(measure, 2) > 1;
+  *threshold = ViewOf(*this).abstain_threshold(by_output ? output : 0);
+  return true;
+}
+
+std::uint32_t Model::abstain_samples() const {
+  if (abstain_measure_ == AbstainMeasure::kNone) return 0;
+  return ViewOf(*this).abstain_record().mc_samples;
 }
 
 std::string_view Model::label(std::uint32_t class_index) const {

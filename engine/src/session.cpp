@@ -4,10 +4,8 @@
 
 #include "engine/src/check_options.h"
 #include "engine/src/float_state.h"
-#include "engine/src/gaussian.h"
 #include "engine/src/input.h"
 #include "engine/src/model_view.h"
-#include "engine/src/operators.h"
 #include "engine/src/passes.h"
 #include "engine/src/reconstruction.h"
 #include "engine/src/workspace.h"
@@ -101,14 +99,6 @@ Status CheckKind(const Model& model, std::span<const float> values, Diagnostic* 
     }
   }
   return Status::kOk;
-}
-
-// What the file says of the noise of observations; nothing if it says nothing.
-void SetStoredNoise(const format::View& view, const Results& results, Prediction* prediction) {
-  for (std::uint32_t i = 0; i < results.noise_variance.size(); ++i) {
-    results.noise_variance[i] = view.stored_noise(i % view.model.class_count);
-  }
-  prediction->noise_variance = results.noise_variance;
 }
 
 }  // namespace
@@ -282,58 +272,6 @@ Status Session::CheckResult(std::size_t index, Diagnostic* diagnostic) const {
   if (!run_.done) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (index < run_.images) return Status::kOk;
   return Report(diagnostic, Status::kBatchSize, index + 1, run_.images);
-}
-
-Prediction Session::Result(std::size_t index) const {
-  if (CheckResult(index) != Status::kOk) return {};
-  const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_);
-  const format::View& view = work.view;
-  const Workspace& space = work.space;
-  Prediction prediction;
-  std::uint32_t samples = options_.mc_samples;
-  if (EndsEarly(options_)) {
-    const Progress& progress = space.ProgressOf(index);
-    samples = progress.samples;
-    prediction.ended = progress.ended;
-    prediction.clipped_passes = progress.stop.clipped;
-    prediction.decisions = space.DecisionsOf(index);
-  }
-  const Sums sums = space.SumsOf(0, index);
-  const Results results = space.ResultsOf(index);
-  switch (model_.head()) {
-    case Head::kSoftmax:
-      SummarizeSoftmax(sums, samples, results, &prediction);
-      break;
-    case Head::kSigmoid:
-      SummarizeSigmoid(sums, samples, results, &prediction);
-      break;
-    case Head::kValues:
-      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
-                      &prediction);
-      SetStoredNoise(view, results, &prediction);
-      break;
-    case Head::kGaussian:
-      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
-                      &prediction);
-      SummarizeNoise(view, sums, samples, results, &prediction);
-      break;
-    case Head::kReconstruction:
-      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
-                      &prediction);
-      SummarizeError(view, sums, samples, &prediction);
-      prediction.target = space.Targets(index);
-      break;
-  }
-  prediction.clamped_inputs =
-      ClampedInputs(view, space.Activations(0) + index * view.model.activation_bytes);
-  if (options_.keep_logits) {
-    const std::size_t stride = std::size_t{options_.batch} * space.logits();
-    prediction.logits = {space.Logits(0) + index * space.logits(),
-                         (samples - 1) * stride + space.logits()};
-    prediction.logits_stride = stride;
-  }
-  return prediction;
 }
 
 }  // namespace mu8

@@ -110,6 +110,56 @@ void AddRanges(std::vector<InvalidFile>* files) {
              TableField(6, &SectionRecord::id), 7, 8);
 }
 
+// Section 9: u32 measure, u32 mc_samples, then thresholds.
+void AddAbstain(std::vector<InvalidFile>* files) {
+  // Section 9 is the seventh where there is no section 7 or 8, else the eighth.
+  const auto seventh = static_cast<SectionId>(7), eighth = static_cast<SectionId>(8);
+  const Field bytes = TableField(seventh, &SectionRecord::bytes);
+  TestModel model = TinyModel(2);
+  model.content.outputs.abstain = {1, 50};
+  model.content.outputs.abstain_thresholds = {0.5F};
+  Collector classes(format::Write(model.content), files);
+  const auto set = [&](Collector& files_of, const char* name, std::size_t index,
+                       std::uint64_t value, std::uint64_t expected, SectionId place) {
+    const Field word{0, 4, place};
+    files_of.Set(Status::kAbstain, name, word.Element(index), value, expected);
+  };
+  set(classes, "without_a_measure", 0, 0, 1, seventh);
+  set(classes, "variance_of_classes", 0, 3, 2, seventh);
+  set(classes, "unknown_measure", 0, 0xffffffff, 2, seventh);
+  set(classes, "measured_with_too_many_passes", 1, 65537, 65536, seventh);
+  set(classes, "negative_threshold", 2, Bits(-1.0F), 0, seventh);
+  set(classes, "threshold_of_minus_zero", 2, 0x80000000, 0, seventh);
+  set(classes, "infinite_threshold", 2, 0x7f800000, 0x7f7fffff, seventh);
+  set(classes, "nan_threshold", 2, 0x7fc00000, 0x7f7fffff, seventh);
+  model.content.outputs.abstain_thresholds = {0.5F, 0.5F};
+  classes.Add(Status::kSectionSize, "two_thresholds_of_an_entropy", format::Write(model.content),
+              bytes, 12);
+  classes.Add(Status::kSectionSize, "no_threshold",
+              classes.Edit().Set(bytes, 8).Set({8, 4, seventh}, 0).Repaired(), bytes, 12);
+
+  model.content.head = format::Head::kValues;
+  model.content.outputs.abstain = {3, 0};
+  model.content.outputs.abstain_thresholds = {1, 2, 3};
+  Collector values(format::Write(model.content), files);
+  set(values, "entropy_of_values", 0, 2, 3, seventh);
+  set(values, "noise_that_is_not_known", 0, 4, 3, seventh);
+  set(values, "infinite_threshold_of_the_last", 4, 0x7f800001, 0x7f7fffff, seventh);
+  model.content.outputs.abstain_thresholds = {1, 2};
+  values.Add(Status::kSectionSize, "thresholds_of_two_outputs", format::Write(model.content), bytes,
+             20);
+  model = WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kLogVariance);
+  model.content.outputs.abstain = {4, 9};
+  model.content.outputs.abstain_thresholds = {1, 2};
+  Collector gaussian(format::Write(model.content), files);
+  set(gaussian, "error_of_a_gaussian", 0, 5, 4, eighth);
+  model = DenseReconstructionModel();
+  model.content.outputs.abstain = {5, 9};
+  model.content.outputs.abstain_thresholds = {1};
+  Collector reconstruction(format::Write(model.content), files);
+  set(reconstruction, "noise_of_a_reconstruction", 0, 4, 3, eighth);
+}
+
 // Scales of a gaussian head: u32 form, u32 zero, then low and high of two outputs.
 void AddGaussian(std::vector<InvalidFile>* files) {
   const auto content = [](format::ScaleForm form) {
@@ -261,6 +311,7 @@ std::vector<InvalidFile> InvalidOutputs() {
   AddNumbers(&files);
   AddStoredNoise(&files);
   AddRanges(&files);
+  AddAbstain(&files);
   AddGaussian(&files);
   AddReconstructions(&files);
   AddOutputShapes(&files);

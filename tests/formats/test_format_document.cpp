@@ -186,6 +186,7 @@ TEST_CASE("format document: its limits are those of formats/limits.h, all of the
       {"kMinNoiseShift", format::kMinNoiseShift},
       {"kMaxNoiseShift", format::kMaxNoiseShift},
       {"kMaxVarianceShift", format::kMaxVarianceShift},
+      {"kMaxSamples", format::kMaxSamples},
   };
   CHECK(StatedLimits() == limits);
   std::set<std::string> names;

@@ -44,6 +44,12 @@ TestModel WithRanges(TestModel model) {
   return model;
 }
 
+TestModel WithAbstain(TestModel model, std::uint32_t measure, std::vector<float> thresholds) {
+  model.content.outputs.abstain = {measure, kSamples};
+  model.content.outputs.abstain_thresholds = std::move(thresholds);
+  return model;
+}
+
 struct Golden {
   int version_minor;  // the least that has what the model uses: FORMAT.md 2
   TestModel model;
@@ -78,6 +84,12 @@ std::map<std::string, Golden> GoldenModels() {
       {"tiny_values_ranges",
        {4, WithRanges(WithNoise(WithHead(TinyModel(4), format::Head::kValues)))}},
       {"tiny_gaussian_ranges", {4, WithRanges(WithGaussian(TinyModel(2, true, 8, 4), kSoftplus))}},
+      {"tiny_abstain", {5, WithAbstain(TinyModel(4), 2, {0.37F})}},
+      {"tiny_sigmoid_abstain",
+       {5, WithAbstain(WithHead(TinyModel(2), format::Head::kSigmoid), 1, {1.6125F})}},
+      {"tiny_gaussian_abstain",
+       {5, WithAbstain(WithGaussian(TinyModel(4, true, 8, 4), kSoftplus), 4, {7.25F, 6.5F})}},
+      {"dense_reconstruction_abstain", {5, WithAbstain(DenseReconstructionModel(), 5, {15.72F})}},
       {"tiny_gaussian", {3, WithGaussian(TinyModel(8, true, 8, 4), kLogVariance)}},
       {"tiny_gaussian_softplus", {3, WithGaussian(TinyModel(4, true, 8, 6), kSoftplus)}},
       {"every_operator_gaussian", {3, WithGaussian(EveryOperatorModel(5), kSoftplus)}},
@@ -127,7 +139,8 @@ void Update() {
          "# entropy and mutual information; then of what the head has: output_entropy[] and\n"
          "# output_expected_entropy[], noise_variance[], error and error_variance, clamped_scales\n"
          "# (u32). Of a file of numbers the images are (u8 - 128) / 16, and clamped_inputs (u32)\n"
-         "# ends each prediction. The same for every kernel set and every target.\n"
+         "# ends each prediction. Of a file with section 9 abstains (u8) does. The same for every\n"
+         "# kernel set and every target.\n"
          "# Written by mu8_device_tests with MU8_UPDATE_GOLDEN=1; see tests/formats/"
          "test_golden.cpp.\n";
   for (const auto& [name, golden] : GoldenModels()) {

@@ -65,7 +65,7 @@ inline void AppendPrediction(const Prediction& prediction, std::vector<std::byte
   AppendBytes(prediction.noise_variance, out);
 }
 
-// What only some models' predictions have: errors, clamped scales, clamped inputs.
+// What only some models' predictions have: errors, clamped scales, clamped inputs, abstaining.
 inline void AppendOthers(const Model& model, const Prediction& prediction,
                          std::vector<std::byte>* out) {
   const auto append = [&](const auto& value) { AppendBytes(std::span(&value, 1), out); };
@@ -75,6 +75,7 @@ inline void AppendOthers(const Model& model, const Prediction& prediction,
   }
   if (model.head() == Head::kGaussian) append(prediction.clamped_scales);
   if (model.input_kind() == InputKind::kNumbers) append(prediction.clamped_inputs);
+  if (model.abstain_measure() != AbstainMeasure::kNone) append(prediction.abstains);
 }
 
 // The predictions of all images, u8 or floats, `batch` at a time, each whole; empty if a call

@@ -27,7 +27,7 @@ from second_reader.file_format import (GAUSSIAN, MAGIC, NUMBERS, FormatError,  #
                                        crc32c, read_header, read_sections, round_up)
 from second_reader.images import read_idx  # noqa: E402
 from second_reader.parameters import mu_of_codes, unpack_mu_codes  # noqa: E402
-from second_reader.prediction import predict  # noqa: E402
+from second_reader.prediction import abstains, predict  # noqa: E402
 from second_reader.reader import read_model  # noqa: E402
 from second_reader.sampling import WeightSource, first_states, lane_outputs, philox  # noqa: E402
 
@@ -290,6 +290,8 @@ class FileTest(unittest.TestCase):
                         found += struct.pack("<I", p.clamped_scales)
                     if model.input == NUMBERS:
                         found += struct.pack("<I", p.clamped_inputs)
+                    if model.abstain is not None:
+                        found += struct.pack("<B", abstains(model, p))
                 self.assertEqual(f"{crc32c(found):08x}", crc)
 
     def test_invalid_files_give_the_code_in_their_name(self):

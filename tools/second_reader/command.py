@@ -15,10 +15,12 @@ import sys
 from .file_format import (GAUSSIAN, MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, RECONSTRUCTION,
                           SECTION_NAMES, SOFTMAX, VALUES, FormatError)
 from .images import read_image
-from .prediction import predict
+from .prediction import abstains, predict
 from .reader import read_model
 
 
+MEASURE_NAMES = {1: "predictive entropy", 2: "mutual information", 3: "variance",
+                 4: "total variance", 5: "error"}
 HEAD_NAMES = ("classes", "labels", "values", "outputs of a gaussian head",
               "reconstructions")
 
@@ -67,6 +69,10 @@ def print_summary(model):
         print("\nranges of the outputs")
         for k, (low, high) in enumerate(model.ranges):
             print(f"  {k}: {low:.9g} to {high:.9g}")
+    if model.abstain is not None:
+        print(f"\nabstains above {MEASURE_NAMES[model.abstain.measure]} "
+              f"{' '.join(f'{t:.9g}' for t in model.abstain.thresholds)}, "
+              f"measured with {model.abstain.mc_samples} passes")
     print("\nmetadata")
     for key, value in model.metadata.items():
         text = value.decode("utf-8", "replace").replace("\n", ", ")
@@ -80,6 +86,8 @@ def print_prediction(model, p):
         print(f"label               {p.label}{name}")
     if p.clamped_inputs:
         print(f"clamped_inputs      {p.clamped_inputs}")
+    if model.abstain is not None:
+        print(f"abstains            {'yes' if abstains(model, p) else 'no'}")
     print("mean               ", " ".join(f"{value:.6f}" for value in p.mean))
     if model.head in (VALUES, GAUSSIAN, RECONSTRUCTION):
         print("standard deviation ", " ".join(f"{value ** .5:.6f}" for value in p.variance))

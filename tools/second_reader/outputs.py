@@ -1,4 +1,5 @@
-"""What a file says of its outputs beside the last layer: formats/FORMAT.md section 8.1, and V of 10.4.
+"""What a file says of its outputs beside the last layer: formats/FORMAT.md sections 8.1 to 8.3, and
+V of 10.4.
 
 Written from that page alone; see file_format.py.
 """
@@ -8,7 +9,8 @@ import typing
 
 import numpy as np
 
-from .file_format import GAUSSIAN, RECONSTRUCTION, VALUES, is_normal, read_affines, require
+from .file_format import (GAUSSIAN, RECONSTRUCTION, SIGMOID, SOFTMAX, VALUES, is_normal,
+                          read_affines, require)
 from .real_math import exp, softplus
 
 LOG_VARIANCE, SOFTPLUS = range(2)  # forms
@@ -67,6 +69,32 @@ def read_ranges(data, model, section):
         widths = ranges[:, 1] - ranges[:, 0]
     require(is_normal(widths).all(), 54, "width of a range", section.offset)
     model.ranges = ranges
+
+
+class Abstain(typing.NamedTuple):
+    """Section 9 (8.3)."""
+    measure: int
+    mc_samples: int
+    thresholds: np.ndarray  # f32 [1], of measures 3 and 4 [K]
+
+
+def read_abstain(data, model, section):
+    """Section 9 into the model (8.3)."""
+    if section is None:
+        return
+    require(section.bytes >= 12, 17, "size of section 9", section.offset)
+    measure, mc_samples = struct.unpack_from("<II", data, section.offset)
+    has_noise = model.head == GAUSSIAN or model.head == VALUES and model.outputs is not None
+    measures = {SOFTMAX: (1, 2), SIGMOID: (1, 2), VALUES: (3, 4) if has_noise else (3,),
+                GAUSSIAN: (3, 4), RECONSTRUCTION: (3, 5)}[model.head]
+    require(measure in measures, 56, f"measure {measure} of abstaining", section.offset)
+    count = model.output_count if measure in (3, 4) else 1
+    require(section.bytes == 8 + 4 * count, 17, "size of section 9", section.offset)
+    require(mc_samples <= 65536, 56, "mc_samples of abstaining", section.offset + 4)
+    thresholds = np.frombuffer(data, "<f4", count, section.offset + 8)
+    require((thresholds.view("<u4") <= 0x7F7FFFFF).all(), 56, "a threshold of abstaining",
+            section.offset + 8)
+    model.abstain = Abstain(measure, mc_samples, thresholds)
 
 
 def check_shape(model, at):

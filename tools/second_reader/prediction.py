@@ -161,6 +161,18 @@ def noise_statistics(outputs, scales):
     return np.array(found, np.float32), min(clamped, 2 ** 32 - 1)
 
 
+def abstains(model, p):
+    """Whether a Prediction abstains, section 10.6."""
+    if model.abstain is None:
+        return False
+    with np.errstate(over="ignore"):
+        found = {1: lambda: p.predictive_entropy, 2: lambda: p.mutual_information,
+                 3: lambda: p.variance, 4: lambda: p.variance + p.noise_variance,
+                 5: lambda: p.error}[model.abstain.measure]()
+    thresholds = model.abstain.thresholds
+    return bool((np.reshape(found, (-1, len(thresholds))) > thresholds).any())
+
+
 def predict(model, image, mc_samples, seed, antithetic=False):
     """u8 or float image [H][W][C] -> Prediction over T = mc_samples networks of ensemble `seed`."""
     if not 1 <= mc_samples <= 65536 or not 0 <= seed < 2 ** 64:

@@ -19,6 +19,7 @@
 #include "mu8/prediction.h"
 #include "mu8/run_state.h"
 #include "mu8/status.h"
+#include "mu8/version.h"
 
 namespace mu8 {
 
@@ -56,6 +57,17 @@ class Model {
   // The range of an output, of which a stop rule's promise for values speaks. False, and nothing is
   // written, if the file has none.
   bool OutputRange(std::uint32_t output, float* low, float* high) const;
+  // When predictions abstain: which measure the file has a threshold for, that of an output (of
+  // every output alike where the measure is of the whole prediction), and how many passes it was
+  // measured with (0: not known). False, and nothing is written, if there is none.
+  AbstainMeasure abstain_measure() const { return abstain_measure_; }
+  bool AbstainThreshold(std::uint32_t output, float* threshold) const;
+  std::uint32_t abstain_samples() const;
+  // Names the file, of its stored checksums as Open has found them: header_crc, and in the upper
+  // half the crc of section 5, the parameters. Two files that differ by accident share it with
+  // probability 2^-32 at most, 2^-64 where parameters differ. CRCs are no signature: a file can be
+  // made to have any hash, so it guards against mixing files up, not against an adversary.
+  std::uint64_t hash() const { return hash_; }
 
   // Metadata; empty when the file has none. Text is UTF-8 without a final NUL.
   std::string_view name() const { return Metadata("name"); }
@@ -82,6 +94,11 @@ class Model {
   std::uint32_t tensors_at_ = 0, layers_at_ = 0, input_table_at_ = 0, parameters_at_ = 0;
   std::uint32_t metadata_at_ = 0, outputs_at_ = 0, ranges_at_ = 0;  // 0: there is none
   std::uint32_t header_crc_ = 0;
+  std::uint32_t abstain_at_ = 0;
+  std::uint64_t hash_ = 0;
+  std::uint16_t version_major_ = 0, version_minor_ = 0;
+  AbstainMeasure abstain_measure_ = AbstainMeasure::kNone;
+  friend class Session;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.

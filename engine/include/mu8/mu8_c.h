@@ -138,6 +138,40 @@ typedef struct mu8_options {
   void* profile_context;
 } mu8_options;
 
+/* How passes are made. */
+enum { MU8_METHOD_SAMPLING = 0 };
+
+/* What a file's threshold of abstaining is compared with; mu8/prediction.h. */
+enum {
+  MU8_ABSTAIN_NONE = 0,
+  MU8_ABSTAIN_PREDICTIVE_ENTROPY = 1,
+  MU8_ABSTAIN_MUTUAL_INFORMATION = 2,
+  MU8_ABSTAIN_VARIANCE = 3,
+  MU8_ABSTAIN_TOTAL_VARIANCE = 4,
+  MU8_ABSTAIN_ERROR = 5
+};
+
+/* All that a prediction is a function of beside its image; mu8/prediction.h says what each is.
+ * mu8_replay_options makes options of it that compute the prediction again, bit for bit. */
+typedef struct mu8_replay_record {
+  uint64_t model_hash; /* mu8_model_hash */
+  uint64_t seed;
+  uint32_t mc_samples;
+  uint32_t samples_used;
+  float stop_error;
+  float stop_threshold;
+  float stop_within;
+  uint32_t stop_class;
+  uint32_t stop_chosen_crc;
+  uint32_t library_version; /* 0x00MMmmpp */
+  uint16_t format_major;
+  uint16_t format_minor;
+  uint8_t method;    /* MU8_METHOD_* */
+  uint8_t noise;     /* MU8_NOISE_* */
+  uint8_t stop_rule; /* MU8_STOP_* */
+  uint8_t ended;     /* MU8_ENDED_* */
+} mu8_replay_record;
+
 /* Arrays lie in the arena and hold until the session's next call, [outputs] of them
  * mu8_model_output_size. Entropies in nats. */
 typedef struct mu8_prediction {
@@ -165,11 +199,16 @@ typedef struct mu8_prediction {
                                null. Output i's squared error is (mean - target)^2 + variance */
   uint32_t clipped_passes;  /* of a stop rule for values: passes outside the output's range */
   const uint8_t* decisions; /* [outputs] MU8_DECISION_* of MU8_STOP_THRESHOLDS; else null */
+  mu8_replay_record replay;
+  bool abstains; /* the file's measure of uncertainty is above its threshold */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
  * end. */
 mu8_options mu8_default_options(void);
+/* Those that compute a prediction again. The caller sets stop_chosen, where the record's rule had
+ * one. A null record: the default ones. */
+mu8_options mu8_replay_options(const mu8_replay_record* record);
 
 /* All return 0 or a status number; `diagnostic` may be null. Another null pointer is answered with
  * 68 (its place in the call in `found`), by the functions below that return a size or a count with
@@ -187,6 +226,11 @@ uint32_t mu8_model_head(const mu8_model* model);       /* MU8_HEAD_* */
 uint32_t mu8_model_input_kind(const mu8_model* model); /* MU8_INPUT_* */
 /* The range of an output, of which a stop rule's promise for values speaks; false: it has none. */
 bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low, float* high);
+/* When predictions abstain: MU8_ABSTAIN_*, and the threshold of an output; false: it has none. */
+uint32_t mu8_model_abstain_measure(const mu8_model* model);
+bool mu8_model_abstain_threshold(const mu8_model* model, uint32_t output, float* threshold);
+/* Names the file, of its checksums: against mixing files up, not against an adversary. */
+uint64_t mu8_model_hash(const mu8_model* model);
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
 int32_t mu8_session_create(const mu8_model* model, const mu8_options* options, void* arena,
                            size_t arena_bytes, mu8_session* session, mu8_diagnostic* diagnostic);

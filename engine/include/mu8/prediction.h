@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "mu8/options.h"
+
 namespace mu8 {
 
 // What the network's outputs are; the file says so.
@@ -42,6 +44,46 @@ enum class Decision : std::uint8_t {
   kUndecided = 1,
   kAbove = 2,
   kBelow = 3,
+};
+
+// How passes are made.
+enum class Method : std::uint8_t {
+  kSampling = 0,  // weights drawn for each pass (FORMAT.md 9)
+};
+
+// All that a prediction is a function of beside its image: enough to compute it again, bit for bit.
+// ReplayOptions makes a session's options of it. What a rule does not use is 0. Plain data of fixed
+// size, to be kept beside a prediction or sent away; two records of the same bytes are of the same
+// computation. It says nothing of the image, which the caller keeps, and nothing of kernels, batch
+// and workers, which change no byte.
+struct ReplayRecord {
+  std::uint64_t model_hash = 0;  // Model::hash()
+  std::uint64_t seed = 0;
+  std::uint32_t mc_samples = 0;    // T of the session
+  std::uint32_t samples_used = 0;  // of this image
+  float stop_error = 0, stop_threshold = 0, stop_within = 0;
+  std::uint32_t stop_class = 0;
+  // kThresholds: the CRC-32C of Stop::chosen, each entry as a byte 0 or 1, or 0 if it is empty. The
+  // list itself is in Prediction::decisions: all but kNotChosen.
+  std::uint32_t stop_chosen_crc = 0;
+  std::uint32_t library_version = 0;  // kLibraryVersion of what predicted
+  std::uint16_t format_major = 0, format_minor = 0;
+  Method method = Method::kSampling;
+  Noise noise = Noise::kIndependent;
+  StopRule stop_rule = StopRule::kNone;
+  Ended ended = Ended::kAllSamples;
+};
+static_assert(sizeof(ReplayRecord) == 56);  // without padding
+
+// What a file's threshold of abstaining is compared with. All are of the whole prediction, of a
+// position where there are several their mean, but variances, which are of each output.
+enum class AbstainMeasure : std::uint8_t {
+  kNone = 0,               // the file has no threshold: no prediction abstains
+  kPredictiveEntropy = 1,  // nats
+  kMutualInformation = 2,  // nats; grows with T
+  kVariance = 3,           // of each number, over the networks
+  kTotalVariance = 4,      // variance + noise_variance: of an observation
+  kError = 5,              // kReconstruction
 };
 
 // What the passes say about one image. The spans lie in the session's arena and hold until its
@@ -99,7 +141,18 @@ struct Prediction {
   // StopRule::kThresholds: [outputs], by whichever way the image ended; else empty. A decision
   // stays as the passes made it, so `mean`, that of later ones too, may lie on the other side.
   std::span<const Decision> decisions;
+  // The file's measure of uncertainty is above its threshold (FORMAT.md 10.6): let somebody else
+  // decide. Every other field is what it is without. Thresholds hold for the T and the noise that
+  // they were measured with (Model::abstain_samples); mutual information and variances depend on
+  // both.
+  bool abstains = false;
+  ReplayRecord replay;
 };
+
+// Options that compute a prediction again: a session's with the record's seed, noise, rule and
+// passes (those used, where a deadline ended them: `ended` is then kAllSamples, all else the same).
+// `chosen` is Stop::chosen, to outlive the session.
+SessionOptions ReplayOptions(const ReplayRecord& record, std::span<const std::uint8_t> chosen = {});
 
 // kReconstruction: output i's squared difference to its target, the mean over the networks, in the
 // square of its unit: (mean - target)^2 + variance. Not bounded as `error` is, which is else the

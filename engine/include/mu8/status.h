@@ -70,6 +70,7 @@ enum class Status : std::int32_t {
   kInputAffine = 53,
   kOutputParameters = 54,
   kHeadShape = 55,
+  kAbstain = 56,
 
   // Calls.
   kArenaTooSmall = 60,
