@@ -45,13 +45,11 @@ constexpr std::uint64_t NearestCount(std::uint64_t value, std::uint64_t most) {
 // conv2d and dense.
 constexpr bool IsWeighted(OpCode op) { return op == OpCode::kConv2d || op == OpCode::kDense; }
 
-// What a layer reads and writes.
-struct Operands {
-  TensorRecord input;
-  TensorRecord input2;  // if the layer has one
-  TensorRecord output;  // for the logits: height, width and output_channels, otherwise unused
-  bool logits;
-};
+// Operators that read two tensors. A conv2d may: its residual.
+constexpr bool IsBinary(OpCode op) {
+  return op == OpCode::kAdd || op == OpCode::kMultiply || op == OpCode::kConcat ||
+         op == OpCode::kMaximum || op == OpCode::kMinimum;
+}
 
 // Each returns false after Fail. Later stages rely on the earlier ones.
 bool CheckTensors(Checker* check);     // shapes, layout, placement of every activation
@@ -66,8 +64,15 @@ bool CheckOutputs(Checker* check);
 // Gains are positive and normal, offsets finite; else `status`, for `count` Affines at offset `at`.
 bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check);
 
-// Parts of CheckLayers, for the layer at hand.
+// Parts of CheckTensors and CheckLayers, for a tensor and the layer at hand.
+bool CheckTensor(const TensorRecord& tensor, std::uint32_t index, Checker* check);
+bool CheckOperatorAndOutput(const LayerRecord& layer, std::uint16_t output, Checker* check);
 bool CheckFields(const LayerRecord& layer, Checker* check);  // reserved, flags, bit widths, clamps
 bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* check);
+
+// Parts of CheckParameters: scales of pools, sums and products; the bytes that parameters must
+// have.
+bool CheckScalesOf(const LayerRecord& layer, const Operands& operands, Checker* check);
+std::uint64_t ParameterBytes(const LayerRecord& layer, const TensorRecord& output);
 
 }  // namespace mu8::format

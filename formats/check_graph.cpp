@@ -38,39 +38,6 @@ bool CheckQuantization(const TensorRecord& tensor, std::uint32_t index, Checker*
   return true;
 }
 
-bool CheckTensor(const TensorRecord& tensor, std::uint32_t index, Checker* check) {
-  struct Extent {
-    std::size_t field;
-    std::uint32_t value;
-  };
-  for (const auto& [field, extent] : {Extent{offsetof(TensorRecord, height), tensor.height},
-                                      Extent{offsetof(TensorRecord, width), tensor.width},
-                                      Extent{offsetof(TensorRecord, channels), tensor.channels}}) {
-    const std::uint64_t expected = NearestCount(extent, kMaxDimension);
-    if (extent != expected) {
-      return check->FailTensor(Status::kTensorShape, index, field, extent, expected);
-    }
-  }
-  const std::uint64_t row =
-      (std::uint64_t{tensor.pad_left} + tensor.width + tensor.pad_right) * tensor.channels;
-  if (tensor.row_stride < row) {
-    return check->FailTensor(Status::kTensorLayout, index, offsetof(TensorRecord, row_stride),
-                             tensor.row_stride, row);
-  }
-  const std::uint64_t bytes = TensorBytes(tensor);
-  if (tensor.bytes != bytes || bytes > kMaxTensorBytes) {
-    return check->FailTensor(Status::kTensorLayout, index, offsetof(TensorRecord, bytes),
-                             tensor.bytes, tensor.bytes != bytes ? bytes : kMaxTensorBytes);
-  }
-  return CheckPlace(tensor, index, check) && CheckQuantization(tensor, index, check);
-}
-
-// Operators that read two tensors. A conv2d may: its residual.
-bool IsBinary(OpCode op) {
-  return op == OpCode::kAdd || op == OpCode::kMultiply || op == OpCode::kConcat ||
-         op == OpCode::kMaximum || op == OpCode::kMinimum;
-}
-
 // The values alive while a layer runs. Sixty-four of them at most, so that the check needs no heap
 // and stays linear.
 struct LiveTensors {
@@ -161,25 +128,6 @@ bool CheckOperands(const LayerRecord& layer, std::uint32_t index, const LiveTens
   return CheckOperand(layer.input2, kInput2, index, live, check);
 }
 
-// Tensors are numbered in the order of their layers: layer i writes tensor i + 1, the last layer
-// the logits, and only conv2d and dense may.
-bool CheckOperatorAndOutput(const LayerRecord& layer, std::uint16_t output, Checker* check) {
-  constexpr auto kLast = static_cast<std::uint8_t>(OpCode::kConstant);
-  if (layer.op != NearestCount(layer.op, kLast)) {
-    return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
-                            NearestCount(layer.op, kLast));
-  }
-  if (layer.output != output) {
-    return check->FailLayer(Status::kOperandIndex, offsetof(LayerRecord, output), layer.output,
-                            output);
-  }
-  if (output == kNoTensor && !IsWeighted(static_cast<OpCode>(layer.op))) {
-    return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
-                            static_cast<std::uint8_t>(OpCode::kDense));
-  }
-  return true;
-}
-
 // A tensor lives from the layer that writes it to some later one.
 bool CheckLifetime(const TensorRecord& tensor, std::uint32_t index, std::uint16_t writer,
                    Checker* check) {
@@ -235,6 +183,52 @@ bool CheckInput(Checker* check) {
 }
 
 }  // namespace
+
+bool CheckTensor(const TensorRecord& tensor, std::uint32_t index, Checker* check) {
+  struct Extent {
+    std::size_t field;
+    std::uint32_t value;
+  };
+  for (const auto& [field, extent] : {Extent{offsetof(TensorRecord, height), tensor.height},
+                                      Extent{offsetof(TensorRecord, width), tensor.width},
+                                      Extent{offsetof(TensorRecord, channels), tensor.channels}}) {
+    const std::uint64_t expected = NearestCount(extent, kMaxDimension);
+    if (extent != expected) {
+      return check->FailTensor(Status::kTensorShape, index, field, extent, expected);
+    }
+  }
+  const std::uint64_t row =
+      (std::uint64_t{tensor.pad_left} + tensor.width + tensor.pad_right) * tensor.channels;
+  if (tensor.row_stride < row) {
+    return check->FailTensor(Status::kTensorLayout, index, offsetof(TensorRecord, row_stride),
+                             tensor.row_stride, row);
+  }
+  const std::uint64_t bytes = TensorBytes(tensor);
+  if (tensor.bytes != bytes || bytes > kMaxTensorBytes) {
+    return check->FailTensor(Status::kTensorLayout, index, offsetof(TensorRecord, bytes),
+                             tensor.bytes, tensor.bytes != bytes ? bytes : kMaxTensorBytes);
+  }
+  return CheckPlace(tensor, index, check) && CheckQuantization(tensor, index, check);
+}
+
+// Tensors are numbered in the order of their layers: layer i writes tensor i + 1, the last layer
+// the logits, and only conv2d and dense may.
+bool CheckOperatorAndOutput(const LayerRecord& layer, std::uint16_t output, Checker* check) {
+  constexpr auto kLast = static_cast<std::uint8_t>(OpCode::kConstant);
+  if (layer.op != NearestCount(layer.op, kLast)) {
+    return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
+                            NearestCount(layer.op, kLast));
+  }
+  if (layer.output != output) {
+    return check->FailLayer(Status::kOperandIndex, offsetof(LayerRecord, output), layer.output,
+                            output);
+  }
+  if (output == kNoTensor && !IsWeighted(static_cast<OpCode>(layer.op))) {
+    return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
+                            static_cast<std::uint8_t>(OpCode::kDense));
+  }
+  return true;
+}
 
 bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check) {
   for (std::uint32_t i = 0; i < count; ++i, at += sizeof(Affine)) {

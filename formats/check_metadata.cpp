@@ -90,7 +90,7 @@ void NextMetadata(const View& view, std::uint64_t* place, std::string_view* key,
                   std::string_view* value) {
   if (*place == 0) *place = view.metadata.offset + 4;
   Pair pair;
-  NextPair(view, place, &pair);
+  if (!NextPair(view, place, &pair)) pair = {};
   *key = pair.key;
   *value = pair.value;
 }
@@ -99,7 +99,7 @@ bool FindMetadata(const View& view, std::string_view key, std::string_view* valu
   std::uint64_t offset = view.metadata.offset + 4;
   Pair pair;
   for (std::uint32_t i = MetadataCount(view); i > 0; --i) {
-    NextPair(view, &offset, &pair);
+    if (!NextPair(view, &offset, &pair)) return false;  // changed since Open
     if (pair.key == key) {
       *value = pair.value;
       return true;

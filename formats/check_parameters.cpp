@@ -249,19 +249,16 @@ bool CheckDerived(float value, float most, std::uint32_t index, Checker* check) 
                            Bits(NearestNormal(value, most)));
 }
 
-bool CheckAveragePool(const LayerRecord& record, Checker* check) {
-  const TensorRecord output = check->view.tensor(record.output);
-  const float ratio = ScaleRatio(check->view.tensor(record.input), &output);
+bool CheckAveragePool(const LayerRecord& record, const Operands& operands, Checker* check) {
+  const float ratio = ScaleRatio(operands.input, &operands.output);
   const float area = static_cast<float>(std::uint32_t{record.kernel_h} * record.kernel_w);
   return CheckDerived(ratio, kMostNormal, record.output, check) &&
          CheckDerived(ratio / area, 1.0F, record.output, check);
 }
 
 // Both factors are normal, and one shift serves both.
-bool CheckAdd(const LayerRecord& record, Checker* check) {
-  const View& view = check->view;
-  const SumFactors factors = MakeSumFactors(view.tensor(record.input), view.tensor(record.input2),
-                                            view.tensor(record.output));
+bool CheckAdd(const LayerRecord& record, const Operands& operands, Checker* check) {
+  const SumFactors factors = MakeSumFactors(operands.input, operands.input2, operands.output);
   if (!CheckDerived(factors.a, kMostNormal, record.input, check) ||
       !CheckDerived(factors.b, kMostNormal, record.input2, check)) {
     return false;
@@ -274,10 +271,8 @@ bool CheckAdd(const LayerRecord& record, Checker* check) {
 }
 
 // The multiplier is below 1.
-bool CheckMultiply(const LayerRecord& record, Checker* check) {
-  const View& view = check->view;
-  const ProductScales scales = MakeProductScales(
-      view.tensor(record.input), view.tensor(record.input2), view.tensor(record.output));
+bool CheckMultiply(const LayerRecord& record, const Operands& operands, Checker* check) {
+  const ProductScales scales = MakeProductScales(operands.input, operands.input2, operands.output);
   return CheckDerived(scales.product, kMostNormal, record.input, check) &&
          CheckDerived(scales.multiplier, kBelowOne, record.output, check);
 }
@@ -319,54 +314,12 @@ bool CheckGather(const LayerRecord& record, std::uint64_t at, Checker* check) {
 
 // Rules of one operator for the scales and parameters of a layer; `at` is the parameters' offset.
 bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) {
-  switch (static_cast<OpCode>(record.op)) {
-    case OpCode::kConv2d:
-    case OpCode::kDense:
-      return CheckWeighted(record, at, check);
-    case OpCode::kAveragePool:
-      return CheckAveragePool(record, check);
-    case OpCode::kAdd:
-      return CheckAdd(record, check);
-    case OpCode::kMultiply:
-      return CheckMultiply(record, check);
-    case OpCode::kGather:
-      return CheckGather(record, at, check);
-    case OpCode::kMaxPool:
-    case OpCode::kLookup:
-    case OpCode::kSlice:
-    case OpCode::kConcat:
-    case OpCode::kMaximum:
-    case OpCode::kMinimum:
-    case OpCode::kConstant:
-      break;
-  }
-  return true;
-}
-
-// The bytes that a layer's parameters must have. Shapes have been checked: no overflow.
-std::uint64_t ExpectedBytes(const LayerRecord& layer, const View& view) {
-  switch (static_cast<OpCode>(layer.op)) {
-    case OpCode::kConv2d:
-    case OpCode::kDense:
-      return MakeParameterLayout(layer).bytes;
-    case OpCode::kLookup:
-      return kLookupBytes * ((layer.flags & kLayerByChannel) != 0 ? layer.output_channels : 1);
-    case OpCode::kConcat:
-    case OpCode::kMaximum:
-    case OpCode::kMinimum:
-      return 2 * kLookupBytes;
-    case OpCode::kGather:
-      return GatherBytes(view.tensor(layer.output));
-    case OpCode::kConstant:
-      return ConstantBytes(view.tensor(layer.output));
-    case OpCode::kMaxPool:
-    case OpCode::kAveragePool:
-    case OpCode::kAdd:
-    case OpCode::kMultiply:
-    case OpCode::kSlice:
-      break;
-  }
-  return 0;
+  const auto op = static_cast<OpCode>(record.op);
+  if (IsWeighted(op)) return CheckWeighted(record, at, check);
+  if (op == OpCode::kGather) return CheckGather(record, at, check);
+  Operands operands{check->view.tensor(record.input), {}, check->view.tensor(record.output), false};
+  if (record.input2 != kNoTensor) operands.input2 = check->view.tensor(record.input2);
+  return CheckScalesOf(record, operands, check);
 }
 
 bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
@@ -397,6 +350,45 @@ bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
 
 }  // namespace
 
+bool CheckScalesOf(const LayerRecord& layer, const Operands& operands, Checker* check) {
+  switch (static_cast<OpCode>(layer.op)) {
+    case OpCode::kAveragePool:
+      return CheckAveragePool(layer, operands, check);
+    case OpCode::kAdd:
+      return CheckAdd(layer, operands, check);
+    case OpCode::kMultiply:
+      return CheckMultiply(layer, operands, check);
+    default:
+      return true;
+  }
+}
+
+// Shapes have been checked: no overflow.
+std::uint64_t ParameterBytes(const LayerRecord& layer, const TensorRecord& output) {
+  switch (static_cast<OpCode>(layer.op)) {
+    case OpCode::kConv2d:
+    case OpCode::kDense:
+      return MakeParameterLayout(layer).bytes;
+    case OpCode::kLookup:
+      return kLookupBytes * ((layer.flags & kLayerByChannel) != 0 ? layer.output_channels : 1);
+    case OpCode::kConcat:
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
+      return 2 * kLookupBytes;
+    case OpCode::kGather:
+      return GatherBytes(output);
+    case OpCode::kConstant:
+      return ConstantBytes(output);
+    case OpCode::kMaxPool:
+    case OpCode::kAveragePool:
+    case OpCode::kAdd:
+    case OpCode::kMultiply:
+    case OpCode::kSlice:
+      break;
+  }
+  return 0;
+}
+
 bool CheckParameters(Checker* check) {
   const View& view = check->view;
   std::uint64_t end = 0;
@@ -404,7 +396,9 @@ bool CheckParameters(Checker* check) {
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
     check->layer = static_cast<std::int32_t>(i);
     const LayerRecord record = view.layer(i);
-    const std::uint64_t bytes = ExpectedBytes(record, view);
+    const bool logits = record.output == kNoTensor;
+    const std::uint64_t bytes =
+        ParameterBytes(record, logits ? TensorRecord{} : view.tensor(record.output));
     if (record.parameter_offset != end) {
       return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, parameter_offset),
                               record.parameter_offset, end);

@@ -387,28 +387,38 @@ class MuCursor {
   // `panel_bits`: the layer's array of that name; read with kMuBitsByPanel only.
   constexpr MuCursor(const LayerRecord& layer, const PanelLayout& panels,
                      const std::uint8_t* panel_bits)
-      : panels_(panels), panel_bits_(panel_bits), mu_bits_(layer.mu_bits) {}
+      : panels_(panels), panel_bits_(panel_bits), by_panel_(layer.mu_bits == kMuBitsByPanel) {
+    bits_ = layer.mu_bits;
+    Read();
+  }
 
   constexpr std::uint32_t panel() const { return panel_; }
-  constexpr std::uint32_t bits() const {
-    return mu_bits_ == kMuBitsByPanel ? panel_bits_[panel_] : mu_bits_;
-  }
+  constexpr std::uint32_t bits() const { return bits_; }
   // Bytes from the first panel's mu to this one's.
   constexpr std::uint64_t offset() const { return offset_; }
   // To where an earlier cursor over the same layer stood.
   constexpr void MoveTo(std::uint32_t panel, std::uint64_t offset) {
     panel_ = panel;
     offset_ = offset;
+    Read();
   }
   constexpr void Next() {
     offset_ += panels_.panel_bytes(panel_) * bits() / 8;
     ++panel_;
+    Read();
   }
 
  private:
+  // Once for each panel: where the next one begins follows from what was used for this one, even if
+  // the file changes in between.
+  constexpr void Read() {
+    if (by_panel_ && panel_ < panels_.panel_count()) bits_ = panel_bits_[panel_];
+  }
+
   PanelLayout panels_;
   const std::uint8_t* panel_bits_;
-  std::uint32_t mu_bits_;
+  bool by_panel_;
+  std::uint32_t bits_ = 0;
   std::uint32_t panel_ = 0;
   std::uint64_t offset_ = 0;
 };

@@ -5,6 +5,7 @@
 #include "formats/bits.h"
 #include "formats/check.h"
 #include "formats/crc32c.h"
+#include "formats/recheck.h"
 
 namespace mu8::format {
 namespace {
@@ -17,7 +18,10 @@ constexpr std::uint64_t SectionOffset(std::uint32_t index) {
 // The record of a section; it is present.
 std::uint64_t SectionRecordOffset(const View& view, SectionId id) {
   std::uint32_t i = 0;
-  while (view.Load<SectionRecord>(SectionOffset(i)).id != static_cast<std::uint32_t>(id)) ++i;
+  while (i < static_cast<std::uint32_t>(id) &&
+         view.Load<SectionRecord>(SectionOffset(i)).id != static_cast<std::uint32_t>(id)) {
+    ++i;
+  }
   return SectionOffset(i);
 }
 
@@ -248,6 +252,16 @@ bool ReadSections(View* view, Checker* check) {
                             check);
 }
 
+// What executors keep of a file that has been checked.
+void AddFacts(View* view) {
+  const TensorRecord input = view->tensor(0);
+  view->output_slots = MakePanelLayout(view->layer(view->layer_count() - 1)).padded_channels;
+  view->input_height = input.height;
+  view->input_width = input.width;
+  view->input_channels = input.channels;
+  view->records_hash = HashRecords(*view);
+}
+
 }  // namespace
 
 bool Checker::Fail(Status status, std::uint64_t offset, std::uint64_t found,
@@ -294,8 +308,7 @@ Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic
        CheckParameters(&check) && CheckMetadata(&check);
   if (diagnostic != nullptr) *diagnostic = check.diagnostic;
   if (!ok) return check.diagnostic.status;
-  candidate.output_slots =
-      MakePanelLayout(candidate.layer(candidate.layer_count() - 1)).padded_channels;
+  AddFacts(&candidate);
   *view = candidate;
   return Status::kOk;
 }
@@ -318,7 +331,7 @@ View Reopen(std::span<const std::byte> bytes) {
   view.model = view.Load<ModelRecord>(model.offset);
   if (view.head() == Head::kSoftmax || view.head() == Head::kSigmoid) view.outputs = {};
   if (!HasRanges(view.head())) view.ranges = {};
-  view.output_slots = MakePanelLayout(view.layer(view.layer_count() - 1)).padded_channels;
+  AddFacts(&view);
   return view;
 }
 

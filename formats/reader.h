@@ -19,6 +19,14 @@ struct SectionView {
   std::uint64_t bytes = 0;
 };
 
+// What a layer reads and writes.
+struct Operands {
+  TensorRecord input;
+  TensorRecord input2;  // zero if the layer has none
+  TensorRecord output;  // for the logits: height, width and channels, else zero
+  bool logits;
+};
+
 // A validated file. Records are copied out by value, so no alignment or aliasing rule is bent.
 struct View {
   const std::byte* data = nullptr;
@@ -29,6 +37,8 @@ struct View {
   SectionView abstain;  // if a file has none, all 0
   ModelRecord model{};
   std::uint32_t output_slots = 0;  // of the last layer: accumulators at each position
+  std::uint32_t input_height = 0, input_width = 0, input_channels = 0;
+  std::uint32_t records_hash = 0;  // formats/recheck.h
 
   std::uint32_t tensor_count() const {
     return static_cast<std::uint32_t>(tensors.bytes / sizeof(TensorRecord));
@@ -118,7 +128,8 @@ struct View {
   }
 };
 
-// `bytes` must stay valid and unchanged as long as the view is used, and start at a multiple of 16.
+// `bytes` must stay valid as long as the view is used, and start at a multiple of 16. They ought to
+// stay unchanged; formats/recheck.h has what keeps an executor safe if they do not.
 // On failure `*view` is untouched and `*diagnostic` (if given) says what, where and expected.
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic = nullptr);
 

@@ -22,6 +22,11 @@ struct LaneStates {
   Xoshiro lanes[kLanes];
 };
 
+// a + b modulo 2^32.
+constexpr std::int32_t AddWrapping(std::int32_t a, std::int32_t b) {
+  return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
+}
+
 // Draws one panel's weights and biases for one pass, or unpacks its means; all of it or, from front
 // to back, in pieces of whole blocks. Panel byte i belongs to channel (i / 4) % width and takes the
 // random byte i % 64 of step i / 64.
@@ -63,6 +68,9 @@ constexpr std::size_t BlockCount(const SampleArgs& args) {
   return (bytes + kBlockBytes - 1) / kBlockBytes;
 }
 
+// Sums and biases wrap at 32 bits. Open proves that they never need to, but the file may have
+// changed since, and no value in it may lead to undefined behaviour: kernels in plain C++ add them
+// by AddWrapping, or as unsigned numbers.
 // One panel over one image: acc = bias[c] + sum_k (x_k - zero_point) * w_k, int32, for every output
 // pixel, plus the residual, if there is one:
 //   acc += ((r - residual_zero) * residual_factor[c] + 2^(shift-1)) >> shift

@@ -125,7 +125,8 @@ EngineTrace::Panel EngineTrace::DrawPanel(const Parameters& parameters,
                                           const kernels::StreamId& stream, std::int32_t* bias) {
   kernels::SampleArgs sample{};
   sample.stream = stream;
-  SetPanel(parameters, layer, mu, &sample);
+  Shifts shifts;
+  SetPanel(parameters, layer, mu, &shifts, &sample);
   if (!parameters.bayesian && layer.mu_bits == 8) {
     return {reinterpret_cast<const std::int8_t*>(sample.mu), sample.bias_mu};
   }

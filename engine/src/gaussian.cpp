@@ -9,7 +9,9 @@ void AddVariance(const format::NoiseScale& scale, float r, std::uint64_t* sum,
                  std::uint64_t* clamped) {
   if (scale.clamps(r)) ++*clamped;
   const float variance = scale.variance(r);
-  AddTo(Shifted(format::NoiseScale::significand(variance), scale.shift(variance)), sum);
+  std::uint32_t shift = scale.shift(variance);
+  if (shift > format::kMaxVarianceShift) shift = 0;  // bounds that have changed since Open
+  AddTo(Shifted(format::NoiseScale::significand(variance), shift), sum);
 }
 
 float MeanVariance(const format::NoiseScale& scale, const std::uint64_t* sum,

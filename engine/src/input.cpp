@@ -4,6 +4,7 @@
 
 #include "engine/src/tensor.h"
 #include "formats/arithmetic.h"
+#include "formats/recheck.h"
 
 namespace mu8 {
 namespace {
@@ -27,7 +28,8 @@ struct Range {
 // rint(clamp(value)), and whether it was clamped by more than rounding: beyond half a step.
 std::uint8_t Store(float value, const Range& range, std::uint32_t* clamped) {
   if (value < range.low - 0.5F || value > range.high + 0.5F) ++*clamped;
-  value = value < range.low ? range.low : value > range.high ? range.high : value;
+  // NaN, of a gain that has changed since Open, becomes the lowest.
+  value = !(value > range.low) ? range.low : value > range.high ? range.high : value;
   return static_cast<std::uint8_t>(format::RoundToEven(value) + range.zero);
 }
 
@@ -49,8 +51,10 @@ std::uint32_t StoreAll(const TensorRecord& input, const Range& range, const floa
 
 }  // namespace
 
-void LoadPixels(const format::View& view, const std::uint8_t* pixels, std::uint8_t* activations) {
-  const TensorRecord input = view.tensor(0);
+bool LoadPixels(const format::View& view, const std::uint8_t* pixels, std::uint8_t* activations,
+                Diagnostic* fault) {
+  TensorRecord input;
+  if (!format::LoadInputTensor(view, &input, fault)) return false;
   const std::uint8_t* tables = view.input_lookup();
   FillPadding(input, activations);
   for (std::uint32_t y = 0; y < input.height; ++y) {
@@ -60,10 +64,13 @@ void LoadPixels(const format::View& view, const std::uint8_t* pixels, std::uint8
     }
   }
   SetClampedInputs(view, 0, activations);
+  return true;
 }
 
-void LoadFloats(const format::View& view, const float* values, std::uint8_t* activations) {
-  const TensorRecord input = view.tensor(0);
+bool LoadFloats(const format::View& view, const float* values, std::uint8_t* activations,
+                Diagnostic* fault) {
+  TensorRecord input;
+  if (!format::LoadInputTensor(view, &input, fault)) return false;
   FillPadding(input, activations);
   std::uint32_t clamped = 0;
   if (view.input_kind() == format::InputKind::kNumbers) {
@@ -79,6 +86,7 @@ void LoadFloats(const format::View& view, const float* values, std::uint8_t* act
     clamped = StoreAll(input, range, values, activations, scale);
   }
   SetClampedInputs(view, clamped, activations);
+  return true;
 }
 
 std::uint32_t ClampedInputs(const format::View& view, const std::uint8_t* activations) {

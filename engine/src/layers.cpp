@@ -2,22 +2,12 @@
 
 #include "engine/src/operators.h"
 #include "engine/src/tensor.h"
+#include "formats/recheck.h"
 
 namespace mu8 {
 namespace {
 
 using format::OpCode;
-
-Layer MakeLayer(std::uint32_t index, const format::View& view) {
-  Layer layer{index, view.layer(index), {}, {}, {}, false};
-  layer.input = view.tensor(layer.record.input);
-  if (layer.has_input2()) layer.input2 = view.tensor(layer.record.input2);
-  layer.logits = layer.record.output == format::kNoTensor;
-  layer.output.height = view.output_height();
-  layer.output.width = view.output_width();
-  if (!layer.logits) layer.output = view.tensor(layer.record.output);
-  return layer;
-}
 
 // True: the layer is done. Only those with weights have more than one part.
 bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at) {
@@ -64,18 +54,26 @@ void Tell(const PassContext& context, std::uint32_t layer, bool begins) {
 }
 
 void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
-  for (LayerCursor at{.layer = begin}; at.layer < end;) RunNext(context, kAllPanels, &at);
+  for (LayerCursor at{.layer = begin}; at.layer < end && !context->failed;) {
+    RunNext(context, kAllPanels, &at);
+  }
 }
 
 }  // namespace
 
 bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
   if (at->panel == 0) Tell(*context, at->layer, true);
-  const Layer layer = MakeLayer(at->layer, context->view);
+  Layer layer;
+  layer.index = at->layer;
+  if (!format::LoadLayer(context->view, at->layer, &layer.record, &layer, context->fault)) {
+    context->failed = true;
+    return true;
+  }
   if (at->panel == 0 && !layer.logits) {
     ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });
   }
   if (!RunPart(layer, context, panels, at)) return false;
+  if (context->failed) return true;
   Tell(*context, at->layer, false);
   *at = {.layer = at->layer + 1};
   return true;

@@ -37,18 +37,21 @@ struct PassContext {
   Profile profile = nullptr;
   void* profile_context = nullptr;
   std::uint32_t panel_bytes = 0;  // SessionOptions::panel_bytes, where `panel` is null
+  bool failed = false;            // a layer could not run to its end; none may follow
+  Diagnostic* fault = nullptr;    // why; may be null
 };
 
 // For RunNext: a layer to its end.
 inline constexpr std::uint32_t kAllPanels = 0xffffffff;
 
 // Runs layer at->layer for the images, or of one with weights `panels` panels at most, and moves
-// `at` to what is next. True: the layer is done.
+// `at` to what is next. True: the layer is done, or context->failed.
 bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at);
 
 // Runs the layers that are the same in every pass: those before the first Bayesian one.
 void RunOnce(PassContext* context);
-// Runs the others, after RunOnce; afterwards context->logits holds this pass's logits.
+// Runs the others, after RunOnce; afterwards, unless context->failed, context->logits holds this
+// pass's logits.
 void RunPass(PassContext* context);
 
 }  // namespace mu8

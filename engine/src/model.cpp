@@ -59,6 +59,7 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   opened.metadata_at_ = Place(view.metadata);
   opened.outputs_at_ = Place(view.outputs);
   opened.ranges_at_ = Place(view.ranges);
+  opened.records_hash_ = view.records_hash;
   const auto header = view.Load<format::FileHeader>(0);
   opened.header_crc_ = header.header_crc;
   opened.version_major_ = header.version_major;
@@ -93,6 +94,10 @@ format::View ViewOf(const Model& model) {
   view.model.output_height = model.output_height_;
   view.model.output_width = model.output_width_;
   view.output_slots = model.output_slots_;
+  view.input_height = model.input_height_;
+  view.input_width = model.input_width_;
+  view.input_channels = model.input_channels_;
+  view.records_hash = model.records_hash_;
   return view;
 }
 

@@ -10,13 +10,10 @@
 namespace mu8 {
 
 // Everything about the layer at hand that does not depend on panel or image.
-struct Layer {
+// Copies of the file's records, which fit each other, the file and the arena (formats/recheck.h).
+struct Layer : format::Operands {
   std::uint32_t index;
   format::LayerRecord record;
-  format::TensorRecord input;
-  format::TensorRecord input2;  // zero if there is none
-  format::TensorRecord output;  // for the logits: height and width, else zero
-  bool logits;
 
   bool has_input2() const { return record.input2 != format::kNoTensor; }
 };
@@ -34,16 +31,17 @@ void ForImages(const PassContext& context, const Run& run) {
 // last.
 bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at);
 
-// What turns an accumulator of the last layer into an output (FORMAT.md 6.5).
+// What turns an accumulator of the last layer into an output (FORMAT.md 6.5); 0 where the file has
+// changed since Open so that nothing would.
 class OutputMultipliers {
  public:
   explicit OutputMultipliers(const format::View& view);
   float operator()(std::uint32_t output) const;
 
  private:
-  format::PanelLayout panels_;
-  format::TensorRecord input_;
-  const std::uint8_t* weight_scale_;
+  format::PanelLayout panels_{};
+  format::TensorRecord input_{};
+  const std::uint8_t* weight_scale_ = nullptr;
 };
 
 // Without weights: operators.cpp.

@@ -1,12 +1,32 @@
 #include "engine/src/panel.h"
 
-namespace mu8 {
+#include <cstring>
 
-void SetPanel(const Parameters& parameters, const format::LayerRecord& record,
-              const format::MuCursor& mu, kernels::SampleArgs* sample) {
+namespace mu8 {
+namespace {
+
+// Copies the shifts of `width` slots, 4, 8 or 16, and looks at the copies: whether all are 1 to 15.
+bool CopyShifts(const std::uint8_t* from, std::uint32_t width, std::uint8_t* to) {
+  std::uint32_t wrong = 0;
+  for (std::uint32_t i = 0; i < width; i += 4) {
+    std::uint32_t four;
+    std::memcpy(&four, from + i, sizeof(four));
+    std::memcpy(to + i, &four, sizeof(four));
+    // The highest bit of each: above 15, or 0 minus 1. A borrow needs a wrong byte below it.
+    wrong |= (four & 0xf0f0f0f0U) | ((four - 0x01010101U) & 0x80808080U);
+  }
+  return wrong == 0;
+}
+
+}  // namespace
+
+bool SetPanel(const Parameters& parameters, const format::LayerRecord& record,
+              const format::MuCursor& mu, Shifts* shifts, kernels::SampleArgs* sample) {
   const format::PanelLayout& panels = parameters.panels;
   const format::ParameterLayout& layout = parameters.layout;
   const std::uint32_t index = mu.panel();
+  const std::uint64_t end = layout.mu + mu.offset() + panels.panel_bytes(index) * mu.bits() / 8;
+  if (mu.bits() - 1 >= format::kMaxMuBits || end > layout.sigma) return false;
   sample->width = panels.width(index);
   sample->runs = panels.runs;
   sample->run_length = panels.run_length;
@@ -18,7 +38,7 @@ void SetPanel(const Parameters& parameters, const format::LayerRecord& record,
   sample->bias_mu = parameters.Slots<std::int32_t>(layout.bias_mu, index);
   sample->first_block = 0;
   sample->end_block = kernels::BlockCount(*sample);
-  if (!parameters.bayesian) return;
+  if (!parameters.bayesian) return true;
   const std::uint32_t sigma_bits = record.sigma_bits;
   const std::uint8_t* codebook = parameters.base + layout.codebook;
   sample->stream.panel = index;
@@ -26,9 +46,13 @@ void SetPanel(const Parameters& parameters, const format::LayerRecord& record,
   sample->sigma = parameters.base + layout.sigma + panels.panel_offset(index) * sigma_bits / 8;
   sample->codebook = codebook + (sigma_bits == 4 ? std::size_t{16} * index : panels.slot(index));
   sample->codebook_stride = panels.padded_channels;
-  sample->shift = parameters.Slots<std::uint8_t>(layout.shift, index);
+  sample->shift = shifts->weight;
   sample->bias_level = parameters.Slots<std::uint16_t>(layout.bias_level, index);
-  sample->bias_shift = parameters.Slots<std::uint8_t>(layout.bias_shift, index);
+  sample->bias_shift = shifts->bias;
+  return CopyShifts(parameters.Slots<std::uint8_t>(layout.shift, index), sample->width,
+                    shifts->weight) &&
+         CopyShifts(parameters.Slots<std::uint8_t>(layout.bias_shift, index), sample->width,
+                    shifts->bias);
 }
 
 }  // namespace mu8

@@ -33,9 +33,16 @@ struct Parameters {
   }
 };
 
+// A panel's shifts, copied from the file.
+struct Shifts {
+  std::uint8_t weight[kernels::kPanelWidth], bias[kernels::kPanelWidth];
+};
+
 // Sets what `sample` needs to draw or unpack the panel at `mu`, all of it: the pass and layer are
-// those of sample->stream. The caller gives memory: lanes, weights, bias.
-void SetPanel(const Parameters& parameters, const format::LayerRecord& record,
-              const format::MuCursor& mu, kernels::SampleArgs* sample);
+// those of sample->stream. The caller gives memory: lanes, weights, bias, and for copies of the
+// shifts. False if these or the width of mu have changed since Open so that no kernel may have
+// them.
+bool SetPanel(const Parameters& parameters, const format::LayerRecord& record,
+              const format::MuCursor& mu, Shifts* shifts, kernels::SampleArgs* sample);
 
 }  // namespace mu8

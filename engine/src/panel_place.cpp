@@ -1,6 +1,7 @@
 #include "engine/src/panel_place.h"
 
 #include "engine/src/workspace.h"
+#include "formats/recheck.h"
 
 namespace mu8 {
 namespace {
@@ -9,19 +10,17 @@ using format::LayerRecord;
 using format::TensorRecord;
 
 // Whether a layer's kernels can add up one window in pieces.
-bool HasOnePosition(const format::View& view, const LayerRecord& layer) {
-  if ((layer.flags & format::kLayerDepthwise) != 0) return false;
-  if (layer.output == format::kNoTensor) return view.output_height() * view.output_width() == 1;
-  const TensorRecord output = view.tensor(layer.output);
-  return output.height == 1 && output.width == 1;
+bool HasOnePosition(const LayerRecord& layer, const format::Operands& operands) {
+  const bool depthwise = (layer.flags & format::kLayerDepthwise) != 0;
+  return !depthwise && operands.output.height == 1 && operands.output.width == 1;
 }
 
 }  // namespace
 
-std::uint32_t PieceBytes(const format::View& view, std::uint32_t layer, std::uint32_t most) {
-  const LayerRecord record = view.layer(layer);
-  const auto panel = static_cast<std::uint32_t>(format::PanelScratch(record));
-  if (panel <= most || !HasOnePosition(view, record)) return panel;
+std::uint32_t PieceBytes(const LayerRecord& layer, const format::Operands& operands,
+                         std::uint32_t most) {
+  const auto panel = static_cast<std::uint32_t>(format::PanelScratch(layer));
+  if (panel <= most || !HasOnePosition(layer, operands)) return panel;
   return most - most % static_cast<std::uint32_t>(format::kAlignment);
 }
 
@@ -43,7 +42,10 @@ std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uin
 std::uint64_t BytesWithPanels(const format::View& view, std::uint32_t most) {
   std::uint64_t bytes = view.model.activation_bytes;
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
-    const std::uint32_t piece = PieceBytes(view, i, most);
+    LayerRecord layer;
+    format::Operands operands;
+    if (!format::LoadLayer(view, i, &layer, &operands, nullptr)) continue;
+    const std::uint32_t piece = PieceBytes(layer, operands, most);
     if (piece == 0) continue;
     const std::uint32_t memory = PanelMemory(piece);
     const std::uint64_t end = PanelPlace(view, i, memory) + memory + sizeof(std::uint32_t);

@@ -12,7 +12,8 @@ namespace mu8 {
 
 // Bytes of a layer's panels that are in memory at a time, a multiple of 64; 0 where panels are used
 // as they lie in the file. `most`: SessionOptions::panel_bytes.
-std::uint32_t PieceBytes(const format::View& view, std::uint32_t layer, std::uint32_t most);
+std::uint32_t PieceBytes(const format::LayerRecord& layer, const format::Operands& operands,
+                         std::uint32_t most);
 
 // Of drawn weights, with the lanes that draw them in front.
 constexpr std::uint32_t PanelMemory(std::uint32_t bytes) {
@@ -24,7 +25,8 @@ constexpr std::uint32_t PanelMemory(std::uint32_t bytes) {
 // tensors.
 std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes);
 
-// Bytes of an image's activations with all panels among them, and 4 behind tensors and panels.
+// Bytes of an image's activations with all panels among them, and 4 behind tensors and panels. Of
+// layers that have changed since Open so that they cannot run, without theirs.
 std::uint64_t BytesWithPanels(const format::View& view, std::uint32_t most);
 
 }  // namespace mu8

@@ -20,6 +20,7 @@ struct Job {
   std::uint32_t first_pass = 0, last_pass = 0;
   // Under a stop rule passes must be added in order, so the workers leave their logits.
   bool add_in_order = false;
+  Diagnostic* faults = nullptr;  // [workers]
 };
 
 kernels::StreamId StreamOf(const SessionOptions& options, std::uint32_t pass) {
@@ -40,7 +41,8 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .logits_stride = 0,
           .profile = job.options.profile,
           .profile_context = job.options.profile_context,
-          .panel_bytes = job.options.panel_bytes};
+          .panel_bytes = job.options.panel_bytes,
+          .fault = job.faults + group * job.space.grid().image_groups + image_group};
 }
 
 // Part `index` of `count` about equal parts of a list.
@@ -99,6 +101,7 @@ void RunPrefix(const Job& job, std::uint32_t worker) {
   context.activations = job.space.Activations(0);
   context.images = Part(job.images, worker, grid.workers());
   RunOnce(&context);
+  if (context.failed) return;
   const auto bytes = static_cast<std::size_t>(job.view.model.activation_bytes);
   for (std::uint32_t group = 1; group < grid.pass_groups; ++group) {
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
@@ -121,6 +124,7 @@ void RunShare(const Job& job, std::uint32_t worker) {
     context.pass = pass;
     PlaceLogits(job, group, pass, &context);
     RunPass(&context);
+    if (context.failed) return;
     if (job.add_in_order) continue;  // one pass a round
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
       AddPass(job, context, group, context.images[i], nullptr);
@@ -152,6 +156,14 @@ std::uint32_t ForWorkers(Job* job) {
   std::uint32_t undone = 0;
   for (std::uint32_t worker = 0; worker < workers; ++worker) undone += 1 - done[worker];
   return undone;
+}
+
+// The first worker's, if any has one.
+const Diagnostic* FindFault(const Job& job) {
+  for (std::uint32_t worker = 0; worker < job.space.grid().workers(); ++worker) {
+    if (job.faults[worker].status != Status::kOk) return &job.faults[worker];
+  }
+  return nullptr;
 }
 
 // The value that the stop rule is about, as a share of its range, in place of a probability.
@@ -258,6 +270,7 @@ std::uint32_t RunRounds(Job* job, RunState* state) {
   while (!state->done && MayGoOn(*job, state)) {
     SetRound(*state, job);
     if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) return undone;
+    if (FindFault(*job) != nullptr) return 0;
     FinishRound(*job, state);
   }
   return 0;
@@ -285,7 +298,7 @@ void Advance(std::uint32_t panels, Job* job, RunState* state) {
   if (state->at.layer < first) {
     PassContext context = MakeContext(*job, 0, 0);
     RunNext(&context, panels, &state->at);
-    return;
+    return;  // or failed: job->faults says so
   }
   if (state->at.panel == 0 && !MayGoOn(*job, state)) return;
   SetRound(*state, job);
@@ -294,7 +307,7 @@ void Advance(std::uint32_t panels, Job* job, RunState* state) {
   context.pass = state->passes;
   PlaceLogits(*job, 0, state->passes, &context);
   RunNext(&context, panels, &state->at);
-  if (state->at.layer < job->view.layer_count()) return;
+  if (context.failed || state->at.layer < job->view.layer_count()) return;
   state->at = {.layer = first};
   if (!job->add_in_order) {
     for (std::uint32_t i = 0; i < state->images; ++i) AddPass(*job, context, 0, i, nullptr);
@@ -320,27 +333,40 @@ RunState BeginRun(const Run& run, std::uint32_t images) {
           .at = {}};
 }
 
-void StepRun(const Run& run, RunState* state) {
+void StepRun(const Run& run, RunState* state, Diagnostic* fault) {
   Job job = MakeJob(run, *state);
+  job.faults = fault;
   if (!state->done) Advance(1, &job, state);
 }
 
-std::uint32_t FinishRun(const Run& run, RunState* state) {
+void FinishRun(const Run& run, RunState* state, Diagnostic* fault) {
   Job job = MakeJob(run, *state);
   const Workspace& space = run.space;
-  if (space.grid().workers() == 1) {
-    while (!state->done) Advance(kAllPanels, &job, state);
-    return 0;
+  const std::uint32_t workers = space.grid().workers();
+  if (workers == 1) {
+    job.faults = fault;
+    while (!state->done && fault->status == Status::kOk) Advance(kAllPanels, &job, state);
+    return;
   }
+  job.faults = space.Faults();
+  for (std::uint32_t worker = 0; worker < workers; ++worker) job.faults[worker] = {};
   std::uint32_t undone = ForWorkers<RunPrefix>(&job);
-  if (undone == 0) undone = EndsEarly(run.options) ? RunRounds(&job, state) : RunAll(&job, state);
-  if (undone != 0) return undone;
+  if (undone == 0 && FindFault(job) == nullptr) {
+    undone = EndsEarly(run.options) ? RunRounds(&job, state) : RunAll(&job, state);
+  }
+  if (undone != 0) {
+    *fault = {.status = Status::kTasksNotRun, .found = undone, .expected = workers};
+    return;
+  }
+  if (const Diagnostic* found = FindFault(job); found != nullptr) {
+    *fault = *found;
+    return;
+  }
   for (std::uint32_t group = 1; group < space.grid().pass_groups; ++group) {
     for (std::uint32_t i = 0; i < state->images; ++i) {
       MergeSums(space.head(), space.SumsOf(group, i), space.SumsOf(0, i));
     }
   }
-  return 0;
 }
 
 }  // namespace mu8

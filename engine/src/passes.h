@@ -23,10 +23,11 @@ struct Run {
 // Images lie in the activations of pass group 0. Once the state is `done` its sums hold every pass,
 // and images of sessions that end early have their Progress.
 RunState BeginRun(const Run& run, std::uint32_t images);
-// Of a single worker: one panel of one layer, or one layer without weights.
-void StepRun(const Run& run, RunState* state);
-// All that is left. Returns how many tasks of a round options.parallel_for has left undone: 0, or
-// the results are none. Several workers begin here, without steps before it.
-std::uint32_t FinishRun(const Run& run, RunState* state);
+// Of a single worker: one panel of one layer, or one layer without weights. `*fault` has kOk, and
+// afterwards why the run cannot go on, if it cannot: there are no results then.
+void StepRun(const Run& run, RunState* state, Diagnostic* fault);
+// All that is left; kTasksNotRun is a fault, too. Several workers begin here, without steps before
+// it.
+void FinishRun(const Run& run, RunState* state, Diagnostic* fault);
 
 }  // namespace mu8

@@ -11,7 +11,7 @@ namespace {
 
 template <typename Element>
 void SetTargets(const format::View& view, const Element* image, std::span<float> targets) {
-  const std::uint32_t channels = view.tensor(0).channels;
+  const std::uint32_t channels = view.input_channels;
   for (std::uint32_t c = 0; c < channels; ++c) {
     const format::Affine affine = view.target_affine(c);
     for (std::size_t i = c; i < targets.size(); i += channels) {
@@ -32,7 +32,8 @@ void LoadTargets(const format::View& view, const float* image, std::span<float> 
 std::uint64_t ErrorUnits(float difference, float unit) {
   constexpr auto kMost = static_cast<float>(format::kMostOutputError);
   const float units = difference * difference / unit;
-  return static_cast<std::uint64_t>(units < kMost ? units : kMost);
+  // Of a unit that has changed since Open they may be below 0, or no number.
+  return static_cast<std::uint64_t>(!(units > 0.0F) ? 0.0F : units < kMost ? units : kMost);
 }
 
 void AddError(std::uint64_t units, std::uint64_t* sums) {

@@ -106,8 +106,9 @@ SessionOptions ReplayOptions(const ReplayRecord& record, std::span<const std::ui
 Prediction Session::Result(std::size_t index) const {
   if (CheckResult(index) != Status::kOk) return {};
   const FloatState ieee;
-  const format::View view = ViewOf(model_);
-  const Workspace space(view, options_, fast_, slow_);
+  format::View view = ViewOf(model_);
+  const Workspace space(view, options_, fast_, slow_, image_bytes_);
+  view.model.activation_bytes = space.image_bytes();
   Prediction prediction;
   std::uint32_t samples = options_.mc_samples;
   if (EndsEarly(options_)) {

@@ -9,7 +9,7 @@
 #include "engine/src/passes.h"
 #include "engine/src/reconstruction.h"
 #include "engine/src/workspace.h"
-#include "formats/reader.h"
+#include "formats/recheck.h"
 #include "kernels/kernel_table.h"
 #include "mu8/mu8.h"
 
@@ -64,19 +64,21 @@ struct Work {
   Run run;
 
   Work(const Model& model, const SessionOptions& options, const void* kernels, std::byte* fast,
-       std::byte* slow)
+       std::byte* slow, std::size_t image_bytes)
       : view(ViewOf(model)),
-        space(view, options, fast, slow),
+        space(view, options, fast, slow, image_bytes),
         run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {
     view.model.activation_bytes = space.image_bytes();
   }
 };
 
-void LoadImage(const format::View& view, const std::uint8_t* image, std::uint8_t* activations) {
-  LoadPixels(view, image, activations);
+bool LoadImage(const format::View& view, const std::uint8_t* image, std::uint8_t* activations,
+               Diagnostic* fault) {
+  return LoadPixels(view, image, activations, fault);
 }
-void LoadImage(const format::View& view, const float* image, std::uint8_t* activations) {
-  LoadFloats(view, image, activations);
+bool LoadImage(const format::View& view, const float* image, std::uint8_t* activations,
+               Diagnostic* fault) {
+  return LoadFloats(view, image, activations, fault);
 }
 
 // Whether the model takes such inputs, of finite values.
@@ -101,15 +103,20 @@ Status CheckKind(const Model& model, std::span<const float> values, Diagnostic* 
   return Status::kOk;
 }
 
-}  // namespace
-
-RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
-  if (model.bytes().empty() || CheckOptions(model, options).bad()) return {};
-  const Workspace space(ViewOf(model), options, nullptr, nullptr);
+// Sizes of a session's regions; `image_bytes` as Workspace takes it.
+RegionBytes RegionsOf(const Model& model, const SessionOptions& options, std::size_t image_bytes) {
+  const Workspace space(ViewOf(model), options, nullptr, nullptr, image_bytes);
   // More than a 32-bit target can address: no arena is large enough.
   if (space.fast_bytes() + space.slow_bytes() > SIZE_MAX) return {SIZE_MAX, 0};
   return {static_cast<std::size_t>(space.fast_bytes()),
           static_cast<std::size_t>(space.slow_bytes())};
+}
+
+}  // namespace
+
+RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
+  if (model.bytes().empty() || CheckOptions(model, options).bad()) return {};
+  return RegionsOf(model, options, 0);
 }
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
@@ -122,7 +129,7 @@ Status Session::Create(const Model& model, const SessionOptions& options,
   Session created;
   Status status = created.Prepare(model, options, session, diagnostic);
   if (status != Status::kOk) return status;
-  const RegionBytes needed = ArenaRegionBytes(model, options);
+  const RegionBytes needed = RegionsOf(model, options, created.image_bytes_);
   status = CheckMemory(arena, needed.fast + needed.slow, Option::kNone, 3, diagnostic);
   if (status != Status::kOk) return status;
   created.fast_ = arena.data();
@@ -136,7 +143,7 @@ Status Session::Create(const Model& model, const SessionOptions& options, std::s
   Session created;
   Status status = created.Prepare(model, options, session, diagnostic);
   if (status != Status::kOk) return status;
-  const RegionBytes needed = ArenaRegionBytes(model, options);
+  const RegionBytes needed = RegionsOf(model, options, created.image_bytes_);
   status = CheckMemory(fast, needed.fast, Option::kFastArena, 3, diagnostic);
   if (status == Status::kOk) {
     status = CheckMemory(slow, needed.slow, Option::kSlowArena, 4, diagnostic);
@@ -164,7 +171,9 @@ Status Session::Prepare(const Model& model, const SessionOptions& options, const
   }
   model_ = model;
   options_ = options;
-  arena_bytes_ = ArenaBytes(model, options);
+  image_bytes_ = Workspace(ViewOf(model), options, nullptr, nullptr).image_bytes();
+  const RegionBytes needed = RegionsOf(model, options, image_bytes_);
+  arena_bytes_ = needed.fast + needed.slow;
   kernels_ = table;
   return Status::kOk;
 }
@@ -192,10 +201,15 @@ Status Session::Load(std::span<const Element> images, std::size_t count, Diagnos
   if (status == Status::kOk) status = CheckKind(model_, images, diagnostic);
   if (status != Status::kOk) return status;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_);
+  const Work work(model_, options_, kernels_, fast_, slow_, image_bytes_);
+  run_ = {};
+  if (!format::RecordsAreUnchanged(work.view, diagnostic)) return Status::kModelChanged;
   for (std::size_t i = 0; i < count; ++i) {
     const Element* image = images.data() + i * model_.input_size();
-    LoadImage(work.view, image, work.space.Activations(0) + i * work.view.model.activation_bytes);
+    if (!LoadImage(work.view, image,
+                   work.space.Activations(0) + i * work.view.model.activation_bytes, diagnostic)) {
+      return Status::kModelChanged;
+    }
     if (model_.head() == Head::kReconstruction) {
       LoadTargets(work.view, image, work.space.Targets(i));
     }
@@ -209,11 +223,18 @@ Status Session::RunAll(std::span<const Element> images, std::size_t count, Diagn
   const Status status = Load(images, count, diagnostic);
   if (status != Status::kOk) return status;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_);
-  const std::uint32_t undone = FinishRun(work.run, &run_);
-  if (undone == 0) return Status::kOk;
+  const Work work(model_, options_, kernels_, fast_, slow_, image_bytes_);
+  Diagnostic fault;
+  FinishRun(work.run, &run_, &fault);
+  return EndIfFailed(fault, diagnostic);
+}
+
+// After a fault there are no results.
+Status Session::EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic) {
+  if (fault.status == Status::kOk) return Status::kOk;
   run_ = {};
-  return Report(diagnostic, Status::kTasksNotRun, undone, work.space.grid().workers());
+  if (diagnostic != nullptr) *diagnostic = fault;
+  return fault.status;
 }
 
 template <typename Element>
@@ -247,8 +268,10 @@ Status Session::Step(Diagnostic* diagnostic) {
   if (run_.images == 0) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (run_.done) return Status::kOk;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_);
-  StepRun(work.run, &run_);
+  const Work work(model_, options_, kernels_, fast_, slow_, image_bytes_);
+  Diagnostic fault;
+  StepRun(work.run, &run_, &fault);
+  if (EndIfFailed(fault, diagnostic) != Status::kOk) return fault.status;
   return run_.done ? Status::kOk : Status::kInProgress;
 }
 

@@ -34,14 +34,31 @@ bool IsOnePiece(const Places& channels, std::uint32_t count) {
   return true;
 }
 
+// The sum of places, not outside. Open has proven that it lies in the input; it is looked at once
+// more, because the tables may have changed since.
+struct Source {
+  std::uint64_t row, offset;
+
+  Source operator+(const GatherPlace& place) const {
+    return {row + place.row, offset + place.offset};
+  }
+  bool IsIn(const TensorRecord& in, std::uint32_t bytes) const {
+    return row < in.height && offset + bytes <= std::uint64_t{in.width} * in.channels;
+  }
+  // From the input's first pixel.
+  std::size_t At(const TensorRecord& in) const {
+    return static_cast<std::size_t>(row * in.row_stride + offset);
+  }
+};
+
 // One pixel, whose row and column add up to `from`; 0.0 where a channel lies outside.
-void GatherPixel(const TensorRecord& in, const Places& channels, const std::uint8_t* from,
-                 std::uint32_t count, std::uint8_t* to) {
+void GatherPixel(const TensorRecord& in, const Places& channels, const std::uint8_t* pixels,
+                 const Source& from, std::uint32_t count, std::uint8_t* to) {
   for (std::uint32_t c = 0; c < count; ++c) {
     const GatherPlace place = channels[c];
-    to[c] = place.row == format::kOutside
-                ? in.zero_point
-                : from[std::size_t{place.row} * in.row_stride + place.offset];
+    const Source source = from + place;
+    const bool inside = place.row != format::kOutside && source.IsIn(in, 1);
+    to[c] = inside ? pixels[source.At(in)] : in.zero_point;
   }
 }
 
@@ -56,6 +73,7 @@ void RunGather(const Layer& layer, PassContext* context) {
   const bool one_piece = IsOnePiece(channels, out.channels);
   const GatherPlace first = channels[0];
   ForImages(*context, [&](std::uint8_t* activations) {
+    const std::uint8_t* pixels = FirstPixel(activations, in);
     for (std::uint32_t y = 0; y < out.height; ++y) {
       const GatherPlace row = rows[y];
       std::uint8_t* to = FirstPixel(activations, out) + std::size_t{y} * out.row_stride;
@@ -65,14 +83,14 @@ void RunGather(const Layer& layer, PassContext* context) {
           std::memset(to, in.zero_point, out.channels);
           continue;
         }
-        const std::uint8_t* from = FirstPixel(activations, in) +
-                                   (std::size_t{row.row} + column.row) * in.row_stride +
-                                   row.offset + column.offset;
-        if (one_piece) {
-          std::memcpy(to, from + std::size_t{first.row} * in.row_stride + first.offset,
-                      out.channels);
+        const Source from = Source{row.row, row.offset} + column;
+        const Source piece = from + first;
+        if (!one_piece) {
+          GatherPixel(in, channels, pixels, from, out.channels, to);
+        } else if (piece.IsIn(in, out.channels)) {
+          std::memcpy(to, pixels + piece.At(in), out.channels);
         } else {
-          GatherPixel(in, channels, from, out.channels, to);
+          std::memset(to, in.zero_point, out.channels);
         }
       }
     }

@@ -6,6 +6,7 @@
 #include "engine/src/panel_place.h"
 #include "engine/src/tensor.h"
 #include "formats/arithmetic.h"
+#include "formats/recheck.h"
 #include "formats/runs.h"
 
 namespace mu8 {
@@ -41,15 +42,49 @@ void SetWindow(const Layer& layer, const format::RunLayout& runs, std::uint32_t 
   }
 }
 
-// What does not depend on the panel: one shift for the largest factor.
-void SetResidual(const Parameters& parameters, const format::WeightedScales& scales,
+// A multiplier that kernels may have; 0 where the file's scale has changed since Open so that it
+// is none. Logits have larger ones.
+float Sane(float multiplier, bool logits) {
+  const float most = logits ? 0x1.fffffep63F : 0x1.fffffep-1F;
+  return format::IsNormal(multiplier) && multiplier <= most ? multiplier : 0.0F;
+}
+
+// What does not depend on the panel: one shift for the largest factor. False if scales have changed
+// since Open so that there is none.
+bool SetResidual(const Parameters& parameters, const format::WeightedScales& scales,
                  const Layer& layer, kernels::ConvolveArgs* args) {
   const std::uint32_t largest =
       scales.LargestResidual(parameters.panels, layer.record.output_channels);
-  args->residual_shift = format::FixedPointShift(scales.ResidualFactor(largest));
+  const float factor = scales.ResidualFactor(largest);
+  args->residual_shift = format::FixedPointShift(factor);
+  if (!format::IsNormal(factor) || args->residual_shift < format::kMinFixedPointShift ||
+      args->residual_shift > format::kMaxFixedPointShift) {
+    return false;
+  }
   args->residual_zero = layer.input2.zero_point;
   args->residual_row_step = Signed(layer.input2.row_stride);
   args->residual_col_step = Signed(layer.input2.channels);
+  return true;
+}
+
+// FixedPoint of a slot's factor; 0 if that has become none since the largest was looked for.
+std::int32_t ResidualFactor(const format::WeightedScales& scales, std::uint32_t slot,
+                            std::int32_t shift) {
+  const float factor = scales.ResidualFactor(slot);
+  const bool fits = format::IsNormal(factor) && format::FixedPointShift(factor) >= shift;
+  return fits ? format::FixedPoint(factor, shift) : 0;
+}
+
+// The layer's parameters, or tensors of other layers, have changed since Open so that it cannot
+// run.
+bool FailParameters(const Layer& layer, PassContext* context) {
+  context->failed = true;
+  if (context->fault != nullptr) {
+    *context->fault = {.status = Status::kModelChanged,
+                       .offset = context->view.parameters.offset + layer.record.parameter_offset,
+                       .layer = static_cast<std::int32_t>(layer.index)};
+  }
+  return true;
 }
 
 // logit = float(acc) * m, at or before its own accumulator, front to back: positions have `slots`
@@ -66,7 +101,8 @@ void WriteLogits(const Parameters& parameters, const format::WeightedScales& sca
       for (std::uint32_t c = 0; c < layer.record.output_channels; ++c, ++to) {
         std::int32_t acc;
         std::memcpy(&acc, from + c, sizeof(acc));
-        const float logit = static_cast<float>(acc) * scales.Multiplier(format::SlotOf(panels, c));
+        const float logit =
+            static_cast<float>(acc) * Sane(scales.Multiplier(format::SlotOf(panels, c)), true);
         std::memcpy(to, &logit, sizeof(logit));
       }
     }
@@ -91,16 +127,19 @@ void Accumulate(const Layer& layer, kernels::ConvolveArgs args, std::uint32_t sl
 }  // namespace
 
 OutputMultipliers::OutputMultipliers(const format::View& view) {
-  const LayerRecord last = view.layer(view.layer_count() - 1);
+  LayerRecord last;
+  format::Operands operands;
+  if (!format::LoadLayer(view, view.layer_count() - 1, &last, &operands, nullptr)) return;
   const Parameters parameters(view, last);
   panels_ = parameters.panels;
-  input_ = view.tensor(last.input);
+  input_ = operands.input;
   weight_scale_ = parameters.base + parameters.layout.weight_scale;
 }
 
 float OutputMultipliers::operator()(std::uint32_t output) const {
+  if (weight_scale_ == nullptr) return 0.0F;
   const format::WeightedScales scales(weight_scale_, input_, nullptr, nullptr);
-  return scales.Multiplier(format::SlotOf(panels_, output));
+  return Sane(scales.Multiplier(format::SlotOf(panels_, output)), true);
 }
 
 namespace {
@@ -120,6 +159,7 @@ struct WeightedLayer {
   std::int32_t bias[kernels::kPanelWidth];
   float multiplier[kernels::kPanelWidth];
   std::int32_t residual_factor[kernels::kPanelWidth];
+  Shifts shifts;
 
   WeightedLayer(const Layer& l, PassContext* c)
       : layer(l),
@@ -133,10 +173,12 @@ struct WeightedLayer {
   std::int8_t* weights() const { return panel + sizeof(kernels::LaneStates); }
 };
 
-void Prepare(WeightedLayer* work) {
+bool Prepare(WeightedLayer* work) {
   const Layer& layer = work->layer;
   SetWindow(layer, work->runs, work->parameters.panels.padded_run, &work->convolve);
-  if (layer.has_input2()) SetResidual(work->parameters, work->scales, layer, &work->convolve);
+  if (layer.has_input2() && !SetResidual(work->parameters, work->scales, layer, &work->convolve)) {
+    return false;
+  }
   work->convolve.residual_factor = work->residual_factor;
   work->convolve.multiplier = work->multiplier;
   work->sample.stream = work->context->stream;
@@ -144,12 +186,16 @@ void Prepare(WeightedLayer* work) {
   work->sample.bias = work->bias;
   const format::View& view = work->context->view;
   work->piece_bytes = 0xffffffff;
-  if (work->panel != nullptr) return;
-  work->piece_bytes = PieceBytes(view, layer.index, work->context->panel_bytes);
-  if (work->piece_bytes == 0) return;
+  if (work->panel != nullptr) return true;
+  work->piece_bytes = PieceBytes(layer.record, layer, work->context->panel_bytes);
+  if (work->piece_bytes == 0) return true;
   // Of a session's single image.
-  work->panel = reinterpret_cast<std::int8_t*>(
-      work->context->activations + PanelPlace(view, layer.index, PanelMemory(work->piece_bytes)));
+  const std::uint32_t memory = PanelMemory(work->piece_bytes);
+  const std::uint64_t place = PanelPlace(view, layer.index, memory);
+  work->panel = reinterpret_cast<std::int8_t*>(work->context->activations + place);
+  // The arena was made for it, but tensors of other layers may have changed since.
+  return place % format::kAlignment == 0 &&
+         place + memory + sizeof(std::uint32_t) <= view.model.activation_bytes;
 }
 
 // What `convolve` needs of the panel at `mu`, for any image.
@@ -161,10 +207,9 @@ void SetChannels(const format::MuCursor& mu, WeightedLayer* work) {
   args.channels = panels.channels(index);
   for (std::uint32_t c = 0; c < args.channels; ++c) {
     const std::uint32_t slot = panels.slot(index) + c;
-    work->multiplier[c] = work->scales.Multiplier(slot);
+    work->multiplier[c] = Sane(work->scales.Multiplier(slot), work->layer.logits);
     if (work->layer.has_input2()) {
-      work->residual_factor[c] =
-          format::FixedPoint(work->scales.ResidualFactor(slot), args.residual_shift);
+      work->residual_factor[c] = ResidualFactor(work->scales, slot, args.residual_shift);
     }
   }
 }
@@ -241,7 +286,9 @@ void RunInPieces(WeightedLayer* work) {
       args.bias = args.accumulators = sum;
       if (group == groups) {
         const std::int32_t* own = work->parameters.bayesian ? work->bias : work->sample.bias_mu;
-        for (std::uint32_t c = 0; c < args.channels; ++c) sum[c] += own[c];
+        for (std::uint32_t c = 0; c < args.channels; ++c) {
+          sum[c] = kernels::AddWrapping(sum[c], own[c]);
+        }
         args.accumulators = whole.accumulators;
       }
       work->context->kernels.convolve(args);
@@ -255,13 +302,15 @@ void RunInPieces(WeightedLayer* work) {
 bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_count,
                  LayerCursor* at) {
   WeightedLayer work(layer, context);
-  Prepare(&work);
+  if (!Prepare(&work)) return FailParameters(layer, context);
   const bool as_it_lies = !work.parameters.bayesian && layer.record.mu_bits == 8;
   const std::uint32_t end = work.parameters.panels.panel_count();
   format::MuCursor mu = work.parameters.FirstMu(layer.record);
   mu.MoveTo(at->panel, at->mu_offset);
   for (; mu.panel() < end && panel_count > 0; mu.Next(), --panel_count) {
-    SetPanel(work.parameters, layer.record, mu, &work.sample);
+    if (!SetPanel(work.parameters, layer.record, mu, &work.shifts, &work.sample)) {
+      return FailParameters(layer, context);
+    }
     SetChannels(mu, &work);
     if (!as_it_lies && work.sample.end_block * kernels::kBlockBytes > work.piece_bytes) {
       SetImage(mu.panel(), context->images[0], &work);

@@ -17,7 +17,7 @@ Grid MakeGrid(const SessionOptions& options) {
 }
 
 Workspace::Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
-                     std::byte* slow)
+                     std::byte* slow, std::size_t known_image_bytes)
     : fast_(fast),
       slow_(slow),
       grid_(MakeGrid(options)),
@@ -37,7 +37,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   sizes[format::kPanelPart] = panel_bytes_;
   std::uint64_t image_bytes = view.model.activation_bytes;
   if (shares_activations_) {
-    image_bytes = BytesWithPanels(view, options.panel_bytes);
+    image_bytes =
+        known_image_bytes != 0 ? known_image_bytes : BytesWithPanels(view, options.panel_bytes);
     sizes[format::kActivationsPart] = image_bytes;
     sizes[format::kPanelPart] = 0;
   }
@@ -53,6 +54,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   PlaceProgress(options);
   const std::uint32_t workers = grid_.workers();
   Place(kTasksPart, workers > 1 ? workers * sizeof(std::uint32_t) : 0, &slow_bytes_);
+  Place(kFaultsPart, workers > 1 ? workers * sizeof(Diagnostic) : 0, &slow_bytes_);
 }
 
 void Workspace::Place(std::uint32_t part, std::uint64_t size, std::uint64_t* region) {
@@ -120,6 +122,7 @@ float* Workspace::Logits(std::size_t pass) const {
   return Slow<float>(at_[format::kLogitsPart]) + pass * batch_ * logits_;
 }
 std::uint32_t* Workspace::TasksDone() const { return Slow<std::uint32_t>(at_[kTasksPart]); }
+Diagnostic* Workspace::Faults() const { return Slow<Diagnostic>(at_[kFaultsPart]); }
 Progress& Workspace::ProgressOf(std::size_t image) const {
   return Slow<Progress>(at_[kProgressPart])[image];
 }

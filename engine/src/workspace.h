@@ -14,6 +14,7 @@
 #include "formats/arena.h"
 #include "formats/reader.h"
 #include "mu8/options.h"
+#include "mu8/status.h"
 
 namespace mu8 {
 
@@ -48,9 +49,11 @@ struct Progress {
 
 class Workspace {
  public:
-  // Both regions may be null to ask for their sizes, multiples of 16.
+  // Both regions may be null to ask for their sizes, multiples of 16. `image_bytes`: those of an
+  // earlier workspace for the same model and options, so that nothing follows from the file, which
+  // may have changed since; 0 asks the file.
   Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
-            std::byte* slow);
+            std::byte* slow, std::size_t image_bytes = 0);
 
   std::uint64_t fast_bytes() const { return fast_bytes_; }
   std::uint64_t slow_bytes() const { return slow_bytes_; }
@@ -78,6 +81,7 @@ class Workspace {
 
   // [workers], only of sessions with more than one: 1 where a worker has finished its task.
   std::uint32_t* TasksDone() const;
+  Diagnostic* Faults() const;  // [workers] of these: why one has ended before its time
 
   // Only of sessions that end early.
   Progress& ProgressOf(std::size_t image) const;
@@ -99,6 +103,7 @@ class Workspace {
     kBetsPart,
     kDecisionsPart,
     kTasksPart,
+    kFaultsPart,
     kParts
   };
 

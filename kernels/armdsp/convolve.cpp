@@ -187,7 +187,8 @@ void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
   const std::int32_t half = 1 << (args.residual_shift - 1);
   for (std::uint32_t c = 0; c < args.channels; ++c) {
     const std::int32_t scaled = (residual[c] - args.residual_zero) * args.residual_factor[c];
-    sums[c / 2 * 4 + c % 2] += (scaled + half) >> args.residual_shift;
+    std::int32_t& sum = sums[c / 2 * 4 + c % 2];
+    sum = AddWrapping(sum, (scaled + half) >> args.residual_shift);
   }
 }
 

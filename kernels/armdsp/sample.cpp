@@ -194,8 +194,8 @@ void SamplePanel(const SampleArgs& args) {
     // The biases take the step after the weights: byte 0 of lane c.
     const std::int32_t epsilon = kEpsilon[(random->Next() & 255) ^ args.stream.flip] / 256;
     const std::int32_t shift = args.bias_shift[index];
-    args.bias[index] =
-        args.bias_mu[index] + ((args.bias_level[index] * epsilon + (1 << (shift - 1))) >> shift);
+    args.bias[index] = AddWrapping(
+        args.bias_mu[index], (args.bias_level[index] * epsilon + (1 << (shift - 1))) >> shift);
   }
   scalar::SilencePadding(args);
 }

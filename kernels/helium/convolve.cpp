@@ -238,7 +238,7 @@ void Write(const ConvolveArgs& args, Pixel pixel, const std::int32_t* base, std:
 // What is added to the sums of the last window's ones: base [width] of every pixel.
 void SetBase(const ConvolveArgs& args, const std::int32_t* sums, std::int32_t* base) {
   for (std::uint32_t c = 0; c < args.channels; ++c) {
-    base[c] = args.bias[c] + (128 - args.zero_point) * sums[c * kPixels + kPixels - 1];
+    base[c] = AddWrapping(args.bias[c], (128 - args.zero_point) * sums[c * kPixels + kPixels - 1]);
   }
 }
 

@@ -32,7 +32,9 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std:
             value[p] = x[Signed(p) * pixel_step + Signed(j)] - zero_point;
           for (std::uint32_t c = 0; c < kBlockChannels; ++c) {
             const std::int32_t w = weights[c * 4 + j];
-            for (std::uint32_t p = 0; p < kPixels; ++p) acc[p][c] += value[p] * w;
+            for (std::uint32_t p = 0; p < kPixels; ++p) {
+              acc[p][c] = AddWrapping(acc[p][c], value[p] * w);
+            }
           }
         }
         weights += weight_step;
@@ -53,7 +55,7 @@ void HoistZeroPoint(const ConvolveArgs& args, std::int32_t* base) {
     for (std::size_t left = groups; left != 0; --left, w += std::size_t{args.width} * 4) {
       sum += w[0] + w[1] + w[2] + w[3];
     }
-    base[c] = args.bias[c] - args.zero_point * sum;
+    base[c] = AddWrapping(args.bias[c], -args.zero_point * sum);
   }
 }
 
@@ -68,7 +70,7 @@ void Store(const ConvolveArgs& args, std::uint32_t first, const std::int32_t* su
     if (residual != nullptr) {
       const std::int32_t scaled =
           (residual[channel] - args.residual_zero) * args.residual_factor[channel];
-      acc += (scaled + (1 << (args.residual_shift - 1))) >> args.residual_shift;
+      acc = AddWrapping(acc, (scaled + (1 << (args.residual_shift - 1))) >> args.residual_shift);
     }
     out[channel] = scalar::Requantize(acc, args.multiplier[channel], args.zero_out, args.clamp_min,
                                       args.clamp_max);

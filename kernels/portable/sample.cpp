@@ -177,7 +177,8 @@ void SamplePanel(const SampleArgs& args) {
   // The biases take the step after the weights: byte 0 of lane c.
   for (std::uint32_t c = 0; c < args.width; ++c) {
     const std::int32_t epsilon = kEpsilon.of_byte[(lanes[c].Next() ^ flip) & 255];
-    args.bias[c] = args.bias_mu[c] + BiasNoise(args.bias_level[c], epsilon, args.bias_shift[c]);
+    args.bias[c] =
+        AddWrapping(args.bias_mu[c], BiasNoise(args.bias_level[c], epsilon, args.bias_shift[c]));
   }
 }
 

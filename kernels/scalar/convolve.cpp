@@ -20,7 +20,9 @@ std::int32_t Accumulate(const ConvolveArgs& args, const std::uint8_t* window, st
       const std::uint8_t* run =
           window + Signed(outer) * args.outer_step + Signed(inner) * args.inner_step;
       for (std::uint32_t k = 0; k < args.padded_run; k += 4) {
-        for (std::uint32_t j = 0; j < 4; ++j) sum += (run[k + j] - args.zero_point) * weights[j];
+        for (std::uint32_t j = 0; j < 4; ++j) {
+          sum = AddWrapping(sum, (run[k + j] - args.zero_point) * weights[j]);
+        }
         weights += std::size_t{args.width} * 4;
       }
     }
@@ -44,7 +46,7 @@ std::int32_t AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* w
       const std::uint8_t x =
           window[Signed(outer) * args.outer_step + Signed(inner) * args.inner_step + Signed(c)];
       const std::int8_t w = args.weights[(tap / 4 * args.width + c) * 4 + tap % 4];
-      sum += (x - args.zero_point) * w;
+      sum = AddWrapping(sum, (x - args.zero_point) * w);
     }
   }
   return sum;
@@ -84,7 +86,7 @@ void ForOutputs(const ConvolveArgs& args, const Sum& sum) {
                                          : args.residual + Signed(y) * args.residual_row_step +
                                                Signed(x) * args.residual_col_step;
       for (std::uint32_t c = 0; c < args.channels; ++c) {
-        const std::int32_t acc = sum(args, window, c) + Residual(args, residual, c);
+        const std::int32_t acc = AddWrapping(sum(args, window, c), Residual(args, residual, c));
         out[c] = Requantize(acc, args.multiplier[c], args.zero_out, args.clamp_min, args.clamp_max);
       }
     }

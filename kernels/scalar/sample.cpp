@@ -111,7 +111,8 @@ void SamplePanel(const SampleArgs& args) {
   for (std::uint32_t c = 0; c < args.width; ++c) {
     const std::int32_t epsilon =
         Epsilon(static_cast<std::uint8_t>(lanes[c].Next()) ^ args.stream.flip);
-    args.bias[c] = args.bias_mu[c] + RoundShift(args.bias_level[c] * epsilon, args.bias_shift[c]);
+    const std::int32_t noise = RoundShift(args.bias_level[c] * epsilon, args.bias_shift[c]);
+    args.bias[c] = AddWrapping(args.bias_mu[c], noise);
   }
 }
 

@@ -93,7 +93,7 @@ class Model {
   std::uint32_t layer_count_ = 0, parameter_bytes_ = 0, metadata_bytes_ = 0;
   std::uint32_t tensors_at_ = 0, layers_at_ = 0, input_table_at_ = 0, parameters_at_ = 0;
   std::uint32_t metadata_at_ = 0, outputs_at_ = 0, ranges_at_ = 0;  // 0: there is none
-  std::uint32_t header_crc_ = 0;
+  std::uint32_t header_crc_ = 0, records_hash_ = 0;
   std::uint32_t abstain_at_ = 0;
   std::uint64_t hash_ = 0;
   std::uint16_t version_major_ = 0, version_minor_ = 0;
@@ -180,11 +180,12 @@ class Session {
   Status RunAll(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   template <typename Element>
   Status BeginSteps(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
+  Status EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic);
   Model model_;
   SessionOptions options_;
   std::byte* fast_ = nullptr;
   std::byte* slow_ = nullptr;
-  std::size_t arena_bytes_ = 0;
+  std::size_t arena_bytes_ = 0, image_bytes_ = 0;
   const void* kernels_ = nullptr;  // kernels::KernelTable
   RunState run_;
 };

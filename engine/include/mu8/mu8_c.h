@@ -16,10 +16,10 @@ extern "C" {
 /* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
  * outlive them. */
 typedef struct mu8_model {
-  uint64_t storage[16];
+  uint64_t storage[20];
 } mu8_model;
 typedef struct mu8_session {
-  uint64_t storage[48];
+  uint64_t storage[56];
 } mu8_session;
 /* Opaque; create with mu8_scrubber_create. The model's bytes must outlive it. */
 typedef struct mu8_scrubber {
