@@ -109,6 +109,10 @@ constexpr Entry kEntries[] = {
      "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
      "numbers)"},
     {Status::kInProgress, "the run is in progress: call Step again"},
+    {Status::kComputationFault,
+     "the processor or its memory has computed wrongly (found, expected: sums of accumulators, "
+     "modulo "
+     "2^64)"},
     {Status::kModelChanged,
      "the model has changed since it was opened (found: the CRC-32C or value of what lies there, "
      "expected: what Open has seen)"},
@@ -180,7 +184,9 @@ struct Printer {
 };
 
 // Of a file's bytes, or of what was computed from them: they have a place.
-bool IsFault(Status status) { return status == Status::kModelChanged; }
+bool IsFault(Status status) {
+  return status == Status::kModelChanged || status == Status::kComputationFault;
+}
 
 void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Printer* printer) {
   const bool is_share = entry.shown == Shown::kShare;
@@ -213,7 +219,7 @@ void ExplainPlace(const Diagnostic& diagnostic, Printer* printer) {
     printer->Text("; tensor ");
     printer->Number(static_cast<std::uint64_t>(diagnostic.tensor));
   }
-  printer->Text("; byte ");
+  printer->Text(diagnostic.status == Status::kComputationFault ? "; pixel " : "; byte ");
   printer->Number(diagnostic.offset);
   printer->Text(":");
 }

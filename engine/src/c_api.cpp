@@ -82,6 +82,7 @@ mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) 
           .workers = options.workers,
           .parallel_for = options.parallel_for,
           .parallel_context = options.parallel_context,
+          .check_products = options.check_products != 0,
           .keep_going = options.keep_going,
           .keep_going_context = options.keep_going_context,
           .profile = options.profile,
@@ -192,7 +193,8 @@ mu8_options mu8_default_options(void) {
           .keep_going_context = nullptr,
           .stop_chosen = nullptr,
           .profile = nullptr,
-          .profile_context = nullptr};
+          .profile_context = nullptr,
+          .check_products = 0};
 }
 
 mu8_options mu8_replay_options(const mu8_replay_record* record) {

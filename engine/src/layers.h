@@ -37,6 +37,7 @@ struct PassContext {
   Profile profile = nullptr;
   void* profile_context = nullptr;
   std::uint32_t panel_bytes = 0;  // SessionOptions::panel_bytes, where `panel` is null
+  bool check_products = false;    // SessionOptions::check_products
   bool failed = false;            // a layer could not run to its end; none may follow
   Diagnostic* fault = nullptr;    // why; may be null
 };

@@ -1,6 +1,7 @@
 // Convolutions and dense layers: panel by panel, drawn and used.
 #include <cstring>
 
+#include "engine/src/checked_products.h"
 #include "engine/src/operators.h"
 #include "engine/src/panel.h"
 #include "engine/src/panel_place.h"
@@ -239,11 +240,41 @@ void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
   }
 }
 
-void Convolve(const WeightedLayer& work) {
+// SessionOptions::check_products. False: a fault was found and told.
+bool ConvolveCheckedProducts(const WeightedLayer& work, kernels::ConvolveArgs args) {
+  PassContext* context = work.context;
+  if (work.layer.logits) {
+    args.output_height = work.layer.output.height;
+    args.output_width = work.layer.output.width;
+  }
+  ProductFault fault;
+  auto* const convolve =
+      work.runs.depthwise ? context->kernels.convolve_depthwise : context->kernels.convolve;
+  if (ConvolveChecked(args, work.runs.depthwise, work.parameters.panels.padded_channels, convolve,
+                      &fault)) {
+    return true;
+  }
+  context->failed = true;
+  if (context->fault != nullptr) {
+    *context->fault = {.status = Status::kComputationFault,
+                       .offset = fault.pixel,
+                       .layer = static_cast<std::int32_t>(work.layer.index),
+                       .found = static_cast<std::uint64_t>(fault.found),
+                       .expected = static_cast<std::uint64_t>(fault.expected)};
+  }
+  return false;
+}
+
+bool Convolve(const WeightedLayer& work) {
+  if (work.context->check_products) return ConvolveCheckedProducts(work, work.convolve);
   const kernels::KernelTable& kernels = work.context->kernels;
   auto* const convolve = work.runs.depthwise ? kernels.convolve_depthwise : kernels.convolve;
-  if (!work.layer.logits) return convolve(work.convolve);
-  Accumulate(work.layer, work.convolve, work.parameters.panels.padded_channels, convolve);
+  if (work.layer.logits) {
+    Accumulate(work.layer, work.convolve, work.parameters.panels.padded_channels, convolve);
+  } else {
+    convolve(work.convolve);
+  }
+  return true;
 }
 
 // Draws or unpacks the blocks that work->sample names.
@@ -257,7 +288,7 @@ void Draw(WeightedLayer* work) {
 // The panel at hand in pieces: draws one and adds its products to those of the pieces before, until
 // the last call has all that makes an output. Partial sums fit as the whole does: Open bounds the
 // sum of all magnitudes (FORMAT.md 6.4). Pieces may begin and end within a run.
-void RunInPieces(WeightedLayer* work) {
+bool RunInPieces(WeightedLayer* work) {
   kernels::ConvolveArgs& args = work->convolve;
   const kernels::ConvolveArgs whole = args;
   const std::uint32_t width = args.width, run_groups = whole.padded_run / 4;
@@ -291,10 +322,15 @@ void RunInPieces(WeightedLayer* work) {
         }
         args.accumulators = whole.accumulators;
       }
-      work->context->kernels.convolve(args);
+      if (!work->context->check_products) {
+        work->context->kernels.convolve(args);
+      } else if (!ConvolveCheckedProducts(*work, args)) {
+        return false;
+      }
     }
   }
   args = whole;
+  return true;
 }
 
 }  // namespace
@@ -314,7 +350,7 @@ bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_c
     SetChannels(mu, &work);
     if (!as_it_lies && work.sample.end_block * kernels::kBlockBytes > work.piece_bytes) {
       SetImage(mu.panel(), context->images[0], &work);
-      RunInPieces(&work);
+      if (!RunInPieces(&work)) return true;
       continue;
     }
     if (!as_it_lies) Draw(&work);
@@ -323,7 +359,7 @@ bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_c
     work.convolve.bias = work.parameters.bayesian ? work.bias : work.sample.bias_mu;
     for (std::uint32_t i = 0; i < context->images.count; ++i) {
       SetImage(mu.panel(), context->images[i], &work);
-      Convolve(work);
+      if (!Convolve(work)) return true;
     }
   }
   at->panel = mu.panel();

@@ -136,6 +136,7 @@ typedef struct mu8_options {
   /* Told when a layer of a pass begins and ends; mu8/options.h has the details. May be null. */
   void (*profile)(void* context, uint32_t layer, uint32_t pass, bool begins);
   void* profile_context;
+  uint8_t check_products; /* 74 where sums of accumulators are wrong; mu8/options.h */
 } mu8_options;
 
 /* How passes are made. */

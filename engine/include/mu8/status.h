@@ -88,6 +88,7 @@ enum class Status : std::int32_t {
 
   // Faults of memory and processors.
   kModelChanged = 73,
+  kComputationFault = 74,  // `offset`: the output pixel, y * width + x, of the layer
 };
 
 // Which of SessionOptions kBadOption is about, or which of two regions of an arena an error is
