@@ -16,7 +16,13 @@ struct PairSums {
   std::int32_t sum[4];
 };
 
-constexpr std::uint32_t kPieceGroups = 24;  // of 4 inputs: half a 3 x 3 window of 16 channels
+// Groups of 4 inputs in a piece: 2 runs of a 3 x 3 window of 16 channels, or 1 where the compiler
+// is asked for small code, and the stack is likely to be small too.
+#if defined(__OPTIMIZE_SIZE__)
+constexpr std::uint32_t kPieceGroups = 12;
+#else
+constexpr std::uint32_t kPieceGroups = 24;
+#endif
 
 // What the loops below are told, beside the sums.
 struct Product {
@@ -98,8 +104,9 @@ struct Place {
 };
 
 // `groups` of both pixels from `place` on.
-void Widen(const ConvolveArgs& args, const std::uint8_t* first, const std::uint8_t* second,
-           std::uint32_t groups, Place* place, std::uint32_t* out) {
+[[gnu::flatten]] void Widen(const ConvolveArgs& args, const std::uint8_t* first,
+                            const std::uint8_t* second, std::uint32_t groups, Place* place,
+                            std::uint32_t* out) {
   const auto zero = static_cast<std::uint32_t>(-args.zero_point);
   const std::uint32_t minus_zero = Pack(zero, zero);
   const std::ptrdiff_t to_second = second - first;
@@ -192,18 +199,20 @@ void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
   }
 }
 
-void Write(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
+[[gnu::flatten]] void Write(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
   if (args.residual != nullptr) AddResidual(args, pixel, sums);
   const Requantizer requantize(args);
   std::uint8_t* output = At(args.output, pixel, args.output_row_step, args.output_col_step);
   const float* multiplier = args.multiplier;
-  std::uint32_t left = args.channels;
-  for (; left >= 4; left -= 4, sums += 8, multiplier += 4, output += 4) {
-    Store(output, requantize(sums[0], sums[1], sums[4], sums[5], multiplier));
+  for (std::uint32_t left = args.channels;; left -= 4, sums += 8, multiplier += 4, output += 4) {
+    std::uint32_t word = requantize(sums[0], sums[1], sums[4], sums[5], multiplier);
+    if (left < 4) {
+      for (; left != 0; --left, word >>= 8) *output++ = static_cast<std::uint8_t>(word);
+      return;
+    }
+    Store(output, word);
+    if (left == 4) return;
   }
-  if (left == 0) return;
-  std::uint32_t word = requantize(sums[0], sums[1], sums[4], sums[5], multiplier);
-  for (; left != 0; --left, word >>= 8) *output++ = static_cast<std::uint8_t>(word);
 }
 
 // The taps of a depthwise window, 4 at a time.

@@ -59,7 +59,8 @@ struct Lane {
 // Not inlined, where the table would be a place of the stack that every look-up adds anew. There
 // are registers for one address of the two that run in step, and the other is told by its distance.
 template <std::uint32_t kBits>
-[[gnu::noinline]] void DrawLane(const Lane& lane, const std::int32_t* levels, Xoshiro* random) {
+[[gnu::noinline, gnu::flatten]] void DrawLane(const Lane& lane, const std::int32_t* levels,
+                                              Xoshiro* random) {
   Xoshiro state = *random;
   const std::uint8_t* sigma = lane.sigma;
   const std::uint32_t shift = lane.sigma_shift;
@@ -69,7 +70,7 @@ template <std::uint32_t kBits>
     const std::uint32_t bytes = state.Next();
     const std::uint32_t codes = LoadCodes(kBits, sigma, shift);
     sigma += 8 * kBits;
-    const auto noise = [&](std::uint32_t j) __attribute__((always_inline)) {
+    const auto noise = [&](std::uint32_t j) {
       const std::uint32_t code = Byte(codes, j);
       const std::int32_t level =
           kBits == 8 ? static_cast<std::int32_t>(code) * levels[0] : levels[code % kLevels];

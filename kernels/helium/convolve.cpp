@@ -186,53 +186,57 @@ void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
 }
 
 // q of FORMAT.md 6.5. Rounding before clamping gives the same, as both bounds are integers.
-class Quantizer {
- public:
+struct Quantizer {
+  std::int32_t zero;
+  int32x4_t low, high;
+
   explicit Quantizer(const ConvolveArgs& args)
-      : zero_(args.zero_out),
-        low_(vdupq_n_s32(args.clamp_min)),
-        high_(vdupq_n_s32(args.clamp_max)) {}
-  uint32x4_t operator()(int32x4_t acc, const float* multiplier) const {
+      : zero(args.zero_out), low(vdupq_n_s32(args.clamp_min)), high(vdupq_n_s32(args.clamp_max)) {}
 #if (__ARM_FEATURE_MVE & 2) != 0
-    const float32x4_t value = vmulq_f32(vcvtq_f32_s32(acc), vld1q_f32(multiplier));
-    const int32x4_t q = vqaddq_n_s32(vcvtnq_s32_f32(value), zero_);
-    return vreinterpretq_u32_s32(vminq_s32(vmaxq_s32(q, low_), high_));
+  using Multiplier = float32x4_t;
+  static Multiplier Load(const float* multiplier) { return vld1q_f32(multiplier); }
+  uint32x4_t operator()(int32x4_t acc, Multiplier multiplier) const {
+    const int32x4_t rounded = vcvtnq_s32_f32(vmulq_f32(vcvtq_f32_s32(acc), multiplier));
+    return vreinterpretq_u32_s32(vminq_s32(vmaxq_s32(vqaddq_n_s32(rounded, zero), low), high));
+  }
 #else
+  using Multiplier = const float*;
+  static Multiplier Load(const float* multiplier) { return multiplier; }
+  uint32x4_t operator()(int32x4_t acc, Multiplier multiplier) const {
     std::uint32_t values[4];
     vst1q_s32(reinterpret_cast<std::int32_t*>(values), acc);
-    const std::int32_t low = vgetq_lane_s32(low_, 0), high = vgetq_lane_s32(high_, 0);
     for (std::uint32_t j = 0; j < 4; ++j) {
-      values[j] =
-          scalar::Requantize(static_cast<std::int32_t>(values[j]), multiplier[j], zero_, low, high);
+      values[j] = scalar::Requantize(static_cast<std::int32_t>(values[j]), multiplier[j], zero,
+                                     vgetq_lane_s32(low, 0), vgetq_lane_s32(high, 0));
     }
     return vld1q_u32(values);
-#endif
   }
-
- private:
-  std::int32_t zero_;
-  int32x4_t low_, high_;
+#endif
 };
 
-// `sums` are those of the first channel and the pixel.
-void Write(const ConvolveArgs& args, Pixel pixel, const std::int32_t* base, std::int32_t* sums) {
-  if (args.residual != nullptr) AddResidual(args, pixel, sums);
+// Values of up to kPixels pixels; base [width] is added to the sums of each.
+void Write(const ConvolveArgs& args, const Pixel* pixels, std::uint32_t count,
+           const std::int32_t* base, std::int32_t* sums) {
+  std::uint8_t* outputs[kPixels];
+  for (std::uint32_t i = 0; i < count; ++i) {
+    outputs[i] = At(args.output, pixels[i], args.output_row_step, args.output_col_step);
+    if (args.residual != nullptr) AddResidual(args, pixels[i], sums + i);
+  }
   const Quantizer quantize(args);
   const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), kPixels);
-  std::uint8_t* output = At(args.output, pixel, args.output_row_step, args.output_col_step);
   const float* multiplier = args.multiplier;
-  const auto next = [&] {
-    const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums, places);
-    const uint32x4_t values = quantize(vaddq_s32(sum, vld1q_s32(base)), multiplier);
-    sums += 4 * kPixels;
-    base += 4;
-    multiplier += 4;
-    return values;
-  };
-  for (std::uint32_t left = args.channels / 4; left != 0; --left, output += 4) {
-    vstrbq_u32(output, next());
+  for (std::uint32_t c = 0; c < args.channels; c += 4, sums += 4 * kPixels) {
+    const int32x4_t add = vld1q_s32(base + c);
+    const Quantizer::Multiplier factor = Quantizer::Load(multiplier + c);
+    const mve_pred16_t real = vctp32q(args.channels - c);
+    const auto put = [&](std::uint32_t i) {
+      const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums + i, places);
+      vstrbq_p_u32(outputs[i] + c, quantize(vaddq_s32(sum, add), factor), real);
+    };
+    put(0);
+    if (count > 1) put(1);
+    if (count > 2) put(2);
   }
-  if (args.channels % 4 != 0) vstrbq_p_u32(output, next(), vctp32q(args.channels % 4));
 }
 
 // What is added to the sums of the last window's ones: base [width] of every pixel.
@@ -289,7 +293,7 @@ void ConvolveDepthwise(const ConvolveArgs& args) {
       }
       return;
     }
-    Write(args, pixel, args.bias, sums);
+    Write(args, &pixel, 1, args.bias, sums);
   } while (Next(args, &pixel));
 }
 
@@ -318,7 +322,7 @@ void Convolve(const ConvolveArgs& args) {
     Accumulate(args, windows, weigh, sums);
     if (weigh) SetBase(args, sums, base);
     weigh = false;
-    for (std::uint32_t i = 0; i < count; ++i) Write(args, pixels[i], base, sums + i);
+    Write(args, pixels, count, base, sums);
   }
 }
 
