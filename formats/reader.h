@@ -41,10 +41,10 @@ struct View {
   std::uint32_t records_hash = 0;  // formats/recheck.h
 
   std::uint32_t tensor_count() const {
-    return static_cast<std::uint32_t>(tensors.bytes / sizeof(TensorRecord));
+    return static_cast<std::uint32_t>(tensors.bytes) / std::uint32_t{sizeof(TensorRecord)};
   }
   std::uint32_t layer_count() const {
-    return static_cast<std::uint32_t>(layers.bytes / sizeof(LayerRecord));
+    return static_cast<std::uint32_t>(layers.bytes) / std::uint32_t{sizeof(LayerRecord)};
   }
   std::uint64_t tensor_offset(std::uint32_t index) const {
     return tensors.offset + std::uint64_t{index} * sizeof(TensorRecord);

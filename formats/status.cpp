@@ -105,6 +105,11 @@ constexpr Entry kEntries[] = {
     {Status::kNullPointer, "an argument is a null pointer (found: its place in the call, from 1)"},
     {Status::kTasksNotRun,
      "parallel_for has not run every task to its end (found: how many, expected: of)"},
+    {Status::kWrongModel,
+     "not the model that the build trusts (found, expected: CRC-32C of all bytes)"},
+    {Status::kOperatorMissing,
+     "this build leaves out what the model needs (found: a layer's operator; without a layer, the "
+     "head)"},
     {Status::kInputKind,
      "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
      "numbers)"},

@@ -1,7 +1,9 @@
 #include "engine/src/check_options.h"
 
+#include "engine/src/real.h"
 #include "engine/src/stopping.h"
 #include "formats/limits.h"
+#include "mu8/config.h"
 
 namespace mu8 {
 namespace {
@@ -31,10 +33,10 @@ BadOption CheckChoice(Option option, Enumeration value, Enumeration last) {
 BadOption CheckShare(Option option, float value, float most) {
   if (value >= 1e-6F && value <= most) return {};
   constexpr float kMillion = 1e6F;
-  const auto expected = static_cast<std::uint64_t>(most * kMillion);
+  const auto expected = ToInteger(most * kMillion);
   if (!(value > 0.0F)) return {option, 0, expected};
   if (value >= kMillion) return {option, 1000000000000, expected};
-  return {option, static_cast<std::uint64_t>(value * kMillion), expected};
+  return {option, ToInteger(value * kMillion), expected};
 }
 
 // Of values: their range is the measure of thresholds and tolerances.
@@ -85,17 +87,24 @@ BadOption CheckStop(const Model& model, const Stop& stop) {
 }  // namespace
 
 BadOption CheckOptions(const Model& model, const SessionOptions& options) {
-  for (const BadOption& bad :
-       {CheckCount(Option::kMcSamples, options.mc_samples, kMaxSamples),
-        CheckCount(Option::kBatch, options.batch, kMaxBatch),
-        CheckCount(Option::kWorkers, options.workers, kMaxWorkers), CheckStop(model, options.stop),
-        CheckChoice(Option::kNoise, options.noise, Noise::kAntithetic),
-        options.panel_bytes >= kLeastPanelBytes
-            ? BadOption{}
-            : BadOption{Option::kPanelBytes, options.panel_bytes, ~std::uint32_t{0}}}) {
-    if (bad.bad()) return bad;
+  constexpr std::uint32_t kMost = 0xffffffff;
+  constexpr Noise kLastNoise = config::kAntithetic ? Noise::kAntithetic : Noise::kIndependent;
+  BadOption bad = CheckCount(Option::kMcSamples, options.mc_samples, kMaxSamples);
+  if (!bad.bad()) bad = CheckCount(Option::kBatch, options.batch, kMaxBatch);
+  if (!bad.bad()) {
+    bad = CheckCount(Option::kWorkers, options.workers, config::kWorkers ? kMaxWorkers : 1);
   }
-  return {};
+  if constexpr (config::kEarlyEndings) {
+    if (!bad.bad()) bad = CheckStop(model, options.stop);
+  } else if (!bad.bad() &&
+             (options.stop.rule != StopRule::kNone || options.keep_going != nullptr)) {
+    bad = {Option::kStopRule, Number(options.stop.rule), 0};
+  }
+  if (!bad.bad()) bad = CheckChoice(Option::kNoise, options.noise, kLastNoise);
+  if (!bad.bad() && options.panel_bytes < kLeastPanelBytes) {
+    bad = {Option::kPanelBytes, options.panel_bytes, kMost};
+  }
+  return bad;
 }
 
 }  // namespace mu8

@@ -3,6 +3,7 @@
 #include "engine/src/operators.h"
 #include "engine/src/tensor.h"
 #include "formats/recheck.h"
+#include "mu8/config.h"
 
 namespace mu8 {
 namespace {
@@ -17,32 +18,32 @@ bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, Lay
       return RunWeighted(layer, context, panels, at);
     case OpCode::kMaxPool:
     case OpCode::kAveragePool:
-      RunPool(layer, context);
+      if constexpr (config::kMaxPool || config::kAveragePool) RunPool(layer, context);
       break;
     case OpCode::kLookup:
-      RunLookup(layer, context);
+      if constexpr (config::kLookup) RunLookup(layer, context);
       break;
     case OpCode::kAdd:
-      RunAdd(layer, context);
+      if constexpr (config::kAdd) RunAdd(layer, context);
       break;
     case OpCode::kMultiply:
-      RunMultiply(layer, context);
+      if constexpr (config::kMultiply) RunMultiply(layer, context);
       break;
     case OpCode::kSlice:
-      RunSlice(layer, context);
+      if constexpr (config::kSlice) RunSlice(layer, context);
       break;
     case OpCode::kConcat:
-      RunConcat(layer, context);
+      if constexpr (config::kConcat) RunConcat(layer, context);
       break;
     case OpCode::kGather:
-      RunGather(layer, context);
+      if constexpr (config::kGather) RunGather(layer, context);
       break;
     case OpCode::kMaximum:
     case OpCode::kMinimum:
-      RunExtremum(layer, context);
+      if constexpr (config::kExtremum) RunExtremum(layer, context);
       break;
     case OpCode::kConstant:
-      RunConstant(layer, context);
+      if constexpr (config::kConstant) RunConstant(layer, context);
       break;
   }
   return true;

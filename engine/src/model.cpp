@@ -1,6 +1,8 @@
 // Model: a validated file and the few facts about it that callers ask for.
 #include "engine/src/float_state.h"
 #include "engine/src/model_view.h"
+#include "formats/crc32c.h"
+#include "mu8/config.h"
 #include "mu8/mu8.h"
 
 namespace mu8 {
@@ -21,56 +23,137 @@ std::uint32_t ParametersCrc(const format::View& view) {
   return section.crc;
 }
 
+// Whether this build has what runs a layer.
+bool IsBuilt(const format::LayerRecord& layer) {
+  using format::OpCode;
+  switch (static_cast<OpCode>(layer.op)) {
+    case OpCode::kConv2d:
+      return config::kDepthwise || (layer.flags & format::kLayerDepthwise) == 0;
+    case OpCode::kDense:
+      return true;
+    case OpCode::kMaxPool:
+      return config::kMaxPool;
+    case OpCode::kAveragePool:
+      return config::kAveragePool;
+    case OpCode::kLookup:
+      return config::kLookup;
+    case OpCode::kAdd:
+      return config::kAdd;
+    case OpCode::kMultiply:
+      return config::kMultiply;
+    case OpCode::kSlice:
+      return config::kSlice;
+    case OpCode::kConcat:
+      return config::kConcat;
+    case OpCode::kGather:
+      return config::kGather;
+    case OpCode::kMaximum:
+    case OpCode::kMinimum:
+      return config::kExtremum;
+    case OpCode::kConstant:
+      return config::kConstant;
+  }
+  return false;
+}
+
+bool IsBuilt(Head head) {
+  constexpr bool kHeads[] = {config::kSoftmax, config::kSigmoid, config::kValues, config::kGaussian,
+                             config::kReconstruction};
+  return kHeads[static_cast<std::uint32_t>(head)];
+}
+
+Status Refuse(Diagnostic* diagnostic, const Diagnostic& reason) {
+  if (diagnostic != nullptr) *diagnostic = reason;
+  return reason.status;
+}
+
+// Of a file that is known to be valid: whether this build can run it (config.h).
+Status CheckBuilt(const format::View& view, Diagnostic* diagnostic) {
+  for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
+    const format::LayerRecord layer = view.layer(i);
+    if (IsBuilt(layer)) continue;
+    return Refuse(diagnostic, {.status = Status::kOperatorMissing,
+                               .offset = view.layer_offset(i) + offsetof(format::LayerRecord, op),
+                               .layer = static_cast<std::int32_t>(i),
+                               .found = layer.op});
+  }
+  if (IsBuilt(static_cast<Head>(view.model.head))) return Status::kOk;
+  return Refuse(diagnostic, {.status = Status::kOperatorMissing, .found = view.model.head});
+}
+
+Status CheckPointers(std::span<const std::byte> bytes, const Model* model, Diagnostic* diagnostic) {
+  if (model != nullptr && (bytes.data() != nullptr || bytes.empty())) return Status::kOk;
+  return Refuse(diagnostic, {.status = Status::kNullPointer, .found = model == nullptr ? 2U : 1U});
+}
+
 }  // namespace
 
+void Model::Take(const format::View& view) {
+  const format::TensorRecord input = view.tensor(0);
+  data_ = view.data;
+  size_ = static_cast<std::size_t>(view.file_bytes);
+  input_height_ = input.height;
+  input_width_ = input.width;
+  input_channels_ = input.channels;
+  class_count_ = format::OutputChannels(view.model);
+  output_height_ = view.output_height();
+  output_width_ = view.output_width();
+  head_ = static_cast<Head>(view.model.head);
+  input_kind_ = static_cast<InputKind>(view.model.input);
+  activation_bytes_ = view.model.activation_bytes;
+  panel_bytes_ = view.model.panel_bytes;
+  output_slots_ = view.output_slots;
+  layer_count_ = view.layer_count();
+  parameter_bytes_ = static_cast<std::uint32_t>(view.parameters.bytes);
+  metadata_bytes_ = static_cast<std::uint32_t>(view.metadata.bytes);
+  tensors_at_ = Place(view.tensors);
+  layers_at_ = Place(view.layers);
+  input_table_at_ = Place(view.input_table);
+  parameters_at_ = Place(view.parameters);
+  metadata_at_ = Place(view.metadata);
+  outputs_at_ = Place(view.outputs);
+  ranges_at_ = Place(view.ranges);
+  records_hash_ = view.records_hash;
+  const auto header = view.Load<format::FileHeader>(0);
+  header_crc_ = header.header_crc;
+  version_major_ = header.version_major;
+  version_minor_ = header.version_minor;
+  hash_ = std::uint64_t{ParametersCrc(view)} << 32 | header.header_crc;
+  abstain_at_ = Place(view.abstain);
+  abstain_measure_ = view.has_abstain() ? static_cast<AbstainMeasure>(view.abstain_record().measure)
+                                        : AbstainMeasure::kNone;
+}
+
 Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* diagnostic) {
-  if (model == nullptr || (bytes.data() == nullptr && !bytes.empty())) {
-    if (diagnostic != nullptr) {
-      *diagnostic = {.status = Status::kNullPointer, .found = model == nullptr ? 2U : 1U};
-    }
-    return Status::kNullPointer;
-  }
+  Status status = CheckPointers(bytes, model, diagnostic);
+  if (status != Status::kOk) return status;
   const FloatState ieee;
   format::View view;
-  const Status status = format::Open(bytes, &view, diagnostic);
+  status = format::Open(bytes, &view, diagnostic);
+  if (status == Status::kOk) status = CheckBuilt(view, diagnostic);
+  if (status == Status::kOk) model->Take(view);
+  return status;
+}
+
+std::uint32_t Model::TrustedHash(std::span<const std::byte> bytes) {
+  return format::Crc32c(bytes.data(), bytes.size());
+}
+
+Status Model::OpenTrusted(std::span<const std::byte> bytes, std::uint32_t hash, Model* model,
+                          Diagnostic* diagnostic) {
+  Status status = CheckPointers(bytes, model, diagnostic);
   if (status != Status::kOk) return status;
-  const format::TensorRecord input = view.tensor(0);
-  Model opened;
-  opened.data_ = bytes.data();
-  opened.size_ = bytes.size();
-  opened.input_height_ = input.height;
-  opened.input_width_ = input.width;
-  opened.input_channels_ = input.channels;
-  opened.class_count_ = format::OutputChannels(view.model);
-  opened.output_height_ = view.output_height();
-  opened.output_width_ = view.output_width();
-  opened.head_ = static_cast<Head>(view.model.head);
-  opened.input_kind_ = static_cast<InputKind>(view.model.input);
-  opened.activation_bytes_ = view.model.activation_bytes;
-  opened.panel_bytes_ = view.model.panel_bytes;
-  opened.output_slots_ = view.output_slots;
-  opened.layer_count_ = view.layer_count();
-  opened.parameter_bytes_ = static_cast<std::uint32_t>(view.parameters.bytes);
-  opened.metadata_bytes_ = static_cast<std::uint32_t>(view.metadata.bytes);
-  opened.tensors_at_ = Place(view.tensors);
-  opened.layers_at_ = Place(view.layers);
-  opened.input_table_at_ = Place(view.input_table);
-  opened.parameters_at_ = Place(view.parameters);
-  opened.metadata_at_ = Place(view.metadata);
-  opened.outputs_at_ = Place(view.outputs);
-  opened.ranges_at_ = Place(view.ranges);
-  opened.records_hash_ = view.records_hash;
-  const auto header = view.Load<format::FileHeader>(0);
-  opened.header_crc_ = header.header_crc;
-  opened.version_major_ = header.version_major;
-  opened.version_minor_ = header.version_minor;
-  opened.hash_ = std::uint64_t{ParametersCrc(view)} << 32 | header.header_crc;
-  opened.abstain_at_ = Place(view.abstain);
-  if (view.has_abstain()) {
-    opened.abstain_measure_ = static_cast<AbstainMeasure>(view.abstain_record().measure);
+  const auto misaligned = reinterpret_cast<std::uintptr_t>(bytes.data()) % format::kFileAlignment;
+  if (misaligned != 0) {
+    return Refuse(diagnostic, {.status = Status::kMisalignedFile, .found = misaligned});
   }
-  *model = opened;
-  return Status::kOk;
+  if (const std::uint32_t found = TrustedHash(bytes); found != hash || bytes.empty()) {
+    return Refuse(diagnostic, {.status = Status::kWrongModel, .found = found, .expected = hash});
+  }
+  const format::View view = format::Reopen(bytes);
+  status = CheckBuilt(view, diagnostic);
+  if (status == Status::kOk) model->Take(view);
+  return status;
 }
 
 format::View ViewOf(const Model& model) {

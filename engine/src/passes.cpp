@@ -6,6 +6,7 @@
 #include "engine/src/gaussian.h"
 #include "engine/src/layers.h"
 #include "engine/src/reconstruction.h"
+#include "mu8/config.h"
 
 namespace mu8 {
 namespace {
@@ -19,12 +20,14 @@ struct Job {
   ImageList images;  // those that take part in this round
   std::uint32_t first_pass = 0, last_pass = 0;
   // Under a stop rule passes must be added in order, so the workers leave their logits.
-  bool add_in_order = false;
+  bool has_stop_rule = false;
+  bool add_in_order() const { return config::kEarlyEndings && has_stop_rule; }
   Diagnostic* faults = nullptr;  // [workers]
 };
 
 kernels::StreamId StreamOf(const SessionOptions& options, std::uint32_t pass) {
-  if (options.noise == Noise::kIndependent) return {.seed = options.seed, .pass = pass};
+  if (!config::kAntithetic || options.noise == Noise::kIndependent)
+    return {.seed = options.seed, .pass = pass};
   const std::uint8_t flip = pass % 2 == 0 ? 0 : 0x80;
   return {.seed = options.seed, .pass = pass - pass % 2, .flip = flip};
 }
@@ -82,14 +85,19 @@ void AddPass(const Job& job, const PassContext& context, std::uint32_t group, st
                                      .slots = space.slots()};
   switch (space.head()) {
     case Head::kSoftmax:
+      if constexpr (!config::kSoftmax) break;
       return AddSoftmax(LogitsOf(context, image, space.logits()), sums, probabilities);
     case Head::kSigmoid:
+      if constexpr (!config::kSigmoid) break;
       return AddSigmoid(LogitsOf(context, image, space.logits()), sums, probabilities);
     case Head::kValues:
+      if constexpr (!config::kValues) break;
       return AddValues(accumulators, sums);
     case Head::kGaussian:
+      if constexpr (!config::kGaussian) break;
       return AddGaussian(job.view, accumulators, sums);
     case Head::kReconstruction:
+      if constexpr (!config::kReconstruction) break;
       return AddReconstruction(job.view, accumulators, space.Targets(image), sums);
   }
 }
@@ -126,7 +134,7 @@ void RunShare(const Job& job, std::uint32_t worker) {
     PlaceLogits(job, group, pass, &context);
     RunPass(&context);
     if (context.failed) return;
-    if (job.add_in_order) continue;  // one pass a round
+    if (job.add_in_order()) continue;  // one pass a round
     for (std::uint32_t i = 0; i < context.images.count; ++i) {
       AddPass(job, context, group, context.images[i], nullptr);
     }
@@ -147,7 +155,7 @@ void RunTask(void* opaque, std::uint32_t worker) {
 template <void (*run)(const Job&, std::uint32_t)>
 std::uint32_t ForWorkers(Job* job) {
   const std::uint32_t workers = job->space.grid().workers();
-  if (job->options.parallel_for == nullptr) {
+  if (!config::kWorkers || job->options.parallel_for == nullptr) {
     for (std::uint32_t worker = 0; worker < workers; ++worker) run(*job, worker);
     return 0;
   }
@@ -231,7 +239,7 @@ void AddRound(const Job& job, std::uint32_t* active_count) {
 // Between two rounds, or layers; no: the images that are not decided end with the passes they have.
 bool MayGoOn(const Job& job, RunState* state) {
   const SessionOptions& options = job.options;
-  if (state->passes == 0 || options.keep_going == nullptr ||
+  if (!config::kEarlyEndings || state->passes == 0 || options.keep_going == nullptr ||
       options.keep_going(options.keep_going_context)) {
     return true;
   }
@@ -255,7 +263,7 @@ void SetRound(const RunState& state, Job* job) {
 // After the round's passes have run.
 void FinishRound(const Job& job, RunState* state) {
   state->passes = job.last_pass;
-  if (job.add_in_order) {
+  if (job.add_in_order()) {
     AddRound(job, &state->active);
   } else if (EndsEarly(job.options)) {
     for (std::uint32_t i = 0; i < state->images; ++i) {
@@ -290,7 +298,7 @@ Job MakeJob(const Run& run, const RunState& state) {
           .options = run.options,
           .space = run.space,
           .images = {nullptr, 0, state.images},
-          .add_in_order = run.options.stop.rule != StopRule::kNone};
+          .has_stop_rule = run.options.stop.rule != StopRule::kNone};
 }
 
 // A part of the layers before the first Bayesian one, or of a pass of a single worker.
@@ -310,7 +318,7 @@ void Advance(std::uint32_t panels, Job* job, RunState* state) {
   RunNext(&context, panels, &state->at);
   if (context.failed || state->at.layer < job->view.layer_count()) return;
   state->at = {.layer = first};
-  if (!job->add_in_order) {
+  if (!job->add_in_order()) {
     for (std::uint32_t i = 0; i < state->images; ++i) AddPass(*job, context, 0, i, nullptr);
   }
   FinishRound(*job, state);
@@ -344,7 +352,7 @@ void FinishRun(const Run& run, RunState* state, Diagnostic* fault) {
   Job job = MakeJob(run, *state);
   const Workspace& space = run.space;
   const std::uint32_t workers = space.grid().workers();
-  if (workers == 1) {
+  if (!config::kWorkers || workers == 1) {
     job.faults = fault;
     while (!state->done && fault->status == Status::kOk) Advance(kAllPanels, &job, state);
     return;

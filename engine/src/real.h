@@ -26,6 +26,9 @@ using Real = SoftDouble;
 inline Real ToReal(std::uint64_t value) { return SoftFromInteger(value); }
 inline Real ToReal(float value) { return SoftFromFloat(value); }
 inline Real RealFromBits(std::uint64_t bits) { return {bits}; }
+// floor(value) from 0 to below 2^63, and back.
+inline std::uint64_t ToInteger(float value) { return SoftFloor(value); }
+inline float ToFloat(std::uint64_t value) { return SoftRound(value); }
 #else
 using Real = double;
 
@@ -33,6 +36,8 @@ inline Real ToReal(std::uint64_t value) { return static_cast<double>(value); }
 inline Real ToReal(float value) { return static_cast<double>(value); }
 inline Real RealFromBits(std::uint64_t bits) { return format::BitCast<double>(bits); }
 inline float ToFloat(Real value) { return static_cast<float>(value); }
+inline std::uint64_t ToInteger(float value) { return static_cast<std::uint64_t>(value); }
+inline float ToFloat(std::uint64_t value) { return static_cast<float>(value); }
 #endif
 
 inline Real ToReal(std::uint32_t value) { return ToReal(std::uint64_t{value}); }

@@ -33,7 +33,7 @@ std::uint64_t ErrorUnits(float difference, float unit) {
   constexpr auto kMost = static_cast<float>(format::kMostOutputError);
   const float units = difference * difference / unit;
   // Of a unit that has changed since Open they may be below 0, or no number.
-  return static_cast<std::uint64_t>(!(units > 0.0F) ? 0.0F : units < kMost ? units : kMost);
+  return ToInteger(!(units > 0.0F) ? 0.0F : units < kMost ? units : kMost);
 }
 
 void AddError(std::uint64_t units, std::uint64_t* sums) {

@@ -10,6 +10,7 @@
 #include "engine/src/reconstruction.h"
 #include "engine/src/workspace.h"
 #include "formats/crc32c.h"
+#include "mu8/config.h"
 #include "mu8/mu8.h"
 
 namespace mu8 {
@@ -120,26 +121,30 @@ Prediction Session::Result(std::size_t index) const {
   }
   const Sums sums = space.SumsOf(0, index);
   const Results results = space.ResultsOf(index);
+  const auto summarize_values = [&] {
+    SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
+                    &prediction);
+  };
   switch (model_.head()) {
     case Head::kSoftmax:
-      SummarizeSoftmax(sums, samples, results, &prediction);
+      if constexpr (config::kSoftmax) SummarizeSoftmax(sums, samples, results, &prediction);
       break;
     case Head::kSigmoid:
-      SummarizeSigmoid(sums, samples, results, &prediction);
+      if constexpr (config::kSigmoid) SummarizeSigmoid(sums, samples, results, &prediction);
       break;
     case Head::kValues:
-      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
-                      &prediction);
+      if constexpr (!config::kValues) break;
+      summarize_values();
       SetStoredNoise(view, results, &prediction);
       break;
     case Head::kGaussian:
-      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
-                      &prediction);
+      if constexpr (!config::kGaussian) break;
+      summarize_values();
       SummarizeNoise(view, sums, samples, results, &prediction);
       break;
     case Head::kReconstruction:
-      SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
-                      &prediction);
+      if constexpr (!config::kReconstruction) break;
+      summarize_values();
       SummarizeError(view, sums, samples, &prediction);
       prediction.target = space.Targets(index);
       break;

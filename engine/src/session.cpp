@@ -11,6 +11,7 @@
 #include "engine/src/workspace.h"
 #include "formats/recheck.h"
 #include "kernels/kernel_table.h"
+#include "mu8/config.h"
 #include "mu8/mu8.h"
 
 namespace mu8 {
@@ -210,7 +211,7 @@ Status Session::Load(std::span<const Element> images, std::size_t count, Diagnos
                    work.space.Activations(0) + i * work.view.model.activation_bytes, diagnostic)) {
       return Status::kModelChanged;
     }
-    if (model_.head() == Head::kReconstruction) {
+    if (config::kReconstruction && model_.head() == Head::kReconstruction) {
       LoadTargets(work.view, image, work.space.Targets(i));
     }
   }

@@ -82,6 +82,22 @@ float ToFloat(SoftDouble value) {
   return format::BitCast<float>(sign | (base + rounded));
 }
 
+std::uint64_t SoftFloor(float value) {
+  const auto bits = format::BitCast<std::uint32_t>(value);
+  const int shift = static_cast<int>(bits >> 23) - 150;
+  const std::uint32_t significand = (bits & 0x7fffff) | 0x800000;
+  if (shift >= 0) return std::uint64_t{significand} << shift;
+  return shift < -23 ? 0 : significand >> -shift;
+}
+
+float SoftRound(std::uint64_t value) {
+  int shift = 0;
+  while (value >> shift >= (1U << 24)) ++shift;
+  if (shift == 0) return static_cast<float>(static_cast<std::uint32_t>(value));
+  const auto rounded = static_cast<std::uint32_t>(RoundShift(value, shift));
+  return format::BitCast<float>((static_cast<std::uint32_t>(shift + 127 + 22) << 23) + rounded);
+}
+
 SoftDouble operator+(SoftDouble left, SoftDouble right) {
   Parts a = Split(left), b = Split(right);
   if (a.significand == 0 || b.significand == 0) {

@@ -17,6 +17,11 @@ SoftDouble SoftFromFloat(float value);  // finite
 // Rounded once, to subnormal floats, too; infinite beyond the largest.
 float ToFloat(SoftDouble value);
 
+// Of floats, which the same libraries of toolchains convert by way of doubles: floor(value), which
+// is from 0 to below 2^63; and value, rounded once.
+std::uint64_t SoftFloor(float value);
+float SoftRound(std::uint64_t value);
+
 SoftDouble operator+(SoftDouble a, SoftDouble b);
 SoftDouble operator*(SoftDouble a, SoftDouble b);
 SoftDouble operator/(SoftDouble a, SoftDouble b);  // b is not 0

@@ -15,7 +15,7 @@ constexpr float kInverseUnit = 1.0F / kUnit;  // exact
 
 // Values here are non-negative and below 2^12, so the product is below 2^53; truncation loses less
 // than 2^-40.
-std::uint64_t Fixed(float value) { return static_cast<std::uint64_t>(value * kUnit); }
+std::uint64_t Fixed(float value) { return ToInteger(value * kUnit); }
 
 // a and a's complement have the probability 0 or so below this, and no logarithm.
 constexpr float kLeast = 1e-37F;
@@ -47,7 +47,7 @@ std::uint64_t AddDistribution(std::span<const float> logits, std::uint64_t* sum,
   // The normalizer is an integer sum too, so that vector code may add in any order.
   std::uint64_t total = 0;
   for (const float logit : logits) total += Fixed(ExpNegative(logit - top));
-  const float normalizer = static_cast<float>(total) / kUnit;
+  const float normalizer = ToFloat(total) / kUnit;
 
   // H(p) = ln(normalizer) + sum p (top - logit): one logarithm a pass.
   std::uint64_t entropy = Fixed(LogPositive(normalizer));

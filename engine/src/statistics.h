@@ -5,12 +5,16 @@
 #include <cstdint>
 #include <span>
 
+#include "mu8/config.h"
 #include "mu8/mu8.h"
 
 namespace mu8 {
 
 // Whose statistics are those of accumulators, in exact integers.
-constexpr bool HasNumbers(Head head) { return head >= Head::kValues; }
+constexpr bool HasNumbers(Head head) {
+  constexpr bool kAny = config::kValues || config::kGaussian || config::kReconstruction;
+  return kAny && head >= Head::kValues;
+}
 
 // Sums over passes for one image. Probabilities and entropies are in units of 2^-40: at T = 2^16
 // passes probabilities reach 2^56, entropies, at most ln 65535 each, 2^60.

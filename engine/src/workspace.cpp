@@ -12,6 +12,7 @@ std::uint32_t Least(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
 }  // namespace
 
 Grid MakeGrid(const SessionOptions& options) {
+  if constexpr (!config::kWorkers) return {1, 1};
   const std::uint32_t pass_groups = Least(options.workers, options.mc_samples);
   return {pass_groups, Least(options.workers / pass_groups, options.batch)};
 }
@@ -30,7 +31,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
       batch_(options.batch),
       panel_bytes_(PanelMemory(
           static_cast<std::uint32_t>(RoundUp(view.model.panel_bytes, format::kAlignment)))),
-      decided_outputs_(options.stop.rule == StopRule::kThresholds ? outputs_ : 0) {
+      decided_outputs_(EndsEarly(options) && options.stop.rule == StopRule::kThresholds ? outputs_
+                                                                                        : 0) {
   format::ArenaSizes sizes =
       format::MakeArenaSizes(view.model, view.output_slots, options.batch,
                              options.keep_logits ? options.mc_samples : 0, view.has_stored_noise());

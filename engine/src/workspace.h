@@ -13,6 +13,7 @@
 #include "engine/src/stopping.h"
 #include "formats/arena.h"
 #include "formats/reader.h"
+#include "mu8/config.h"
 #include "mu8/options.h"
 #include "mu8/status.h"
 
@@ -24,7 +25,7 @@ inline constexpr std::size_t kArenaAlignment = 16;  // of the arena's start
 // `image_groups` that share the images of a group.
 struct Grid {
   std::uint32_t pass_groups, image_groups;
-  std::uint32_t workers() const { return pass_groups * image_groups; }
+  std::uint32_t workers() const { return config::kWorkers ? pass_groups * image_groups : 1; }
 };
 
 // Passes first: they cost no weight twice. Images where there are more workers than passes.
@@ -32,7 +33,8 @@ Grid MakeGrid(const SessionOptions& options);
 
 // Whether images can have different numbers of passes.
 inline bool EndsEarly(const SessionOptions& options) {
-  return options.stop.rule != StopRule::kNone || options.keep_going != nullptr;
+  return config::kEarlyEndings &&
+         (options.stop.rule != StopRule::kNone || options.keep_going != nullptr);
 }
 
 // Whether a session runs one image by one worker, so that panels can lie among its activations.

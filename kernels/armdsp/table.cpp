@@ -4,6 +4,7 @@
 #if MU8_HAVE_ARMDSP
 #include "kernels/armdsp/kernels.h"
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::armdsp {
 
@@ -13,12 +14,12 @@ constinit const KernelTable kTable = {
     .sample_panel = SamplePanel,
     .unpack_panel = UnpackPanel,
     .convolve = Convolve,
-    .convolve_depthwise = ConvolveDepthwise,
-    .max_pool = MaxPool,
-    .average_pool = scalar::AveragePool,
-    .add = scalar::Add,
-    .multiply = scalar::Multiply,
-    .lookup = scalar::Lookup,
+    .convolve_depthwise = config::Keep<config::kDepthwise>(ConvolveDepthwise),
+    .max_pool = config::Keep<config::kMaxPool>(MaxPool),
+    .average_pool = config::Keep<config::kAveragePool>(scalar::AveragePool),
+    .add = config::Keep<config::kAdd>(scalar::Add),
+    .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
+    .lookup = config::Keep<config::kLookup>(scalar::Lookup),
 };
 
 }  // namespace mu8::kernels::armdsp

@@ -1,6 +1,7 @@
 // The portable table: what a processor without vectors runs.
 #include "kernels/portable/kernels.h"
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::portable {
 
@@ -10,12 +11,12 @@ constinit const KernelTable kTable = {
     .sample_panel = SamplePanel,
     .unpack_panel = UnpackPanel,
     .convolve = Convolve,
-    .convolve_depthwise = ConvolveDepthwise,
-    .max_pool = scalar::MaxPool,
-    .average_pool = scalar::AveragePool,
-    .add = scalar::Add,
-    .multiply = scalar::Multiply,
-    .lookup = scalar::Lookup,
+    .convolve_depthwise = config::Keep<config::kDepthwise>(ConvolveDepthwise),
+    .max_pool = config::Keep<config::kMaxPool>(scalar::MaxPool),
+    .average_pool = config::Keep<config::kAveragePool>(scalar::AveragePool),
+    .add = config::Keep<config::kAdd>(scalar::Add),
+    .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
+    .lookup = config::Keep<config::kLookup>(scalar::Lookup),
 };
 
 }  // namespace mu8::kernels::portable

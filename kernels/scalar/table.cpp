@@ -1,5 +1,6 @@
 // The scalar kernels as a table: the definition, and what every processor can run.
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::scalar {
 
@@ -9,12 +10,12 @@ constinit const KernelTable kTable = {
     .sample_panel = SamplePanel,
     .unpack_panel = UnpackPanel,
     .convolve = Convolve,
-    .convolve_depthwise = ConvolveDepthwise,
-    .max_pool = MaxPool,
-    .average_pool = AveragePool,
-    .add = Add,
-    .multiply = Multiply,
-    .lookup = Lookup,
+    .convolve_depthwise = config::Keep<config::kDepthwise>(ConvolveDepthwise),
+    .max_pool = config::Keep<config::kMaxPool>(MaxPool),
+    .average_pool = config::Keep<config::kAveragePool>(AveragePool),
+    .add = config::Keep<config::kAdd>(Add),
+    .multiply = config::Keep<config::kMultiply>(Multiply),
+    .lookup = config::Keep<config::kLookup>(Lookup),
 };
 
 }  // namespace mu8::kernels::scalar

@@ -96,7 +96,14 @@ TEST_CASE("soft double: conversions round as the processor's do") {
     wrong += Bits(ToFloat(wide)) != Bits(narrow) ? 1U : 0U;
     subnormal += narrow != 0.0F && std::fabs(narrow) < 0x1p-126F ? 1U : 0U;
     infinite += std::isinf(narrow) ? 1U : 0U;
-    executed += 3;
+    wrong += Bits(SoftRound(integer)) != Bits(static_cast<float>(integer)) ? 1U : 0U;
+    // From 2^-33 to below 2^63.
+    const auto below = static_cast<std::uint32_t>(94U + random.Below(96)) << 23;
+    const auto whole_bits = below | static_cast<std::uint32_t>(random.Next() & 0x7fffff);
+    float whole;
+    std::memcpy(&whole, &whole_bits, sizeof(whole));
+    wrong += SoftFloor(whole) != static_cast<std::uint64_t>(whole) ? 1U : 0U;
+    executed += 5;
     if (wrong == 0) continue;
     CAPTURE(integer);
     CAPTURE(number);

@@ -36,6 +36,14 @@ class Model {
   static Status Open(std::span<const std::byte> bytes, Model* model,
                      Diagnostic* diagnostic = nullptr);
 
+  // For a build that trusts its model: `mu8 embed`, or any host, has opened the file and taken its
+  // TrustedHash. Checks no rule of the file, only that these are its bytes, else kWrongModel; the
+  // code of the validation is not linked. The hash finds accidents, not attackers.
+  static Status OpenTrusted(std::span<const std::byte> bytes, std::uint32_t hash, Model* model,
+                            Diagnostic* diagnostic = nullptr);
+  // CRC-32C of all bytes.
+  static std::uint32_t TrustedHash(std::span<const std::byte> bytes);
+
   std::uint32_t input_height() const { return input_height_; }
   std::uint32_t input_width() const { return input_width_; }
   std::uint32_t input_channels() const { return input_channels_; }
@@ -88,6 +96,7 @@ class Model {
   // of its bytes again, which may have changed (engine/src/model_view.h).
   friend class Scrubber;
   friend format::View ViewOf(const Model& model);
+  void Take(const format::View& view);
   std::uint64_t activation_bytes_ = 0;
   std::uint32_t panel_bytes_ = 0, output_slots_ = 0;
   std::uint32_t layer_count_ = 0, parameter_bytes_ = 0, metadata_bytes_ = 0;
@@ -104,7 +113,7 @@ class Model {
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options);
 
-// The same in two regions, for devices with fast and slow RAM; multiples of 64, ArenaBytes in all.
+// The same in two regions, for devices with fast and slow RAM; multiples of 16, ArenaBytes in all.
 struct RegionBytes {
   std::size_t fast = 0;  // what inner loops touch: activations, a drawn panel, accumulators
   std::size_t slow = 0;  // the rest: sums, results, targets, logits that are kept, progress
@@ -118,7 +127,7 @@ class Session {
                        std::span<std::byte> arena, Session* session,
                        Diagnostic* diagnostic = nullptr);
   // The same in two spans, which both outlive the session, each of ArenaRegionBytes and starting at
-  // a multiple of 64. A diagnostic about one of them has Option::kFastArena or kSlowArena.
+  // a multiple of 16. A diagnostic about one of them has Option::kFastArena or kSlowArena.
   static Status Create(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
                        std::span<std::byte> slow, Session* session,
                        Diagnostic* diagnostic = nullptr);

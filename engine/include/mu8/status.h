@@ -84,6 +84,8 @@ enum class Status : std::int32_t {
   kNullPointer = 68,
   kTasksNotRun = 69,
   kInputKind = 70,
+  kWrongModel = 75,
+  kOperatorMissing = 76,
   kInProgress = 77,
 
   // Faults of memory and processors.
