@@ -13,6 +13,12 @@
 #define MU8_HAVE_HELIUM 1
 #elif defined(__ARM_FEATURE_DSP) && defined(__ARM_ARCH_PROFILE) && __ARM_ARCH_PROFILE == 'M'
 #define MU8_HAVE_ARMDSP 1
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_MATMUL_INT8)
+#define MU8_HAVE_NEONI8MM 1
+#elif defined(__aarch64__) && defined(__ARM_FEATURE_DOTPROD)
+#define MU8_HAVE_NEONDOT 1
+#elif defined(__ARM_NEON)
+#define MU8_HAVE_NEON 1
 #else
 #define MU8_HAVE_PORTABLE 1
 #endif
@@ -35,6 +41,15 @@
 #endif
 #if !defined(MU8_HAVE_AVX512VBMI)
 #define MU8_HAVE_AVX512VBMI 0
+#endif
+#if !defined(MU8_HAVE_NEON)
+#define MU8_HAVE_NEON 0
+#endif
+#if !defined(MU8_HAVE_NEONDOT)
+#define MU8_HAVE_NEONDOT 0
+#endif
+#if !defined(MU8_HAVE_NEONI8MM)
+#define MU8_HAVE_NEONI8MM 0
 #endif
 #if !defined(MU8_HAVE_ARMDSP)
 #define MU8_HAVE_ARMDSP 0

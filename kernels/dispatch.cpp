@@ -20,6 +20,15 @@
 #if MU8_HAVE_AVX512VBMI
 #include "kernels/avx512vbmi/kernels.h"
 #endif
+#if MU8_HAVE_NEON
+#include "kernels/neon/kernels.h"
+#endif
+#if MU8_HAVE_NEONDOT
+#include "kernels/neondot/kernels.h"
+#endif
+#if MU8_HAVE_NEONI8MM
+#include "kernels/neoni8mm/kernels.h"
+#endif
 #if MU8_HAVE_ARMDSP
 #include "kernels/armdsp/kernels.h"
 #endif
@@ -49,6 +58,15 @@ constexpr const KernelTable* kTables[] = {
 #endif
 #if MU8_HAVE_AVX512VBMI
     &avx512vbmi::kTable,
+#endif
+#if MU8_HAVE_NEON
+    &neon::kTable,
+#endif
+#if MU8_HAVE_NEONDOT
+    &neondot::kTable,
+#endif
+#if MU8_HAVE_NEONI8MM
+    &neoni8mm::kTable,
 #endif
 #if MU8_HAVE_ARMDSP
     &armdsp::kTable,

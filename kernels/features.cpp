@@ -82,7 +82,7 @@ std::uint32_t ProcessorFeatures() {
 #elif defined(__linux__) && defined(__arm__)
 std::uint32_t ProcessorFeatures() {
   constexpr unsigned long kNeon = 1UL << 12;
-  return (getauxval(AT_HWCAP) & kNeon) != 0 ? kFeatureNeon : 0;
+  return (getauxval(AT_HWCAP) & kNeon) != 0 ? std::uint32_t{kFeatureNeon} : 0U;
 }
 
 #elif defined(__APPLE__) && defined(__aarch64__)

@@ -28,29 +28,34 @@ CONTROL = "float Control(float a, float b, float c) { return a * b + c; }\n"
 
 
 class Target:
-    """A compiler's prefix and flags, an emulator of its programs, and what its build is told."""
+    """A compiler's prefix and flags, an emulator of its programs, and what its build is told.
 
-    def __init__(self, prefix, flags="", emulator=None, fuses=True, toolchain=None, options=()):
+    tables: the folders of kernels/ that its flags choose (built_tables.h).
+    """
+
+    def __init__(self, prefix, flags="", emulator=None, fuses=True, toolchain=None, options=(),
+                 tables=()):
+        self.tables = tables
         self.prefix, self.flags, self.emulator = prefix, flags.split(), emulator
         self.fuses, self.toolchain, self.options = fuses, toolchain, list(options)
 
 
-def cortex(name, flags, fuses=True):
+def cortex(name, flags, fuses=True, tables=()):
     """A processor without an operating system."""
     return Target("arm-none-eabi-", f"-mthumb -mcpu=cortex-{name} {flags}", None, fuses, "cortex-m",
-                  [f"-DMU8_CORTEX={name}"])
+                  [f"-DMU8_CORTEX={name}"], tables)
 
 
 TARGETS = {
-    "aarch64": Target("aarch64-linux-gnu-", emulator="qemu-aarch64"),
-    "armv7": Target("arm-linux-gnueabihf-", "-mfpu=neon-vfpv4", "qemu-arm"),
+    "aarch64": Target("aarch64-linux-gnu-", emulator="qemu-aarch64", tables=("neon",)),
+    "armv7": Target("arm-linux-gnueabihf-", "-mfpu=neon-vfpv4", "qemu-arm", tables=("neon",)),
     "i686": Target("i686-linux-gnu-", "-msse2 -mfpmath=sse", "qemu-i386", fuses=False),
     "riscv64": Target("riscv64-linux-gnu-", emulator="qemu-riscv64"),
     "cortex-m0": cortex("m0", "", fuses=False),
     "cortex-m3": cortex("m3", "", fuses=False),
-    "cortex-m4": cortex("m4", "-mfloat-abi=hard -mfpu=fpv4-sp-d16"),
-    "cortex-m7": cortex("m7", "-mfloat-abi=hard -mfpu=fpv5-d16"),
-    "cortex-m55": cortex("m55", "-mfloat-abi=hard"),
+    "cortex-m4": cortex("m4", "-mfloat-abi=hard -mfpu=fpv4-sp-d16", tables=("armdsp",)),
+    "cortex-m7": cortex("m7", "-mfloat-abi=hard -mfpu=fpv5-d16", tables=("armdsp",)),
+    "cortex-m55": cortex("m55", "-mfloat-abi=hard", tables=("helium",)),
 }
 
 
@@ -63,11 +68,12 @@ def run(command, folder):
     return done.stdout
 
 
-def device_sources():
-    """What libmu8.a is made of where there is no kernel set but the scalar one."""
+def device_sources(folders):
+    """What libmu8.a is made of; folders: below kernels/, beside scalar/ and portable/."""
     files = [*(ROOT / "formats").glob("*.cpp"), *(ROOT / "kernels").glob("*.cpp"),
-             *(ROOT / "kernels" / "scalar").glob("*.cpp"),
-             *(ROOT / "kernels" / "portable").glob("*.cpp"), *(ROOT / "engine" / "src").glob("*.cpp")]
+             *(ROOT / "engine" / "src").glob("*.cpp")]
+    for folder in ("scalar", "portable", *folders):
+        files += (ROOT / "kernels" / folder).glob("*.cpp")
     return sorted(file for file in files if file.name != "writer.cpp")
 
 
@@ -91,9 +97,12 @@ def build_by_toolchain(check, name, target, folder):
 
 def compile_bare(compiler, sources, folder, *flags):
     """The objects of one compiler line without any option that mu8 would ask for."""
-    folder.mkdir(parents=True)
-    run([*compiler, "-std=c++20", *flags, *includes(), "-c", *sources], folder)
-    return sorted(folder.glob("*.o"))
+    for source in sources:  # files of two folders may have one name
+        (folder / source.parent.name).mkdir(parents=True, exist_ok=True)
+    for home in {source.parent for source in sources}:
+        run([*compiler, "-std=c++20", *flags, *includes(), "-c",
+             *(source for source in sources if source.parent == home)], folder / home.name)
+    return sorted(folder.rglob("*.o"))
 
 
 def fused(target, objects):
@@ -104,7 +113,8 @@ def fused(target, objects):
 
 def build_bare(check, target, compiler, folder):
     """The library's objects, in which nothing is fused."""
-    objects = compile_bare(compiler, device_sources(), folder / "library", "-O3")
+    objects = compile_bare(compiler, device_sources(target.tables), folder / "library", "-O3")
+    check(len(objects) == len(device_sources(target.tables)), f"{len(objects)} objects")
     found = fused(target, objects)
     check(not found, f"{compiler}: {len(found)} fused operations, the first {found[:1]}")
     control = folder / "control.cpp"
@@ -127,7 +137,7 @@ def check_bare(check, target, folder, doctest):
              ROOT / "formats" / "writer.cpp", *sorted((ROOT / "tests" / "support").glob("*.cpp"))]
     tests = compile_bare(gcc, tests, folder / "tests", "-O1", "-isystem", doctest)
     for objects in built:
-        program = objects[0].parent / "golden"
+        program = objects[0].parents[1] / "golden"
         run([*gcc, "-static", *tests, *objects, "-o", program], folder)
         printed = run([target.emulator, program, f"--test-case={GOLDEN}"], ROOT)
         check("1 passed | 0 failed" in printed and "golden predictions compared:" in printed,

@@ -1,0 +1,21 @@
+// NEON's table.
+#include "kernels/neon/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::neon {
+
+constinit const KernelTable kTable = {
+    .name = "neon",
+    .required = kFeatureNeon,
+    .sample_panel = SamplePanel,
+    .unpack_panel = UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = ConvolveDepthwise,
+    .max_pool = scalar::MaxPool,
+    .average_pool = scalar::AveragePool,
+    .add = scalar::Add,
+    .multiply = scalar::Multiply,
+    .lookup = scalar::Lookup,
+};
+
+}  // namespace mu8::kernels::neon

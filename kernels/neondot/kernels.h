@@ -1,0 +1,13 @@
+// The table of kernels/neondot/: AArch64 with SDOT. Every function equals its scalar definition
+// byte for byte; what is not here is kernels/neon/'s.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::neondot {
+
+void Convolve(const ConvolveArgs& args);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::neondot

@@ -1,0 +1,22 @@
+// SDOT's table: NEON's but for the convolution.
+#include "kernels/neon/kernels.h"
+#include "kernels/neondot/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::neondot {
+
+constinit const KernelTable kTable = {
+    .name = "neondot",
+    .required = kFeatureNeon | kFeatureNeonDot,
+    .sample_panel = neon::SamplePanel,
+    .unpack_panel = neon::UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = neon::ConvolveDepthwise,
+    .max_pool = scalar::MaxPool,
+    .average_pool = scalar::AveragePool,
+    .add = scalar::Add,
+    .multiply = scalar::Multiply,
+    .lookup = scalar::Lookup,
+};
+
+}  // namespace mu8::kernels::neondot

@@ -1,0 +1,13 @@
+// The table of kernels/neoni8mm/: AArch64 with USMMLA. Every function equals its scalar definition
+// byte for byte; what is not here is kernels/neon/'s.
+#pragma once
+
+#include "kernels/kernel_table.h"
+
+namespace mu8::kernels::neoni8mm {
+
+void Convolve(const ConvolveArgs& args);
+
+extern const KernelTable kTable;
+
+}  // namespace mu8::kernels::neoni8mm

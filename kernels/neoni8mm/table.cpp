@@ -1,0 +1,22 @@
+// USMMLA's table: NEON's but for the convolution.
+#include "kernels/neon/kernels.h"
+#include "kernels/neoni8mm/kernels.h"
+#include "kernels/scalar/kernels.h"
+
+namespace mu8::kernels::neoni8mm {
+
+constinit const KernelTable kTable = {
+    .name = "neoni8mm",
+    .required = kFeatureNeon | kFeatureNeonDot | kFeatureNeonI8mm,
+    .sample_panel = neon::SamplePanel,
+    .unpack_panel = neon::UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = neon::ConvolveDepthwise,
+    .max_pool = scalar::MaxPool,
+    .average_pool = scalar::AveragePool,
+    .add = scalar::Add,
+    .multiply = scalar::Multiply,
+    .lookup = scalar::Lookup,
+};
+
+}  // namespace mu8::kernels::neoni8mm
