@@ -17,9 +17,11 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std:
   const std::ptrdiff_t pixel_step = args.input_col_step;
   const std::size_t weight_step = std::size_t{args.width} * 4;
   const std::int32_t zero_point = kOffset ? args.zero_point : 0;
-  std::int32_t acc[kPixels][kBlockChannels];
+  // Unsigned, which may wrap: a bias may have changed since Open.
+  std::uint32_t acc[kPixels][kBlockChannels];
   for (std::uint32_t p = 0; p < kPixels; ++p) {
-    for (std::uint32_t c = 0; c < kBlockChannels; ++c) acc[p][c] = sums[p][c];
+    for (std::uint32_t c = 0; c < kBlockChannels; ++c)
+      acc[p][c] = static_cast<std::uint32_t>(sums[p][c]);
   }
   for (std::uint32_t outer = args.outer_runs; outer != 0; --outer, window += args.outer_step) {
     const std::uint8_t* run = window;
@@ -27,14 +29,13 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std:
       const std::uint8_t* x = run;
       for (const std::uint8_t* const end = run + args.padded_run; x != end; x += 4) {
         for (std::uint32_t j = 0; j < 4; ++j) {
-          std::int32_t value[kPixels];
+          std::uint32_t value[kPixels];
           for (std::uint32_t p = 0; p < kPixels; ++p)
-            value[p] = x[Signed(p) * pixel_step + Signed(j)] - zero_point;
+            value[p] =
+                static_cast<std::uint32_t>(x[Signed(p) * pixel_step + Signed(j)] - zero_point);
           for (std::uint32_t c = 0; c < kBlockChannels; ++c) {
-            const std::int32_t w = weights[c * 4 + j];
-            for (std::uint32_t p = 0; p < kPixels; ++p) {
-              acc[p][c] = AddWrapping(acc[p][c], value[p] * w);
-            }
+            const auto w = static_cast<std::uint32_t>(std::int32_t{weights[c * 4 + j]});
+            for (std::uint32_t p = 0; p < kPixels; ++p) acc[p][c] += value[p] * w;
           }
         }
         weights += weight_step;
@@ -42,7 +43,8 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std:
     }
   }
   for (std::uint32_t p = 0; p < kPixels; ++p) {
-    for (std::uint32_t c = 0; c < kBlockChannels; ++c) sums[p][c] = acc[p][c];
+    for (std::uint32_t c = 0; c < kBlockChannels; ++c)
+      sums[p][c] = static_cast<std::int32_t>(acc[p][c]);
   }
 }
 

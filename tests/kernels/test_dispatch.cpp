@@ -1,6 +1,7 @@
 // Choosing kernels: a pure function of the features, and the table asked for is the one returned.
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <fstream>
 #include <iterator>
 #include <set>
@@ -91,6 +92,16 @@ TEST_CASE("dispatch: features are those that /proc/cpuinfo lists") {
   CHECK(has(kernels::kFeatureAvxVnni) == listed.contains("avx_vnni"));
   CHECK(has(kernels::kFeatureAvx512Vnni) == listed.contains("avx512_vnni"));
   CHECK(has(kernels::kFeatureAvx512Vbmi) == listed.contains("avx512vbmi"));
+}
+
+// MU8_EXPECT_KERNELS in the environment: the table that this processor must get.
+TEST_CASE("dispatch: an emulated processor gets the fastest table that it has") {
+  const char* expected = std::getenv("MU8_EXPECT_KERNELS");
+  if (expected == nullptr) {
+    MESSAGE("nothing is expected of this processor");
+    return;
+  }
+  CHECK(Name(SelectKernels(kernels::DetectFeatures())->name) == expected);
 }
 
 TEST_CASE("dispatch: a table by name needs its features") {
