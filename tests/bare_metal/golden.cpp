@@ -68,6 +68,7 @@ void AddPrediction(const mu8::Model& model, const mu8::Prediction& p, Hash* hash
   }
   if (model.head() == mu8::Head::kGaussian) hash->Value(p.clamped_scales);
   if (model.input_kind() == mu8::InputKind::kNumbers) hash->Value(p.clamped_inputs);
+  if (model.abstain_measure() != mu8::AbstainMeasure::kNone) hash->Value(p.abstains);
 }
 
 mu8::Status PredictImage(const mu8::Model& model, mu8::Session* session,
