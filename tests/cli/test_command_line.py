@@ -10,7 +10,7 @@ import unittest
 
 import cli
 
-SUBCOMMANDS = ["allocate", "convert", "inspect", "predict", "eval", "diff", "bench"]
+SUBCOMMANDS = ["allocate", "convert", "inspect", "predict", "eval", "diff", "bench", "embed"]
 HINT = 'mu8: run "mu8 --help" for the options'
 
 

@@ -41,5 +41,6 @@ Command AddPredict(CLI::App* parent);
 Command AddEval(CLI::App* parent);
 Command AddDiff(CLI::App* parent);
 Command AddBench(CLI::App* parent);
+Command AddEmbed(CLI::App* parent);
 
 }  // namespace mu8::tool

@@ -42,6 +42,38 @@ LayerSummary SummarizeLayer(const format::View& view, std::uint32_t index, std::
 
 }  // namespace
 
+const char* OpName(std::uint8_t op) {
+  switch (static_cast<format::OpCode>(op)) {
+    case format::OpCode::kConv2d:
+      return "conv2d";
+    case format::OpCode::kDense:
+      return "dense";
+    case format::OpCode::kMaxPool:
+      return "max_pool";
+    case format::OpCode::kAveragePool:
+      return "average_pool";
+    case format::OpCode::kLookup:
+      return "lookup";
+    case format::OpCode::kAdd:
+      return "add";
+    case format::OpCode::kMultiply:
+      return "multiply";
+    case format::OpCode::kSlice:
+      return "slice";
+    case format::OpCode::kConcat:
+      return "concat";
+    case format::OpCode::kGather:
+      return "gather";
+    case format::OpCode::kMaximum:
+      return "maximum";
+    case format::OpCode::kMinimum:
+      return "minimum";
+    case format::OpCode::kConstant:
+      return "constant";
+  }
+  return "unknown";
+}
+
 std::vector<std::pair<std::string_view, std::string_view>> MetadataPairs(const format::View& view) {
   std::vector<std::pair<std::string_view, std::string_view>> pairs(format::MetadataCount(view));
   std::uint64_t place = 0;

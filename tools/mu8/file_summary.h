@@ -49,6 +49,9 @@ struct Summary {
   }
 };
 
+// An operator's name, as in FORMAT.md 5.2.
+const char* OpName(std::uint8_t op);
+
 // Keys and values, in the file's order.
 std::vector<std::pair<std::string_view, std::string_view>> MetadataPairs(const format::View& view);
 

@@ -22,38 +22,6 @@ struct Options {
   bool json = false;
 };
 
-const char* OpName(std::uint8_t op) {
-  switch (static_cast<format::OpCode>(op)) {
-    case format::OpCode::kConv2d:
-      return "conv2d";
-    case format::OpCode::kDense:
-      return "dense";
-    case format::OpCode::kMaxPool:
-      return "max_pool";
-    case format::OpCode::kAveragePool:
-      return "average_pool";
-    case format::OpCode::kLookup:
-      return "lookup";
-    case format::OpCode::kAdd:
-      return "add";
-    case format::OpCode::kMultiply:
-      return "multiply";
-    case format::OpCode::kSlice:
-      return "slice";
-    case format::OpCode::kConcat:
-      return "concat";
-    case format::OpCode::kGather:
-      return "gather";
-    case format::OpCode::kMaximum:
-      return "maximum";
-    case format::OpCode::kMinimum:
-      return "minimum";
-    case format::OpCode::kConstant:
-      return "constant";
-  }
-  return "unknown";
-}
-
 // A panel's own width counts by its weights.
 std::string BitsText(const LayerSummary& layer) {
   if (layer.mu_bits.size() == 1) return std::to_string(layer.mu_bits.front());

@@ -1,0 +1,164 @@
+// mu8 embed: a .mu8 file as source text for a device's flash, with what a program must know of it
+// before it runs.
+#include <cstdio>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include "converters/host/error.h"
+#include "converters/host/model_file.h"
+#include "converters/host/output_file.h"
+#include "tools/mu8/command.h"
+#include "tools/mu8/embedded_source.h"
+#include "tools/mu8/json_output.h"
+#include "tools/mu8/options.h"
+#include "tools/mu8/stop_options.h"
+#include "tools/mu8/text.h"
+
+namespace mu8::tool {
+namespace {
+
+struct Options {
+  std::string model_path, folder, name;
+  std::uint32_t samples = 50, batch = 1, panel_bytes = SessionOptions{}.panel_bytes;
+  StopOptions stop;
+  bool antithetic = false, keep_logits = false, deadline = false, assembly = false, json = false;
+};
+
+constexpr const char* kFooter = R"(
+Writes DIR/NAME.h, constants for C and C++, and DIR/NAME.c, an array for flash: compile it with the
+program. DIR/NAME_config.h leaves out of the library what the model does not
+need (-DMU8_CONFIG=NAME_config.h). With --assembly it is DIR/NAME.S for the GNU assembler, which takes models of many megabytes
+in a moment. The model is validated first; its hash lets a device open it without doing so again
+(mu8.h). The arena's size is exact for the options given here: ask for the same ones on the device.)";
+
+SessionOptions SessionOf(const Options& options, const Model& model,
+                         std::vector<std::uint8_t>* chosen) {
+  return {.mc_samples = options.samples,
+          .batch = options.batch,
+          .keep_logits = options.keep_logits,
+          .noise = options.antithetic ? Noise::kAntithetic : Noise::kIndependent,
+          .stop = options.stop.Parse(model, chosen),
+          .panel_bytes = options.panel_bytes,
+          .keep_going = options.deadline ? [](void*) { return true; } : KeepGoing{nullptr}};
+}
+
+std::string NameFor(const Options& options) {
+  if (options.name.empty()) return EmbeddedSource::NameOf(options.model_path);
+  if (!EmbeddedSource::IsName(options.name)) {
+    throw UsageError("--name: found \"" + options.name +
+                     "\", expected a C identifier: letters, digits and _, a letter first");
+  }
+  return options.name;
+}
+
+std::string Joined(const std::vector<std::string>& words) {
+  std::string text;
+  for (const std::string& word : words) text += (text.empty() ? "" : ", ") + word;
+  return text;
+}
+
+void Print(const EmbeddedSource& source, const std::string& header, const std::string& array,
+           bool json) {
+  const Needs needs = NeedsOf(*source.file);
+  char hash[9];
+  std::snprintf(hash, sizeof(hash), "%08x", static_cast<unsigned>(HashOf(*source.file)));
+  if (json) {
+    PrintJson({{"header", header},
+               {"source", array},
+               {"name", source.name},
+               {"model_bytes", source.file->bytes.size()},
+               {"model_hash", hash},
+               {"arena_bytes", source.arena_bytes()},
+               {"operators", needs.operators},
+               {"head", needs.head}});
+    return;
+  }
+  Table fields = Fields();
+  fields.Add({"header", Printable(header)});
+  fields.Add({"source", Printable(array)});
+  fields.Add({"model", ByteCount(source.file->bytes.size()) + ", hash " + hash});
+  fields.Add({"arena", ByteCount(source.arena_bytes()) + " for " +
+                           std::to_string(source.session.batch) + " at a time, " +
+                           std::to_string(source.session.mc_samples) + " samples"});
+  fields.Add({"operators", Joined(needs.operators)});
+  fields.Add({"head", needs.head});
+  std::fputs(fields.ToString().c_str(), stdout);
+}
+
+// All of them or none.
+void WriteAll(const std::vector<std::pair<std::string, std::string>>& files) {
+  std::size_t written = 0;
+  try {
+    for (const auto& [path, text] : files) {
+      host::WriteFileAtomically(path, text.data(), text.size());
+      ++written;
+    }
+  } catch (...) {
+    std::error_code ignored;
+    for (std::size_t i = 0; i < written; ++i) std::filesystem::remove(files[i].first, ignored);
+    throw;
+  }
+}
+
+void Run(const Options& options) {
+  const host::ModelFile file = host::OpenModel(options.model_path);
+  std::vector<std::uint8_t> chosen;
+  const EmbeddedSource source{NameFor(options), &file, SessionOf(options, file.model, &chosen)};
+  host::Runner(file, source.session);  // says which option is wrong
+  const std::filesystem::path folder(options.folder);
+  const auto path = [&](const char* suffix) { return (folder / (source.name + suffix)).string(); };
+  const std::string array = path(options.assembly ? ".S" : ".c");
+  const std::string header = path(".h");
+  const std::vector<std::pair<std::string, std::string>> files = {
+      {array, options.assembly ? source.Assembly() : source.Array()},
+      {path("_config.h"), source.Config()},
+      {header, source.Header()}};
+  std::error_code problem;
+  std::filesystem::create_directories(folder, problem);
+  if (problem) {
+    throw host::Error("-o: " + options.folder +
+                      ": not a folder, and none can be made there: " + problem.message());
+  }
+  std::vector<NamedPath> outputs;
+  for (const auto& [name, text] : files) outputs.push_back({"-o", name});
+  CheckOutputs(outputs, {{"MODEL", options.model_path}});
+  WriteAll(files);
+  Print(source, header, array, options.json);
+}
+
+}  // namespace
+
+Command AddEmbed(CLI::App* parent) {
+  CLI::App* app =
+      parent->add_subcommand("embed", "Write a .mu8 file as source text for a device's flash");
+  const auto options = std::make_shared<Options>();
+  app->add_option("MODEL", options->model_path, "A .mu8 file")->required();
+  app->add_option("-o,--output", options->folder, "A folder, made if there is none")
+      ->required()
+      ->type_name("DIR");
+  app->add_option("--name", options->name, "Of the files and all in them [the model's file]");
+  app->add_option("--samples", options->samples, "Weight samples T per prediction, 1 to 65536")
+      ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
+  app->add_option("--batch", options->batch, "Most images of one call, 1 to 65536")
+      ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
+  app->add_option("--panel-bytes", options->panel_bytes,
+                  "Most bytes of drawn weights at a time where a layer has one output position")
+      ->check(WholeNumber(64, 1U << 30))
+      ->capture_default_str();
+  app->add_flag("--antithetic", options->antithetic, "Passes in pairs of opposite noise");
+  app->add_flag("--keep-logits", options->keep_logits, "The session keeps each pass's logits");
+  app->add_flag("--deadline", options->deadline, "The session is given keep_going");
+  options->stop.AddTo(app);
+  app->add_flag("--assembly", options->assembly, "Write assembler instead of C");
+  AddJsonFlag(app, &options->json);
+  app->footer(kFooter);
+  return {app, [options] { Run(*options); }};
+}
+
+}  // namespace mu8::tool
