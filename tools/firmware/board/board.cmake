@@ -1,0 +1,37 @@
+# mu8_board(TARGET): start-up code and linker script of the emulated machine for this toolchain file's
+# processor, and a target `run` that runs TARGET there.
+function(mu8_board target)
+  set(board ${CMAKE_CURRENT_FUNCTION_LIST_DIR})
+  if(CMAKE_SYSTEM_PROCESSOR STREQUAL "riscv")
+    set(kind riscv)
+    set(memory FLASH_ORIGIN=0x80000000 FLASH_SIZE=4M RAM_ORIGIN=0x80400000 RAM_SIZE=4M)
+    string(SUBSTRING ${MU8_RISCV} 2 2 bits)
+    set(emulator qemu-system-riscv${bits} -M virt -bios none)
+    set(options -nostartfiles)
+  elseif(MU8_CORTEX)
+    set(kind cortex_m)
+    set(memory FLASH_ORIGIN=0 FLASH_SIZE=4M RAM_ORIGIN=0x20000000 RAM_SIZE=4M)
+    set(machine_m3 mps2-an385)
+    set(machine_m4 mps2-an386)
+    set(machine_m7 mps2-an500)
+    set(machine_m55 mps3-an547)
+    if(MU8_CORTEX STREQUAL "m55")
+      set(memory FLASH_ORIGIN=0 FLASH_SIZE=512K RAM_ORIGIN=0x21000000 RAM_SIZE=4M)
+    elseif(NOT machine_${MU8_CORTEX})
+      message(FATAL_ERROR "MU8_CORTEX is ${MU8_CORTEX}; this firmware has machines for m3, m4, m7, m55")
+    endif()
+    set(emulator qemu-system-arm -M ${machine_${MU8_CORTEX}})
+    set(options -nostartfiles --specs=nano.specs --specs=nosys.specs)
+  else()
+    message(FATAL_ERROR "no machine for ${CMAKE_SYSTEM_PROCESSOR}: expected the toolchain file "
+      "cortex-m.cmake or riscv-none.cmake of tools/toolchains")
+  endif()
+  list(TRANSFORM memory PREPEND "LINKER:--defsym=")
+  target_sources(${target} PRIVATE ${board}/${kind}.c)
+  target_link_options(${target} PRIVATE ${options} -T ${board}/${kind}.ld LINKER:--gc-sections
+    LINKER:--no-warn-rwx-segments ${memory} LINKER:--defsym=STACK_SIZE=8K)
+  set_target_properties(${target} PROPERTIES SUFFIX .elf LINKER_LANGUAGE C
+    LINK_DEPENDS ${board}/${kind}.ld)
+  add_custom_target(run USES_TERMINAL VERBATIM COMMAND ${emulator} -nographic -monitor none -serial
+    none -semihosting-config enable=on,target=native -kernel $<TARGET_FILE:${target}>)
+endfunction()
