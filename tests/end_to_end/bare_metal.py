@@ -71,7 +71,9 @@ BOARDS = {
                   flash=(0x10000000, 0x400000), ram=(0x38000000, 0x400000)),
     "m55": cortex("m55", "mps3-an547", "-mfloat-abi=hard", flash=(0, 0x80000),
                   ram=(0x21000000, 0x400000)),
+    "rv32imc": riscv("rv32imc", "ilp32"),
     "rv32imac": riscv("rv32imac", "ilp32"),
+    "rv32gc": riscv("rv32gc", "ilp32d"),
     "rv64imac": riscv("rv64imac", "lp64"),
 }
 SECTIONS = ["-ffunction-sections", "-fdata-sections", "-fno-exceptions", "-fno-rtti",
@@ -140,11 +142,17 @@ def build_program(board, library, elf, sources, optimize="-O2", defines=(), file
         objects.append(work / f"{source.stem}.o")
         execute([f"{board.prefix}{compiler}", *board.flags, *language, optimize, *defines,
                  "-I", ROOT, "-I", ROOT / "engine" / "include", "-c", source, "-o", objects[-1]])
+    return link(board, [*objects, library], elf)
+
+
+def link(board, objects, elf):
+    """Objects, the board's start-up code among them, and libraries to `elf`, with a map beside it."""
+    kind = "riscv" if board.riscv else "cortex_m"
     memory = {"FLASH_ORIGIN": board.flash[0], "FLASH_SIZE": board.flash[1],
               "RAM_ORIGIN": board.ram[0], "RAM_SIZE": board.ram[1], "STACK_SIZE": board.stack}
     libraries = ["-nostartfiles"] if board.riscv else [
         "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs"]
-    execute([f"{board.prefix}gcc", *board.flags, *objects, library, *libraries, "-Wl,--gc-sections",
+    execute([f"{board.prefix}gcc", *board.flags, *objects, *libraries, "-Wl,--gc-sections",
              "-T", FIRMWARE / "board" / f"{kind}.ld", "-Wl,--no-warn-rwx-segments",
              *(f"-Wl,--defsym={name}={value:#x}" for name, value in memory.items()),
              f"-Wl,-Map={elf.with_suffix('.map')}", "-o", elf])
