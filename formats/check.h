@@ -3,6 +3,7 @@
 
 #include "formats/bits.h"
 #include "formats/reader.h"
+#include "formats/self_test.h"
 
 namespace mu8::format {
 
@@ -63,6 +64,11 @@ bool CheckOutputs(Checker* check);
 
 // Gains are positive and normal, offsets finite; else `status`, for `count` Affines at offset `at`.
 bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check);
+
+// Whether the unit computes exactly.
+inline bool CheckUnit(Unit unit, FloatProbe probe, Checker* check) {
+  return IsExact(probe) || check->Fail(Status::kSelfTest, 0, static_cast<std::uint64_t>(unit), 0);
+}
 
 // Parts of CheckTensors and CheckLayers, for a tensor and the layer at hand.
 bool CheckTensor(const TensorRecord& tensor, std::uint32_t index, Checker* check);

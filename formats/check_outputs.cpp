@@ -6,6 +6,8 @@
 namespace mu8::format {
 namespace {
 
+float ProbeCheckOutputs(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 bool CheckOutputsBytes(std::uint64_t bytes, Checker* check) {
   if (check->view.outputs.bytes == bytes) return true;
   return check->FailSection(Status::kSectionSize, SectionId::kOutputs,
@@ -222,6 +224,7 @@ bool CheckSection7(Checker* check) {
 }  // namespace
 
 bool CheckOutputs(Checker* check) {
+  if (!CheckUnit(Unit::kCheckOutputs, ProbeCheckOutputs, check)) return false;
   return CheckSection7(check) && (!check->view.has_ranges() || CheckRanges(check)) &&
          (!check->view.has_abstain() || CheckAbstain(check));
 }

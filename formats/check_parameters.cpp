@@ -8,6 +8,8 @@
 namespace mu8::format {
 namespace {
 
+float ProbeCheckParameters(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 constexpr std::int32_t kMaxEpsilon = 127;
 constexpr float kBelowOne = 0x1.fffffep-1F;  // the largest float below 1
 
@@ -390,6 +392,7 @@ std::uint64_t ParameterBytes(const LayerRecord& layer, const TensorRecord& outpu
 }
 
 bool CheckParameters(Checker* check) {
+  if (!CheckUnit(Unit::kCheckParameters, ProbeCheckParameters, check)) return false;
   const View& view = check->view;
   std::uint64_t end = 0;
   std::uint64_t panel_bytes = 0;

@@ -113,6 +113,9 @@ constexpr Entry kEntries[] = {
     {Status::kInputKind,
      "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
      "numbers)"},
+    {Status::kSelfTest,
+     "a source was not compiled to compute exactly: build it without -ffast-math, x87 and "
+     "-ffp-contract=fast"},
     {Status::kInProgress, "the run is in progress: call Step again"},
     {Status::kComputationFault,
      "the processor or its memory has computed wrongly (found, expected: sums of accumulators, "
@@ -121,6 +124,31 @@ constexpr Entry kEntries[] = {
     {Status::kModelChanged,
      "the model has changed since it was opened (found: the CRC-32C or value of what lies there, "
      "expected: what Open has seen)"},
+};
+
+struct UnitEntry {
+  Unit unit;
+  const char* name;
+};
+
+constexpr UnitEntry kUnits[] = {
+    {Unit::kNone, "none"},
+    {Unit::kCheckParameters, "formats/check_parameters.cpp"},
+    {Unit::kCheckOutputs, "formats/check_outputs.cpp"},
+    {Unit::kInput, "engine/src/input.cpp"},
+    {Unit::kOperators, "engine/src/operators.cpp"},
+    {Unit::kPasses, "engine/src/passes.cpp"},
+    {Unit::kWeightedLayer, "engine/src/weighted_layer.cpp"},
+    {Unit::kStatistics, "engine/src/statistics.cpp"},
+    {Unit::kGaussian, "engine/src/gaussian.cpp"},
+    {Unit::kReconstruction, "engine/src/reconstruction.cpp"},
+    {Unit::kStopping, "engine/src/stopping.cpp"},
+    {Unit::kCheckOptions, "engine/src/check_options.cpp"},
+    {Unit::kSession, "engine/src/session.cpp"},
+    {Unit::kCheckedProducts, "engine/src/checked_products.cpp"},
+    {Unit::kConvolve, "the kernels' convolve.cpp"},
+    {Unit::kRequantize, "kernels/scalar/convolve.cpp"},
+    {Unit::kPool, "kernels/scalar/pool.cpp"},
 };
 
 // How an option is shown: as a number from `least`, as a share, stored in millionths, or as the
@@ -244,6 +272,13 @@ const char* OptionName(Option option) {
   return entry == nullptr ? "unknown option" : entry->name;
 }
 
+const char* UnitName(Unit unit) {
+  for (const UnitEntry& entry : kUnits) {
+    if (entry.unit == unit) return entry.name;
+  }
+  return "unknown unit";
+}
+
 std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer) {
   if (buffer.empty()) return 0;
   Printer printer{buffer};
@@ -256,6 +291,9 @@ std::size_t Explain(const Diagnostic& diagnostic, std::span<char> buffer) {
   printer.Text(StatusText(diagnostic.status));
   if (const OptionEntry* option = Find(diagnostic.option); option != nullptr && !ok) {
     ExplainOption(*option, diagnostic, &printer);
+  } else if (diagnostic.status == Status::kSelfTest) {
+    printer.Text("; ");
+    printer.Text(UnitName(static_cast<Unit>(diagnostic.found)));
   } else if (!ok && diagnostic.status != Status::kNotReady) {
     const bool is_call = diagnostic.status >= Status::kArenaTooSmall && !IsFault(diagnostic.status);
     is_call ? printer.Text(";") : ExplainPlace(diagnostic, &printer);

@@ -183,6 +183,10 @@ struct KernelTable {
   void (*add)(const ElementwiseArgs&);
   void (*multiply)(const ElementwiseArgs&);
   void (*lookup)(const LookupArgs&);
+  // Of the units of convolve, of scalar::Requantize and of average_pool: formats/self_test.h.
+  FloatProbe convolve_probe;
+  FloatProbe requantize_probe;
+  FloatProbe pool_probe;
 };
 
 // Features of the running processor and operating system.

@@ -2,10 +2,14 @@
 
 #include "engine/src/real.h"
 #include "engine/src/stopping.h"
+#include "engine/src/unit_probes.h"
 #include "formats/limits.h"
 #include "mu8/config.h"
 
 namespace mu8 {
+
+float ProbeCheckOptions(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 using format::kMaxSamples;

@@ -1,8 +1,12 @@
 #include "engine/src/checked_products.h"
 
+#include "engine/src/unit_probes.h"
 #include "formats/arithmetic.h"
 
 namespace mu8 {
+
+float ProbeCheckedProducts(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 using kernels::ConvolveArgs;

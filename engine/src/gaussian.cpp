@@ -1,9 +1,12 @@
 #include "engine/src/gaussian.h"
 
 #include "engine/src/real.h"
+#include "engine/src/unit_probes.h"
 #include "engine/src/wide.h"
 
 namespace mu8 {
+
+float ProbeGaussian(float a, float b, float c) { return ProbeFloats(a, b, c); }
 
 void AddVariance(const format::NoiseScale& scale, float r, std::uint64_t* sum,
                  std::uint64_t* clamped) {

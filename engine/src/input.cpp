@@ -3,10 +3,14 @@
 #include <cstring>
 
 #include "engine/src/tensor.h"
+#include "engine/src/unit_probes.h"
 #include "formats/arithmetic.h"
 #include "formats/recheck.h"
 
 namespace mu8 {
+
+float ProbeInput(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 using format::TensorRecord;

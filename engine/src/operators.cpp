@@ -4,9 +4,12 @@
 #include <cstring>
 
 #include "engine/src/tensor.h"
+#include "engine/src/unit_probes.h"
 #include "formats/arithmetic.h"
 
 namespace mu8 {
+
+float ProbeOperators(float a, float b, float c) { return ProbeFloats(a, b, c); }
 
 using format::LayerRecord;
 using format::OpCode;

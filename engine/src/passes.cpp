@@ -6,9 +6,13 @@
 #include "engine/src/gaussian.h"
 #include "engine/src/layers.h"
 #include "engine/src/reconstruction.h"
+#include "engine/src/unit_probes.h"
 #include "mu8/config.h"
 
 namespace mu8 {
+
+float ProbePasses(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 // What the tasks of a call share. Passes [first_pass, last_pass) are this round's.

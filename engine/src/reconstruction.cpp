@@ -3,10 +3,14 @@
 #include "engine/src/float_state.h"
 #include "engine/src/operators.h"
 #include "engine/src/real.h"
+#include "engine/src/unit_probes.h"
 #include "engine/src/wide.h"
 #include "formats/bits.h"
 
 namespace mu8 {
+
+float ProbeReconstruction(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 template <typename Element>

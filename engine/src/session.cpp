@@ -8,6 +8,7 @@
 #include "engine/src/model_view.h"
 #include "engine/src/passes.h"
 #include "engine/src/reconstruction.h"
+#include "engine/src/unit_probes.h"
 #include "engine/src/workspace.h"
 #include "formats/recheck.h"
 #include "kernels/kernel_table.h"
@@ -15,6 +16,9 @@
 #include "mu8/mu8.h"
 
 namespace mu8 {
+
+float ProbeSession(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::uint64_t expected) {
@@ -169,6 +173,9 @@ Status Session::Prepare(const Model& model, const SessionOptions& options, const
   if (table == nullptr) {
     return Report(diagnostic, Status::kKernelsUnavailable,
                   static_cast<std::uint64_t>(options.kernels), 0);
+  }
+  if (const Unit unit = SelfTest(*table); unit != Unit::kNone) {
+    return Report(diagnostic, Status::kSelfTest, Number(unit), 0);
   }
   model_ = model;
   options_ = options;

@@ -1,10 +1,14 @@
 #include "engine/src/statistics.h"
 
 #include "engine/src/real.h"
+#include "engine/src/unit_probes.h"
 #include "engine/src/wide.h"
 #include "formats/real_math.h"
 
 namespace mu8 {
+
+float ProbeStatistics(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 using format::ExpNegative;

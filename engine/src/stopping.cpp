@@ -1,8 +1,12 @@
 #include "engine/src/stopping.h"
 
+#include "engine/src/unit_probes.h"
 #include "formats/real_math.h"
 
 namespace mu8 {
+
+float ProbeStopping(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 // Most of the wealth that one bet may lose: a game that has gone well once must be able to go on.

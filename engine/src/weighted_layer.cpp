@@ -6,11 +6,15 @@
 #include "engine/src/panel.h"
 #include "engine/src/panel_place.h"
 #include "engine/src/tensor.h"
+#include "engine/src/unit_probes.h"
 #include "formats/arithmetic.h"
 #include "formats/recheck.h"
 #include "formats/runs.h"
 
 namespace mu8 {
+
+float ProbeWeightedLayer(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 using format::LayerRecord;

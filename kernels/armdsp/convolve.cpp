@@ -9,6 +9,9 @@
 #include "kernels/armdsp/requantize.h"
 
 namespace mu8::kernels::armdsp {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 // Sums of two channels over two pixels: of channels 2 i and 2 i + 1 of the first, then the second.

@@ -5,6 +5,9 @@
 #include "kernels/avx2/kernels.h"
 
 namespace mu8::kernels::avx2 {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 struct SplitProduct {

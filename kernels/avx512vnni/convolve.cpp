@@ -6,6 +6,9 @@
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::avx512vnni {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 // acc += dot of 4 unsigned and 4 signed bytes per lane. Inline assembly because g++ 12 spills

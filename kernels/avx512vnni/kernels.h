@@ -11,6 +11,8 @@ void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
 
+float ProbeConvolve(float a, float b, float c);
+
 extern const KernelTable kTable;
 
 }  // namespace mu8::kernels::avx512vnni

@@ -16,6 +16,9 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
+    .convolve_probe = ProbeConvolve,
+    .requantize_probe = scalar::ProbeConvolve,
+    .pool_probe = scalar::ProbePool,
 };
 
 }  // namespace mu8::kernels::avx512vnni

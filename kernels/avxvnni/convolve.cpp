@@ -4,6 +4,9 @@
 #include "kernels/avxvnni/kernels.h"
 
 namespace mu8::kernels::avxvnni {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 struct DotProduct {

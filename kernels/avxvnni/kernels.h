@@ -9,6 +9,8 @@ namespace mu8::kernels::avxvnni {
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 
+float ProbeConvolve(float a, float b, float c);
+
 extern const KernelTable kTable;
 
 }  // namespace mu8::kernels::avxvnni

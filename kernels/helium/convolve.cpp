@@ -14,6 +14,9 @@
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::helium {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 constexpr std::uint32_t kPixels = 3;

@@ -20,6 +20,9 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(scalar::Add),
     .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
     .lookup = config::Keep<config::kLookup>(scalar::Lookup),
+    .convolve_probe = ProbeConvolve,
+    .requantize_probe = scalar::ProbeConvolve,
+    .pool_probe = scalar::ProbePool,
 };
 
 }  // namespace mu8::kernels::helium

@@ -5,6 +5,9 @@
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::neon {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 struct LongProducts {

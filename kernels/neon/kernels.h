@@ -15,6 +15,8 @@ void AveragePool(const PoolArgs& args);
 void Add(const ElementwiseArgs& args);
 void Multiply(const ElementwiseArgs& args);
 
+float ProbeConvolve(float a, float b, float c);
+
 extern const KernelTable kTable;
 
 }  // namespace mu8::kernels::neon

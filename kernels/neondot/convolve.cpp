@@ -4,6 +4,9 @@
 #include "kernels/neondot/kernels.h"
 
 namespace mu8::kernels::neondot {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 struct DotProducts {

@@ -8,6 +8,8 @@ namespace mu8::kernels::neondot {
 
 void Convolve(const ConvolveArgs& args);
 
+float ProbeConvolve(float a, float b, float c);
+
 extern const KernelTable kTable;
 
 }  // namespace mu8::kernels::neondot

@@ -4,6 +4,9 @@
 #include "kernels/neoni8mm/kernels.h"
 
 namespace mu8::kernels::neoni8mm {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 struct MatrixProducts {

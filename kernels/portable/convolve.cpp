@@ -5,6 +5,9 @@
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::portable {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 constexpr std::uint32_t kBlockChannels = 4;

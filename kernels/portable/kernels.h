@@ -11,6 +11,8 @@ void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 
+float ProbeConvolve(float a, float b, float c);
+
 extern const KernelTable kTable;
 
 }  // namespace mu8::kernels::portable

@@ -2,6 +2,9 @@
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::scalar {
+
+float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 // Nearest integer, ties to even, for |value| <= 2^22: adding 1.5 * 2^23 leaves no room for

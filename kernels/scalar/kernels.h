@@ -31,6 +31,9 @@ TapSpan RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std
 std::uint8_t Requantize(std::int32_t accumulator, float multiplier, std::int32_t zero_out,
                         std::int32_t clamp_min, std::int32_t clamp_max);
 
+float ProbeConvolve(float a, float b, float c);
+float ProbePool(float a, float b, float c);
+
 extern const KernelTable kTable;
 
 }  // namespace mu8::kernels::scalar

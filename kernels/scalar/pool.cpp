@@ -2,6 +2,9 @@
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::scalar {
+
+float ProbePool(float a, float b, float c) { return ProbeFloats(a, b, c); }
+
 namespace {
 
 // Sums side by side, so that compilers can use the registers that they know of.

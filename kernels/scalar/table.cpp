@@ -16,6 +16,9 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(Add),
     .multiply = config::Keep<config::kMultiply>(Multiply),
     .lookup = config::Keep<config::kLookup>(Lookup),
+    .convolve_probe = ProbeConvolve,
+    .requantize_probe = ProbeConvolve,
+    .pool_probe = ProbePool,
 };
 
 }  // namespace mu8::kernels::scalar

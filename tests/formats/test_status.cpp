@@ -31,7 +31,7 @@ TEST_CASE("status: every code has its own sentence") {
     ++codes;
     texts.insert(text);
   }
-  CHECK(codes == 1 + 17 + 20 + 17 + 12 + 4);
+  CHECK(codes == 1 + 17 + 20 + 17 + 13 + 4);
   CHECK(static_cast<int>(texts.size()) == codes);
 }
 
@@ -45,6 +45,7 @@ TEST_CASE("status: numbers never change") {
   CHECK(static_cast<int>(Status::kArenaTooSmall) == 60);
   CHECK(static_cast<int>(Status::kNotReady) == 67);
   CHECK(static_cast<int>(Status::kInputKind) == 70);
+  CHECK(static_cast<int>(Status::kSelfTest) == 71);
   CHECK(static_cast<int>(Status::kModelChanged) == 73);
 }
 

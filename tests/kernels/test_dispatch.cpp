@@ -9,6 +9,7 @@
 #include <string>
 #include <string_view>
 
+#include "formats/self_test.h"
 #include "kernels/kernel_table.h"
 #include "kernels/scalar/kernels.h"
 #include "tests/kernels/tables.h"
@@ -140,6 +141,9 @@ TEST_CASE("dispatch: no table has a function in the place of another") {
   apart(&KernelTable::multiply, &KernelTable::add);
   for (std::size_t i = 0; i < kernels::TableCount(); ++i) {
     CHECK((kernels::TableAt(i).lookup != nullptr));
+    CHECK(format::IsExact(kernels::TableAt(i).convolve_probe));
+    CHECK(format::IsExact(kernels::TableAt(i).requantize_probe));
+    CHECK(format::IsExact(kernels::TableAt(i).pool_probe));
   }
   CHECK(pairs == 5 * kernels::TableCount() * kernels::TableCount());
 }

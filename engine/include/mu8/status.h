@@ -84,6 +84,7 @@ enum class Status : std::int32_t {
   kNullPointer = 68,
   kTasksNotRun = 69,
   kInputKind = 70,
+  kSelfTest = 71,
   kWrongModel = 75,
   kOperatorMissing = 76,
   kInProgress = 77,
@@ -112,6 +113,31 @@ enum class Option : std::int32_t {
   kPanelBytes = 13,
 };
 
+// The translation unit that kSelfTest is about, in Diagnostic's `found`: it was compiled with
+// -ffast-math, for x87, or so that multiplications and additions are fused, and would give other
+// bytes. Numbers never change meaning.
+enum class Unit : std::int32_t {
+  kNone = 0,
+  // Found by Model::Open.
+  kCheckParameters = 1,
+  kCheckOutputs = 2,
+  // Found by Session::Create.
+  kInput = 10,
+  kOperators = 11,
+  kPasses = 12,
+  kWeightedLayer = 13,
+  kStatistics = 14,
+  kGaussian = 15,
+  kReconstruction = 16,
+  kStopping = 17,
+  kCheckOptions = 18,
+  kSession = 19,
+  kCheckedProducts = 20,
+  kConvolve = 30,  // of the chosen kernels
+  kRequantize = 31,
+  kPool = 32,
+};
+
 // Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;
 // `layer` and `tensor` are -1 where they do not apply. `found` is the field's value, a float's by
 // its bits, and `expected` what it must be, or the nearest that it may be, unless StatusText says
@@ -134,6 +160,10 @@ const char* StatusText(Status status);
 
 // The option as options.h spells it, such as "mc_samples" or "stop.error"; never null.
 const char* OptionName(Option option);
+
+// The unit's source, such as "engine/src/statistics.cpp" or "the kernels' convolve.cpp"; never
+// null.
+const char* UnitName(Unit unit);
 
 // Writes "mu8 error 42: ...; layer 2; byte 1344: found 16, expected 15" or "mu8 error 62: ...;
 // option mc_samples: found 0, expected 1 to 65536" and a final NUL into `buffer`, cut to its size.

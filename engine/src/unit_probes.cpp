@@ -1,0 +1,33 @@
+#include "engine/src/unit_probes.h"
+
+#include <cstddef>
+
+#include "engine/src/float_state.h"
+#include "formats/self_test.h"
+
+namespace mu8 {
+namespace {
+
+// In the order of Unit, from kInput on.
+constexpr FloatProbe kProbes[] = {
+    ProbeInput,        ProbeOperators, ProbePasses,          ProbeWeightedLayer,
+    ProbeStatistics,   ProbeGaussian,  ProbeReconstruction,  ProbeStopping,
+    ProbeCheckOptions, ProbeSession,   ProbeCheckedProducts,
+};
+constexpr std::size_t kProbeCount = sizeof(kProbes) / sizeof(*kProbes);
+constexpr auto kFirst = static_cast<std::size_t>(Unit::kInput);
+static_assert(kFirst + kProbeCount == static_cast<std::size_t>(Unit::kCheckedProducts) + 1);
+
+}  // namespace
+
+Unit SelfTest(const kernels::KernelTable& table) {
+  const FloatState ieee;
+  for (std::size_t i = 0; i < kProbeCount; ++i) {
+    if (!format::IsExact(kProbes[i])) return static_cast<Unit>(kFirst + i);
+  }
+  if (!format::IsExact(table.convolve_probe)) return Unit::kConvolve;
+  if (!format::IsExact(table.requantize_probe)) return Unit::kRequantize;
+  return format::IsExact(table.pool_probe) ? Unit::kNone : Unit::kPool;
+}
+
+}  // namespace mu8
