@@ -11,6 +11,7 @@
 #include "converters/host/files.h"
 #include "converters/host/metrics_values.h"
 #include "converters/host/target_layout.h"
+#include "converters/judge/abstain.h"
 #include "converters/judge/ensemble_judge.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
@@ -374,8 +375,16 @@ ConvertResult Convert(const ConvertOptions& options) {
   result.is_numbers = data.is_numbers();
   result.input_room = prepared.input.room;
   result.input_error = prepared.input.output_error;
-  result.file = format::Write(std::move(lowered.content));
+  result.file = format::Write(lowered.content);
   MustOpen(result.file, &result);
+  if (options.abstain) {
+    result.abstain_share = SetAbstain(*options.abstain, options.seed, result.file, data,
+                                      options.progress, &lowered.content);
+    result.abstain = lowered.content.outputs.abstain;
+    result.abstain_thresholds = lowered.content.outputs.abstain_thresholds;
+    result.file = format::Write(lowered.content);
+    MustOpen(result.file, &result);
+  }
   stage("quantize", 1.0);
   result.fidelity = MeasureFidelity(network, prepared.steps, data, result.file,
                                     {.seed = options.seed}, options.progress);

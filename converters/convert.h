@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -23,6 +24,9 @@ struct ConvertResult {
   double input_error = 0.0;                 // InputQuantization::output_error
   std::vector<float> noise_variance;        // of values, where it is known
   std::vector<format::OutputRange> ranges;  // of outputs, where the file has them
+  format::AbstainRecord abstain{};          // section 9, where the file has it
+  std::vector<float> abstain_thresholds;
+  std::optional<double> abstain_share;  // of the calibration inputs, where they were measured
   Head head = Head::kSoftmax;
   std::string head_reason;                                      // who says that
   SigmaImportance sigma_importance = SigmaImportance::kFisher;  // what was used

@@ -29,6 +29,15 @@ enum class SigmaImportance { kMeasured, kPower, kFisher };
 // channels; FORMAT.md 6.2).
 using MuBits = std::vector<int>;
 
+// When the file's predictions abstain (FORMAT.md 8.3): above given thresholds, one or one for each
+// output, or such that a share of the calibration inputs would.
+struct AbstainOptions {
+  format::AbstainMeasure measure = format::AbstainMeasure::kPredictiveEntropy;
+  std::vector<float> thresholds;
+  double fraction = 0.0;          // 0 to 1, where there are no thresholds
+  std::uint32_t mc_samples = 50;  // to measure it with
+};
+
 struct ConvertOptions {
   std::string model_path;        // ONNX, the mean network
   std::string posterior_path;    // .npz or .safetensors, "<initializer>.sigma"; empty: no sigmas
@@ -56,7 +65,8 @@ struct ConvertOptions {
   // Values and gaussians: low and high of an output, of which a stop rule's promise speaks; one
   // pair each output, or one for all; empty: none.
   std::vector<float> output_range;
-  bool calibrate_range = false;  // or what calibration has seen, and more
+  bool calibrate_range = false;           // or what calibration has seen, and more
+  std::optional<AbstainOptions> abstain;  // none: never
   host::Progress progress;
 };
 

@@ -31,6 +31,8 @@ struct EnsembleResult {
   std::vector<float> error, error_variance;  // reconstruction: images, squared error an output
   std::vector<Uncertainty> uncertainty;  // images; of labels the sums over them; none of numbers
   std::vector<std::uint32_t> clamped;    // images: inputs beyond what the file stores; the engine's
+  std::vector<std::uint8_t> abstains;    // images (of several positions whole ones), where the file
+                                         // has a threshold; or empty
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
   std::size_t undecided = 0;             // of these images: without a decision after all samples
   std::size_t clipped = 0;               // of their passes: Prediction::clipped_passes

@@ -54,6 +54,7 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
   result.mean.reserve(data.count * result.classes);
   result.variance.reserve(data.count * result.classes);
   std::vector<Prediction> predictions(session_options.batch);
+  const bool may_abstain = file.model.abstain_measure() != AbstainMeasure::kNone;
   Clock::duration time{};
   for (std::size_t first = 0; first < data.count; first += session_options.batch) {
     const std::size_t count = std::min<std::size_t>(session_options.batch, data.count - first);
@@ -63,6 +64,7 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
     time += Clock::now() - start;
     for (const Prediction& prediction : chunk) {
       Add(prediction, &result);
+      if (may_abstain) result.abstains.push_back(prediction.abstains ? 1 : 0);
       if (options.stop.rule == StopRule::kNone) continue;
       result.used.push_back(prediction.samples_used);
       if (prediction.ended == Ended::kAllSamples) ++result.undecided;

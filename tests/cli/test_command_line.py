@@ -10,7 +10,8 @@ import unittest
 
 import cli
 
-SUBCOMMANDS = ["allocate", "convert", "inspect", "predict", "eval", "diff", "bench", "embed"]
+SUBCOMMANDS = ["allocate", "convert", "inspect", "predict", "eval", "diff", "bench", "embed",
+               "replay"]
 HINT = 'mu8: run "mu8 --help" for the options'
 
 

@@ -42,5 +42,6 @@ Command AddEval(CLI::App* parent);
 Command AddDiff(CLI::App* parent);
 Command AddBench(CLI::App* parent);
 Command AddEmbed(CLI::App* parent);
+Command AddReplay(CLI::App* parent);
 
 }  // namespace mu8::tool

@@ -11,6 +11,7 @@
 #include "converters/host/files.h"
 #include "converters/host/labels.h"
 #include "converters/host/output_file.h"
+#include "converters/judge/abstain.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
@@ -26,6 +27,8 @@ struct Options {
   std::string quantizer = "weighted";
   std::string importance = "measured";
   std::string mean, std, labels_path, plan_path, noise, range;
+  std::string abstain, abstain_fraction;
+  std::uint32_t abstain_samples = 50;
   HeadArguments head;
   bool deterministic = false;
   bool json = false;
@@ -53,6 +56,66 @@ sampled weights over the posterior's, plain and weighted by each weight's input 
 saturated, draws at the largest INT8 value; SQNR of the weights' means and of their noise; outputs
 saturated, calibration outputs above the stored range, before a Tanh or another function those that
 it tells from its end.)";
+
+// Of "MEASURE=NUMBERS", as `option` takes it.
+std::optional<convert::AbstainOptions> ParseAbstain(const Options& options) {
+  if (options.abstain.empty() && options.abstain_fraction.empty()) return {};
+  if (!options.abstain.empty() && !options.abstain_fraction.empty()) {
+    throw UsageError("--abstain and --abstain-fraction exclude each other");
+  }
+  const bool by_share = options.abstain.empty();
+  const std::string option = by_share ? "--abstain-fraction" : "--abstain";
+  const std::string& text = by_share ? options.abstain_fraction : options.abstain;
+  const std::size_t equals = text.find('=');
+  const auto measure = convert::ParseAbstainMeasure(text.substr(0, equals));
+  if (equals == std::string::npos || !measure) {
+    throw UsageError(option + ": '" + text +
+                     "', expected MEASURE=NUMBER with predictive_entropy, mutual_information, "
+                     "variance, total_variance or error");
+  }
+  convert::AbstainOptions abstain{.measure = *measure,
+                                  .thresholds = {},
+                                  .fraction = 0.0,
+                                  .mc_samples = options.abstain_samples};
+  const std::vector<float> numbers = ParseFloats(option, text.substr(equals + 1));
+  for (const float number : numbers) {
+    if (std::signbit(number) || (by_share && (number > 1 || numbers.size() != 1))) {
+      throw UsageError(option + ": '" + text + "', expected " +
+                       (by_share ? "one share from 0 to 1" : "thresholds not below zero"));
+    }
+  }
+  if (by_share) {
+    abstain.fraction = static_cast<double>(numbers[0]);
+  } else {
+    abstain.thresholds = numbers;
+  }
+  return abstain;
+}
+
+// What section 9 of the file says.
+Json AbstainJson(const convert::ConvertResult& result) {
+  Json json{{"measure", convert::AbstainMeasureName(
+                            static_cast<format::AbstainMeasure>(result.abstain.measure))},
+            {"thresholds", FloatArray(result.abstain_thresholds)},
+            {"samples", result.abstain.mc_samples}};
+  if (result.abstain_share) json["share"] = *result.abstain_share;
+  return json;
+}
+
+void AddAbstain(const convert::ConvertResult& result, Table* fields) {
+  if (result.abstain_thresholds.empty()) return;
+  std::string text =
+      convert::AbstainMeasureName(static_cast<format::AbstainMeasure>(result.abstain.measure));
+  for (std::size_t k = 0; k < result.abstain_thresholds.size(); ++k) {
+    text += (k == 0 ? " above " : ", ") +
+            Significant(static_cast<double>(result.abstain_thresholds[k]), 6);
+  }
+  if (result.abstain_share) {
+    text += ": " + Percent(*result.abstain_share, 2) + " of the calibration inputs, " +
+            std::to_string(result.abstain.mc_samples) + " samples";
+  }
+  fields->Add({"abstains", text});
+}
 
 bool IsRefused(const Options& options, const convert::ConvertResult& result) {
   return result.judged.verdict == convert::FileVerdict::kLost && !options.accept;
@@ -145,6 +208,7 @@ void PrintAsJson(const Options& options, const convert::ConvertResult& result) {
   }
   if (!result.noise_variance.empty()) json["noise_variance"] = result.noise_variance;
   json["verdict"] = VerdictJson(options, result);
+  if (!result.abstain_thresholds.empty()) json["abstain"] = AbstainJson(result);
   for (const format::OutputRange& range : result.ranges) {
     json["output_ranges"].push_back({ShortestDouble(range.low), ShortestDouble(range.high)});
   }
@@ -241,6 +305,7 @@ void PrintAsText(const Options& options, const convert::ConvertResult& result) {
                                     Significant(static_cast<double>(result.ranges[k].high), 6) +
                                     " of output " + std::to_string(k)});
   }
+  AddAbstain(result, &fields);
   fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
   fields.Add({"calibrated", std::to_string(result.calibration_images) +
@@ -265,6 +330,7 @@ void Run(Options* options) {
   if (!options->range.empty() && !convert_options.calibrate_range) {
     convert_options.output_range = ParseFloats("--output-range", options->range);
   }
+  convert_options.abstain = ParseAbstain(*options);
   if (!options->plan_path.empty())
     convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
   if (!options->labels_path.empty())
@@ -386,6 +452,19 @@ void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
          "which decide about the mean of an output clipped to it; one pair, or one per "
          "output; or calibrated, what calibration has seen and a quarter more on each side")
       ->type_name("LOW,HIGH,..|calibrated");
+  app->add_option("--abstain", options->abstain,
+                  "A prediction abstains above this predictive_entropy or mutual_information "
+                  "(nats), variance or total_variance (with the noise; one, or one per output) or "
+                  "error; kept in the file")
+      ->type_name("MEASURE=A,B,..");
+  app->add_option("--abstain-fraction", options->abstain_fraction,
+                  "The same, at the threshold above which this share of the calibration inputs is "
+                  "at most; on data like them about as many will abstain, on others more or fewer")
+      ->type_name("MEASURE=SHARE");
+  app->add_option("--abstain-samples", options->abstain_samples,
+                  "Passes to measure it with: thresholds hold for as many")
+      ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
   app->add_option("--labels", options->labels_path,
                   "Names of the classes, labels or values, one per line, the first first")
       ->type_name("FILE");

@@ -253,6 +253,29 @@ Json ClampedJson(const convert::EnsembleResult& result) {
   return {{"numbers", numbers}, {"inputs", inputs}};
 }
 
+// How many abstain, and how right the others are, where that is one label an image.
+Json AbstainJson(const Report& report) {
+  const convert::EnsembleResult& result = report.result;
+  std::size_t answered = 0, right = 0;
+  const bool judged = result.head == convert::Head::kSoftmax && result.positions == 1 &&
+                      report.targets.labels.size() == result.images();
+  for (std::size_t i = 0; i < result.abstains.size(); ++i) {
+    if (result.abstains[i] != 0) continue;
+    ++answered;
+    if (judged)
+      right += static_cast<int>(host::TopClass(result.view().row(i))) == report.targets.labels[i]
+                   ? 1U
+                   : 0U;
+  }
+  const auto all = static_cast<double>(result.abstains.size());
+  Json json{{"share", 1.0 - static_cast<double>(answered) / all}, {"answered", answered}};
+  if (judged) {
+    json["accuracy"] =
+        answered == 0 ? Json() : Json(static_cast<double>(right) / static_cast<double>(answered));
+  }
+  return json;
+}
+
 Json CurvesJson(const Report& report) {
   Json json = report.targets.labels.empty() ? Json::object() : LabelledCurvesJson(report);
   Json ood = Json::array();
@@ -291,6 +314,7 @@ Json ReportJson(const Report& report) {
     json.update(ValuesJson(report));
   }
   if (!result.clamped.empty()) json["clamped"] = ClampedJson(result);
+  if (!result.abstains.empty()) json["abstain"] = AbstainJson(report);
   json.update(MeansJson(result));
   if (!result.used.empty()) json["samples_used"] = SamplesUsedJson(result);
   if (report.kl_against) {

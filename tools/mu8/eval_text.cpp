@@ -66,6 +66,14 @@ void PrintUncertainty(const Report& report, const Json& json) {
                                                ", moved to its edge: their predictions are those "
                                                "of others"});
   }
+  if (json.contains("abstain")) {
+    const Json& abstain = json["abstain"];
+    std::string text = Percent(abstain["share"], 2);
+    if (abstain.contains("accuracy") && !abstain["accuracy"].is_null()) {
+      text += "; accuracy of the others " + Percent(abstain["accuracy"], 2);
+    }
+    fields.Add({"abstain", text});
+  }
   if (json.contains("samples_used")) {
     const Json& used = json["samples_used"];
     fields.Add({"samples used", Fixed(used["mean"].get<double>(), 2) +

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "converters/host/model_file.h"
+#include "converters/judge/abstain.h"
 #include "converters/network/network.h"
 #include "formats/reader.h"
 #include "tools/mu8/command.h"
@@ -100,6 +101,18 @@ Json RangesJson(const Model& model) {
   return ranges;
 }
 
+// One threshold, or one for each output where they may differ.
+std::vector<float> AbstainThresholdsOf(const Model& model) {
+  const auto measure = static_cast<format::AbstainMeasure>(model.abstain_measure());
+  std::vector<float> thresholds(format::AbstainThresholds(measure, model.class_count()));
+  for (std::uint32_t i = 0; i < thresholds.size(); ++i) model.AbstainThreshold(i, &thresholds[i]);
+  return thresholds;
+}
+
+const char* AbstainNameOf(const Model& model) {
+  return convert::AbstainMeasureName(static_cast<format::AbstainMeasure>(model.abstain_measure()));
+}
+
 void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   const format::TensorRecord input = summary.view.tensor(0);
   Json json{{"file", file.path},
@@ -109,6 +122,11 @@ void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   json["classes"] = file.model.class_count();
   json["labels"] = host::ClassNames(file.model);
   if (const Json ranges = RangesJson(file.model); !ranges.empty()) json["output_ranges"] = ranges;
+  if (file.model.abstain_measure() != AbstainMeasure::kNone) {
+    json["abstain"] = {{"measure", AbstainNameOf(file.model)},
+                       {"thresholds", FloatArray(AbstainThresholdsOf(file.model))},
+                       {"samples", file.model.abstain_samples()}};
+  }
   json["stop_rules"] = Json::array();
   for (const StopRuleName& rule : StopRulesOf(file.model)) json["stop_rules"].push_back(rule.name);
   json["input_shape"] = ShapeJson(input);
@@ -274,6 +292,15 @@ void PrintAsText(const host::ModelFile& file, const Summary& summary) {
               std::to_string(model.class_count()) + ": " + Printable(labels)});
   if (const std::string ranges = RangesText(model); !ranges.empty()) {
     fields.Add({"output ranges", ranges});
+  }
+  if (model.abstain_measure() != AbstainMeasure::kNone) {
+    std::string text = std::string(AbstainNameOf(model)) + " above";
+    for (const float threshold : AbstainThresholdsOf(model)) {
+      text += " " + Significant(static_cast<double>(threshold), 6);
+    }
+    const std::uint32_t samples = model.abstain_samples();
+    if (samples > 0) text += ", measured with " + std::to_string(samples) + " samples";
+    fields.Add({"abstains", text});
   }
   fields.Add({"stop rules", StopRulesText(model)});
   fields.Add({"input", Dimensions(input.height, input.width, input.channels) +

@@ -136,7 +136,7 @@ int Main(int argc, char** argv) {
                                         std::to_string(format::kVersionMinor));
   const std::vector<Command> commands = {AddAllocate(&app), AddConvert(&app), AddInspect(&app),
                                          AddPredict(&app),  AddEval(&app),    AddDiff(&app),
-                                         AddBench(&app),    AddEmbed(&app)};
+                                         AddBench(&app),    AddEmbed(&app),   AddReplay(&app)};
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

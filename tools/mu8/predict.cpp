@@ -17,6 +17,7 @@
 #include "tools/mu8/maps.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/prediction_report.h"
+#include "tools/mu8/replay_record.h"
 #include "tools/mu8/verdict.h"
 
 namespace mu8::tool {
@@ -103,6 +104,7 @@ void Run(const Options& options) {
     throw UsageError("--maps: the model answers once, not at each position of its input");
   }
   CheckMaps(options.maps, inputs);
+  const bool may_abstain = file.model.abstain_measure() != AbstainMeasure::kNone;
   Json predictions = Json::array();
   bool first = true;
   for (const ImageInput& input : inputs) {
@@ -119,11 +121,14 @@ void Run(const Options& options) {
                         ? MapJson(input.name, prediction, head, shape)
                         : PredictionJson(input.name, prediction, head, names, options.top);
       if (!maps.empty()) answer["maps"] = maps;
+      if (may_abstain) answer["abstains"] = prediction.abstains;
+      if (options.json) answer["replay"] = ReplayJson(prediction);
       if (!options.json) PrintMap(input.name, answer);
       predictions.push_back(std::move(answer));
     } else {
       if (!first) std::putchar('\n');
       PrintPrediction(input.name, prediction, head, names, options.top, session.stop);
+      if (prediction.abstains) std::puts("  abstains: above the uncertainty that the file allows");
     }
     first = false;
   }
