@@ -1,5 +1,5 @@
 // The table of kernels/neondot/: AArch64 with SDOT. Every function equals its scalar definition
-// byte for byte; what is not here is kernels/neon/'s.
+// byte for byte; what is not here comes from the table in kernels/neon/.
 #pragma once
 
 #include "kernels/kernel_table.h"
