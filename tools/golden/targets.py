@@ -67,7 +67,7 @@ def bare(name, triple, *kernels, clang_flags=""):
 
 def wasm(simd):
     flags = "-msimd128" if simd else ""
-    options = ["-DMU8_WASM_SIMD=ON"] if simd else []
+    options = [tables(), *(["-DMU8_WASM_SIMD=ON"] if simd else [])]
     return Target({"em++": f"em++ {flags}"}, ["node"], "wasm", options, suffix=".js",
                   link="em++ -sENVIRONMENT=node -sEXIT_RUNTIME=1 -sSINGLE_FILE=1",
                   threads=False)
@@ -75,7 +75,7 @@ def wasm(simd):
 
 def wasm_none(simd):
     flags = "-msimd128" if simd else ""
-    options = ["-DMU8_WASM_SIMD=ON"] if simd else []
+    options = [tables(), *(["-DMU8_WASM_SIMD=ON"] if simd else [])]
     return Target({"clang++": f"clang++ --target=wasm32 {flags} {FREE}"},
                   ["node", str(ROOT / "tests" / "bare_metal" / "wasm.js")], "wasm-none", options,
                   link="clang++ --target=wasm32 -nostdlib -Wl,--no-entry -Wl,-z,stack-size=65536",
