@@ -37,14 +37,17 @@ mve_pred16_t LoadBits(const std::uint8_t* plane, std::uint32_t quarter) {
 // The codes of a quarter in a block's plane of codes of kBits.
 template <std::uint32_t kBits>
 uint8x16_t LoadCodes(const std::uint8_t* plane, std::uint32_t quarter) {
-  if constexpr (kBits == 8) return vld1q_u8(plane + quarter * kQuarterBytes);
-  if constexpr (kBits == 1)
+  if constexpr (kBits == 8) {
+    return vld1q_u8(plane + quarter * kQuarterBytes);
+  } else if constexpr (kBits == 1) {
     return vpselq_u8(vdupq_n_u8(1), vdupq_n_u8(0), LoadBits(plane, quarter));
-  // Parts of 16 bytes side by side, then bits upwards: to the top, and down without the others.
-  constexpr std::uint32_t kParts = kBits == 4 ? 2 : 1;
-  const uint8x16_t codes = vld1q_u8(plane + quarter % kParts * kQuarterBytes);
-  const auto place = static_cast<std::int32_t>(quarter / kParts * kBits);
-  return vshrq_n_u8(vshlq_r_u8(codes, 8 - static_cast<std::int32_t>(kBits) - place), 8 - kBits);
+  } else {
+    // Parts of 16 bytes side by side, then bits upwards: to the top, and down without the others.
+    constexpr std::uint32_t kParts = kBits == 4 ? 2 : 1;
+    const uint8x16_t codes = vld1q_u8(plane + quarter % kParts * kQuarterBytes);
+    const auto place = static_cast<std::int32_t>(quarter / kParts * kBits);
+    return vshrq_n_u8(vshlq_r_u8(codes, 8 - static_cast<std::int32_t>(kBits) - place), 8 - kBits);
+  }
 }
 
 // MakeLane for 4 lanes, the first of which is 4 * quarter.
@@ -118,15 +121,17 @@ class Levels {
   }
   // Of the block whose codes these are.
   uint8x16_t Load(const std::uint8_t* sigma) const {
-    if constexpr (kBits == 0) return vld1q_u8(table_);
-    if constexpr (kBits == 1) {
+    if constexpr (kBits == 0) {
+      return vld1q_u8(table_);
+    } else if constexpr (kBits == 1) {
       return vpselq_u8(vld1q_u8(table_ + kQuarterBytes), vld1q_u8(table_),
                        LoadBits(sigma, quarter_));
+    } else {
+      const uint8x16_t codes = LoadCodes<kBits>(sigma, quarter_);
+      if constexpr (kBits == 8) return codes;
+      if constexpr (kBits == 4) return vldrbq_gather_offset_u8(codebook_, codes);
+      return vldrbq_gather_offset_u8(table_, vorrq_u8(vshlq_n_u8(codes, 4), vidupq_n_u8(0, 1)));
     }
-    const uint8x16_t codes = LoadCodes < kBits == 0 ? 8 : kBits > (sigma, quarter_);
-    if constexpr (kBits == 8) return codes;
-    if constexpr (kBits == 4) return vldrbq_gather_offset_u8(codebook_, codes);
-    return vldrbq_gather_offset_u8(table_, vorrq_u8(vshlq_n_u8(codes, 4), vidupq_n_u8(0, 1)));
   }
 
  private:
