@@ -22,6 +22,7 @@
 #include "formats/crc32c.h"
 #include "formats/reader.h"
 #include "formats/writer.h"
+#include "mu8/mu8.h"
 
 namespace mu8::convert {
 namespace {
@@ -150,10 +151,10 @@ std::map<std::string, std::string> Metadata(const ConvertOptions& options, const
 Diagnostic Refusal(const std::vector<std::byte>& file, std::size_t* arena_bytes) {
   host::AlignedBuffer bytes(file.size());
   std::memcpy(bytes.data(), file.data(), file.size());
-  format::View view;
+  Model model;
   Diagnostic diagnostic;
-  if (format::Open(bytes.span(), &view, &diagnostic) == Status::kOk) {
-    *arena_bytes = view.model.arena_bytes;
+  if (Model::Open(bytes.span(), &model, &diagnostic) == Status::kOk) {
+    *arena_bytes = ArenaBytes(model, {});
   }
   return diagnostic;
 }

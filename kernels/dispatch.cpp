@@ -84,9 +84,14 @@ bool SameText(const char* a, const char* b) {
   return *a == *b;
 }
 
+template <std::size_t kCount>
+constexpr std::size_t CountOf(const KernelTable* const (&)[kCount]) {
+  return kCount;
+}
+
 }  // namespace
 
-std::size_t TableCount() { return sizeof(kTables) / sizeof(*kTables); }
+std::size_t TableCount() { return CountOf(kTables); }
 const KernelTable& TableAt(std::size_t index) { return *kTables[index]; }
 
 const KernelTable* SelectKernels(std::uint32_t features) {

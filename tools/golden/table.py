@@ -63,6 +63,7 @@ class Programs:
 
     def __init__(self, name, folder):
         self.name, self.target, self.folder = name, TARGETS[name], folder / name
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.configured = POOL.submit(device_sources, self.folder / "cmake", self.target.toolchain,
                                       self.target.options)
         self.support = POOL.submit(self.compile_support)

@@ -108,7 +108,7 @@ void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   std::vector<std::uint8_t> chosen;
   const EmbeddedSource source{NameFor(options), &file, SessionOf(options, file.model, &chosen)};
-  host::Runner(file, source.session);  // says which option is wrong
+  const host::Runner checked(file, source.session);  // says which option is wrong
   const std::filesystem::path folder(options.folder);
   const auto path = [&](const char* suffix) { return (folder / (source.name + suffix)).string(); };
   const std::string array = path(options.assembly ? ".S" : ".c");
