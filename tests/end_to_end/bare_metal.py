@@ -64,6 +64,7 @@ def riscv(architecture, abi):
 BOARDS = {
     # 256 KB of flash and 16 KB of RAM; QEMU has no larger M0.
     "m0": cortex("m0", "microbit", flash=(0, 0x40000), ram=(0x20000000, 0x4000), stack=0x1400),
+    "m0_code": cortex("m0", "mps2-an385"),  # on a Cortex-M3, with more memory
     "m3": cortex("m3", "mps2-an385"),
     "m4": cortex("m4", "mps2-an386", "-mfloat-abi=hard -mfpu=fpv4-sp-d16"),
     "m7": cortex("m7", "mps2-an500", "-mfloat-abi=hard -mfpu=fpv5-d16"),

@@ -26,8 +26,15 @@ class Target:
         self.board, self.suffix = board, suffix
         self.board_source = ROOT / "tests" / "bare_metal" / board_source
         self.threads = threads
+        self.levels = None  # all
         first = next(iter(self.compilers.values()))
         self.link = first + ["-static", "-pthread"] if link is None else link.split()
+
+    def only(self, compiler, *levels):
+        """Itself, with what fits into the board's memory: one compiler, and not every level."""
+        self.compilers = {compiler: self.compilers[compiler]}
+        self.levels = levels
+        return self
 
     def missing(self):
         """The first tool that is not installed (tools/setup devices), or None."""
@@ -95,7 +102,8 @@ TARGETS = {
                            options=["-DCMAKE_CXX_FLAGS=-mfpu=vfpv3-d16"]),
     # clang++ 14 does not find the headers of this g++.
     "riscv64": linux("riscv64-linux-gnu", "qemu-riscv64", "-march=rv64gc", FREE, "riscv64"),
-    "cortex-m0": bare("m0", "arm-none-eabi"),
+    "cortex-m0": bare("m0", "arm-none-eabi").only("g++", "-Os", "-O2", "-O3"),
+    "cortex-m0-code": bare("m0_code", "arm-none-eabi"),
     "cortex-m3": bare("m3", "arm-none-eabi"),
     "cortex-m4": bare("m4", "arm-none-eabi", "armdsp"),
     "cortex-m7": bare("m7", "arm-none-eabi", "armdsp"),
