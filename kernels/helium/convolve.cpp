@@ -11,6 +11,7 @@
 
 #include "formats/exact_floats.h"
 #include "kernels/helium/kernels.h"
+#include "kernels/output_pixels.h"
 #include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::helium {
@@ -153,23 +154,6 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* const* windows, bo
     weights += inputs / 4 * group_bytes;
     left -= inputs;
   }
-}
-
-// The next output pixel to be written.
-struct Pixel {
-  std::uint32_t y = 0, x = 0;
-};
-
-// Of the tensor that begins at `base`.
-template <typename T>
-T* At(T* base, Pixel pixel, std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
-  return base + Signed(pixel.y) * row_step + Signed(pixel.x) * col_step;
-}
-
-bool Next(const ConvolveArgs& args, Pixel* pixel) {
-  if (++pixel->x < args.output_width) return true;
-  pixel->x = 0;
-  return ++pixel->y < args.output_height;
 }
 
 // `sums` are those of the first channel and the pixel.

@@ -99,6 +99,4 @@ struct LongProducts {
 
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<LongProducts>(args); }
 
-void ConvolveDepthwise(const ConvolveArgs& args) { scalar::ConvolveDepthwise(args); }
-
 }  // namespace mu8::kernels::neon

@@ -9,11 +9,6 @@ namespace mu8::kernels::neon {
 void SamplePanel(const SampleArgs& args);
 void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
-void ConvolveDepthwise(const ConvolveArgs& args);
-void MaxPool(const PoolArgs& args);
-void AveragePool(const PoolArgs& args);
-void Add(const ElementwiseArgs& args);
-void Multiply(const ElementwiseArgs& args);
 
 float ProbeConvolve(float a, float b, float c);
 
