@@ -1,5 +1,7 @@
 // Benchmarks of whole predictions through the public API, for .mu8 files on the command line:
 //   model/<file>/<kernels>/batch<B>       Predict of B images, T = 50 passes
+//   model/<file>/<kernels>/checked        the same of one image with check_products
+//   records/<file>                        the records checked again, as a call and a pass do
 //   pass/<file>/over/<deterministic>      one Bayesian pass over one deterministic pass
 //   mu8_bench_models [Google Benchmark's options] MODEL.mu8[=DETERMINISTIC.mu8]...
 // A deterministic file is the same network converted with --deterministic. README.md explains the
@@ -16,6 +18,8 @@
 
 #include "bench/turns.h"
 #include "converters/host/model_file.h"
+#include "engine/src/model_view.h"
+#include "formats/recheck.h"
 
 namespace mu8::bench {
 namespace {
@@ -25,11 +29,11 @@ constexpr double kMicro = 1e6;
 
 // A session and random pixels for it.
 struct Work {
-  Work(const host::ModelFile& model, std::uint32_t passes, std::uint32_t batch)
+  Work(const host::ModelFile& model, const SessionOptions& options)
       : file(model),
-        images(model.model.input_size() * batch),
-        predictions(batch),
-        runner(model, {.mc_samples = passes, .batch = batch}) {
+        images(model.model.input_size() * options.batch),
+        predictions(options.batch),
+        runner(model, options) {
     std::mt19937 random(1);
     for (std::uint8_t& pixel : images) pixel = static_cast<std::uint8_t>(random() >> 24);
   }
@@ -44,15 +48,16 @@ struct Work {
 std::string Stem(const std::string& path) { return std::filesystem::path(path).stem().string(); }
 
 // Percentiles are over calls; a percentile that the number of calls cannot show is left out.
-void Predict(benchmark::State& state, const host::ModelFile& file, std::uint32_t batch) {
-  Work work(file, kPasses, batch);
+void Predict(benchmark::State& state, const host::ModelFile& file, const SessionOptions& options) {
+  Work work(file, options);
   work.Run();
   std::vector<double> seconds;
   for (auto _ : state) {
     const auto start = std::chrono::steady_clock::now();
     work.Run();
     seconds.push_back(
-        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() / batch);
+        std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count() /
+        options.batch);
   }
   state.counters["us_per_prediction_p50"] = Median(seconds) * kMicro;
   if (seconds.size() >= 100) {
@@ -73,8 +78,8 @@ void Predict(benchmark::State& state, const host::ModelFile& file, std::uint32_t
 // A round is one Bayesian prediction and as many deterministic ones of one pass each.
 void PassOverPass(benchmark::State& state, const host::ModelFile& bayesian,
                   const host::ModelFile& deterministic) {
-  Work fifty(bayesian, kPasses, 1);
-  Work one(deterministic, 1, 1);
+  Work fifty(bayesian, {.mc_samples = kPasses});
+  Work one(deterministic, {.mc_samples = 1});
   const std::vector<std::function<void()>> sides = {[&] { fifty.Run(); },
                                                     [&] {
                                                       for (std::uint32_t i = 0; i < kPasses; ++i) {
@@ -97,9 +102,34 @@ void PassOverPass(benchmark::State& state, const host::ModelFile& bayesian,
   state.SetLabel(std::to_string(ratios.size()) + " rounds");
 }
 
+// What protects a run from bytes that have changed since Open: of a call, the hash of all records;
+// of a pass, each layer's records checked in copies.
+void CheckRecords(benchmark::State& state, const host::ModelFile& file) {
+  const format::View view = ViewOf(file.model);
+  double call = 0, pass = 0;
+  bool same = true;
+  for (auto _ : state) {
+    const auto start = std::chrono::steady_clock::now();
+    same = format::RecordsAreUnchanged(view, nullptr) && same;
+    const auto middle = std::chrono::steady_clock::now();
+    for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
+      format::LayerRecord layer;
+      format::Operands operands;
+      same = format::LoadLayer(view, i, &layer, &operands, nullptr) && same;
+    }
+    const auto end = std::chrono::steady_clock::now();
+    call += std::chrono::duration<double>(middle - start).count();
+    pass += std::chrono::duration<double>(end - middle).count();
+  }
+  if (!same) state.SkipWithError("the records differ from those that were opened");
+  const auto runs = static_cast<double>(state.iterations());
+  state.counters["us_per_call"] = call * kMicro / runs;
+  state.counters["us_per_pass"] = pass * kMicro / runs;
+}
+
 // The kernels in use against the scalar ones, which define the results: not one bit may differ.
 bool Check(const host::ModelFile& file) {
-  Work work(file, 2, 1);
+  Work work(file, {.mc_samples = 2});
   work.Run();
   host::Runner scalar(file, {.mc_samples = 2, .kernels = KernelSet::kScalar});
   Prediction expected;
@@ -110,12 +140,19 @@ bool Check(const host::ModelFile& file) {
 
 void Register(const host::ModelFile& file, const host::ModelFile* deterministic) {
   const std::string kernels = host::Runner(file, {}).kernels();
-  for (const std::uint32_t batch : {1U, 64U}) {
+  const auto add = [&](const std::string& name, const SessionOptions& options) {
     benchmark::RegisterBenchmark(
-        ("model/" + Stem(file.path) + "/" + kernels + "/batch" + std::to_string(batch)).c_str(),
-        [&file, batch](benchmark::State& state) { Predict(state, file, batch); })
+        ("model/" + Stem(file.path) + "/" + kernels + "/" + name).c_str(),
+        [&file, options](benchmark::State& state) { Predict(state, file, options); })
         ->Unit(benchmark::kMillisecond);
+  };
+  for (const std::uint32_t batch : {1U, 64U}) {
+    add("batch" + std::to_string(batch), {.mc_samples = kPasses, .batch = batch});
   }
+  add("checked", {.mc_samples = kPasses, .check_products = true});
+  benchmark::RegisterBenchmark(("records/" + Stem(file.path)).c_str(),
+                               [&file](benchmark::State& state) { CheckRecords(state, file); })
+      ->Unit(benchmark::kMicrosecond);
   if (deterministic == nullptr) return;
   benchmark::RegisterBenchmark(
       ("pass/" + Stem(file.path) + "/over/" + Stem(deterministic->path)).c_str(),
