@@ -1,7 +1,6 @@
-// What is built. Everything, unless the build leaves parts out: it defines a macro of this page as
-// 0
-// (-DMU8_WITH_OP_GATHER=0), or MU8_CONFIG as the name of a header that does, such as one that `mu8
-// embed` writes (-DMU8_CONFIG=mu8_operators.h). All sources of one program take the same. What
+// What is built. Everything, unless the build leaves parts out: it defines a macro of this page to
+// be 0 (-DMU8_WITH_OP_GATHER=0), or MU8_CONFIG as the name of a header that does, such as one that
+// `mu8 embed` writes (-DMU8_CONFIG=model_config.h). All sources of one program take the same. What
 // was left out is an error, never another result: a model that needs it is refused by Model::Open
 // with kOperatorMissing, an option with kBadOption.
 #pragma once
