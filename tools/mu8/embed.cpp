@@ -30,10 +30,11 @@ struct Options {
 
 constexpr const char* kFooter = R"(
 Writes DIR/NAME.h, constants for C and C++, and DIR/NAME.c, an array for flash: compile it with the
-program. DIR/NAME_config.h leaves out of the library what the model does not
-need (-DMU8_CONFIG=NAME_config.h). With --assembly it is DIR/NAME.S for the GNU assembler, which takes models of many megabytes
-in a moment. The model is validated first; its hash lets a device open it without doing so again
-(mu8.h). The arena's size is exact for the options given here: ask for the same ones on the device.)";
+program. With --assembly it is DIR/NAME.S for the GNU assembler, which takes models of many
+megabytes in a moment. DIR/NAME_config.h leaves out of the library what the model does not need
+(-DMU8_CONFIG=NAME_config.h). The model is validated first; its hash lets a device open it without
+doing so again (mu8.h). The arena's size is exact for the options given here: ask for the same ones
+on the device.)";
 
 SessionOptions SessionOf(const Options& options, const Model& model,
                          std::vector<std::uint8_t>* chosen) {
