@@ -1,0 +1,52 @@
+// The least firmware of one model, for bench/sizes: opens it, predicts one image, prints the
+// deepest stack. All that mu8 asks its caller for is static, so that the linker's map has its size.
+#include <model.h>  // of `mu8 embed --name model`
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+#include "mu8/mu8.h"
+#include "tools/firmware/board/board.h"
+
+namespace {
+
+alignas(16) std::byte arena[MODEL_ARENA_BYTES];
+std::uint8_t image[MODEL_INPUT_SIZE];
+mu8::Model opened;
+mu8::Session session;
+mu8::Prediction prediction;
+
+mu8::Status Open(std::span<const std::byte> file) {
+#if TRUSTED
+  return mu8::Model::OpenTrusted(file, MODEL_HASH, &opened);
+#else
+  return mu8::Model::Open(file, &opened);
+#endif
+}
+
+mu8::Status Predict() {
+  const mu8::SessionOptions options{.mc_samples = MODEL_MC_SAMPLES,
+                                    .panel_bytes = MODEL_PANEL_BYTES};
+  mu8::Status status = Open(std::as_bytes(std::span(model_mu8)));
+  if (status != mu8::Status::kOk) return status;
+  status = mu8::Session::Create(opened, options, arena, &session);
+  if (status != mu8::Status::kOk) return status;
+  return session.Predict(image, {&prediction, 1});
+}
+
+}  // namespace
+
+int main() {
+  if (Predict() != mu8::Status::kOk) {
+    BoardWrite("no prediction\n");
+    return 1;
+  }
+  char text[] = "stack       \n";
+  char* at = text + sizeof(text) - 3;
+  for (unsigned bytes = BoardStackUsed(); bytes != 0; bytes /= 10) {
+    *at-- = static_cast<char>('0' + bytes % 10);
+  }
+  BoardWrite(text);
+  return 0;
+}
