@@ -19,6 +19,8 @@
 #define MU8_HAVE_NEONDOT 1
 #elif defined(__ARM_NEON)
 #define MU8_HAVE_NEON 1
+#elif defined(__wasm_simd128__)
+#define MU8_HAVE_WASM128 1
 #else
 #define MU8_HAVE_PORTABLE 1
 #endif
@@ -56,4 +58,7 @@
 #endif
 #if !defined(MU8_HAVE_HELIUM)
 #define MU8_HAVE_HELIUM 0
+#endif
+#if !defined(MU8_HAVE_WASM128)
+#define MU8_HAVE_WASM128 0
 #endif

@@ -35,6 +35,9 @@
 #if MU8_HAVE_HELIUM
 #include "kernels/helium/kernels.h"
 #endif
+#if MU8_HAVE_WASM128
+#include "kernels/wasm128/kernels.h"
+#endif
 
 namespace mu8::kernels {
 namespace {
@@ -73,6 +76,9 @@ constexpr const KernelTable* kTables[] = {
 #endif
 #if MU8_HAVE_HELIUM
     &helium::kTable,
+#endif
+#if MU8_HAVE_WASM128
+    &wasm128::kTable,
 #endif
 };
 

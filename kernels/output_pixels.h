@@ -22,7 +22,7 @@ T* At(T* base, Pixel pixel, std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
   return base + Signed(pixel.y) * row_step + Signed(pixel.x) * col_step;
 }
 
-inline bool Next(const ConvolveArgs& args, Pixel* pixel) {
+[[maybe_unused]] inline bool Next(const ConvolveArgs& args, Pixel* pixel) {
   if (++pixel->x < args.output_width) return true;
   pixel->x = 0;
   return ++pixel->y < args.output_height;

@@ -5,8 +5,34 @@ extern "C" const char FLASH_ORIGIN[], FLASH_SIZE[], RAM_ORIGIN[], RAM_SIZE[];  /
 namespace mu8::testing {
 namespace {
 
-constexpr std::size_t kGuardBytes = 32;  // the least of a region
 constexpr std::uint32_t kSlots = 12;
+
+}  // namespace
+
+#if defined(__wasm__)
+namespace {
+
+// A module's memory ends with a fault and has no other guard: one slot lies at its end.
+alignas(64) std::uint8_t slots[kSlots][kSlotBytes];
+std::uint8_t* guarded = nullptr;
+
+}  // namespace
+
+std::uint8_t* LastOfSlot(std::uint32_t slot, std::size_t bytes) {
+  return (slot < kGuardedSlots ? guarded : slots[slot]) + kSlotBytes - bytes;
+}
+
+bool WatchSlots() {
+  constexpr std::size_t kPageBytes = 65536;
+  const std::size_t pages = __builtin_wasm_memory_grow(0, 1);
+  if (pages == static_cast<std::size_t>(-1)) return false;
+  guarded = reinterpret_cast<std::uint8_t*>((pages + 1) * kPageBytes - kSlotBytes);
+  return true;
+}
+#else
+namespace {
+
+constexpr std::size_t kGuardBytes = 32;  // the least of a region
 struct Slot {
   std::uint8_t data[kSlotBytes];
   std::uint8_t guard[kGuardBytes];
@@ -77,6 +103,7 @@ bool WatchSlots() {
   Enable(5);  // and the map for the rest
   return true;
 }
+#endif
 #endif
 
 }  // namespace mu8::testing

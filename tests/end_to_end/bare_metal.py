@@ -29,9 +29,16 @@ class Board:
         self.toolchain, self.options = toolchain, list(options)
         self.flash, self.ram, self.stack = flash, ram, stack
 
+    # Of the compilers and the start-up code.
+    c, cxx = "gcc", "g++"
+
     @property
     def riscv(self):
         return self.prefix.startswith("riscv")
+
+    @property
+    def source(self):
+        return FIRMWARE / "board" / f"{'riscv' if self.riscv else 'cortex_m'}.c"
 
     @property
     def emulator(self):
@@ -41,10 +48,22 @@ class Board:
 
     def missing(self):
         """The first tool that is not installed (tools/setup devices), or None."""
-        for tool in (f"{self.prefix}g++", self.emulator, "cmake", "ninja"):
+        for tool in (f"{self.prefix}{self.cxx}", self.emulator, "cmake", "ninja"):
             if shutil.which(tool) is None:
                 return tool
         return None
+
+
+class Module(Board):
+    """WebAssembly with 128-bit vectors and without a C library, under node."""
+
+    c, cxx, emulator = "clang", "clang++", "node"
+    source = ROOT / "tests" / "bare_metal" / "wasm.c"
+
+    def __init__(self):
+        free = f"-nostdlibinc -idirafter {ROOT}/tools/toolchains/freestanding"
+        super().__init__(None, "", f"--target=wasm32 -msimd128 {free}", "wasm-none",
+                         ["-DMU8_WASM_SIMD=ON"], None, None, stack=0x10000)
 
 
 def cortex(processor, machine, flags="", flash=(0, 0x400000), ram=(0x20000000, 0x400000),
@@ -76,6 +95,7 @@ BOARDS = {
     "rv32imac": riscv("rv32imac", "ilp32"),
     "rv32gc": riscv("rv32gc", "ilp32d"),
     "rv64imac": riscv("rv64imac", "lp64"),
+    "wasm": Module(),
 }
 SECTIONS = ["-ffunction-sections", "-fdata-sections", "-fno-exceptions", "-fno-rtti",
             "-fno-threadsafe-statics"]
@@ -131,15 +151,14 @@ def build_program(board, library, elf, sources, optimize="-O2", defines=(), file
     elf = pathlib.Path(elf)
     work = elf.parent / f"{elf.stem}.objects"
     work.mkdir(parents=True, exist_ok=True)
-    kind = "riscv" if board.riscv else "cortex_m"
-    sources = [ROOT / source for source in sources] + [FIRMWARE / "board" / f"{kind}.c"]
+    sources = [ROOT / source for source in sources] + [board.source]
     if files is not None:
         embed(files, work / "embedded_files.S")
         sources.append(work / "embedded_files.S")
     objects = []
     for source in sources:
-        compiler, language = ("g++", ["-std=c++20", *SECTIONS]) if source.suffix == ".cpp" else (
-            "gcc", SECTIONS[:2])
+        compiler, language = (board.cxx, ["-std=c++20", *SECTIONS]) if source.suffix == ".cpp" else (
+            board.c, SECTIONS[:2])
         objects.append(work / f"{source.stem}.o")
         execute([f"{board.prefix}{compiler}", *board.flags, *language, optimize, *defines,
                  "-I", ROOT, "-I", ROOT / "engine" / "include", "-c", source, "-o", objects[-1]])
@@ -148,6 +167,10 @@ def build_program(board, library, elf, sources, optimize="-O2", defines=(), file
 
 def link(board, objects, elf):
     """Objects, the board's start-up code among them, and libraries to `elf`, with a map beside it."""
+    if isinstance(board, Module):
+        execute([board.cxx, *board.flags, "-nostdlib", "-Wl,--no-entry",
+                 f"-Wl,-z,stack-size={board.stack}", *objects, "-o", elf])
+        return elf
     kind = "riscv" if board.riscv else "cortex_m"
     memory = {"FLASH_ORIGIN": board.flash[0], "FLASH_SIZE": board.flash[1],
               "RAM_ORIGIN": board.ram[0], "RAM_SIZE": board.ram[1], "STACK_SIZE": board.stack}
@@ -162,6 +185,11 @@ def link(board, objects, elf):
 
 def run(board, elf, timeout=600, plugin=None):
     """(exit code, output) of a program; plugin: QEMU's -plugin argument, or None."""
+    if isinstance(board, Module):
+        command = [board.emulator, str(board.source.with_suffix(".js")), str(elf)]
+        done = subprocess.run(command, text=True, stdout=subprocess.PIPE,
+                              stderr=subprocess.STDOUT, timeout=timeout, check=False)
+        return done.returncode, done.stdout
     command = [board.emulator, "-M", board.machine, "-nographic", "-monitor", "none", "-serial",
                "none", "-semihosting-config", "enable=on,target=native", "-kernel", str(elf)]
     if board.riscv:

@@ -72,9 +72,13 @@ def bare(name, triple, *kernels, clang_flags=""):
                   threads=False)
 
 
+def wasm_options(simd):
+    return [tables("wasm128"), "-DMU8_WASM_SIMD=ON"] if simd else [tables()]
+
+
 def wasm(simd):
     flags = "-msimd128" if simd else ""
-    options = [tables(), *(["-DMU8_WASM_SIMD=ON"] if simd else [])]
+    options = wasm_options(simd)
     return Target({"em++": f"em++ {flags}"}, ["node"], "wasm", options, suffix=".js",
                   link="em++ -sENVIRONMENT=node -sEXIT_RUNTIME=1 -sSINGLE_FILE=1",
                   threads=False)
@@ -82,7 +86,7 @@ def wasm(simd):
 
 def wasm_none(simd):
     flags = "-msimd128" if simd else ""
-    options = [tables(), *(["-DMU8_WASM_SIMD=ON"] if simd else [])]
+    options = wasm_options(simd)
     return Target({"clang++": f"clang++ --target=wasm32 {flags} {FREE}"},
                   ["node", str(ROOT / "tests" / "bare_metal" / "wasm.js")], "wasm-none", options,
                   link="clang++ --target=wasm32 -nostdlib -Wl,--no-entry -Wl,-z,stack-size=65536",

@@ -1,0 +1,29 @@
+// The kernels for WebAssembly's vectors as a table.
+#include "kernels/built_tables.h"
+
+#if MU8_HAVE_WASM128
+#include "kernels/scalar/kernels.h"
+#include "kernels/wasm128/kernels.h"
+#include "mu8/config.h"
+
+namespace mu8::kernels::wasm128 {
+
+constinit const KernelTable kTable = {
+    .name = "wasm128",
+    .required = kFeatureWasm128,
+    .sample_panel = SamplePanel,
+    .unpack_panel = UnpackPanel,
+    .convolve = Convolve,
+    .convolve_depthwise = config::Keep<config::kDepthwise>(ConvolveDepthwise),
+    .max_pool = config::Keep<config::kMaxPool>(MaxPool),
+    .average_pool = config::Keep<config::kAveragePool>(scalar::AveragePool),
+    .add = config::Keep<config::kAdd>(scalar::Add),
+    .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
+    .lookup = config::Keep<config::kLookup>(scalar::Lookup),
+    .convolve_probe = ProbeConvolve,
+    .requantize_probe = scalar::ProbeConvolve,
+    .pool_probe = scalar::ProbePool,
+};
+
+}  // namespace mu8::kernels::wasm128
+#endif  // MU8_HAVE_WASM128
