@@ -5,6 +5,8 @@
 #include <cstdint>
 #include <span>
 
+#include "mu8/version.h"
+
 namespace mu8 {
 
 // Which kernels run. All give the same bytes; kAuto takes the fastest that this processor has.
