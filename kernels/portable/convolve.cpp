@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::uint32_t kBlockChannels = 4;
 
+// Leaves a sum in its register: g++ would add products to each other first, and Thumb has no
+// registers for both.
+inline void Settle([[maybe_unused]] std::uint32_t* sum) {
+#if defined(__thumb__)
+  __asm__("" : "+r"(*sum));
+#endif
+}
+
 // sums[p][c] += x * w over the window of each of `kPixels` pixels, for the 4 channels whose weights
 // begin at `weights`. kOffset: x - zero_point in place of x.
 template <std::uint32_t kPixels, bool kOffset>
@@ -31,14 +39,21 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std:
     for (std::uint32_t inner = args.inner_runs; inner != 0; --inner, run += args.inner_step) {
       const std::uint8_t* x = run;
       for (const std::uint8_t* const end = run + args.padded_run; x != end; x += 4) {
+#pragma GCC unroll 4
         for (std::uint32_t j = 0; j < 4; ++j) {
           std::uint32_t value[kPixels];
+#pragma GCC unroll 2
           for (std::uint32_t p = 0; p < kPixels; ++p)
             value[p] =
                 static_cast<std::uint32_t>(x[Signed(p) * pixel_step + Signed(j)] - zero_point);
+#pragma GCC unroll 4
           for (std::uint32_t c = 0; c < kBlockChannels; ++c) {
             const auto w = static_cast<std::uint32_t>(std::int32_t{weights[c * 4 + j]});
-            for (std::uint32_t p = 0; p < kPixels; ++p) acc[p][c] += value[p] * w;
+#pragma GCC unroll 2
+            for (std::uint32_t p = 0; p < kPixels; ++p) {
+              acc[p][c] += value[p] * w;
+              Settle(&acc[p][c]);
+            }
           }
         }
         weights += weight_step;

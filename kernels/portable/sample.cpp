@@ -70,6 +70,7 @@ void DrawLane(const CodePlace& place, const std::uint8_t* levels, std::int32_t s
   for (; blocks != 0; --blocks) {
     const std::uint32_t random = state.Next() ^ flip;
     const std::uint32_t codes = place.Codes(sigma);
+#pragma GCC unroll 4
     for (std::uint32_t j = 0; j < 4; ++j) {
       const std::uint32_t code = codes >> (8 * j) & 255;
       const std::int32_t level = static_cast<std::int32_t>(kDirect ? code : levels[code]);
