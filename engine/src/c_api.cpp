@@ -27,7 +27,8 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_STOP_WITHIN, mu8::Option::kStopWithin) &&
               Same(MU8_OPTION_STOP_CHOSEN, mu8::Option::kStopChosen) &&
               Same(MU8_OPTION_FAST_ARENA, mu8::Option::kFastArena) &&
-              Same(MU8_OPTION_SLOW_ARENA, mu8::Option::kSlowArena));
+              Same(MU8_OPTION_SLOW_ARENA, mu8::Option::kSlowArena) &&
+              Same(MU8_OPTION_PANEL_BYTES, mu8::Option::kPanelBytes));
 static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
               MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
               MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&
@@ -82,6 +83,7 @@ mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) 
           .workers = options.workers,
           .parallel_for = options.parallel_for,
           .parallel_context = options.parallel_context,
+          .panel_bytes = options.panel_bytes,
           .check_products = options.check_products != 0,
           .keep_going = options.keep_going,
           .keep_going_context = options.keep_going_context,
@@ -194,7 +196,8 @@ mu8_options mu8_default_options(void) {
           .stop_chosen = nullptr,
           .profile = nullptr,
           .profile_context = nullptr,
-          .check_products = 0};
+          .check_products = 0,
+          .panel_bytes = defaults.panel_bytes};
 }
 
 mu8_options mu8_replay_options(const mu8_replay_record* record) {

@@ -33,6 +33,7 @@ int mu8_test_c_defaults(void) {
   MU8_TEST(options.stop_chosen == NULL);
   MU8_TEST(options.workers == 1);
   MU8_TEST(options.parallel_for == NULL && options.keep_going == NULL);
+  MU8_TEST(options.panel_bytes == 16384);
   MU8_TEST(strcmp(mu8_status_text(0), "ok") == 0);
   MU8_TEST(strcmp(mu8_status_text(12345), "unknown status") == 0);
   return 0;
@@ -83,6 +84,11 @@ int mu8_test_c_errors(const void* bytes, size_t size, void* arena, size_t arena_
   options.mc_samples = 0;
   MU8_TEST(mu8_arena_bytes(&model, &options) == 0);
   MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == kBadOption);
+  options = mu8_default_options();
+  options.panel_bytes = 63;
+  MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, &diagnostic) ==
+           kBadOption);
+  MU8_TEST(diagnostic.option == MU8_OPTION_PANEL_BYTES && diagnostic.found == 63);
   options = mu8_default_options();
   options.stop_rule = MU8_STOP_THRESHOLD;
   options.stop_class = 3;

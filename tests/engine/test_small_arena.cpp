@@ -5,6 +5,7 @@
 #include <string>
 #include <vector>
 
+#include "mu8/mu8_c.h"
 #include "tests/support/model_builder.h"
 #include "tests/support/predict.h"
 #include "tests/support/random_model.h"
@@ -47,6 +48,43 @@ TEST_CASE("small arena: pieces of panels of any size give the bytes of whole pan
     }
   }
   MESSAGE("sessions: " << sessions << ", with less memory than whole panels take: " << smaller);
+  CHECK(smaller > 0);
+}
+
+TEST_CASE("small arena: panel_bytes in C is that of C++") {
+  Random random(31);
+  std::size_t smaller = 0;
+  for (int i = 0; i < 20; ++i) {
+    CAPTURE(i);
+    const AlignedBytes file = RandomModel(&random).File();
+    Engine engine;
+    REQUIRE(engine.Open(file.span(), {.mc_samples = 3, .panel_bytes = 64}) == Status::kOk);
+    const std::size_t bytes = engine.session.arena_bytes();
+    mu8_model model;
+    REQUIRE(mu8_model_open(file.data(), file.size(), &model, nullptr) == 0);
+    mu8_options options = mu8_default_options();
+    options.mc_samples = 3;
+    const std::size_t whole = mu8_arena_bytes(&model, &options);
+    options.panel_bytes = 64;
+    REQUIRE(mu8_arena_bytes(&model, &options) == bytes);
+    smaller += bytes < whole ? 1U : 0U;
+    GuardedBuffer arena(bytes);
+    mu8_session session;
+    REQUIRE(mu8_session_create(&model, &options, arena.Last(bytes), bytes, &session, nullptr) == 0);
+    const std::size_t size = engine.model.input_size();
+    const auto pixels = RandomPixels(engine.model, 2, 7);
+    std::vector<std::byte> means, wanted;
+    for (std::size_t image = 0; image < 2; ++image) {
+      const std::uint8_t* const at = pixels.data() + image * size;
+      mu8_prediction found;
+      REQUIRE(mu8_predict_u8(&session, at, 1, &found, nullptr) == 0);
+      Prediction prediction;
+      REQUIRE(engine.session.Predict({at, size}, {&prediction, 1}) == Status::kOk);
+      AppendBytes(std::span(found.mean, found.class_count), &means);
+      AppendBytes(prediction.mean, &wanted);
+    }
+    CHECK(means == wanted);
+  }
   CHECK(smaller > 0);
 }
 

@@ -41,7 +41,8 @@ enum {
   MU8_OPTION_STOP_CHOSEN = 10,
   /* Which of two regions, of an error about an arena. */
   MU8_OPTION_FAST_ARENA = 11,
-  MU8_OPTION_SLOW_ARENA = 12
+  MU8_OPTION_SLOW_ARENA = 12,
+  MU8_OPTION_PANEL_BYTES = 13
 };
 
 typedef struct mu8_diagnostic {
@@ -137,6 +138,7 @@ typedef struct mu8_options {
   void (*profile)(void* context, uint32_t layer, uint32_t pass, bool begins);
   void* profile_context;
   uint8_t check_products; /* 74 where sums of accumulators are wrong; mu8/options.h */
+  uint32_t panel_bytes;   /* most bytes of drawn weights at a time, 64 at least; mu8/options.h */
 } mu8_options;
 
 /* How passes are made. */
