@@ -94,9 +94,7 @@ void Mu8Layer::SamplePanel(std::uint32_t index, std::int8_t* weights, std::int32
   args.bias_shift = kShift;
   args.weights = weights;
   args.bias = bias;
-  kernels::LaneStates lanes;
   args.end_block = kernels::BlockCount(args);
-  args.lanes = &lanes;
   table_.sample_panel(args);
 }
 

@@ -56,7 +56,8 @@ struct SampleArgs {
   // Blocks of 64 bytes: this piece is [first_block, end_block), first_block < end_block <=
   // BlockCount(args). The pointers above are the whole panel's.
   std::size_t first_block, end_block;
-  // Memory of a draw, never null: where it stands after end_block, for the piece that begins there.
+  // Where a draw stands after end_block, for the piece that begins there; of a draw of the whole
+  // panel it may be null.
   LaneStates* lanes;
   std::int8_t* weights;  // out, the piece's bytes
   std::int32_t* bias;    // out [width], by the panel's last piece only

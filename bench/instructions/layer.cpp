@@ -47,7 +47,6 @@ void FillAll() {
 }
 
 void Draw(const KernelTable& table, std::uint32_t pass) {
-  LaneStates lanes;
   for (std::uint32_t p = 0; p < kPanels; ++p) {
     SampleArgs args{};
     args.stream = {1, pass, 0, p, 0};
@@ -64,7 +63,6 @@ void Draw(const KernelTable& table, std::uint32_t pass) {
     args.bias_level = bias_level;
     args.bias_shift = bias_shift;
     args.end_block = BlockCount(args);
-    args.lanes = &lanes;
     args.weights = panels + p * kPanelBytes;
     args.bias = bias[p];
     table.sample_panel(args);

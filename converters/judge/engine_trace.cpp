@@ -5,7 +5,6 @@
 #include "converters/host/error.h"
 #include "engine/src/input.h"
 #include "engine/src/layers.h"
-#include "engine/src/panel_place.h"
 
 namespace mu8::convert {
 namespace {
@@ -42,7 +41,7 @@ EngineTrace::EngineTrace(const host::ModelFile& file, std::uint32_t batch, std::
       view_(format::Reopen(bytes_.span())) {
   view_.model.activation_bytes = ActivationBytes(view_);
   activations_ = host::AlignedBuffer(batch * view_.model.activation_bytes);
-  panel_ = host::AlignedBuffer(PanelMemory(view_.model.panel_bytes));
+  panel_ = host::AlignedBuffer(view_.model.panel_bytes);
   const format::LayerRecord last = view_.layer(view_.layer_count() - 1);
   const std::size_t slots = format::MakePanelLayout(last).padded_channels;
   const std::size_t positions = format::OutputPositions(view_.model);
@@ -130,8 +129,7 @@ EngineTrace::Panel EngineTrace::DrawPanel(const Parameters& parameters,
   if (!parameters.bayesian && layer.mu_bits == 8) {
     return {reinterpret_cast<const std::int8_t*>(sample.mu), sample.bias_mu};
   }
-  sample.lanes = reinterpret_cast<kernels::LaneStates*>(panel_.data());
-  sample.weights = reinterpret_cast<std::int8_t*>(panel_.data() + sizeof(kernels::LaneStates));
+  sample.weights = reinterpret_cast<std::int8_t*>(panel_.data());
   sample.bias = bias;
   (parameters.bayesian ? kernels_.sample_panel : kernels_.unpack_panel)(sample);
   return {sample.weights, parameters.bayesian ? bias : sample.bias_mu};

@@ -20,8 +20,13 @@ bool HasOnePosition(const LayerRecord& layer, const format::Operands& operands) 
 std::uint32_t PieceBytes(const LayerRecord& layer, const format::Operands& operands,
                          std::uint32_t most) {
   const auto panel = static_cast<std::uint32_t>(format::PanelScratch(layer));
-  if (panel <= most || !HasOnePosition(layer, operands)) return panel;
+  if (panel <= most + sizeof(kernels::LaneStates) || !HasOnePosition(layer, operands)) return panel;
   return most - most % static_cast<std::uint32_t>(format::kAlignment);
+}
+
+std::uint32_t PanelMemory(const LayerRecord& layer, std::uint32_t piece_bytes) {
+  const bool is_part = piece_bytes < format::PanelScratch(layer);
+  return piece_bytes + (is_part ? std::uint32_t{sizeof(kernels::LaneStates)} : 0);
 }
 
 std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes) {
@@ -47,7 +52,7 @@ std::uint64_t BytesWithPanels(const format::View& view, std::uint32_t most) {
     if (!format::LoadLayer(view, i, &layer, &operands, nullptr)) continue;
     const std::uint32_t piece = PieceBytes(layer, operands, most);
     if (piece == 0) continue;
-    const std::uint32_t memory = PanelMemory(piece);
+    const std::uint32_t memory = PanelMemory(layer, piece);
     const std::uint64_t end = PanelPlace(view, i, memory) + memory + sizeof(std::uint32_t);
     if (end > bytes) bytes = end;
   }

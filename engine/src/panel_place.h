@@ -11,14 +11,13 @@
 namespace mu8 {
 
 // Bytes of a layer's panels that are in memory at a time, a multiple of 64; 0 where panels are used
-// as they lie in the file. `most`: SessionOptions::panel_bytes.
+// as they lie in the file. `most`: SessionOptions::panel_bytes; panels that would need more in
+// pieces, with the lanes' states, than as a whole are not cut.
 std::uint32_t PieceBytes(const format::LayerRecord& layer, const format::Operands& operands,
                          std::uint32_t most);
 
-// Of drawn weights, with the lanes that draw them in front.
-constexpr std::uint32_t PanelMemory(std::uint32_t bytes) {
-  return bytes == 0 ? 0 : bytes + sizeof(kernels::LaneStates);
-}
+// With the states of the lanes in front, where `piece_bytes` of a layer's panels are a part.
+std::uint32_t PanelMemory(const format::LayerRecord& layer, std::uint32_t piece_bytes);
 
 // Where `bytes` of memory for a layer's panel go: the lowest multiple of 64 of an image's
 // activations at which they meet no tensor that is alive in the layer. It may be beyond all

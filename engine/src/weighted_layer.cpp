@@ -158,8 +158,8 @@ struct WeightedLayer {
   format::WeightedScales scales;
   kernels::ConvolveArgs convolve{};
   kernels::SampleArgs sample{};
-  std::int8_t* panel;         // LaneStates, then drawn weights
-  std::uint32_t piece_bytes;  // of these
+  std::int8_t* weights;                    // drawn ones
+  std::uint32_t piece_bytes = 0xffffffff;  // of these, at most
   // Of the panel at hand.
   std::int32_t bias[kernels::kPanelWidth];
   float multiplier[kernels::kPanelWidth];
@@ -173,9 +173,7 @@ struct WeightedLayer {
         runs(format::MakeRunLayout(l.record, l.input)),
         scales(parameters.base + parameters.layout.weight_scale, l.input,
                l.logits ? nullptr : &l.output, l.has_input2() ? &l.input2 : nullptr),
-        panel(c->panel) {}
-
-  std::int8_t* weights() const { return panel + sizeof(kernels::LaneStates); }
+        weights(c->panel) {}
 };
 
 bool Prepare(WeightedLayer* work) {
@@ -190,14 +188,17 @@ bool Prepare(WeightedLayer* work) {
   work->sample.stream.layer = layer.index;
   work->sample.bias = work->bias;
   const format::View& view = work->context->view;
-  work->piece_bytes = 0xffffffff;
-  if (work->panel != nullptr) return true;
+  if (work->weights != nullptr) return true;
   work->piece_bytes = PieceBytes(layer.record, layer, work->context->panel_bytes);
   if (work->piece_bytes == 0) return true;
   // Of a session's single image.
-  const std::uint32_t memory = PanelMemory(work->piece_bytes);
+  const std::uint32_t memory = PanelMemory(layer.record, work->piece_bytes);
   const std::uint64_t place = PanelPlace(view, layer.index, memory);
-  work->panel = reinterpret_cast<std::int8_t*>(work->context->activations + place);
+  std::uint8_t* const panel = work->context->activations + place;
+  if (memory > work->piece_bytes) {
+    work->sample.lanes = reinterpret_cast<kernels::LaneStates*>(panel);
+  }
+  work->weights = reinterpret_cast<std::int8_t*>(panel + (memory - work->piece_bytes));
   // The arena was made for it, but tensors of other layers may have changed since.
   return place % format::kAlignment == 0 &&
          place + memory + sizeof(std::uint32_t) <= view.model.activation_bytes;
@@ -284,8 +285,7 @@ bool Convolve(const WeightedLayer& work) {
 // Draws or unpacks the blocks that work->sample names.
 void Draw(WeightedLayer* work) {
   const kernels::KernelTable& kernels = work->context->kernels;
-  work->sample.lanes = reinterpret_cast<kernels::LaneStates*>(work->panel);
-  work->sample.weights = work->weights();
+  work->sample.weights = work->weights;
   (work->parameters.bayesian ? kernels.sample_panel : kernels.unpack_panel)(work->sample);
 }
 
@@ -316,7 +316,7 @@ bool RunInPieces(WeightedLayer* work) {
       args.input = whole.input + Signed(run / whole.inner_runs) * whole.outer_step +
                    Signed(run % whole.inner_runs) * whole.inner_step + Signed(in_run * 4);
       args.padded_run = count * 4;
-      args.weights = work->weights() + std::size_t{group - first} * 4 * width;
+      args.weights = work->weights + std::size_t{group - first} * 4 * width;
       group += count;
       args.bias = args.accumulators = sum;
       if (group == groups) {
@@ -359,7 +359,7 @@ bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_c
     }
     if (!as_it_lies) Draw(&work);
     work.convolve.weights =
-        as_it_lies ? reinterpret_cast<const std::int8_t*>(work.sample.mu) : work.weights();
+        as_it_lies ? reinterpret_cast<const std::int8_t*>(work.sample.mu) : work.weights;
     work.convolve.bias = work.parameters.bayesian ? work.bias : work.sample.bias_mu;
     for (std::uint32_t i = 0; i < context->images.count; ++i) {
       SetImage(mu.panel(), context->images[i], &work);

@@ -29,8 +29,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
       logits_(positions_ * view.model.class_count),
       slots_(view.output_slots),
       batch_(options.batch),
-      panel_bytes_(PanelMemory(
-          static_cast<std::uint32_t>(RoundUp(view.model.panel_bytes, format::kAlignment)))),
+      panel_bytes_(static_cast<std::size_t>(RoundUp(view.model.panel_bytes, format::kAlignment))),
       decided_outputs_(EndsEarly(options) && options.stop.rule == StopRule::kThresholds ? outputs_
                                                                                         : 0) {
   format::ArenaSizes sizes =

@@ -165,6 +165,7 @@ void UnpackPanel(const SampleArgs& args) {
 
 void SamplePanel(const SampleArgs& args) {
   const bool is_last = args.end_block == BlockCount(args);
+  Xoshiro own;  // of a whole panel
   Lane lane;
   lane.sigma_shift = 0;
   lane.mu = args.mu + args.first_block * kBlockBytes;
@@ -175,7 +176,7 @@ void SamplePanel(const SampleArgs& args) {
     lane.mu = reinterpret_cast<const std::uint8_t*>(args.weights);
   }
   for (std::uint32_t index = 0; index < kLanes; ++index, lane.mu += 4, lane.weights += 4) {
-    Xoshiro* random = &args.lanes->lanes[index];
+    Xoshiro* random = args.lanes != nullptr ? &args.lanes->lanes[index] : &own;
     if (args.first_block == 0) *random = MakeLane(args.stream, index);
     SetLane(args, index, &lane);
     switch (args.sigma_bits) {

@@ -161,7 +161,7 @@ int16x8_t Draw(int16x8_t mean, uint16x8_t level, int16x8_t epsilon, int16x8_t sh
 template <std::uint32_t kBits>
 [[gnu::noinline]] void DrawQuarter(const SampleArgs& args, std::uint32_t quarter,
                                    const std::uint8_t* mu) {
-  Xoshiro* lanes = args.lanes->lanes + quarter * 4;
+  Xoshiro* lanes = args.lanes != nullptr ? args.lanes->lanes + quarter * 4 : nullptr;
   State state(args.first_block == 0 ? MakeLanes(args.stream, quarter) : vld4q_u32(lanes->s.data()));
   const auto last = static_cast<std::uint8_t>(args.width - 1);
   const uint8x16_t channels =

@@ -267,7 +267,7 @@ struct Quarter {
 // args.weights.
 template <std::uint32_t kBits>
 void DrawQuarters(const SampleArgs& args, const EpsilonTable& table, const std::int8_t* mu,
-                  std::uint32_t first) {
+                  std::uint32_t first, LaneStates* after) {
   Quarter<kBits> one(args, first), other(args, first + 1);
   constexpr std::size_t kSigmaStep = std::size_t{8} * kBits;
   const std::uint8_t* sigma = kBits == 0 ? nullptr : args.sigma + args.first_block * kSigmaStep;
@@ -280,14 +280,15 @@ void DrawQuarters(const SampleArgs& args, const EpsilonTable& table, const std::
     mu += kBlockBytes;
     weights += kBlockBytes;
   }
-  StoreLanes(one.lanes, first, args.lanes);
-  StoreLanes(other.lanes, first + 1, args.lanes);
+  StoreLanes(one.lanes, first, after);
+  StoreLanes(other.lanes, first + 1, after);
 }
 
 template <std::uint32_t kBits>
-void DrawBlocks(const SampleArgs& args, const EpsilonTable& table, const std::int8_t* mu) {
-  DrawQuarters<kBits>(args, table, mu, 0);
-  DrawQuarters<kBits>(args, table, mu, 2);
+void DrawBlocks(const SampleArgs& args, const EpsilonTable& table, const std::int8_t* mu,
+                LaneStates* after) {
+  DrawQuarters<kBits>(args, table, mu, 0, after);
+  DrawQuarters<kBits>(args, table, mu, 2, after);
 }
 
 // The piece's means of 1 to 7 bits as bytes, in the place of the weights: their codes' planes of 4,
@@ -324,10 +325,10 @@ void UnpackMeans(const SampleArgs& args) {
 }
 
 // The step after the weights: byte 0 of lane c.
-void DrawBiases(const SampleArgs& args, const EpsilonTable& table) {
+void DrawBiases(const SampleArgs& args, const EpsilonTable& table, const LaneStates& after) {
   std::int8_t epsilon[kLanes * 4];
   for (std::uint32_t quarter = 0; quarter < kQuarters; ++quarter) {
-    Lanes lanes = LoadLanes(*args.lanes, quarter);
+    Lanes lanes = LoadLanes(after, quarter);
     vst1q_s8(epsilon + quarter * 16, table.Epsilon(lanes.Next()));
   }
   for (std::uint32_t c = 0; c < args.width; ++c) {
@@ -355,26 +356,28 @@ void SamplePanel(const SampleArgs& args) {
     UnpackMeans(args);
     mu = args.weights;
   }
+  LaneStates own;  // of a whole panel
+  LaneStates* after = args.lanes != nullptr ? args.lanes : &own;
   const EpsilonTable table(args.stream.flip);
   switch (args.sigma_bits) {
     case 8:
-      DrawBlocks<8>(args, table, mu);
+      DrawBlocks<8>(args, table, mu, after);
       break;
     case 4:
-      DrawBlocks<4>(args, table, mu);
+      DrawBlocks<4>(args, table, mu, after);
       break;
     case 2:
-      DrawBlocks<2>(args, table, mu);
+      DrawBlocks<2>(args, table, mu, after);
       break;
     case 1:
-      DrawBlocks<1>(args, table, mu);
+      DrawBlocks<1>(args, table, mu, after);
       break;
     default:
-      DrawBlocks<0>(args, table, mu);
+      DrawBlocks<0>(args, table, mu, after);
       break;
   }
   scalar::SilencePadding(args);
-  if (args.end_block == BlockCount(args)) DrawBiases(args, table);
+  if (args.end_block == BlockCount(args)) DrawBiases(args, table, *after);
 }
 
 }  // namespace mu8::kernels::neon

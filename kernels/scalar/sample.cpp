@@ -82,7 +82,8 @@ void UnpackPanel(const SampleArgs& args) {
 }
 
 void SamplePanel(const SampleArgs& args) {
-  Xoshiro* lanes = args.lanes->lanes;
+  LaneStates own;  // of a whole panel
+  Xoshiro* lanes = (args.lanes != nullptr ? args.lanes : &own)->lanes;
   if (args.first_block == 0) {
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) lanes[lane] = MakeLane(args.stream, lane);
   }

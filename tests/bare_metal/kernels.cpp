@@ -108,7 +108,6 @@ bool SampleCase(const KernelTable& scalar, const KernelTable& table, Random* ran
   args.sigma_bits = random->OneOf<std::uint32_t>({8, 4, 2, 1, 0});
   args.mu_bits = random->OneIn(2) ? 8 : 1 + random->Below(7);
   args.codebook_stride = args.width + random->Below(20);
-  args.lanes = &lanes;
   const std::size_t blocks = args.end_block = kernels::BlockCount(args);
   const std::size_t cut = random->Below(static_cast<std::uint32_t>(blocks));
   FillPanel(random, &arrays, &args);
@@ -119,6 +118,7 @@ bool SampleCase(const KernelTable& scalar, const KernelTable& table, Random* ran
   const auto in_pieces = [&](void (*draw)(const SampleArgs&)) {
     SampleArgs piece = args;
     if (cut != 0) {
+      piece.lanes = &lanes;
       piece.end_block = cut;
       draw(piece);
       piece.first_block = cut;

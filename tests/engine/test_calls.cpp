@@ -52,10 +52,9 @@ TEST_CASE("arena: what one image needs follows from the model, and from kept log
   const AlignedBytes file = model.File();
   Model opened;
   REQUIRE(Model::Open(file.span(), &opened) == Status::kOk);
-  // Tensors of 384 bytes. The dense layer's panel lies behind them, 64 bytes and 256 of lanes: the
-  // 128 that are free between tensors 0 and 2 are too few; then the count of clamped inputs. Behind
-  // it accumulators, sums of p, of squares and of entropies, mean, variance.
-  const std::size_t bytes = 384 + (64 + 256) + 16 + 16 + 32 + 32 + 16 + 16 + 16;
+  // Tensors of 384 bytes, the convolution's panel of 64 and the count of clamped inputs behind
+  // them; accumulators, sums of p, of squares and of entropies, mean, variance.
+  const std::size_t bytes = 384 + (64 + 16) + 16 + 32 + 32 + 16 + 16 + 16;
   CHECK(ArenaBytes(opened, {}) == bytes);
   CHECK(ArenaBytes(opened, {.mc_samples = 65536}) == bytes);
   CHECK(ArenaBytes(opened, {.batch = 2}) > bytes);

@@ -6,7 +6,6 @@
 
 #include "engine/src/input.h"
 #include "engine/src/layers.h"
-#include "engine/src/panel_place.h"
 #include "formats/reader.h"
 #include "tests/support/model_builder.h"
 
@@ -50,7 +49,7 @@ Counts Count(const TestModel& model) {
   REQUIRE(format::Open(file.span(), &view) == Status::kOk);
   const kernels::KernelTable table = CountingTable();
   AlignedBytes arena(view.model.arena_bytes);
-  std::vector<std::int8_t> panel(PanelMemory(view.model.panel_bytes));
+  std::vector<std::int8_t> panel(view.model.panel_bytes);
   std::vector<std::int32_t> accumulators(64);
   std::vector<float> logits(view.model.class_count);
   auto* activations = reinterpret_cast<std::uint8_t*>(arena.data());

@@ -71,6 +71,7 @@ struct Regions {
 TEST_CASE("regions: the same bytes as in one piece, in exactly the bytes asked for") {
   Random random(511);
   std::size_t executed = 0;
+  int smaller = 0;
   for (int i = 0; i < Effort(120, 14); ++i) {
     const AlignedBytes file = AnyModel(i, &random).File();
     Model model;
@@ -86,6 +87,10 @@ TEST_CASE("regions: the same bytes as in one piece, in exactly the bytes asked f
     CHECK(regions.bytes.fast % 16 == 0);
     CHECK(regions.bytes.slow % 16 == 0);
     CHECK(regions.bytes.fast + regions.bytes.slow == ArenaBytes(model, options));
+    format::View view;
+    REQUIRE(format::Open(file.span(), &view, nullptr) == Status::kOk);
+    CHECK(ArenaBytes(model, {}) <= view.model.arena_bytes + 16);
+    smaller += ArenaBytes(model, {}) < view.model.arena_bytes ? 1 : 0;
     for (const bool front : {false, true}) {
       Engine engine;
       engine.model = model;
@@ -108,6 +113,7 @@ TEST_CASE("regions: the same bytes as in one piece, in exactly the bytes asked f
     }
   }
   CHECK(executed == 2 * static_cast<std::size_t>(Effort(120, 14)));
+  CHECK(smaller > Effort(120, 14) / 2);
 }
 
 TEST_CASE("regions: the fast one has what inner loops touch, and no more") {
@@ -115,12 +121,12 @@ TEST_CASE("regions: the fast one has what inner loops touch, and no more") {
   Model model;
   REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
   const RegionBytes one = ArenaRegionBytes(model, {});
-  // 4 slots of 4 bytes; activations of 384, then the panel of 64, lanes of 256 and a count.
-  CHECK(one.fast == 384 + 64 + 256 + 16 + 16);
+  // 4 slots of 4 bytes; activations of 384, then the panel of 64 and a count.
+  CHECK(one.fast == 384 + 64 + 16 + 16);
   CHECK(ArenaRegionBytes(model, {.mc_samples = 9, .keep_logits = true}).fast == one.fast);
   CHECK(ArenaRegionBytes(model, {.stop = {.rule = StopRule::kLabel}}).fast == one.fast);
   // Of each worker: the panel in a part of its own, accumulators rounded up to 64.
-  CHECK(ArenaRegionBytes(model, {.workers = 3}).fast == 3 * (384 + 64 + 256 + 64));
+  CHECK(ArenaRegionBytes(model, {.workers = 3}).fast == 3 * (384 + 64 + 64));
   CHECK(ArenaRegionBytes(Model(), {}).fast == 0);
   CHECK(ArenaRegionBytes(model, {.mc_samples = 0}).slow == 0);
 }

@@ -205,9 +205,9 @@ class Guards {
     args.bias_mu = bias_mu_.CopyLast(panel.bias_mu);
     args.bias_level = bias_level_.CopyLast(panel.bias_level);
     args.bias_shift = bias_shift_.CopyLast(panel.bias_shift);
-    args.lanes = lanes_.Last<kernels::LaneStates>(1);
     args.bias = bias_.Last<std::int32_t>(args.width);
     untouched_ = true;
+    if (!cuts.empty()) args.lanes = lanes_.Last<kernels::LaneStates>(1);
     cuts.push_back(panel.bytes / kernels::kBlockBytes);
     Drawn drawn;
     for (const std::size_t cut : cuts) {

@@ -84,9 +84,7 @@ std::vector<std::int8_t> Draw(const kernels::KernelTable& table, int level, int 
   args.shift = args.bias_shift = shifts.data();
   args.bias_mu = bias_mu.data();
   args.bias_level = bias_level.data();
-  kernels::LaneStates lanes;
   args.end_block = kernels::BlockCount(args);
-  args.lanes = &lanes;
   args.weights = weights.data();
   args.bias = bias.data();
   while (all.size() < count) {

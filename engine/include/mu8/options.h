@@ -106,8 +106,10 @@ struct SessionOptions {
   ParallelFor parallel_for = nullptr;
   void* parallel_context = nullptr;
   // Of one image (batch 1, one worker): most bytes of drawn weights in memory at a time, at least
-  // 64, where a layer has one output position, as dense layers do. Less memory, and more calls;
-  // other layers hold a panel, of 16 output channels. Does not change a prediction.
+  // 64, where a layer has one output position, as dense layers do; panels that are larger are drawn
+  // in pieces, with 256 bytes for the sampler, unless the whole is no larger than both. Less
+  // memory, and more calls; other layers hold a panel, of 16 output channels. Does not change a
+  // prediction.
   std::uint32_t panel_bytes = 16384;
   // Compute the sum over each panel's channels of every convolution's and dense layer's
   // accumulators a second time, in exact integers; kComputationFault if they differ

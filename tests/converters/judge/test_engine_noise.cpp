@@ -55,9 +55,7 @@ void DrawEpsilons(std::uint64_t seed, std::uint32_t pass, std::uint32_t panel, s
   args.bias_shift = shifts.data();
   args.weights = weights->data();
   args.bias = bias;
-  mu8::kernels::LaneStates lanes;
   args.end_block = mu8::kernels::BlockCount(args);
-  args.lanes = &lanes;
   mu8::kernels::scalar::SamplePanel(args);
 }
 

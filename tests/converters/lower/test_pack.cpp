@@ -174,9 +174,7 @@ std::size_t CheckSampled(const Packed& packed) {
     args.bias_shift = bytes + layout.bias_shift + slot;
     args.weights = sampled.data();
     args.bias = bias.data();
-    kernels::LaneStates lanes;
     args.end_block = kernels::BlockCount(args);
-    args.lanes = &lanes;
     kernels::TableAt(0).sample_panel(args);
 
     // The panel's random bytes in order; the biases take byte 0 of each lane in the next block.
