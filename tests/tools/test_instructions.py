@@ -1,10 +1,13 @@
 #!/usr/bin/env python3
-"""Tests of bench/instructions/cycles.py: which loops it finds in a disassembly with counts, and what it
-gives to llvm-mca. No processor's figures are asserted, but those that cannot be otherwise.
+"""Tests of bench/instructions: which loops cycles.py finds in a disassembly with counts, and what it
+gives to llvm-mca; no processor's figures are asserted, but those that cannot be otherwise. What `beside`
+makes of the pages beside peers, and that the committed ones are up to date.
 
-    /usr/bin/python3 tests/tools/test_cycles.py
+    /usr/bin/python3 tests/tools/test_instructions.py
 """
 
+import importlib.machinery
+import importlib.util
 import pathlib
 import shutil
 import sys
@@ -14,6 +17,27 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 sys.path.insert(0, str(ROOT / "bench" / "instructions"))
 
 import cycles  # noqa: E402
+
+LOADER = importlib.machinery.SourceFileLoader("beside", str(ROOT / "bench/instructions/beside"))
+beside = importlib.util.module_from_spec(importlib.util.spec_from_loader("beside", LOADER))
+LOADER.exec_module(beside)
+RESULTS = """
+| processor | kernels | compiler | MAC | weight | LeNet-5 | ResNet-20 |
+|---|---|---|---|---|---|---|
+| m4 | armdsp | g++ 12.2.1 -O2 | 9 / 9 / 9 | 9 / 9 / 9 | 9 | 9 |
+| m4 | armdsp | g++ 12.2.1 -O3 | 1.20 / 1.10 / 0.500 | 16.0 / 16.0 / 16.0 | 1.80 | 50.00 |
+| aarch64 | neondot | g++ 12.2.0 -O3 | neoverse-n1 | N1 | 0.1 (80%) / 0.2 (87%) / 0.3 (93%) | 1 / 1 / 1 |
+"""
+PAGE = """
+| processor | channels, pixels | Peer | mu8 | mu8 / Peer | mu8, drawn | mu8, drawn / Peer |
+|---|---|---|---|---|---|---|
+| Cortex-M4 | 64, 8 x 8 | 1.00 | | | | |
+
+| processor | network | Peer | mu8's pass | mu8's pass / Peer |
+|---|---|---|---|---|
+| Cortex-M4 | ResNet-20 | 100 | 7 | 7 |
+| Neoverse N1 | 32, 16 x 16 | 0.1 | | |
+"""
 
 # An outer loop (10..24), an inner one with a rare path (14..1c), and a loop that calls (30..34).
 DISASSEMBLY = """
@@ -87,6 +111,21 @@ class Estimates(unittest.TestCase):
         for text in ("no such instruction", "vadd.i32\tq0, q1, q2"):
             with self.assertRaises(cycles.NoModel):
                 cycles.Estimator("cortex-m4").run_mca([text])
+
+
+class Beside(unittest.TestCase):
+    def test_the_figures_of_a_page(self):
+        page = beside.update(PAGE, beside.read_figures(RESULTS))
+        self.assertIn("| Cortex-M4 | 64, 8 x 8 | 1.00 | 0.500 | 0.50 | 0.750 | 0.75 |\n", page)
+        self.assertIn("| Cortex-M4 | ResNet-20 | 100 | 50.00 | 0.50 |\n", page)
+        self.assertIn("| Neoverse N1 | 32, 16 x 16 | 0.1 | 0.200 | 2.00 |\n", page)
+
+    def test_the_committed_pages_are_up_to_date(self):
+        results = (beside.RESULTS / "instructions.md").read_text(encoding="utf-8")
+        figures = beside.read_figures(results)
+        for name in beside.PAGES:
+            page = (beside.RESULTS / name).read_text(encoding="utf-8")
+            self.assertEqual(page, beside.update(page, figures), "run bench/instructions/beside")
 
 
 if __name__ == "__main__":
