@@ -63,7 +63,8 @@ BadOption CheckChosen(const Model& model, const Stop& stop) {
   return {};
 }
 
-BadOption CheckStop(const Model& model, const Stop& stop) {
+// Unused without config::kEarlyEndings.
+[[maybe_unused]] BadOption CheckStop(const Model& model, const Stop& stop) {
   BadOption bad = CheckChoice(Option::kStopRule, stop.rule, StopRule::kThresholds);
   if (bad.bad() || stop.rule == StopRule::kNone) return bad;
   const Head head = model.head();
