@@ -79,46 +79,26 @@ constexpr std::int32_t FixedPoint(float factor, std::int32_t shift) {
   return RoundToEven(factor * static_cast<float>(std::uint32_t{1} << shift));
 }
 
-// What follows from the scales of a conv2d or dense layer, slot by slot.
+// What follows from the scales of a conv2d or dense layer, slot by slot: of the slot's
+// weight_scale.
 class WeightedScales {
  public:
-  // `weight_scale`: the layer's array of that name, at any address. `output` is null for the
-  // logits, `residual` where there is none.
-  WeightedScales(const std::uint8_t* weight_scale, const TensorRecord& input,
-                 const TensorRecord* output, const TensorRecord* residual)
-      : weight_scale_(weight_scale),
-        ratio_(ScaleRatio(input, output)),
+  // `output` is null for the logits, `residual` where there is none.
+  WeightedScales(const TensorRecord& input, const TensorRecord* output,
+                 const TensorRecord* residual)
+      : ratio_(ScaleRatio(input, output)),
         input_scale_(input.scale),
         residual_scale_(residual == nullptr ? 0.0F : residual->scale) {}
 
-  float WeightScale(std::uint32_t slot) const {
-    float scale;
-    std::memcpy(&scale, weight_scale_ + std::size_t{slot} * sizeof(scale), sizeof(scale));
-    return scale;
-  }
   // m of FORMAT.md 6.5.
-  float Multiplier(std::uint32_t slot) const { return WeightScale(slot) * ratio_; }
+  float Multiplier(float weight_scale) const { return weight_scale * ratio_; }
   // One step of the accumulator, and the residual's scale in these units.
-  float ResidualUnit(std::uint32_t slot) const { return WeightScale(slot) * input_scale_; }
-  float ResidualFactor(std::uint32_t slot) const { return residual_scale_ / ResidualUnit(slot); }
-
-  // The first slot with the largest factor of all output channels, which sets the shift.
-  std::uint32_t LargestResidual(const PanelLayout& panels, std::uint32_t output_channels) const {
-    std::uint32_t found = 0;
-    float largest = 0.0F;
-    for (std::uint32_t channel = 0; channel < output_channels; ++channel) {
-      const std::uint32_t slot = SlotOf(panels, channel);
-      const float factor = ResidualFactor(slot);
-      if (factor > largest) {
-        largest = factor;
-        found = slot;
-      }
-    }
-    return found;
+  float ResidualUnit(float weight_scale) const { return weight_scale * input_scale_; }
+  float ResidualFactor(float weight_scale) const {
+    return residual_scale_ / ResidualUnit(weight_scale);
   }
 
  private:
-  const std::uint8_t* weight_scale_;
   float ratio_, input_scale_, residual_scale_;
 };
 

@@ -4,8 +4,36 @@
 #include "formats/bits.h"
 #include "formats/reader.h"
 #include "formats/self_test.h"
+#include "mu8/config.h"
 
 namespace mu8::format {
+
+// The arrays of parameters that a layer's checks walk over, each from front to back.
+enum class Walk : std::uint8_t { kScales, kBiases, kLevels, kShifts, kTables, kBits, kCodes };
+
+// Of a file that is being opened from a source. The first walks have kWindowBytes of `scratch`
+// each, kCodes the rest: what its last read has brought.
+struct Stream {
+  static constexpr std::uint32_t kWindowBytes = 64;
+  static constexpr std::uint32_t kWalks = static_cast<std::uint32_t>(Walk::kCodes) + 1;
+  struct Window {
+    std::uint64_t at = 0;
+    std::uint32_t bytes = 0;
+  };
+
+  View* view;
+  std::span<std::byte> resident, scratch;
+  Window windows[kWalks] = {};
+
+  std::uint8_t* Memory(Walk walk) const {
+    return reinterpret_cast<std::uint8_t*>(scratch.data()) +
+           static_cast<std::uint32_t>(walk) * kWindowBytes;
+  }
+  std::size_t Room(Walk walk) const {
+    constexpr std::size_t kBefore = std::size_t{kWalks - 1} * kWindowBytes;
+    return walk == Walk::kCodes ? scratch.size() - kBefore : kWindowBytes;
+  }
+};
 
 // Collects the first failure. Every check reads
 //   if (!(condition)) return check->Fail(status, where, found, expected);
@@ -18,6 +46,9 @@ struct Checker {
   Diagnostic diagnostic{};
   std::int32_t layer = -1;
   std::int32_t tensor = -1;
+  Stream* stream = nullptr;  // null: the file is in memory
+
+  bool is_streamed() const { return config::kStreamed && stream != nullptr; }
 
   bool Fail(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected);
   // The same for a field of a record, `field` its offsetof: of the layer at hand, of a tensor, of
@@ -28,7 +59,32 @@ struct Checker {
   bool FailModel(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
   bool FailSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
                    std::uint64_t expected);
+
+  // `bytes` bytes of the parameters at an offset of the file, as long as none are asked for on the
+  // same walk: 64 at most, of codes Room(kCodes). Null after Fail.
+  const std::uint8_t* Parameters(Walk walk, std::uint64_t at, std::uint64_t bytes) {
+    return is_streamed() ? Fetch(walk, at, bytes) : view.Bytes(at);
+  }
+  template <typename T>
+  bool Load(Walk walk, std::uint64_t at, T* value) {
+    const std::uint8_t* const from = Parameters(walk, at, sizeof(T));
+    if (from != nullptr) std::memcpy(value, from, sizeof(T));
+    return from != nullptr;
+  }
+
+ private:
+  const std::uint8_t* Fetch(Walk walk, std::uint64_t at, std::uint64_t bytes);
 };
+
+// Of a file that is read from a source (stream.cpp); the others return true for one in memory.
+// Header and section table come first, in `scratch`; once they are right, `resident` has them.
+bool FetchHeader(Checker* check);
+bool FetchTable(std::uint32_t sections, Checker* check);
+bool EnterResident(Checker* check);
+// The file's next bytes.
+bool FetchResident(std::uint64_t begin, std::uint64_t end, Checker* check);
+// Of a section that is checked next: brings it into memory, too, unless it is section 5.
+bool SectionCrc(const SectionRecord& section, std::uint32_t* crc, Checker* check);
 
 // Floats in diagnostics.
 constexpr std::uint32_t Bits(float value) { return BitCast<std::uint32_t>(value); }

@@ -232,7 +232,7 @@ bool CheckOperatorAndOutput(const LayerRecord& layer, std::uint16_t output, Chec
 
 bool CheckAffines(Status status, std::uint64_t at, std::uint32_t count, Checker* check) {
   for (std::uint32_t i = 0; i < count; ++i, at += sizeof(Affine)) {
-    const auto affine = check->view.Load<Affine>(at);
+    const auto affine = check->view.Load<Affine>(check->view.Place(at));
     if (!IsNormal(affine.gain)) {
       return check->Fail(status, at, Bits(affine.gain),
                          Bits(NearestNormal(affine.gain, kMostNormal)));

@@ -15,12 +15,12 @@ constexpr std::uint64_t kPairHeaderBytes = 8;
 bool NextPair(const View& view, std::uint64_t* offset, Pair* pair) {
   const std::uint64_t end = view.metadata.offset + view.metadata.bytes;
   if (end - *offset < kPairHeaderBytes) return false;
-  const auto key_bytes = view.Load<std::uint16_t>(*offset);
-  const auto zero = view.Load<std::uint16_t>(*offset + 2);
-  const auto value_bytes = view.Load<std::uint32_t>(*offset + 4);
+  const auto key_bytes = view.LoadBehind<std::uint16_t>(*offset);
+  const auto zero = view.LoadBehind<std::uint16_t>(*offset + 2);
+  const auto value_bytes = view.LoadBehind<std::uint32_t>(*offset + 4);
   const std::uint64_t bytes = std::uint64_t{key_bytes} + value_bytes;
   if (zero != 0 || key_bytes == 0 || end - *offset - kPairHeaderBytes < bytes) return false;
-  const auto* text = reinterpret_cast<const char*>(view.Bytes(*offset + kPairHeaderBytes));
+  const auto* text = reinterpret_cast<const char*>(view.BytesBehind(*offset + kPairHeaderBytes));
   *pair = {{text, key_bytes}, {text + key_bytes, value_bytes}};
   *offset += kPairHeaderBytes + bytes;
   return true;
@@ -34,12 +34,12 @@ bool FailPair(std::uint64_t start, std::uint32_t i, std::uint32_t count, Checker
     return check->Fail(Status::kMetadata, view.metadata.offset, count, i);
   }
   const std::uint64_t left = room - kPairHeaderBytes;
-  const auto key_bytes = view.Load<std::uint16_t>(start);
-  const auto zero = view.Load<std::uint16_t>(start + 2);
+  const auto key_bytes = view.LoadBehind<std::uint16_t>(start);
+  const auto zero = view.LoadBehind<std::uint16_t>(start + 2);
   if (zero != 0) return check->Fail(Status::kMetadata, start + 2, zero, 0);
   if (key_bytes == 0) return check->Fail(Status::kMetadata, start, key_bytes, 1);
   if (key_bytes > left) return check->Fail(Status::kMetadata, start, key_bytes, left);
-  return check->Fail(Status::kMetadata, start + 4, view.Load<std::uint32_t>(start + 4),
+  return check->Fail(Status::kMetadata, start + 4, view.LoadBehind<std::uint32_t>(start + 4),
                      left - key_bytes);
 }
 
@@ -64,7 +64,7 @@ bool CheckMetadata(Checker* check) {
     return check->FailSection(Status::kMetadata, SectionId::kMetadata,
                               offsetof(SectionRecord, bytes), view.metadata.bytes, 4);
   }
-  const auto count = view.Load<std::uint32_t>(view.metadata.offset);
+  const auto count = view.LoadBehind<std::uint32_t>(view.metadata.offset);
   std::uint64_t offset = view.metadata.offset + 4;
   std::string_view previous;
   for (std::uint32_t i = 0; i < count; ++i) {
@@ -83,7 +83,7 @@ bool CheckMetadata(Checker* check) {
 }
 
 std::uint32_t MetadataCount(const View& view) {
-  return view.Load<std::uint32_t>(view.metadata.offset);
+  return view.LoadBehind<std::uint32_t>(view.metadata.offset);
 }
 
 void NextMetadata(const View& view, std::uint64_t* place, std::string_view* key,

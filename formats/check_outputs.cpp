@@ -71,11 +71,11 @@ bool CheckGaussian(Checker* check) {
   if (!CheckOutputsBytes(kOutputsHeaderBytes + channels / 2 * sizeof(ScaleBounds), check)) {
     return false;
   }
-  const auto form = view.Load<std::uint32_t>(at);
+  const auto form = view.LoadBehind<std::uint32_t>(at);
   if (form >= kScaleFormCount) {
     return check->Fail(Status::kOutputParameters, at, form, kScaleFormCount - 1);
   }
-  const auto zero = view.Load<std::uint32_t>(at + 4);
+  const auto zero = view.LoadBehind<std::uint32_t>(at + 4);
   if (zero != 0) return check->Fail(Status::kOutputParameters, at + 4, zero, 0);
   for (std::uint32_t k = 0; k < channels / 2; ++k) {
     if (!CheckScaleBounds(view.scale_form(), view.scale_bounds(k),
@@ -125,7 +125,7 @@ bool CheckReconstruction(Checker* check) {
   if (Bits(unit) != power) {
     return check->Fail(Status::kOutputParameters, at, Bits(unit), power);
   }
-  const auto zero = view.Load<std::uint32_t>(at + 4);
+  const auto zero = view.LoadBehind<std::uint32_t>(at + 4);
   if (zero != 0) return check->Fail(Status::kOutputParameters, at + 4, zero, 0);
   return CheckAffines(Status::kOutputParameters, at + kOutputsHeaderBytes, channels, check);
 }

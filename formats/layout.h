@@ -384,13 +384,18 @@ constexpr ParameterLayout MakeParameterLayout(const LayerRecord& layer) {
 // Walks over the panels of a layer's mu, which may each have a width of their own (FORMAT.md 6.8).
 class MuCursor {
  public:
-  // `panel_bits`: the layer's array of that name; read with kMuBitsByPanel only.
+  // `panel_bits`: the layer's array of that name; read with kMuBitsByPanel only, once for each
+  // panel: where the next one begins follows from what was used for this one, even if the file
+  // changes in between. Null where Take is told each panel's width.
   constexpr MuCursor(const LayerRecord& layer, const PanelLayout& panels,
-                     const std::uint8_t* panel_bits)
-      : panels_(panels), panel_bits_(panel_bits), by_panel_(layer.mu_bits == kMuBitsByPanel) {
-    bits_ = layer.mu_bits;
+                     const std::uint8_t* panel_bits = nullptr)
+      : panels_(panels),
+        panel_bits_(layer.mu_bits == kMuBitsByPanel ? panel_bits : nullptr),
+        bits_(layer.mu_bits) {
     Read();
   }
+
+  MuCursor(const LayerRecord&, PanelLayout&&, const std::uint8_t*) = delete;  // it refers to it
 
   constexpr std::uint32_t panel() const { return panel_; }
   constexpr std::uint32_t bits() const { return bits_; }
@@ -402,6 +407,7 @@ class MuCursor {
     offset_ = offset;
     Read();
   }
+  constexpr void Take(std::uint32_t bits) { bits_ = bits; }
   constexpr void Next() {
     offset_ += panels_.panel_bytes(panel_) * bits() / 8;
     ++panel_;
@@ -409,16 +415,13 @@ class MuCursor {
   }
 
  private:
-  // Once for each panel: where the next one begins follows from what was used for this one, even if
-  // the file changes in between.
   constexpr void Read() {
-    if (by_panel_ && panel_ < panels_.panel_count()) bits_ = panel_bits_[panel_];
+    if (panel_bits_ != nullptr && panel_ < panels_.panel_count()) bits_ = panel_bits_[panel_];
   }
 
-  PanelLayout panels_;
+  const PanelLayout& panels_;
   const std::uint8_t* panel_bits_;
-  bool by_panel_;
-  std::uint32_t bits_ = 0;
+  std::uint32_t bits_;
   std::uint32_t panel_ = 0;
   std::uint64_t offset_ = 0;
 };

@@ -6,6 +6,7 @@
 #include "formats/check.h"
 #include "formats/crc32c.h"
 #include "formats/recheck.h"
+#include "formats/stream.h"
 
 namespace mu8::format {
 namespace {
@@ -25,14 +26,15 @@ std::uint64_t SectionRecordOffset(const View& view, SectionId id) {
   return SectionOffset(i);
 }
 
-bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
+bool CheckHeader(Checker* check) {
+  const std::uint64_t size = check->view.file_bytes;
   static constexpr char kLfs[] = "version https://git-lfs";
   constexpr std::uint64_t kMagicBits = BitCast<std::uint64_t>(kMagic);
-  if (bytes.size() >= sizeof(kLfs) - 1 && std::memcmp(bytes.data(), kLfs, sizeof(kLfs) - 1) == 0) {
+  if (size >= sizeof(kLfs) - 1 && std::memcmp(check->view.data, kLfs, sizeof(kLfs) - 1) == 0) {
     return check->Fail(Status::kGitLfsPointer, 0, check->view.Load<std::uint64_t>(0), kMagicBits);
   }
-  if (bytes.size() < sizeof(FileHeader)) {
-    return check->Fail(Status::kTruncated, bytes.size(), bytes.size(), sizeof(FileHeader));
+  if (size < sizeof(FileHeader)) {
+    return check->Fail(Status::kTruncated, size, size, sizeof(FileHeader));
   }
   const auto header = check->view.Load<FileHeader>(0);
   if (header.magic != kMagic) {
@@ -47,23 +49,24 @@ bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
     return check->Fail(Status::kUnsupportedVersion, offsetof(FileHeader, version_major),
                        header.version_major, kVersionMajor);
   }
-  if (bytes.size() < header.file_bytes) {
-    return check->Fail(Status::kTruncated, bytes.size(), bytes.size(), header.file_bytes);
+  if (size < header.file_bytes) {
+    return check->Fail(Status::kTruncated, size, size, header.file_bytes);
   }
-  if (bytes.size() > header.file_bytes || header.file_bytes > kMaxFileBytes) {
-    const bool too_long = header.file_bytes == bytes.size();
+  if (size > header.file_bytes || header.file_bytes > kMaxFileBytes) {
+    const bool too_long = header.file_bytes == size;
     return check->Fail(Status::kFileSize, offsetof(FileHeader, file_bytes), header.file_bytes,
-                       too_long ? kMaxFileBytes : bytes.size());
+                       too_long ? kMaxFileBytes : size);
   }
-  const std::uint64_t room = (bytes.size() - sizeof(FileHeader)) / sizeof(SectionRecord);
+  const std::uint64_t room = (size - sizeof(FileHeader)) / sizeof(SectionRecord);
   const std::uint64_t most_sections = room < kMaxSections ? room : kMaxSections;
   if (header.section_count == 0 || header.section_count > most_sections) {
     return check->Fail(Status::kSectionCount, offsetof(FileHeader, section_count),
                        header.section_count, header.section_count == 0 ? 1 : most_sections);
   }
-  std::uint32_t crc = Crc32c(bytes.data(), offsetof(FileHeader, header_crc));
-  crc =
-      Crc32c(bytes.data() + sizeof(FileHeader), header.section_count * sizeof(SectionRecord), crc);
+  if (!FetchTable(header.section_count, check)) return false;
+  std::uint32_t crc = Crc32c(check->view.data, offsetof(FileHeader, header_crc));
+  crc = Crc32c(check->view.data + sizeof(FileHeader), header.section_count * sizeof(SectionRecord),
+               crc);
   if (crc != header.header_crc) {
     return check->Fail(Status::kHeaderChecksum, offsetof(FileHeader, header_crc), header.header_crc,
                        crc);
@@ -78,8 +81,9 @@ bool CheckHeader(std::span<const std::byte> bytes, Checker* check) {
 }
 
 bool CheckZero(std::uint64_t begin, std::uint64_t end, Status status, Checker* check) {
+  if (!FetchResident(begin, end, check)) return false;
   for (std::uint64_t offset = begin; offset < end; ++offset) {
-    const std::uint8_t byte = *check->view.Bytes(offset);
+    const std::uint8_t byte = *check->view.Bytes(check->view.Place(offset));
     if (byte != 0) return check->Fail(status, offset, byte, 0);
   }
   return true;
@@ -116,8 +120,8 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
                          header.file_bytes - section.offset);
     }
     if (!CheckZero(end, expected, Status::kPaddingNotZero, check)) return false;
-    const std::uint32_t crc =
-        Crc32c(check->view.Bytes(section.offset), static_cast<std::size_t>(section.bytes));
+    std::uint32_t crc;
+    if (!SectionCrc(section, &crc, check)) return false;
     if (crc != section.crc) {
       return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
                          crc);
@@ -260,6 +264,27 @@ void AddFacts(View* view) {
   view->input_width = input.width;
   view->input_channels = input.channels;
   view->records_hash = HashRecords(*view);
+  for (std::uint32_t i = 0; view->is_streamed() && i < view->layer_count(); ++i) {
+    const LayerRecord layer = view->layer(i);
+    const auto panel = static_cast<std::uint32_t>(view->PanelBytes(layer));
+    const std::uint32_t staging = StagingBytes(layer);
+    if (panel > view->model.panel_bytes) view->model.panel_bytes = panel;
+    if (staging > view->staging_bytes) view->staging_bytes = staging;
+  }
+}
+
+// Of a file whose header is right.
+bool CheckFile(View* view, Checker* check) {
+  return ReadSections(view, check) && CheckTensors(check) && CheckLayers(check) &&
+         CheckParameters(check) && CheckMetadata(check);
+}
+
+Status Finish(bool ok, const Checker& check, View* candidate, View* view, Diagnostic* diagnostic) {
+  if (diagnostic != nullptr) *diagnostic = check.diagnostic;
+  if (!ok) return check.diagnostic.status;
+  AddFacts(candidate);
+  *view = *candidate;
+  return Status::kOk;
 }
 
 }  // namespace
@@ -299,18 +324,27 @@ Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic
   candidate.data = bytes.data();
   candidate.file_bytes = bytes.size();
   Checker check{candidate};
-  bool ok = CheckHeader(bytes, &check);
+  bool ok = CheckHeader(&check);
   if (ok && reinterpret_cast<std::uintptr_t>(bytes.data()) % kFileAlignment != 0) {
     ok = check.Fail(Status::kMisalignedFile, 0,
                     reinterpret_cast<std::uintptr_t>(bytes.data()) % kFileAlignment, 0);
   }
-  ok = ok && ReadSections(&candidate, &check) && CheckTensors(&check) && CheckLayers(&check) &&
-       CheckParameters(&check) && CheckMetadata(&check);
-  if (diagnostic != nullptr) *diagnostic = check.diagnostic;
-  if (!ok) return check.diagnostic.status;
-  AddFacts(&candidate);
-  *view = candidate;
-  return Status::kOk;
+  ok = ok && CheckFile(&candidate, &check);
+  return Finish(ok, check, &candidate, view, diagnostic);
+}
+
+Status OpenStreamed(const Source* source, std::span<std::byte> resident,
+                    std::span<std::byte> scratch, View* view, Diagnostic* diagnostic) {
+  View candidate;
+  candidate.data = scratch.data();  // until the header is right
+  candidate.file_bytes = source->bytes;
+  candidate.source = source;
+  Stream stream{&candidate, resident, scratch};
+  Checker check{candidate};
+  check.stream = &stream;
+  const bool ok = FetchHeader(&check) && CheckHeader(&check) && EnterResident(&check) &&
+                  CheckFile(&candidate, &check);
+  return Finish(ok, check, &candidate, view, diagnostic);
 }
 
 View Reopen(std::span<const std::byte> bytes) {

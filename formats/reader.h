@@ -1,6 +1,7 @@
 // Opens a .mu8 file in place: no copy, no heap, no exceptions. The bytes are untrusted; Open checks
 // every rule of FORMAT.md in time linear in the file's size, and a View that it returned is safe to
-// execute. Checks are ordinary code, never assert: they hold in release builds.
+// execute. Checks are ordinary code, never assert: they hold in release builds. OpenStreamed does
+// the same to a file that is read through a callback (formats/stream.h).
 #pragma once
 
 #include <cstddef>
@@ -10,6 +11,8 @@
 #include <string_view>
 
 #include "formats/layout.h"
+#include "mu8/config.h"
+#include "mu8/source.h"
 #include "mu8/status.h"
 
 namespace mu8::format {
@@ -29,8 +32,14 @@ struct Operands {
 
 // A validated file. Records are copied out by value, so no alignment or aliasing rule is bent.
 struct View {
-  const std::byte* data = nullptr;
+  const std::byte* data = nullptr;  // the file; of a streamed one all but section 5
   std::uint64_t file_bytes = 0;
+  // Of a streamed file: what gives section 5, how much memory is staged of it at a time at most
+  // (formats/stream.h), and, where a run has it, the last layer's weight_scale.
+  const Source* source = nullptr;
+  std::uint32_t skipped_bytes = 0;  // of section 5; 0 if the file is in memory
+  std::uint32_t staging_bytes = 0;
+  const std::uint8_t* output_scales = nullptr;
   SectionView tensors, layers, input_table, parameters, metadata;
   SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
   SectionView ranges;   // of heads that may have it; else, or if a file has none, all 0
@@ -88,35 +97,50 @@ struct View {
   // channel.
   bool has_stored_noise() const { return head() == Head::kValues && outputs.offset != 0; }
   float stored_noise(std::uint32_t channel) const {
-    return Load<float>(outputs.offset + channel * sizeof(float));
+    return LoadBehind<float>(outputs.offset + channel * sizeof(float));
   }
   // Of kValues and kGaussian: whether the file has a range for each output, and that of one.
   bool has_ranges() const { return ranges.offset != 0; }
   OutputRange range(std::uint32_t output) const {
-    return Load<OutputRange>(ranges.offset + output * sizeof(OutputRange));
+    return LoadBehind<OutputRange>(ranges.offset + output * sizeof(OutputRange));
   }
   // Whether predictions may abstain, by which measure, and above which value of an output of a
   // position, or of all.
   bool has_abstain() const { return abstain.offset != 0; }
-  AbstainRecord abstain_record() const { return Load<AbstainRecord>(abstain.offset); }
+  AbstainRecord abstain_record() const { return LoadBehind<AbstainRecord>(abstain.offset); }
   float abstain_threshold(std::uint32_t index) const {
-    return Load<float>(abstain.offset + sizeof(AbstainRecord) + index * sizeof(float));
+    return LoadBehind<float>(abstain.offset + sizeof(AbstainRecord) + index * sizeof(float));
   }
   // Of kGaussian.
-  ScaleForm scale_form() const { return Load<ScaleForm>(outputs.offset); }
+  ScaleForm scale_form() const { return LoadBehind<ScaleForm>(outputs.offset); }
   ScaleBounds scale_bounds(std::uint32_t channel) const {
-    return Load<ScaleBounds>(outputs.offset + kOutputsHeaderBytes + channel * sizeof(ScaleBounds));
+    return LoadBehind<ScaleBounds>(outputs.offset + kOutputsHeaderBytes +
+                                   channel * sizeof(ScaleBounds));
   }
   // Of kReconstruction: the unit of squared errors, and what makes a target of an input.
-  float error_unit() const { return Load<float>(outputs.offset); }
+  float error_unit() const { return LoadBehind<float>(outputs.offset); }
   Affine target_affine(std::uint32_t channel) const {
-    return Load<Affine>(outputs.offset + kOutputsHeaderBytes + channel * sizeof(Affine));
+    return LoadBehind<Affine>(outputs.offset + kOutputsHeaderBytes + channel * sizeof(Affine));
   }
-  // The parameters of a layer; MakeParameterLayout's offsets count from here.
+  // The parameters of a layer; MakeParameterLayout's offsets count from here. In the file, and, if
+  // it is not streamed, in memory.
+  std::uint64_t parameters_at(const LayerRecord& layer) const {
+    return parameters.offset + layer.parameter_offset;
+  }
   const std::uint8_t* layer_parameters(const LayerRecord& layer) const {
-    return Bytes(parameters.offset + layer.parameter_offset);
+    return Bytes(parameters_at(layer));
+  }
+  // Whether section 5 is not in memory.
+  bool is_streamed() const { return config::kStreamed && source != nullptr; }
+  // Bytes of one of a layer's panels as it is drawn, unpacked or copied; 0 where it is used as it
+  // lies.
+  std::uint64_t PanelBytes(const LayerRecord& layer) const {
+    if (!is_streamed()) return PanelScratch(layer);
+    return layer.mu_bits == 0 ? 0 : MakePanelLayout(layer).panel_bytes(0);
   }
 
+  // Of the sections before section 5, and wherever bytes are asked for by their place in a file
+  // that is in memory.
   const std::uint8_t* Bytes(std::uint64_t offset) const {
     return reinterpret_cast<const std::uint8_t*>(data) + offset;
   }
@@ -126,12 +150,32 @@ struct View {
     std::memcpy(&record, data + offset, sizeof(Record));
     return record;
   }
+  // Of those behind it: 6 to 9, and what this version does not know.
+  const std::uint8_t* BytesBehind(std::uint64_t offset) const {
+    return Bytes(config::kStreamed ? offset - skipped_bytes : offset);
+  }
+  template <typename Record>
+  Record LoadBehind(std::uint64_t offset) const {
+    return Load<Record>(config::kStreamed ? offset - skipped_bytes : offset);
+  }
+  // Of either.
+  std::uint64_t Place(std::uint64_t offset) const {
+    return config::kStreamed && offset > parameters.offset ? offset - skipped_bytes : offset;
+  }
 };
 
 // `bytes` must stay valid as long as the view is used, and start at a multiple of 16. They ought to
 // stay unchanged; formats/recheck.h has what keeps an executor safe if they do not.
 // On failure `*view` is untouched and `*diagnostic` (if given) says what, where and expected.
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic = nullptr);
+
+// The same of a file that `source` gives, with the same findings, and kReadFailed where a read
+// failed. `resident` receives all of the file but section 5, file_bytes - section.bytes bytes;
+// `scratch` (kLeastScratchBytes or more) is free again afterwards. kArenaTooSmall says which of the
+// two is too small, and what it must have. `source` and `resident` are used as long as the view is.
+Status OpenStreamed(const Source* source, std::span<std::byte> resident,
+                    std::span<std::byte> scratch, View* view, Diagnostic* diagnostic = nullptr);
+inline constexpr std::size_t kLeastScratchBytes = 640;
 
 // The view of bytes that Open has accepted before, without checking them again.
 View Reopen(std::span<const std::byte> bytes);

@@ -1,6 +1,7 @@
 #include "formats/recheck.h"
 
 #include "formats/check.h"
+#include "formats/stream.h"
 
 namespace mu8::format {
 namespace {
@@ -70,9 +71,14 @@ bool CheckPlaces(const LayerRecord& layer, const Operands& operands, Checker* ch
     return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, parameter_offset),
                             layer.parameter_offset, 0);
   }
-  if (PanelScratch(layer) > view.model.panel_bytes) {
-    return check->FailLayer(Status::kPanelBytes, offsetof(LayerRecord, mu_bits),
-                            PanelScratch(layer), view.model.panel_bytes);
+  const std::uint64_t panel = view.PanelBytes(layer);
+  if (panel > view.model.panel_bytes) {
+    return check->FailLayer(Status::kPanelBytes, offsetof(LayerRecord, mu_bits), panel,
+                            view.model.panel_bytes);
+  }
+  if (view.is_streamed() && StagingBytes(layer) > view.staging_bytes) {
+    return check->FailLayer(Status::kPanelBytes, offsetof(LayerRecord, parameter_bytes),
+                            StagingBytes(layer), view.staging_bytes);
   }
   if (!operands.logits) return true;
   const std::uint32_t slots = MakePanelLayout(layer).padded_channels;

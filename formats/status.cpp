@@ -116,6 +116,7 @@ constexpr Entry kEntries[] = {
     {Status::kSelfTest,
      "a source was not compiled to compute exactly: build it without -ffast-math, x87 and "
      "-ffp-contract=fast"},
+    {Status::kReadFailed, "the source could not read (expected: how many bytes)"},
     {Status::kInProgress, "the run is in progress: call Step again"},
     {Status::kComputationFault,
      "the processor or its memory has computed wrongly (found, expected: sums of accumulators, "
@@ -175,6 +176,9 @@ constexpr OptionEntry kOptions[] = {
     {Option::kFastArena, "fast arena", 0, Shown::kSize},
     {Option::kSlowArena, "slow arena", 0, Shown::kSize},
     {Option::kPanelBytes, "panel_bytes", 64, Shown::kNumber},
+    {Option::kResident, "resident memory", 0, Shown::kSize},
+    {Option::kScratch, "scratch memory", 0, Shown::kSize},
+    {Option::kStreamed, "streamed (left out of this build)", 0, Shown::kSize},
 };
 
 const OptionEntry* Find(Option option) {
@@ -218,7 +222,8 @@ struct Printer {
 
 // Of a file's bytes, or of what was computed from them: they have a place.
 bool IsFault(Status status) {
-  return status == Status::kModelChanged || status == Status::kComputationFault;
+  return status == Status::kModelChanged || status == Status::kComputationFault ||
+         status == Status::kReadFailed;
 }
 
 void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Printer* printer) {
@@ -226,8 +231,9 @@ void ExplainOption(const OptionEntry& entry, const Diagnostic& diagnostic, Print
   const auto value = [&](std::uint64_t number) {
     is_share ? printer->Share(number) : printer->Number(number);
   };
-  const bool is_region = entry.option == Option::kFastArena || entry.option == Option::kSlowArena;
-  printer->Text(is_region ? "; " : "; option ");
+  const bool is_memory = entry.option == Option::kFastArena || entry.option == Option::kSlowArena ||
+                         entry.option == Option::kResident || entry.option == Option::kScratch;
+  printer->Text(is_memory ? "; " : "; option ");
   printer->Text(entry.name);
   printer->Text(": found ");
   if (is_share && diagnostic.found == 0) {

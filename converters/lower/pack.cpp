@@ -96,7 +96,8 @@ void SetMuBits(const QuantizedWeights& weights, LayerRecord* layer) {
   }
   layer->mu_bits = format::kMuBitsByPanel;
   const std::vector<std::uint8_t> bits(weights.mu_bits.begin(), weights.mu_bits.end());
-  format::MuCursor mu(*layer, format::MakePanelLayout(*layer), bits.data());
+  const format::PanelLayout panels = format::MakePanelLayout(*layer);
+  format::MuCursor mu(*layer, panels, bits.data());
   while (mu.panel() < bits.size()) mu.Next();
   layer->mu_bytes = static_cast<std::uint32_t>(mu.offset());
 }

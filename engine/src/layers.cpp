@@ -1,8 +1,10 @@
 #include "engine/src/layers.h"
 
 #include "engine/src/operators.h"
+#include "engine/src/panel_place.h"
 #include "engine/src/tensor.h"
 #include "formats/recheck.h"
+#include "formats/stream.h"
 #include "mu8/config.h"
 
 namespace mu8 {
@@ -54,6 +56,20 @@ void Tell(const PassContext& context, std::uint32_t layer, bool begins) {
   context.profile(context.profile_context, layer, context.pass, begins);
 }
 
+// Where a layer without weights finds its tables: in the file, or as they are staged.
+bool FindParameters(PassContext* context, Layer* layer) {
+  const format::View& view = context->view;
+  if (!view.is_streamed()) {
+    layer->parameters = view.layer_parameters(layer->record);
+    return true;
+  }
+  if (layer->record.mu_bits != 0 || layer->record.parameter_bytes == 0) return true;
+  std::uint8_t* const staged = FindMemory(*layer, context).staged;
+  layer->parameters = staged;
+  return !context->failed &&
+         ReadParameters(*layer, 0, staged, layer->record.parameter_bytes, context);
+}
+
 void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
   for (LayerCursor at{.layer = begin}; at.layer < end && !context->failed;) {
     RunNext(context, kAllPanels, &at);
@@ -61,6 +77,29 @@ void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
 }
 
 }  // namespace
+
+bool FailParameters(const Layer& layer, PassContext* context) {
+  context->failed = true;
+  if (context->fault != nullptr) {
+    *context->fault = {.status = Status::kModelChanged,
+                       .offset = context->view.parameters_at(layer.record),
+                       .layer = static_cast<std::int32_t>(layer.index)};
+  }
+  return false;
+}
+
+bool FailRead(const Layer& layer, PassContext* context) {
+  context->failed = true;
+  if (context->fault != nullptr) context->fault->layer = static_cast<std::int32_t>(layer.index);
+  return false;
+}
+
+bool ReadParameters(const Layer& layer, std::uint64_t offset, void* to, std::size_t bytes,
+                    PassContext* context) {
+  const std::uint64_t at = context->view.parameters_at(layer.record) + offset;
+  return format::ReadSource(context->view, at, to, bytes, context->fault) ||
+         FailRead(layer, context);
+}
 
 bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
   if (at->panel == 0) Tell(*context, at->layer, true);
@@ -70,6 +109,7 @@ bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
     context->failed = true;
     return true;
   }
+  if (!FindParameters(context, &layer)) return true;
   if (at->panel == 0 && !layer.logits) {
     ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });
   }

@@ -27,8 +27,9 @@ struct PassContext {
   const kernels::KernelTable& kernels;
   kernels::StreamId stream;  // seed, pass and flip
   ImageList images;
-  std::uint8_t* activations;   // [batch][activation_bytes]
-  std::int8_t* panel;          // [panel_bytes], or null: panels lie among the activations
+  std::uint8_t* activations;  // [batch][activation_bytes]
+  std::int8_t* panel;  // [panel_bytes], of a streamed file after [staging_bytes] and LaneStates; or
+                       // null: panels lie among the activations
   std::int32_t* accumulators;  // [batch][positions][slots of the last layer]
   float* logits;  // [batch][positions][classes], rows `logits_stride` floats apart; may be the
   std::size_t logits_stride;  // accumulators' memory, each row within its image's accumulators,

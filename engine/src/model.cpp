@@ -92,6 +92,8 @@ void Model::Take(const format::View& view) {
   const format::TensorRecord input = view.tensor(0);
   data_ = view.data;
   size_ = static_cast<std::size_t>(view.file_bytes);
+  source_ = view.is_streamed() ? *view.source : Source{};
+  staging_bytes_ = view.staging_bytes;
   input_height_ = input.height;
   input_width_ = input.width;
   input_channels_ = input.channels;
@@ -135,6 +137,27 @@ Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* d
   return status;
 }
 
+Status Model::OpenStreamed(const Source& source, std::span<std::byte> resident,
+                           std::span<std::byte> scratch, Model* model, Diagnostic* diagnostic) {
+  if constexpr (!config::kStreamed) {
+    return Refuse(diagnostic, {.status = Status::kBadOption, .option = Option::kStreamed});
+  }
+  const bool no_resident = resident.data() == nullptr && !resident.empty();
+  const bool no_scratch = scratch.data() == nullptr && !scratch.empty();
+  const std::uint64_t null = source.read == nullptr ? 1
+                             : no_resident          ? 2
+                             : no_scratch           ? 3
+                             : model == nullptr     ? 4
+                                                    : 0;
+  if (null != 0) return Refuse(diagnostic, {.status = Status::kNullPointer, .found = null});
+  const FloatState ieee;
+  format::View view;
+  Status status = format::OpenStreamed(&source, resident, scratch, &view, diagnostic);
+  if (status == Status::kOk) status = CheckBuilt(view, diagnostic);
+  if (status == Status::kOk) model->Take(view);
+  return status;
+}
+
 std::uint32_t Model::TrustedHash(std::span<const std::byte> bytes) {
   return format::Crc32c(bytes.data(), bytes.size());
 }
@@ -168,6 +191,11 @@ format::View ViewOf(const Model& model) {
                     .outputs = {model.outputs_at_, 0},
                     .ranges = {model.ranges_at_, 0},
                     .abstain = {model.abstain_at_, 0}};
+  if (config::kStreamed && model.is_streamed()) {
+    view.source = &model.source_;
+    view.skipped_bytes = model.parameter_bytes_;
+    view.staging_bytes = model.staging_bytes_;
+  }
   const bool gaussian = model.head_ == Head::kGaussian;
   view.model.class_count = gaussian ? 2 * model.class_count_ : model.class_count_;
   view.model.panel_bytes = model.panel_bytes_;

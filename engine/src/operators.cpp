@@ -50,7 +50,7 @@ void RunLookup(const Layer& layer, PassContext* context) {
     return RunLookupByChannel(layer, context);
   }
   kernels::LookupArgs args{};
-  args.table = context->view.layer_parameters(layer.record);
+  args.table = layer.parameters;
   args.input_row_stride = kernels::Signed(layer.input.row_stride);
   args.output_row_stride = kernels::Signed(layer.output.row_stride);
   args.rows = layer.input.height;
@@ -131,7 +131,7 @@ void RunConcatPart(const Layer& layer, const TensorRecord& in, const std::uint8_
 }  // namespace
 
 void RunConcat(const Layer& layer, PassContext* context) {
-  const std::uint8_t* tables = context->view.layer_parameters(layer.record);
+  const std::uint8_t* tables = layer.parameters;
   RunConcatPart(layer, layer.input, tables, 0, context);
   RunConcatPart(layer, layer.input2, tables + format::kLookupBytes, layer.input.channels, context);
 }

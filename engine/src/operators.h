@@ -14,6 +14,7 @@ namespace mu8 {
 struct Layer : format::Operands {
   std::uint32_t index;
   format::LayerRecord record;
+  const std::uint8_t* parameters;  // of layers without weights
 
   bool has_input2() const { return record.input2 != format::kNoTensor; }
 };
@@ -25,6 +26,16 @@ void ForImages(const PassContext& context, const Run& run) {
     run(context.activations + context.images[i] * context.view.model.activation_bytes);
   }
 }
+
+// The layer's parameters, or tensors of other layers, have changed since Open so that it cannot
+// run; or what it reads could not be read: context->fault says where. Both return false.
+bool FailParameters(const Layer& layer, PassContext* context);
+bool FailRead(const Layer& layer, PassContext* context);
+
+// Of a streamed file: bytes of the layer's parameters, `offset` from their start. False after
+// FailRead.
+bool ReadParameters(const Layer& layer, std::uint64_t offset, void* to, std::size_t bytes,
+                    PassContext* context);
 
 // conv2d and dense: draws each panel once and uses it for all images (weighted_layer.cpp). Runs
 // `panels` panels at most, from the one that `at` stands at, which it moves on; true: it was the
@@ -40,9 +51,12 @@ class OutputMultipliers {
 
  private:
   format::PanelLayout panels_{};
-  format::TensorRecord input_{};
+  float input_scale_ = 0.0F;
   const std::uint8_t* weight_scale_ = nullptr;
 };
+
+// Of a streamed file, what OutputMultipliers need: f32 [view.output_slots].
+bool ReadOutputScales(const format::View& view, std::uint8_t* to, Diagnostic* fault);
 
 // Without weights: operators.cpp.
 void RunPool(const Layer& layer, PassContext* context);  // max-pool, average-pool

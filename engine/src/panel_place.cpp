@@ -2,6 +2,7 @@
 
 #include "engine/src/workspace.h"
 #include "formats/recheck.h"
+#include "formats/stream.h"
 
 namespace mu8 {
 namespace {
@@ -15,18 +16,28 @@ bool HasOnePosition(const LayerRecord& layer, const format::Operands& operands) 
   return !depthwise && operands.output.height == 1 && operands.output.width == 1;
 }
 
-}  // namespace
-
-std::uint32_t PieceBytes(const LayerRecord& layer, const format::Operands& operands,
-                         std::uint32_t most) {
-  const auto panel = static_cast<std::uint32_t>(format::PanelScratch(layer));
-  if (panel <= most + sizeof(kernels::LaneStates) || !HasOnePosition(layer, operands)) return panel;
-  return most - most % static_cast<std::uint32_t>(format::kAlignment);
+std::uint32_t StagingBytes(const format::View& view, const LayerRecord& layer) {
+  return view.is_streamed() ? format::StagingBytes(layer) : 0;
 }
 
-std::uint32_t PanelMemory(const LayerRecord& layer, std::uint32_t piece_bytes) {
-  const bool is_part = piece_bytes < format::PanelScratch(layer);
-  return piece_bytes + (is_part ? std::uint32_t{sizeof(kernels::LaneStates)} : 0);
+// Of the lanes' states, where panels are drawn in parts: pieces, or what is staged at a time.
+std::uint32_t LaneBytes(const format::View& view, const LayerRecord& layer, std::uint32_t piece) {
+  const bool in_parts =
+      view.is_streamed() ? layer.mu_bits != 0 : piece < format::PanelScratch(layer);
+  return in_parts ? sizeof(kernels::LaneStates) : 0;
+}
+
+std::uint32_t MemoryBytes(const format::View& view, const LayerRecord& layer, std::uint32_t piece) {
+  return StagingBytes(view, layer) + LaneBytes(view, layer, piece) + piece;
+}
+
+}  // namespace
+
+std::uint32_t PieceBytes(const format::View& view, const LayerRecord& layer,
+                         const format::Operands& operands, std::uint32_t most) {
+  const auto panel = static_cast<std::uint32_t>(view.PanelBytes(layer));
+  if (panel <= most + sizeof(kernels::LaneStates) || !HasOnePosition(layer, operands)) return panel;
+  return most - most % static_cast<std::uint32_t>(format::kAlignment);
 }
 
 std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes) {
@@ -44,15 +55,40 @@ std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uin
   return place;
 }
 
+LayerMemory FindMemory(const Layer& layer, PassContext* context) {
+  const format::View& view = context->view;
+  LayerMemory memory;
+  std::uint8_t* at = reinterpret_cast<std::uint8_t*>(context->panel);
+  std::uint32_t piece = memory.piece_bytes;
+  if (at == nullptr) {  // of a session's single image
+    piece = memory.piece_bytes = PieceBytes(view, layer.record, layer, context->panel_bytes);
+    const std::uint32_t bytes = MemoryBytes(view, layer.record, piece);
+    if (bytes == 0) return memory;
+    const std::uint64_t place = PanelPlace(view, layer.index, bytes);
+    // The arena was made for it, but tensors of other layers may have changed since.
+    if (place % format::kAlignment != 0 ||
+        place + bytes + sizeof(std::uint32_t) > view.model.activation_bytes) {
+      FailParameters(layer, context);
+      return memory;
+    }
+    at = context->activations + place;
+  }
+  memory.staged = at;
+  at += StagingBytes(view, layer.record);
+  const std::uint32_t lane_bytes = LaneBytes(view, layer.record, piece);
+  if (lane_bytes != 0) memory.lanes = reinterpret_cast<kernels::LaneStates*>(at);
+  memory.weights = reinterpret_cast<std::int8_t*>(at + lane_bytes);
+  return memory;
+}
+
 std::uint64_t BytesWithPanels(const format::View& view, std::uint32_t most) {
   std::uint64_t bytes = view.model.activation_bytes;
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
     LayerRecord layer;
     format::Operands operands;
     if (!format::LoadLayer(view, i, &layer, &operands, nullptr)) continue;
-    const std::uint32_t piece = PieceBytes(layer, operands, most);
-    if (piece == 0) continue;
-    const std::uint32_t memory = PanelMemory(layer, piece);
+    const std::uint32_t memory = MemoryBytes(view, layer, PieceBytes(view, layer, operands, most));
+    if (memory == 0) continue;
     const std::uint64_t end = PanelPlace(view, i, memory) + memory + sizeof(std::uint32_t);
     if (end > bytes) bytes = end;
   }

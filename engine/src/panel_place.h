@@ -5,6 +5,7 @@
 
 #include <cstdint>
 
+#include "engine/src/operators.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
 
@@ -13,16 +14,28 @@ namespace mu8 {
 // Bytes of a layer's panels that are in memory at a time, a multiple of 64; 0 where panels are used
 // as they lie in the file. `most`: SessionOptions::panel_bytes; panels that would need more in
 // pieces, with the lanes' states, than as a whole are not cut.
-std::uint32_t PieceBytes(const format::LayerRecord& layer, const format::Operands& operands,
-                         std::uint32_t most);
-
-// With the states of the lanes in front, where `piece_bytes` of a layer's panels are a part.
-std::uint32_t PanelMemory(const format::LayerRecord& layer, std::uint32_t piece_bytes);
+std::uint32_t PieceBytes(const format::View& view, const format::LayerRecord& layer,
+                         const format::Operands& operands, std::uint32_t most);
 
 // Where `bytes` of memory for a layer's panel go: the lowest multiple of 64 of an image's
 // activations at which they meet no tensor that is alive in the layer. It may be beyond all
 // tensors.
 std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes);
+
+// What a layer has beside its tensors, one behind the other; null where it has none.
+struct LayerMemory {
+  std::uint8_t* staged = nullptr;          // [StagingBytes], of a streamed file
+  kernels::LaneStates* lanes = nullptr;    // where panels are drawn in parts
+  std::int8_t* weights = nullptr;          // drawn ones
+  std::uint32_t piece_bytes = 0xffffffff;  // of these, at most
+};
+// Unless context->failed: there is no longer a place for it.
+LayerMemory FindMemory(const Layer& layer, PassContext* context);
+
+// Of a streamed file, in front of a panel that lies in a part of its own.
+inline std::uint32_t StagingMemory(const format::View& view) {
+  return view.is_streamed() ? view.staging_bytes + std::uint32_t{sizeof(kernels::LaneStates)} : 0;
+}
 
 // Bytes of an image's activations with all panels among them, and 4 behind tensors and panels. Of
 // layers that have changed since Open so that they cannot run, without theirs.

@@ -110,6 +110,7 @@ Prediction Session::Result(std::size_t index) const {
   format::View view = ViewOf(model_);
   const Workspace space(view, options_, fast_, slow_, image_bytes_);
   view.model.activation_bytes = space.image_bytes();
+  if (view.is_streamed()) view.output_scales = space.OutputScales();
   Prediction prediction;
   std::uint32_t samples = options_.mc_samples;
   if (EndsEarly(options_)) {

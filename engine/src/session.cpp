@@ -6,6 +6,7 @@
 #include "engine/src/float_state.h"
 #include "engine/src/input.h"
 #include "engine/src/model_view.h"
+#include "engine/src/operators.h"
 #include "engine/src/passes.h"
 #include "engine/src/reconstruction.h"
 #include "engine/src/unit_probes.h"
@@ -74,6 +75,7 @@ struct Work {
         space(view, options, fast, slow, image_bytes),
         run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {
     view.model.activation_bytes = space.image_bytes();
+    if (view.is_streamed()) view.output_scales = space.OutputScales();
   }
 };
 
@@ -120,7 +122,7 @@ RegionBytes RegionsOf(const Model& model, const SessionOptions& options, std::si
 }  // namespace
 
 RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
-  if (model.bytes().empty() || CheckOptions(model, options).bad()) return {};
+  if (!model.is_open() || CheckOptions(model, options).bad()) return {};
   return RegionsOf(model, options, 0);
 }
 
@@ -163,7 +165,7 @@ Status Session::Create(const Model& model, const SessionOptions& options, std::s
 Status Session::Prepare(const Model& model, const SessionOptions& options, const Session* session,
                         Diagnostic* diagnostic) {
   if (session == nullptr) return Report(diagnostic, Status::kNullPointer, 4, 0);
-  if (model.bytes().empty()) return Report(diagnostic, Status::kNotReady, 0, 0);
+  if (!model.is_open()) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (const BadOption bad = CheckOptions(model, options); bad.bad()) {
     Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
     if (diagnostic != nullptr) diagnostic->option = bad.option;
@@ -220,6 +222,12 @@ Status Session::Load(std::span<const Element> images, std::size_t count, Diagnos
     }
     if (config::kReconstruction && model_.head() == Head::kReconstruction) {
       LoadTargets(work.view, image, work.space.Targets(i));
+    }
+  }
+  if (work.view.is_streamed() && HasNumbers(work.space.head())) {
+    Diagnostic fault;
+    if (!ReadOutputScales(work.view, work.space.OutputScales(), &fault)) {
+      return EndIfFailed(fault, diagnostic);
     }
   }
   run_ = BeginRun(work.run, static_cast<std::uint32_t>(count));

@@ -36,10 +36,10 @@ bool IsOnePiece(const Places& channels, std::uint32_t count) {
 
 // The sum of places, not outside. Open has proven that it lies in the input; it is looked at once
 // more, because the tables may have changed since.
-struct Source {
+struct PixelPlace {
   std::uint64_t row, offset;
 
-  Source operator+(const GatherPlace& place) const {
+  PixelPlace operator+(const GatherPlace& place) const {
     return {row + place.row, offset + place.offset};
   }
   bool IsIn(const TensorRecord& in, std::uint32_t bytes) const {
@@ -53,10 +53,10 @@ struct Source {
 
 // One pixel, whose row and column add up to `from`; 0.0 where a channel lies outside.
 void GatherPixel(const TensorRecord& in, const Places& channels, const std::uint8_t* pixels,
-                 const Source& from, std::uint32_t count, std::uint8_t* to) {
+                 const PixelPlace& from, std::uint32_t count, std::uint8_t* to) {
   for (std::uint32_t c = 0; c < count; ++c) {
     const GatherPlace place = channels[c];
-    const Source source = from + place;
+    const PixelPlace source = from + place;
     const bool inside = place.row != format::kOutside && source.IsIn(in, 1);
     to[c] = inside ? pixels[source.At(in)] : in.zero_point;
   }
@@ -67,7 +67,7 @@ void GatherPixel(const TensorRecord& in, const Places& channels, const std::uint
 void RunGather(const Layer& layer, PassContext* context) {
   const TensorRecord& in = layer.input;
   const TensorRecord& out = layer.output;
-  const Places rows{context->view.layer_parameters(layer.record)};
+  const Places rows{layer.parameters};
   const Places columns{rows.bytes + std::size_t{out.height} * sizeof(GatherPlace)};
   const Places channels{columns.bytes + std::size_t{out.width} * sizeof(GatherPlace)};
   const bool one_piece = IsOnePiece(channels, out.channels);
@@ -83,8 +83,8 @@ void RunGather(const Layer& layer, PassContext* context) {
           std::memset(to, in.zero_point, out.channels);
           continue;
         }
-        const Source from = Source{row.row, row.offset} + column;
-        const Source piece = from + first;
+        const PixelPlace from = PixelPlace{row.row, row.offset} + column;
+        const PixelPlace piece = from + first;
         if (!one_piece) {
           GatherPixel(in, channels, pixels, from, out.channels, to);
         } else if (piece.IsIn(in, out.channels)) {
@@ -98,7 +98,7 @@ void RunGather(const Layer& layer, PassContext* context) {
 }
 
 void RunLookupByChannel(const Layer& layer, PassContext* context) {
-  const std::uint8_t* tables = context->view.layer_parameters(layer.record);
+  const std::uint8_t* tables = layer.parameters;
   const std::uint32_t channels = layer.output.channels;
   ForImages(*context, [&](std::uint8_t* activations) {
     for (std::uint32_t y = 0; y < layer.output.height; ++y) {
@@ -117,7 +117,7 @@ void RunLookupByChannel(const Layer& layer, PassContext* context) {
 }
 
 void RunExtremum(const Layer& layer, PassContext* context) {
-  const std::uint8_t* table_a = context->view.layer_parameters(layer.record);
+  const std::uint8_t* table_a = layer.parameters;
   const std::uint8_t* table_b = table_a + format::kLookupBytes;
   const bool maximum = static_cast<OpCode>(layer.record.op) == OpCode::kMaximum;
   const TensorRecord& out = layer.output;
@@ -145,7 +145,7 @@ void RunConstant(const Layer& layer, PassContext* context) {
   const TensorRecord& out = layer.output;
   const std::size_t row_bytes = std::size_t{out.width} * out.channels;
   ForImages(*context, [&](std::uint8_t* activations) {
-    const std::uint8_t* from = context->view.layer_parameters(layer.record);
+    const std::uint8_t* from = layer.parameters;
     for (std::uint32_t y = 0; y < out.height; ++y, from += row_bytes) {
       std::memcpy(FirstPixel(activations, out) + std::size_t{y} * out.row_stride, from, row_bytes);
     }

@@ -29,7 +29,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
       logits_(positions_ * view.model.class_count),
       slots_(view.output_slots),
       batch_(options.batch),
-      panel_bytes_(static_cast<std::size_t>(RoundUp(view.model.panel_bytes, format::kAlignment))),
+      panel_bytes_(static_cast<std::size_t>(RoundUp(view.model.panel_bytes, format::kAlignment)) +
+                   StagingMemory(view)),
       decided_outputs_(EndsEarly(options) && options.stop.rule == StopRule::kThresholds ? outputs_
                                                                                         : 0) {
   format::ArenaSizes sizes =
@@ -52,6 +53,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   Place(kPanelsPart, std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1) * panel_bytes_,
         &fast_bytes_);
   Place(kSlowGroupsPart, more_groups * at_[format::kMeanPart], &slow_bytes_);
+  Place(kOutputScalesPart, view.is_streamed() && HasNumbers(head_) ? slots_ * sizeof(float) : 0,
+        &slow_bytes_);
   PlaceProgress(options);
   const std::uint32_t workers = grid_.workers();
   Place(kTasksPart, workers > 1 ? workers * sizeof(std::uint32_t) : 0, &slow_bytes_);
@@ -122,6 +125,7 @@ std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) co
 float* Workspace::Logits(std::size_t pass) const {
   return Slow<float>(at_[format::kLogitsPart]) + pass * batch_ * logits_;
 }
+std::uint8_t* Workspace::OutputScales() const { return Slow<std::uint8_t>(at_[kOutputScalesPart]); }
 std::uint32_t* Workspace::TasksDone() const { return Slow<std::uint32_t>(at_[kTasksPart]); }
 Diagnostic* Workspace::Faults() const { return Slow<Diagnostic>(at_[kFaultsPart]); }
 Progress& Workspace::ProgressOf(std::size_t image) const {

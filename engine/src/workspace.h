@@ -80,6 +80,8 @@ class Workspace {
   Results ResultsOf(std::size_t image) const;
   std::span<float> Targets(std::size_t image) const;  // [outputs], kReconstruction
   float* Logits(std::size_t pass) const;              // [batch][logits], when kept
+  // f32 [slots] of the last layer, of a streamed file whose outputs are numbers.
+  std::uint8_t* OutputScales() const;
 
   // [workers], only of sessions with more than one: 1 where a worker has finished its task.
   std::uint32_t* TasksDone() const;
@@ -99,6 +101,7 @@ class Workspace {
     kFastGroupsPart = format::kArenaParts,  // fast parts of pass groups past the first
     kPanelsPart,                            // fast: of image groups past the first
     kSlowGroupsPart,                        // sums of pass groups past the first
+    kOutputScalesPart,
     kProgressPart,
     kActivePart,
     kProbabilitiesPart,

@@ -93,6 +93,9 @@ TEST_CASE("options: each out of range is named and needs no arena") {
   named.insert(Option::kStopWithin);  // of values: test_value_stops.cpp
   named.insert(Option::kStopChosen);  // of several labels: test_threshold_stops.cpp
   named.insert(Option::kFastArena);   // test_regions.cpp
+  named.insert(Option::kResident);    // tests/formats/test_stream.cpp
+  named.insert(Option::kScratch);
+  named.insert(Option::kStreamed);  // of builds without it
   named.insert(Option::kSlowArena);
   // Every option that there is.
   const std::string unknown = OptionName(static_cast<Option>(1000));

@@ -80,35 +80,21 @@ TEST_CASE("arithmetic: ratios and products divide by the output's scale last") {
 }
 
 TEST_CASE("arithmetic: a layer's multipliers and residual factors by slot") {
-  // Two groups of five channels: eight slots each, of which the last three are not used.
-  format::LayerRecord layer{};
-  layer.groups = 2;
-  layer.output_channels = 10;
-  layer.runs = layer.run_length = 1;
-  const format::PanelLayout panels = format::MakePanelLayout(layer);
-  REQUIRE(panels.padded_channels == 16);
-  std::vector<float> scales(16, 1e-6F);  // that of unused slots would have the largest factor
-  for (std::uint32_t c = 0; c < 10; ++c) {
-    scales[format::SlotOf(panels, c)] = 0.01F * static_cast<float>(10 - c);
-  }
-  std::vector<std::uint8_t> bytes(scales.size() * sizeof(float) + 1);
-  std::memcpy(bytes.data() + 1, scales.data(), scales.size() * sizeof(float));  // at any address
   const auto input = Scaled(0.3F);
   const auto output = Scaled(0.9F);
   const auto residual = Scaled(0.07F);
-  const format::WeightedScales of(bytes.data() + 1, input, &output, &residual);
+  const format::WeightedScales of(input, &output, &residual);
   const float ratio = 0.3F / 0.9F;
-  for (std::uint32_t slot = 0; slot < 16; ++slot) {
-    CAPTURE(slot);
-    CHECK(of.WeightScale(slot) == scales[slot]);
-    CHECK(of.Multiplier(slot) == scales[slot] * ratio);
-    const float unit = scales[slot] * 0.3F;
-    CHECK(of.ResidualUnit(slot) == unit);
-    CHECK(of.ResidualFactor(slot) == 0.07F / unit);
+  for (std::uint32_t c = 0; c < 16; ++c) {
+    CAPTURE(c);
+    const float scale = 0.01F * static_cast<float>(16 - c);
+    CHECK(of.Multiplier(scale) == scale * ratio);
+    const float unit = scale * 0.3F;
+    CHECK(of.ResidualUnit(scale) == unit);
+    CHECK(of.ResidualFactor(scale) == 0.07F / unit);
   }
-  CHECK(of.LargestResidual(panels, 10) == format::SlotOf(panels, 9));
-  const format::WeightedScales logits(bytes.data() + 1, input, nullptr, nullptr);
-  CHECK(logits.Multiplier(3) == scales[3] * 0.3F);
+  const format::WeightedScales logits(input, nullptr, nullptr);
+  CHECK(logits.Multiplier(0.25F) == 0.25F * 0.3F);
 }
 
 }  // namespace

@@ -31,7 +31,7 @@ TEST_CASE("status: every code has its own sentence") {
     ++codes;
     texts.insert(text);
   }
-  CHECK(codes == 1 + 17 + 20 + 17 + 13 + 4);
+  CHECK(codes == 1 + 17 + 20 + 17 + 14 + 4);
   CHECK(static_cast<int>(texts.size()) == codes);
 }
 
@@ -64,6 +64,12 @@ TEST_CASE("explain: says what, where, found and expected") {
   const std::string large =
       Message({.status = Status::kFileSize, .offset = 16, .found = ~std::uint64_t{0}});
   CHECK(large.find("18446744073709551615") != std::string::npos);
+}
+
+TEST_CASE("explain: what could not be read has a place") {
+  CHECK(Message({.status = Status::kReadFailed, .offset = 640, .layer = 2, .expected = 64}) ==
+        "mu8 error 72: the source could not read (expected: how many bytes); layer 2; byte 640: "
+        "found 0, expected 64");
 }
 
 // A call is no place in a file.
@@ -122,6 +128,10 @@ TEST_CASE("status: numbers of options never change") {
   CHECK(static_cast<int>(Option::kStopChosen) == 10);
   CHECK(static_cast<int>(Option::kFastArena) == 11);
   CHECK(static_cast<int>(Option::kSlowArena) == 12);
+  CHECK(static_cast<int>(Option::kPanelBytes) == 13);
+  CHECK(static_cast<int>(Option::kResident) == 14);
+  CHECK(static_cast<int>(Option::kScratch) == 15);
+  CHECK(static_cast<int>(Option::kStreamed) == 16);
 }
 
 TEST_CASE("explain: cuts to the buffer and always ends it") {

@@ -1,6 +1,7 @@
 #include "tests/support/damage.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <cstring>
 
 #include "formats/crc32c.h"
@@ -49,15 +50,37 @@ Outcome Sandbox::Run(std::span<const std::byte> file) {
   if (!file.empty()) std::memcpy(copy, file.data(), file.size());
   Model model;
   outcome.status = Model::Open({copy, file.size()}, &model, &outcome.diagnostic);
-  if (outcome.status != Status::kOk) return outcome;
+  if (outcome.status == Status::kOk) Predict(model, &outcome);
+  return outcome;
+}
 
+Outcome Sandbox::RunStreamed(std::span<const std::byte> file) {
+  Outcome outcome;
+  std::span<const std::byte> from = file;
+  const Source source{&from, file.size(),
+                      [](void* context, std::uint64_t offset, void* to, std::size_t bytes) {
+                        const auto& all = *static_cast<std::span<const std::byte>*>(context);
+                        if (offset > all.size() || bytes > all.size() - offset) std::abort();
+                        std::memcpy(to, all.data() + offset, bytes);
+                        return true;
+                      }};
+  std::byte scratch[640];
+  Model model;
+  outcome.status = Model::OpenStreamed(source, {file_.Last(file.size()), file.size()}, scratch,
+                                       &model, &outcome.diagnostic);
+  if (outcome.status == Status::kOk) Predict(model, &outcome);
+  return outcome;
+}
+
+void Sandbox::Predict(const Model& model, Outcome* result) {
+  Outcome& outcome = *result;
   const SessionOptions options{.mc_samples = 2, .keep_logits = true};
   const std::size_t arena_bytes = ArenaBytes(model, options);
-  if (arena_bytes > kMaxBytes) return outcome;
+  if (arena_bytes > kMaxBytes) return;
   Session session;
   std::byte* arena = arena_.Last(arena_bytes);
   outcome.status = Session::Create(model, options, {arena, arena_bytes}, &session);
-  if (outcome.status != Status::kOk) return outcome;
+  if (outcome.status != Status::kOk) return;
   std::vector<std::uint8_t> image(model.input_size());
   for (std::size_t i = 0; i < image.size(); ++i) image[i] = static_cast<std::uint8_t>(i * 37);
   const std::vector<float> numbers(image.begin(), image.end());
@@ -65,12 +88,11 @@ Outcome Sandbox::Run(std::span<const std::byte> file) {
   outcome.status = model.input_kind() == InputKind::kPixels
                        ? session.Predict(image, {&prediction, 1})
                        : session.Predict(std::span<const float>(numbers), {&prediction, 1});
-  if (outcome.status != Status::kOk) return outcome;
+  if (outcome.status != Status::kOk) return;
   outcome.ran = true;
   Append(prediction.mean, &outcome.predictions);
   Append(prediction.variance, &outcome.predictions);
   Append(prediction.logits, &outcome.predictions);
-  return outcome;
 }
 
 }  // namespace mu8::testing

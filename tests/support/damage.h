@@ -28,8 +28,12 @@ class Sandbox {
   static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
 
   Outcome Run(std::span<const std::byte> file);
+  // The same through a Source: the same outcome.
+  Outcome RunStreamed(std::span<const std::byte> file);
 
  private:
+  void Predict(const Model& model, Outcome* outcome);
+
   GuardedBuffer file_{kMaxBytes};
   GuardedBuffer arena_{kMaxBytes};
 };

@@ -39,7 +39,9 @@ struct Engine {
   Status Open(std::span<const std::byte> file, const SessionOptions& options,
               Diagnostic* diagnostic = nullptr) {
     const Status status = Model::Open(file, &model, diagnostic);
-    if (status != Status::kOk) return status;
+    return status == Status::kOk ? CreateSession(options, diagnostic) : status;
+  }
+  Status CreateSession(const SessionOptions& options, Diagnostic* diagnostic = nullptr) {
     const std::size_t bytes = ArenaBytes(model, options);
     arena.emplace(bytes);
     arena->Fill(0xa5);

@@ -75,6 +75,11 @@
 #define MU8_WITH_WORKERS 1
 #endif
 
+// Model::OpenStreamed: files that are read through a callback.
+#if !defined(MU8_WITH_STREAMED)
+#define MU8_WITH_STREAMED 1
+#endif
+
 // Whether each source is asked if it was compiled to compute exactly (status kSelfTest).
 #if !defined(MU8_WITH_SELF_TEST)
 #define MU8_WITH_SELF_TEST 1
@@ -93,6 +98,7 @@ inline constexpr bool kSoftmax = MU8_WITH_HEAD_SOFTMAX, kSigmoid = MU8_WITH_HEAD
                       kReconstruction = MU8_WITH_HEAD_RECONSTRUCTION;
 inline constexpr bool kEarlyEndings = MU8_WITH_EARLY_ENDINGS, kAntithetic = MU8_WITH_ANTITHETIC,
                       kWorkers = MU8_WITH_WORKERS;
+inline constexpr bool kStreamed = MU8_WITH_STREAMED;
 inline constexpr bool kSelfTest = MU8_WITH_SELF_TEST;
 
 // A kernel's function, or null where nothing that is built would call it.

@@ -18,6 +18,7 @@
 #include "mu8/options.h"
 #include "mu8/prediction.h"
 #include "mu8/run_state.h"
+#include "mu8/source.h"
 #include "mu8/status.h"
 #include "mu8/version.h"
 
@@ -28,13 +29,25 @@ namespace format {
 struct View;  // internal
 }
 
-// A view over a .mu8 file in memory, which must outlive it. Copyable.
+// A view over a .mu8 file in memory, or behind a Source, which must outlive it. Copyable.
 class Model {
  public:
   // Validates all of `bytes` (start: a multiple of 16) against FORMAT.md, in time linear in its
   // size. On failure `*model` is unchanged and `*diagnostic`, if given, says where and why.
   static Status Open(std::span<const std::byte> bytes, Model* model,
                      Diagnostic* diagnostic = nullptr);
+
+  // The same for a file that no pointer reaches: `source` gives its bytes. Section 5, the
+  // parameters and by far the most of it, is read again in every pass, panel by panel; all else is
+  // copied to `resident`, which must outlive the model and has file_bytes - section 5's bytes (of
+  // LeNet-5 2,304 of 99,264): if it is smaller, kArenaTooSmall says so (Option::kResident; ask with
+  // an empty one). `scratch` has 640 bytes at least, more make fewer reads, and is free afterwards:
+  // it may be the arena-to-be. Findings are Open's, kReadFailed comes in addition: from every call
+  // that reads. Predictions are the same bytes as of the file in memory. If the source later gives
+  // other bytes, a call gives another answer or a status, as with bytes in memory (docs/FAULTS.md).
+  static Status OpenStreamed(const Source& source, std::span<std::byte> resident,
+                             std::span<std::byte> scratch, Model* model,
+                             Diagnostic* diagnostic = nullptr);
 
   // For a build that trusts its model: `mu8 embed`, or any host, has opened the file and taken its
   // TrustedHash. Checks no rule of the file, only that these are its bytes, else kWrongModel; the
@@ -82,11 +95,17 @@ class Model {
   std::string_view label(std::uint32_t class_index) const;
   std::string_view Metadata(std::string_view key) const;
 
-  std::span<const std::byte> bytes() const { return {data_, size_}; }
+  bool is_open() const { return data_ != nullptr; }
+  // The file; empty if it is not in memory.
+  std::span<const std::byte> bytes() const {
+    return is_streamed() ? std::span<const std::byte>() : std::span(data_, size_);
+  }
+  bool is_streamed() const { return source_.read != nullptr; }
 
  private:
-  const std::byte* data_ = nullptr;
-  std::size_t size_ = 0;
+  const std::byte* data_ = nullptr;  // of a streamed file what is resident
+  std::size_t size_ = 0;             // of the file
+  Source source_;                    // of a streamed one
   std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
   std::uint32_t output_height_ = 0, output_width_ = 0;
   Head head_ = Head::kSoftmax;
@@ -103,7 +122,7 @@ class Model {
   std::uint32_t tensors_at_ = 0, layers_at_ = 0, input_table_at_ = 0, parameters_at_ = 0;
   std::uint32_t metadata_at_ = 0, outputs_at_ = 0, ranges_at_ = 0;  // 0: there is none
   std::uint32_t header_crc_ = 0, records_hash_ = 0;
-  std::uint32_t abstain_at_ = 0;
+  std::uint32_t abstain_at_ = 0, staging_bytes_ = 0;
   std::uint64_t hash_ = 0;
   std::uint16_t version_major_ = 0, version_minor_ = 0;
   AbstainMeasure abstain_measure_ = AbstainMeasure::kNone;

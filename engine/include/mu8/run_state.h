@@ -5,9 +5,11 @@
 
 namespace mu8 {
 
-// The layer that is next, and of one with weights the panel, whose means begin at `mu_offset`.
+// The layer that is next, and of one with weights the panel, whose means begin at `mu_offset`, and
+// the shift of its residual, once it is known.
 struct LayerCursor {
   std::uint32_t layer = 0, panel = 0;
+  std::int32_t residual_shift = 0;
   std::uint64_t mu_offset = 0;
 };
 

@@ -85,6 +85,7 @@ enum class Status : std::int32_t {
   kTasksNotRun = 69,
   kInputKind = 70,
   kSelfTest = 71,
+  kReadFailed = 72,  // `offset`: of the bytes of the file that a Source could not give
   kWrongModel = 75,
   kOperatorMissing = 76,
   kInProgress = 77,
@@ -94,8 +95,8 @@ enum class Status : std::int32_t {
   kComputationFault = 74,  // `offset`: the output pixel, y * width + x, of the layer
 };
 
-// Which of SessionOptions kBadOption is about, or which of two regions of an arena an error is
-// about. Numbers never change meaning.
+// Which of SessionOptions kBadOption is about, or which memory an error is about: of an arena's two
+// regions, or of OpenStreamed's. Numbers never change meaning.
 enum class Option : std::int32_t {
   kNone = 0,
   kMcSamples = 1,
@@ -111,6 +112,9 @@ enum class Option : std::int32_t {
   kFastArena = 11,
   kSlowArena = 12,
   kPanelBytes = 13,
+  kResident = 14,  // of Model::OpenStreamed
+  kScratch = 15,
+  kStreamed = 16,  // kBadOption: this build leaves OpenStreamed out
 };
 
 // The translation unit that kSelfTest is about, in Diagnostic's `found`: it was compiled with
