@@ -7,6 +7,7 @@
 
 #include "formats/crc32c.h"
 #include "formats/layout.h"
+#include "mu8/config.h"
 
 namespace mu8 {
 namespace {
@@ -25,9 +26,19 @@ T Copy(const std::byte* from) {
 
 Scrubber::Scrubber(const Model& model)
     : data_(model.data_),
+      source_context_(model.source_.context),
+      read_(model.source_.read),
+      streamed_at_(model.parameters_at_),
+      streamed_bytes_(model.parameter_bytes_),
       size_(static_cast<std::uint32_t>(model.size_)),
       root_(model.header_crc_),
       end_(offsetof(FileHeader, header_crc)) {}
+
+void Scrubber::BeginRound() {
+  offset_ = begin_ = crc_ = 0;
+  end_ = offsetof(FileHeader, header_crc);
+  part_ = Part::kFields;
+}
 
 // The next call begins a new round.
 Status Scrubber::Fail(std::uint64_t offset, std::uint64_t found, std::uint64_t expected,
@@ -36,9 +47,7 @@ Status Scrubber::Fail(std::uint64_t offset, std::uint64_t found, std::uint64_t e
     *diagnostic = {
         .status = Status::kModelChanged, .offset = offset, .found = found, .expected = expected};
   }
-  offset_ = begin_ = crc_ = 0;
-  end_ = offsetof(FileHeader, header_crc);
-  part_ = Part::kFields;
+  BeginRound();
   return Status::kModelChanged;
 }
 
@@ -99,8 +108,40 @@ Status Scrubber::EnterNext(Diagnostic* diagnostic) {
 }
 
 // The next `bytes` bytes, all of the part at hand.
-Status Scrubber::Check(std::uint32_t bytes, Diagnostic* diagnostic) {
-  const std::byte* from = data_ + offset_;
+Status Scrubber::CheckNext(std::uint32_t bytes, Diagnostic* diagnostic) {
+  if (config::kStreamed && read_ != nullptr) return CheckStreamed(bytes, diagnostic);
+  return Check(data_ + offset_, bytes, diagnostic);
+}
+
+// The table and the sections that EnterTable and EnterSection read are resident: what the source
+// has there is compared with them.
+Status Scrubber::CheckStreamed(std::uint32_t bytes, Diagnostic* diagnostic) {
+  std::byte chunk[64];
+  while (bytes != 0) {
+    std::uint32_t count = bytes < sizeof(chunk) ? bytes : std::uint32_t{sizeof(chunk)};
+    if (offset_ < streamed_at_ && streamed_at_ - offset_ < count) count = streamed_at_ - offset_;
+    if (!read_(source_context_, offset_, chunk, count)) {
+      if (diagnostic != nullptr) {
+        *diagnostic = {.status = Status::kReadFailed, .offset = offset_, .expected = count};
+      }
+      BeginRound();
+      return Status::kReadFailed;
+    }
+    const bool before = offset_ < streamed_at_, behind = offset_ >= streamed_at_ + streamed_bytes_;
+    for (std::uint32_t i = 0; i < count && (before || behind); ++i) {
+      const std::byte resident = data_[offset_ + i - (behind ? streamed_bytes_ : 0)];
+      if (chunk[i] == resident) continue;
+      return Fail(offset_ + i, static_cast<std::uint8_t>(chunk[i]),
+                  static_cast<std::uint8_t>(resident), diagnostic);
+    }
+    const Status status = Check(chunk, count, diagnostic);
+    if (status != Status::kOk) return status;
+    bytes -= count;
+  }
+  return Status::kOk;
+}
+
+Status Scrubber::Check(const std::byte* from, std::uint32_t bytes, Diagnostic* diagnostic) {
   for (std::uint32_t i = 0; i < bytes && part_ == Part::kGap; ++i) {
     const auto byte = static_cast<std::uint8_t>(from[i]);
     if (byte != 0) return Fail(offset_ + i, byte, 0, diagnostic);
@@ -127,7 +168,7 @@ Status Scrubber::Scrub(std::size_t bytes, Diagnostic* diagnostic) {
   while (rounds_ == rounds) {
     const std::uint32_t left = end_ - offset_;
     const std::uint32_t now = bytes < left ? static_cast<std::uint32_t>(bytes) : left;
-    Status status = Check(now, diagnostic);
+    Status status = CheckNext(now, diagnostic);
     bytes -= now;
     if (status == Status::kOk && offset_ == end_) status = EnterNext(diagnostic);
     if (status != Status::kOk) return status;

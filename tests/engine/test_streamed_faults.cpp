@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "mu8/scrub.h"
 #include "tests/support/effort.h"
 #include "tests/support/streamed.h"
 
@@ -160,6 +161,49 @@ TEST_CASE("streamed: a source that gives other bytes at each read harms nobody")
   }
   MESSAGE("opened from an unsteady source: " << accepted << " of " << all);
   CHECK(accepted > 0);
+}
+
+TEST_CASE("streamed: the scrubber finds what changes behind the source, or is resident") {
+  const std::vector<std::byte> file = ReadFile("tests/data/golden/table_operators.mu8");
+  StreamedEngine engine(file);
+  REQUIRE(engine.OpenModel() == Status::kOk);
+  Scrubber scrubber(engine.model);
+  const auto round = [&](std::size_t slice, Diagnostic* diagnostic) {
+    const std::uint32_t rounds = scrubber.rounds();
+    Status status = Status::kOk;
+    while (status == Status::kOk && scrubber.rounds() == rounds) {
+      status = scrubber.Scrub(slice, diagnostic);
+    }
+    return status;
+  };
+  Diagnostic diagnostic;
+  for (const std::size_t slice : {std::size_t{1}, std::size_t{100}, file.size()}) {
+    engine.streamed.Reset();
+    CHECK(round(slice, &diagnostic) == Status::kOk);
+    CHECK(engine.streamed.bytes_read == file.size());
+    CHECK(engine.streamed.largest <= 64);
+  }
+  Random random(3);
+  for (int i = 0; i < Effort(400, 40); ++i) {
+    const std::size_t at = random.Below(static_cast<std::uint32_t>(file.size()));
+    engine.streamed.file[at] ^= static_cast<std::byte>(1U << random.Below(8));
+    CHECK(round(777, &diagnostic) == Status::kModelChanged);
+    CHECK(diagnostic.status == Status::kModelChanged);
+    engine.streamed.file = file;
+    const std::span<std::byte> resident = engine.Resident();
+    std::byte& byte = resident[random.Below(static_cast<std::uint32_t>(resident.size()))];
+    const std::byte before = byte;
+    byte ^= static_cast<std::byte>(1U << random.Below(8));
+    CHECK(round(777, &diagnostic) == Status::kModelChanged);
+    byte = before;
+  }
+  CHECK(round(777, &diagnostic) == Status::kOk);
+  engine.streamed.Reset();
+  engine.streamed.fail_at = 5;
+  CHECK(round(64, &diagnostic) == Status::kReadFailed);
+  CHECK(diagnostic.status == Status::kReadFailed);
+  CHECK(scrubber.offset() == 0);
+  CHECK(round(64, &diagnostic) == Status::kOk);
 }
 
 }  // namespace

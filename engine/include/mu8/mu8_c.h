@@ -23,7 +23,7 @@ typedef struct mu8_session {
 } mu8_session;
 /* Opaque; create with mu8_scrubber_create. The model's bytes must outlive it. */
 typedef struct mu8_scrubber {
-  uint64_t storage[8];
+  uint64_t storage[10];
 } mu8_scrubber;
 
 /* Which of mu8_options an error 62 is about. */

@@ -15,8 +15,9 @@ namespace mu8 {
 // against what Open has seen, so that another valid file in the same place is found, too. Finds
 // every change of 32 adjacent bits or fewer in a section, others but for one in 2^32; who forges
 // checksums can hide from it (SECURITY.md).
-// 48 bytes at most, no arena. Predictions may run between two calls, and over the same model beside
-// one: it only reads.
+// A streamed model's file is read from its source, a few bytes at a time, and what is resident of
+// it must be the same bytes. 80 bytes at most, no arena. Predictions may run between two calls, and
+// over the same model beside one: it only reads.
 class Scrubber {
  public:
   Scrubber() = default;
@@ -26,7 +27,8 @@ class Scrubber {
   // Checks the next `bytes` bytes, or those that are left of this round: time is linear in `bytes`,
   // at most. kModelChanged at the end of a header or section whose checksum is another, or at a
   // byte that is no longer zero: `offset` is where the section (or that byte) lies, `found` its
-  // CRC-32C (or the byte), `expected` what Open has seen. The next call then begins a new round.
+  // CRC-32C (or the byte), `expected` what Open has seen (or the resident byte). kReadFailed where
+  // the source could not read. The next call then begins a new round.
   // kNotReady without an open model.
   Status Scrub(std::size_t bytes, Diagnostic* diagnostic = nullptr);
 
@@ -43,11 +45,17 @@ class Scrubber {
   Status EnterTable(Diagnostic* diagnostic);
   Status EnterSection(Diagnostic* diagnostic);
   Status EnterNext(Diagnostic* diagnostic);
-  Status Check(std::uint32_t bytes, Diagnostic* diagnostic);
+  Status CheckNext(std::uint32_t bytes, Diagnostic* diagnostic);
+  Status CheckStreamed(std::uint32_t bytes, Diagnostic* diagnostic);
+  Status Check(const std::byte* from, std::uint32_t bytes, Diagnostic* diagnostic);
+  void BeginRound();
   Status Fail(std::uint64_t offset, std::uint64_t found, std::uint64_t expected,
               Diagnostic* diagnostic);
 
-  const std::byte* data_ = nullptr;
+  const std::byte* data_ = nullptr;  // of a streamed file what is resident
+  void* source_context_ = nullptr;
+  decltype(Source::read) read_ = nullptr;               // of a streamed file
+  std::uint32_t streamed_at_ = 0, streamed_bytes_ = 0;  // section 5, which is not resident
   std::uint32_t size_ = 0,
                 root_ = 0;  // the file's bytes; its header's checksum as Open has seen it
   std::uint32_t offset_ = 0, rounds_ = 0;
