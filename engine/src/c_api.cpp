@@ -28,7 +28,10 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_STOP_CHOSEN, mu8::Option::kStopChosen) &&
               Same(MU8_OPTION_FAST_ARENA, mu8::Option::kFastArena) &&
               Same(MU8_OPTION_SLOW_ARENA, mu8::Option::kSlowArena) &&
-              Same(MU8_OPTION_PANEL_BYTES, mu8::Option::kPanelBytes));
+              Same(MU8_OPTION_PANEL_BYTES, mu8::Option::kPanelBytes) &&
+              Same(MU8_OPTION_RESIDENT, mu8::Option::kResident) &&
+              Same(MU8_OPTION_SCRATCH, mu8::Option::kScratch) &&
+              Same(MU8_OPTION_STREAMED, mu8::Option::kStreamed));
 static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
               MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
               MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&
@@ -229,6 +232,26 @@ std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
   return Return(status, detail, diagnostic);
 }
 
+std::int32_t mu8_model_open_streamed(const mu8_source* source, void* resident,
+                                     size_t resident_bytes, void* scratch, size_t scratch_bytes,
+                                     mu8_model* model, mu8_diagnostic* diagnostic) {
+  // Sizes are the third and fifth argument; memory of no bytes may be null.
+  const void* const unused = source;
+  if (const std::uint64_t null = FirstNull(source, resident_bytes == 0 ? unused : resident, unused,
+                                           scratch_bytes == 0 ? unused : scratch, unused, model);
+      null != 0) {
+    return ReturnNull(null, diagnostic);
+  }
+  mu8::Diagnostic detail;
+  mu8::Model opened;
+  const mu8::Status status =
+      mu8::Model::OpenStreamed({source->context, source->bytes, source->read},
+                               {static_cast<std::byte*>(resident), resident_bytes},
+                               {static_cast<std::byte*>(scratch), scratch_bytes}, &opened, &detail);
+  if (status == mu8::Status::kOk) new (model->storage) mu8::Model(opened);
+  return Return(status, detail, diagnostic);
+}
+
 size_t mu8_model_input_size(const mu8_model* model) {
   return model == nullptr ? 0 : AsModel(model)->input_size();
 }
@@ -369,7 +392,7 @@ std::int32_t mu8_scrubber_create(const mu8_model* model, mu8_scrubber* scrubber,
     return ReturnNull(null, diagnostic);
   }
   mu8::Diagnostic detail;
-  if (AsModel(model)->bytes().empty()) detail.status = mu8::Status::kNotReady;
+  if (!AsModel(model)->is_open()) detail.status = mu8::Status::kNotReady;
   new (scrubber->storage) mu8::Scrubber(*AsModel(model));
   return Return(detail.status, detail, diagnostic);
 }

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "formats/stream.h"
+#include "mu8/mu8_c.h"
 #include "tests/support/effort.h"
 #include "tests/support/random_model.h"
 #include "tests/support/streamed.h"
@@ -257,6 +258,48 @@ TEST_CASE("streamed: a pass reads each panel once, and never more than is staged
       CHECK(largest <= ArenaBytes(engine.model, {.mc_samples = 1}));
     }
   }
+}
+
+TEST_CASE("streamed: the C API") {
+  const std::vector<std::byte> file = ReadFile("tests/data/golden/every_operator.mu8");
+  StreamedFile streamed(file);
+  const Source from = streamed.source();
+  const mu8_source source{from.context, from.bytes, from.read};
+  mu8_model model;
+  mu8_diagnostic diagnostic;
+  std::vector<std::uint64_t> scratch(80);
+  CHECK(mu8_model_open_streamed(&source, nullptr, 0, scratch.data(), 640, &model, &diagnostic) ==
+        60);
+  CHECK(diagnostic.option == MU8_OPTION_RESIDENT);
+  std::vector<std::byte> resident(diagnostic.expected);
+  CHECK(mu8_model_open_streamed(&source, resident.data(), resident.size(), nullptr, 640, &model,
+                                &diagnostic) == 68);
+  CHECK(diagnostic.found == 4);
+  CHECK(mu8_model_open_streamed(nullptr, resident.data(), resident.size(), scratch.data(), 640,
+                                &model, &diagnostic) == 68);
+  REQUIRE(mu8_model_open_streamed(&source, resident.data(), resident.size(), scratch.data(), 640,
+                                  &model, &diagnostic) == 0);
+  mu8_options options = mu8_default_options();
+  options.mc_samples = 3;
+  const std::size_t bytes = mu8_arena_bytes(&model, &options);
+  const AlignedBytes arena(bytes);
+  mu8_session session;
+  REQUIRE(mu8_session_create(&model, &options, arena.data(), bytes, &session, nullptr) == 0);
+  const std::vector<std::uint8_t> image(mu8_model_input_size(&model), 77);
+  mu8_prediction prediction;
+  REQUIRE(mu8_predict_u8(&session, image.data(), 1, &prediction, nullptr) == 0);
+  const AlignedBytes aligned(file);
+  Engine mapped;
+  REQUIRE(mapped.Open(aligned.span(), {.mc_samples = 3}) == Status::kOk);
+  Prediction expected;
+  REQUIRE(mapped.session.Predict(std::span(image), {&expected, 1}) == Status::kOk);
+  CHECK(std::memcmp(prediction.mean, expected.mean.data(), expected.mean.size_bytes()) == 0);
+  mu8_scrubber scrubber;
+  REQUIRE(mu8_scrubber_create(&model, &scrubber, nullptr) == 0);
+  CHECK(mu8_scrub(&scrubber, file.size(), nullptr) == 0);
+  CHECK(mu8_scrub_rounds(&scrubber) == 1);
+  streamed.fail_at = streamed.calls;
+  CHECK(mu8_predict_u8(&session, image.data(), 1, &prediction, &diagnostic) == 72);
 }
 
 }  // namespace

@@ -42,7 +42,11 @@ enum {
   /* Which of two regions, of an error about an arena. */
   MU8_OPTION_FAST_ARENA = 11,
   MU8_OPTION_SLOW_ARENA = 12,
-  MU8_OPTION_PANEL_BYTES = 13
+  MU8_OPTION_PANEL_BYTES = 13,
+  /* Of mu8_model_open_streamed. */
+  MU8_OPTION_RESIDENT = 14,
+  MU8_OPTION_SCRATCH = 15,
+  MU8_OPTION_STREAMED = 16
 };
 
 typedef struct mu8_diagnostic {
@@ -218,6 +222,17 @@ mu8_options mu8_replay_options(const mu8_replay_record* record);
  * 0. mu8.h says what may be used by several threads, and for how long. */
 int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                        mu8_diagnostic* diagnostic);
+/* A file that no pointer reaches: what reads it (mu8/source.h), in memory that is resident and
+ * holds all of it but the parameters; mu8.h says how much, and what is scratch
+ * (Model::OpenStreamed). 72 where a read failed, of this call and of every later one that reads. */
+typedef struct mu8_source {
+  void* context;
+  uint64_t bytes; /* of the file */
+  bool (*read)(void* context, uint64_t offset, void* to, size_t bytes);
+} mu8_source;
+int32_t mu8_model_open_streamed(const mu8_source* source, void* resident, size_t resident_bytes,
+                                void* scratch, size_t scratch_bytes, mu8_model* model,
+                                mu8_diagnostic* diagnostic);
 size_t mu8_model_input_size(const mu8_model* model);
 /* Outputs, of whatever head, at each of output_height x output_width positions (1 x 1 unless the
  * network answers pixel by pixel); all together output_size. */
