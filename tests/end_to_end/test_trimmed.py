@@ -102,9 +102,9 @@ def check_model(check, mu8, model, folder):
                 check_refusal(check, mu8, each, trimmed[each], missing)
             else:
                 check(trimmed[each][4] == whole[each][4], f"{compiler}: {each.name}: same bytes")
-                check(trimmed[each][5] == [BAD_OPTION] * 3,
+                check(trimmed[each][5] == [BAD_OPTION] * 4,
                       f"{compiler}: {each.name}: options are refused: {trimmed[each][5]}")
-                check(whole[each][5][0] == 0, f"{compiler}: and else taken: {whole[each][5]}")
+                check(whole[each][5][0] == whole[each][5][3] == 0, f"{compiler}: and else taken: {whole[each][5]}")
         check(0 < refused < len(models), f"{compiler}: {refused} of {len(models)} refused")
 
 

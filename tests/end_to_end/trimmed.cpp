@@ -2,6 +2,7 @@
 // FOUND BYTES", the last in hexadecimal; then asks for what config.h may have left out. Compiled
 // with the amalgamation (test_trimmed.py).
 #include <cstdio>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <vector>
@@ -45,6 +46,19 @@ int StatusWith(const mu8::Model& model, const mu8::SessionOptions& options) {
   return static_cast<int>(mu8::Session::Create(model, options, arena, &session));
 }
 
+// Of the same file through a Source.
+int StatusStreamed(std::span<const std::byte> file) {
+  const mu8::Source source{&file, file.size(),
+                           [](void* context, std::uint64_t offset, void* to, std::size_t bytes) {
+                             const auto& from = *static_cast<std::span<const std::byte>*>(context);
+                             std::memcpy(to, from.data() + offset, bytes);
+                             return true;
+                           }};
+  std::vector<std::byte> resident(file.size());
+  mu8::Model model;
+  return static_cast<int>(mu8::Model::OpenStreamed(source, resident, arena, &model));
+}
+
 void WriteModel(const char* path) {
   std::ifstream file(path, std::ios::binary);
   const std::vector<char> content{std::istreambuf_iterator<char>(file), {}};
@@ -69,9 +83,10 @@ void WriteModel(const char* path) {
   }
   std::printf("\n");
   if (status != mu8::Status::kOk) return;
-  std::printf("options %d %d %d\n", StatusWith(model, {.keep_going = [](void*) { return true; }}),
-              StatusWith(model, {.noise = mu8::Noise::kAntithetic}),
-              StatusWith(model, {.workers = 2}));
+  std::printf(
+      "options %d %d %d %d\n", StatusWith(model, {.keep_going = [](void*) { return true; }}),
+      StatusWith(model, {.noise = mu8::Noise::kAntithetic}), StatusWith(model, {.workers = 2}),
+      StatusStreamed({reinterpret_cast<std::byte*>(bytes), content.size()}));
 }
 
 }  // namespace

@@ -121,7 +121,8 @@ std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& ses
           {"HEAD_RECONSTRUCTION", head == Head::kReconstruction},
           {"EARLY_ENDINGS", session.stop.rule != StopRule::kNone || session.keep_going != nullptr},
           {"ANTITHETIC", session.noise == Noise::kAntithetic},
-          {"WORKERS", session.workers > 1}};
+          {"WORKERS", session.workers > 1},
+          {"STREAMED", false}};  // the array is in memory
 }
 
 constexpr const char* kHeader =
