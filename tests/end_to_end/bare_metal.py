@@ -165,20 +165,21 @@ def build_program(board, library, elf, sources, optimize="-O2", defines=(), file
     return link(board, [*objects, library], elf)
 
 
-def link(board, objects, elf):
-    """Objects, the board's start-up code among them, and libraries to `elf`, with a map beside it."""
-    if isinstance(board, Module):
-        execute([board.cxx, *board.flags, "-nostdlib", "-Wl,--no-entry",
-                 f"-Wl,-z,stack-size={board.stack}", *objects, "-o", elf])
-        return elf
+def link_options(board):
+    """The board's memory and linker script, for the compiler that links."""
     kind = "riscv" if board.riscv else "cortex_m"
     memory = {"FLASH_ORIGIN": board.flash[0], "FLASH_SIZE": board.flash[1],
               "RAM_ORIGIN": board.ram[0], "RAM_SIZE": board.ram[1], "STACK_SIZE": board.stack}
     libraries = ["-nostartfiles"] if board.riscv else [
         "-nostartfiles", "--specs=nano.specs", "--specs=nosys.specs"]
-    execute([f"{board.prefix}gcc", *board.flags, *objects, *libraries, "-Wl,--gc-sections",
-             "-T", FIRMWARE / "board" / f"{kind}.ld", "-Wl,--no-warn-rwx-segments",
-             *(f"-Wl,--defsym={name}={value:#x}" for name, value in memory.items()),
+    return [*libraries, "-Wl,--gc-sections", "-T", FIRMWARE / "board" / f"{kind}.ld",
+            "-Wl,--no-warn-rwx-segments",
+            *(f"-Wl,--defsym={name}={value:#x}" for name, value in memory.items())]
+
+
+def link(board, objects, elf):
+    """Objects, the board's start-up code among them, and libraries to `elf`, with a map beside it."""
+    execute([f"{board.prefix}gcc", *board.flags, *objects, *link_options(board),
              f"-Wl,-Map={elf.with_suffix('.map')}", "-o", elf])
     return elf
 
