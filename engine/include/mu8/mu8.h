@@ -39,12 +39,12 @@ class Model {
 
   // The same for a file that no pointer reaches: `source` gives its bytes. Section 5, the
   // parameters and by far the most of it, is read again in every pass, panel by panel; all else is
-  // copied to `resident`, which must outlive the model and has file_bytes - section 5's bytes (of
-  // LeNet-5 2,304 of 99,264): if it is smaller, kArenaTooSmall says so (Option::kResident; ask with
-  // an empty one). `scratch` has 640 bytes at least, more make fewer reads, and is free afterwards:
-  // it may be the arena-to-be. Findings are Open's, kReadFailed comes in addition: from every call
-  // that reads. Predictions are the same bytes as of the file in memory. If the source later gives
-  // other bytes, a call gives another answer or a status, as with bytes in memory (docs/FAULTS.md).
+  // copied to `resident`, which must outlive the model and has file_bytes - section 5's bytes. If
+  // it is smaller, kArenaTooSmall says what it must have (Option::kResident; ask with an empty
+  // one). `scratch` has 640 bytes at least, more make fewer reads, and is free afterwards: it may
+  // be the arena-to-be. Findings are Open's, kReadFailed comes in addition: from every call that
+  // reads. Predictions are the same bytes as of the file in memory. If the source later gives other
+  // bytes, a call gives another answer or a status, as with bytes in memory (docs/FAULTS.md).
   static Status OpenStreamed(const Source& source, std::span<std::byte> resident,
                              std::span<std::byte> scratch, Model* model,
                              Diagnostic* diagnostic = nullptr);
