@@ -26,8 +26,9 @@ MODEL = ROOT / "tests" / "data" / "golden" / "tiny_sigma4.mu8"
 SIDE = 6  # its pictures' height and width
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
 
+# Where the example runs, if not on the host: rv32imc is an ESP32-C3's.
+ON_BOARDS = {"arduino": "m4", "cmsis": "m4", "esp-idf": "rv32imc"}
 # What a board's vendor would bring: text goes to the emulator's console, and there is no heap.
-NO_HEAP = 'extern "C" void* _sbrk(int) { return reinterpret_cast<void*>(-1); }\n'
 ARDUINO_H = """#pragma once
 struct Print {
   void begin(unsigned long) {}
@@ -37,17 +38,43 @@ extern Print Serial;
 void setup();
 void loop();
 """
-VENDOR = {
-    "arduino": NO_HEAP + '#include "Arduino.h"\nextern "C" void BoardWrite(const char*);\nPrint Serial;\n'
-               "void Print::print(const char* text) { BoardWrite(text); }\n"
-               "int main() {\n  setup();\n  loop();\n  return 0;\n}\n",
-    "cmsis": NO_HEAP + "#include <cstring>\n"
-             'extern "C" void BoardWrite(const char*);\n'
-             'extern "C" int _write(int, const char* text, int size) {\n  char copy[256] = {};\n'
-             "  std::memcpy(copy, text, size < 255 ? size : 255);\n  BoardWrite(copy);\n"
-             "  return size < 255 ? size : 255;\n}\n",
-    "esp-idf": 'extern "C" void app_main();\nint main() {\n  app_main();\n  return 0;\n}\n',
+VENDOR = {"arduino": """#include "Arduino.h"
+extern "C" void BoardWrite(const char*);
+extern "C" void* _sbrk(int) { return reinterpret_cast<void*>(-1); }
+Print Serial;
+void Print::print(const char* text) { BoardWrite(text); }
+int main() {
+  setup();
+  loop();
+  return 0;
 }
+""", "cmsis": """#include <cstring>
+extern "C" void BoardWrite(const char*);
+extern "C" void* _sbrk(int) { return reinterpret_cast<void*>(-1); }
+extern "C" int _write(int, const char* text, int size) {
+  char copy[256] = {};
+  const int count = size < 255 ? size : 255;
+  std::memcpy(copy, text, count);
+  BoardWrite(copy);
+  return count;
+}
+""", "esp-idf": """#include <stdio.h>
+extern "C" void app_main();
+extern "C" void BoardWrite(const char*);
+static int Put(char c, FILE*) {
+  const char text[] = {c, 0};
+  BoardWrite(text);
+  return 0;
+}
+static FILE console = FDEV_SETUP_STREAM(Put, nullptr, nullptr, _FDEV_SETUP_WRITE);
+FILE* const stdout = &console;
+int main() {
+  app_main();
+  return 0;
+}
+"""}
+# Where the toolchain has no C++ headers (tools/toolchains/freestanding).
+CSTDIO = "#pragma once\n#include <stdio.h>\nnamespace std {\nusing ::fputs;\nusing ::snprintf;\n}\n"
 
 
 def load_package():
@@ -59,15 +86,6 @@ def load_package():
 
 
 PACKAGE = load_package()
-
-
-def missing(*tools):
-    """Says aloud which tool is not installed; None if all are."""
-    for tool in tools:
-        if shutil.which(tool) is None:
-            print(f"skipped: {tool} is not installed")
-            return tool
-    return None
 
 
 def expected_line(mu8, folder):
@@ -110,30 +128,29 @@ def check_example_model(check, mu8, folder):
               f"tools/packages/example/{name}.in: mu8 embed {MODEL.name} --name model")
 
 
-def run_on_host(name, kind, folder, work):
+def run_on_host(kind, folder, work):
     """The example's output, compiled by one line."""
-    main = folder / kind.example / kind.main
-    vendor = work / "vendor.cpp"
-    vendor.write_text(VENDOR.get(name, ""), encoding="utf-8")
-    defines = ["-DESP_PLATFORM"] if name == "esp-idf" else []
     execute(["gcc", "-O2", *WARNINGS, "-c", folder / kind.example / "model.c", "-o",
              work / "model.o"])
-    execute(["g++", "-std=gnu++20", "-O2", *WARNINGS, *defines, "-I", folder / kind.headers, main,
-             vendor, folder / kind.source / "mu8.cpp", work / "model.o", "-o", work / "classify"])
+    execute(["g++", "-std=gnu++20", "-O2", *WARNINGS, "-I", folder / kind.headers,
+             folder / kind.example / kind.main, folder / kind.source / "mu8.cpp", work / "model.o",
+             "-o", work / "classify"])
     return execute([work / "classify"])
 
 
 def run_on_board(name, kind, folder, work):
-    """The same on an emulated Cortex-M4."""
-    board = BOARDS["m4"]
+    """The same on an emulated processor without an operating system."""
+    board = BOARDS[ON_BOARDS[name]]
     (work / "vendor").mkdir()
     (work / "vendor" / "Arduino.h").write_text(ARDUINO_H, encoding="utf-8")
+    if board.riscv:
+        (work / "vendor" / "cstdio").write_text(CSTDIO, encoding="utf-8")
     (work / "vendor.cpp").write_text(VENDOR[name], encoding="utf-8")
-    defines = ["-DARDUINO=10819"] if name == "arduino" else []
+    defines = {"arduino": ["-DARDUINO=10819"], "esp-idf": ["-DESP_PLATFORM"]}.get(name, [])
     objects = []
     for source in (folder / kind.source / "mu8.cpp", folder / kind.example / kind.main,
                    folder / kind.example / "model.c", work / "vendor.cpp",
-                   FIRMWARE / "board" / "cortex_m.c"):
+                   FIRMWARE / "board" / ("riscv.c" if board.riscv else "cortex_m.c")):
         objects.append(work / f"{source.name}.o")
         compiler, options = ("gcc", SECTIONS[:2]) if source.suffix == ".c" else (
             "g++", ["-x", "c++", "-std=gnu++20", *WARNINGS, *SECTIONS])
@@ -171,10 +188,10 @@ def check_package(check, mu8, name, folder, work):
     expected = expected_line(mu8, work)
     if not kind.amalgamated:
         text = build_with_cmake(kind, folder, work)
-    elif name in ("arduino", "cmsis"):
+    elif name in ON_BOARDS:
         text = run_on_board(name, kind, folder, work)
     else:
-        text = run_on_host(name, kind, folder, work)
+        text = run_on_host(kind, folder, work)
     check(text.strip() == expected, f"{name}: expected {expected!r}, got {text!r}")
     if kind.amalgamated:
         check_language(check, kind, folder)
@@ -330,14 +347,17 @@ def main():
     mu8, name = Mu8(pathlib.Path(sys.argv[1]).resolve()), sys.argv[2]
     checker, tool, variable = CHECKERS[name]
     by_checker = sys.argv[3:] == ["checker"]
-    if by_checker and missing(tool):
+    if by_checker and shutil.which(tool) is None:
+        print(f"skipped: {tool} is not installed (tools/packages/README.md)")
         return SKIPPED
     if by_checker and variable is not None and variable not in os.environ:
         print(f"skipped: {variable} is not set")
         return SKIPPED
-    if not by_checker and name in ("arduino", "cmsis") and missing("arm-none-eabi-g++",
-                                                                    "qemu-system-arm"):
-        return SKIPPED
+    if not by_checker and name in ON_BOARDS:
+        tool = BOARDS[ON_BOARDS[name]].missing()
+        if tool is not None:
+            print(f"skipped: {tool} is not installed (tools/setup devices)")
+            return SKIPPED
     check = Checks()
     with tempfile.TemporaryDirectory() as holder:
         folder, work = pathlib.Path(holder) / "package", pathlib.Path(holder) / "work"
