@@ -27,8 +27,9 @@ constexpr float NearestFixedPoint(float largest) {
   return largest < kLeastLargestFactor ? kLeastLargestFactor : kMostLargestFactor;
 }
 
-// What follows from the scales of a layer and its tensors.
-WeightedScales ScalesOf(const LayerRecord& record, const View& view) {
+// What follows from the scales of a layer and its tensors. Not inlined, nor are other parts below:
+// their records would lie in the frames of all that comes after them.
+[[gnu::noinline]] WeightedScales ScalesOf(const LayerRecord& record, const View& view) {
   const TensorRecord input = view.tensor(record.input);
   TensorRecord output{};
   TensorRecord residual{};
@@ -147,7 +148,7 @@ bool CheckSlots(const CheckedLayer& layer, const WeightedScales& scales, std::ui
   const CheckedLayer layer{.record = record,
                            .at = at,
                            .panels = MakePanelLayout(record),
-                           .layout = MakeParameterLayout(record),
+                           .layout = ParametersOf(record),
                            .bayesian = (record.flags & kLayerBayesian) != 0};
   const WeightedScales scales = ScalesOf(record, check->view);
   std::int32_t residual_shift;
@@ -200,17 +201,21 @@ bool CheckMultiply(const LayerRecord& record, const Operands& operands, Checker*
          CheckDerived(scales.multiplier, kBelowOne, record.output, check);
 }
 
-// Rules of one operator for the scales and parameters of a layer; `at` is the parameters' offset.
-bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) {
-  const auto op = static_cast<OpCode>(record.op);
-  if (IsWeighted(op)) return CheckWeighted(record, at, check);
-  if (op == OpCode::kGather) return CheckGather(record, at, check);
+[[gnu::noinline]] bool CheckTensorScales(const LayerRecord& record, Checker* check) {
   Operands operands{check->view.tensor(record.input), {}, check->view.tensor(record.output), false};
   if (record.input2 != kNoTensor) operands.input2 = check->view.tensor(record.input2);
   return CheckScalesOf(record, operands, check);
 }
 
-bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
+// Rules of one operator for the scales and parameters of a layer; `at` is the parameters' offset.
+bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) {
+  const auto op = static_cast<OpCode>(record.op);
+  if (IsWeighted(op)) return CheckWeighted(record, at, check);
+  if (op == OpCode::kGather) return CheckGather(record, at, check);
+  return CheckTensorScales(record, check);
+}
+
+[[gnu::noinline]] bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
   const View& view = check->view;
   const LayerRecord last = view.layer(view.layer_count() - 1);
   if (view.model.class_count != last.output_channels) {
@@ -251,12 +256,16 @@ bool CheckScalesOf(const LayerRecord& layer, const Operands& operands, Checker* 
   }
 }
 
+[[gnu::noinline]] ParameterLayout ParametersOf(const LayerRecord& layer) {
+  return MakeParameterLayout(layer);
+}
+
 // Shapes have been checked: no overflow.
 std::uint64_t ParameterBytes(const LayerRecord& layer, const TensorRecord& output) {
   switch (static_cast<OpCode>(layer.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:
-      return MakeParameterLayout(layer).bytes;
+      return ParametersOf(layer).bytes;
     case OpCode::kLookup:
       return kLookupBytes * ((layer.flags & kLayerByChannel) != 0 ? layer.output_channels : 1);
     case OpCode::kConcat:

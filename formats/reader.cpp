@@ -219,7 +219,7 @@ bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
          FindIfKnown(header, SectionId::kAbstain, true, &view->abstain, check);
 }
 
-bool ReadSections(View* view, Checker* check) {
+[[gnu::noinline]] bool ReadSections(View* view, Checker* check) {
   const auto header = view->Load<FileHeader>(0);
   SectionView model;
   if (!CheckSectionTable(header, check) || !FindSection(header, SectionId::kModel, &model, check) ||

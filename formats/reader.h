@@ -180,6 +180,9 @@ inline constexpr std::size_t kLeastScratchBytes = 640;
 // The view of bytes that Open has accepted before, without checking them again.
 View Reopen(std::span<const std::byte> bytes);
 
+// MakeParameterLayout, once in a program: half a kilobyte on a processor of 32 bits.
+ParameterLayout ParametersOf(const LayerRecord& layer);
+
 // Finds a metadata value by key; false when there is none. The text is UTF-8, not NUL-terminated.
 bool FindMetadata(const View& view, std::string_view key, std::string_view* value);
 

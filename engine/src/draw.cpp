@@ -17,15 +17,17 @@ bool Read(const WeightedLayer& work, std::uint64_t offset, void* to, std::size_t
 struct PanelDraw {
   kernels::SampleArgs sample{};
   Shifts shifts;
-  std::uint64_t mu_at, sigma_at;  // among the layer's parameters
+  std::uint32_t mu_at, sigma_at;  // among the parameters of a streamed layer
 
   // False: the panel has changed since Open so that no kernel may have it.
   bool Set(const WeightedLayer& work, const format::MuCursor& mu) {
     const Parameters& parameters = work.parameters;
-    const std::uint64_t sigma_bits = work.layer.record.sigma_bits;
-    mu_at = parameters.layout.mu + mu.offset();
-    sigma_at =
-        parameters.layout.sigma + parameters.panels.panel_offset(mu.panel()) * sigma_bits / 8;
+    if (parameters.is_staged()) {
+      const std::uint64_t sigma =
+          parameters.panels.panel_offset(mu.panel()) * work.layer.record.sigma_bits / 8;
+      mu_at = parameters.layout.mu + static_cast<std::uint32_t>(mu.offset());
+      sigma_at = parameters.layout.sigma + static_cast<std::uint32_t>(sigma);
+    }
     sample.stream = work.context->stream;
     sample.stream.layer = work.layer.index;
     return SetPanel(parameters, work.layer.record, mu, &shifts, &sample);

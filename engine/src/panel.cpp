@@ -34,8 +34,8 @@ void PlaceStaged(ArrayPlaces* layout) {
 
 }  // namespace
 
-[[gnu::noinline]] ArrayPlaces MakeArrayPlaces(const format::LayerRecord& record) {
-  const format::ParameterLayout layout = format::MakeParameterLayout(record);
+ArrayPlaces MakeArrayPlaces(const format::LayerRecord& record) {
+  const format::ParameterLayout layout = format::ParametersOf(record);
   const auto place = [](std::uint64_t offset) { return static_cast<std::uint32_t>(offset); };
   return {place(layout.weight_scale), place(layout.bias_mu),  place(layout.bias_level),
           place(layout.bias_shift),   place(layout.shift),    place(layout.codebook),

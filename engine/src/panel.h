@@ -19,7 +19,7 @@ struct ArrayPlaces {
 ArrayPlaces MakeArrayPlaces(const format::LayerRecord& record);
 
 // The arrays of one weighted layer, or, of a streamed file, those of the panel at hand (staged):
-// then mu and sigma are not among them (Draw of weighted_layer.cpp).
+// then mu and sigma are not among them (DrawStaged of draw.cpp).
 struct Parameters {
   format::PanelLayout panels;
   ArrayPlaces layout;
