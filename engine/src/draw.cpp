@@ -130,7 +130,7 @@ bool MultiplyPiece(std::uint32_t first, std::size_t drawn, Pieces* pieces, Weigh
     }
     if (!work->context->check_products) {
       work->context->kernels.convolve(args);
-    } else if (!ConvolveCheckedProducts(*work, args)) {
+    } else if (!ConvolveCheckedProducts(*work)) {
       return false;
     }
   }
@@ -139,18 +139,13 @@ bool MultiplyPiece(std::uint32_t first, std::size_t drawn, Pieces* pieces, Weigh
 
 }  // namespace
 
-bool ConvolveCheckedProducts(const WeightedLayer& work, const kernels::ConvolveArgs& products) {
+bool ConvolveCheckedProducts(const WeightedLayer& work) {
   PassContext* context = work.context;
-  kernels::ConvolveArgs args = products;
-  if (work.layer.logits) {
-    args.output_height = work.layer.output.height;
-    args.output_width = work.layer.output.width;
-  }
   ProductFault fault;
   auto* const convolve =
       work.runs.depthwise ? context->kernels.convolve_depthwise : context->kernels.convolve;
-  if (ConvolveChecked(args, work.runs.depthwise, work.parameters.panels.padded_channels, convolve,
-                      &fault)) {
+  if (ConvolveChecked(work.convolve, work.runs.depthwise, work.parameters.panels.padded_channels,
+                      convolve, &fault)) {
     return true;
   }
   context->failed = true;

@@ -24,7 +24,7 @@ using format::TensorRecord;
 using kernels::Signed;
 
 void SetWindow(const Layer& layer, const format::RunLayout& runs, std::uint32_t padded_run,
-               kernels::ConvolveArgs* out) {
+               bool check_products, kernels::ConvolveArgs* out) {
   const LayerRecord& record = layer.record;
   const TensorRecord& in = layer.input;
   kernels::ConvolveArgs& args = *out;
@@ -36,10 +36,12 @@ void SetWindow(const Layer& layer, const format::RunLayout& runs, std::uint32_t 
   args.input_row_step = Signed(std::size_t{record.stride_h} * in.row_stride);
   args.input_col_step = Signed(std::size_t{record.stride_w} * in.channels);
   args.zero_point = in.zero_point;
-  args.output_height = args.output_width = 1;
-  if (!layer.logits) {
+  args.output_height = args.output_width = 1;  // of logits: Accumulate
+  if (!layer.logits || check_products) {
     args.output_height = layer.output.height;
     args.output_width = layer.output.width;
+  }
+  if (!layer.logits) {
     args.output_row_step = Signed(layer.output.row_stride);
     args.output_col_step = Signed(layer.output.channels);
     args.zero_out = layer.output.zero_point;
@@ -136,7 +138,8 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
 [[gnu::noinline]] bool Prepare(LayerCursor* at, WeightedLayer* work) {
   const Layer& layer = work->layer;
   kernels::ConvolveArgs& args = work->convolve;
-  SetWindow(layer, work->runs, work->parameters.panels.padded_run, &args);
+  SetWindow(layer, work->runs, work->parameters.panels.padded_run, work->context->check_products,
+            &args);
   args.multiplier = work->multiplier;
   if (!layer.has_input2()) return true;
   if (at->residual_shift == 0 && !FindResidualShift(*work, &at->residual_shift)) return false;
@@ -189,7 +192,7 @@ void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
 
 bool Convolve(WeightedLayer* layer_at_work) {
   WeightedLayer& work = *layer_at_work;
-  if (work.context->check_products) return ConvolveCheckedProducts(work, work.convolve);
+  if (work.context->check_products) return ConvolveCheckedProducts(work);
   const kernels::KernelTable& kernels = work.context->kernels;
   auto* const convolve = work.runs.depthwise ? kernels.convolve_depthwise : kernels.convolve;
   if (work.layer.logits) {

@@ -56,7 +56,7 @@ bool DrawPanel(const format::MuCursor& mu, WeightedLayer* work);
 // for the image that it is set to.
 bool RunInPieces(const format::MuCursor& mu, WeightedLayer* work);
 
-// What the kernel does with `args`, by SessionOptions::check_products.
-bool ConvolveCheckedProducts(const WeightedLayer& work, const kernels::ConvolveArgs& args);
+// What the kernel does with `convolve`, by SessionOptions::check_products.
+bool ConvolveCheckedProducts(const WeightedLayer& work);
 
 }  // namespace mu8
