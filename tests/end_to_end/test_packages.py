@@ -125,7 +125,8 @@ def check_example_model(check, mu8, folder):
     for name in ("model.h", "model.c"):
         check((folder / "embedded" / name).read_bytes() ==
               (PACKAGE.TEMPLATES / "example" / f"{name}.in").read_bytes(),
-              f"tools/packages/example/{name}.in: mu8 embed {MODEL.name} --name model")
+              f"tools/packages/example/{name}.in is not what `mu8 embed {MODEL.relative_to(ROOT)} "
+              f"--name model -o DIR` writes: copy DIR/{name} there")
 
 
 def run_on_host(kind, folder, work):
