@@ -34,12 +34,12 @@ struct PanelDraw {
   }
 };
 
-// What a kernel would call the panel's first code, if those of blocks from `first` on lie at
-// `slice`: it counts from there.
+// What a kernel takes as the panel's first code, if those of blocks from `first` on lie at `slice`:
+// it counts from there. As an integer, since no pointer may leave its array.
 const std::uint8_t* WholePanels(const std::uint8_t* slice, std::size_t first,
                                 std::size_t block_bytes) {
-  return reinterpret_cast<const std::uint8_t*>(reinterpret_cast<std::uintptr_t>(slice) -
-                                               first * block_bytes);
+  const std::uintptr_t address = reinterpret_cast<std::uintptr_t>(slice) - first * block_bytes;
+  return reinterpret_cast<const std::uint8_t*>(address);  // NOLINT(performance-no-int-to-ptr)
 }
 
 void Sample(const WeightedLayer& work, const kernels::SampleArgs& args) {

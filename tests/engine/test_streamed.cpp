@@ -52,7 +52,9 @@ std::vector<SessionOptions> Options() {
 
 TEST_CASE("streamed: predictions are the same bytes as of the file in memory") {
   std::size_t compared = 0, refused = 0;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     const AlignedBytes aligned(file);
     CAPTURE(name);
     for (const SessionOptions& options : Options()) {
@@ -78,7 +80,9 @@ TEST_CASE("streamed: predictions are the same bytes as of the file in memory") {
 
 TEST_CASE("streamed: every kernel set gives the same bytes") {
   std::size_t compared = 0;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     const AlignedBytes aligned(file);
     CAPTURE(name);
     Model model;
@@ -177,7 +181,9 @@ TEST_CASE("streamed: wide panels are drawn slice by slice") {
 }
 
 TEST_CASE("streamed: a run in steps is the same run") {
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     const AlignedBytes aligned(file);
     Engine mapped;
@@ -195,7 +201,9 @@ TEST_CASE("streamed: a run in steps is the same run") {
 // What a pass reads: every code once, and the scales twice where a residual's largest factor or
 // numbers as outputs need them beforehand.
 TEST_CASE("streamed: a pass reads each panel once, and never more than is staged") {
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     const AlignedBytes aligned(file);
     format::View view;

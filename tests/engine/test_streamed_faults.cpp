@@ -15,7 +15,9 @@ namespace {
 
 TEST_CASE("streamed: a read that fails ends the call, and the next one is as before") {
   std::size_t failed = 0;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     for (const std::uint32_t workers : {1U, 3U}) {
       StreamedEngine engine(file);
@@ -69,7 +71,9 @@ TEST_CASE("streamed: a read that fails ends the call, and the next one is as bef
 TEST_CASE("streamed: bytes that change give a wrong answer or a status") {
   std::size_t same = 0, other = 0, refused = 0;
   const int rounds = Effort(120, 10);
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     StreamedEngine engine(file);
     REQUIRE(engine.Open({.mc_samples = 2, .panel_bytes = 64}) == Status::kOk);
@@ -135,7 +139,9 @@ TEST_CASE("streamed: a source that gives other bytes at each read harms nobody")
     }
   };
   std::size_t accepted = 0, all = 0;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& entry : GoldenFiles()) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     const std::size_t needed = ResidentBytes(file);
     Liar liar{StreamedFile(file)};

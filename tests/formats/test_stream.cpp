@@ -68,7 +68,9 @@ constexpr std::size_t kScratchSizes[] = {640, 641, 1000, 1 << 16};
 
 TEST_CASE("stream: every invalid file has the same diagnostic as in memory") {
   std::size_t refused = 0;
-  for (const auto& [name, file] : Files("tests/data/invalid")) {
+  for (const auto& entry : Files("tests/data/invalid")) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     for (const std::size_t scratch : kScratchSizes) {
       const BothWays opened(file, scratch);
@@ -81,7 +83,9 @@ TEST_CASE("stream: every invalid file has the same diagnostic as in memory") {
 }
 
 TEST_CASE("stream: golden files are accepted, and more scratch takes fewer reads") {
-  for (const auto& [name, file] : Files("tests/data/golden")) {
+  for (const auto& entry : Files("tests/data/golden")) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     std::size_t calls = ~std::size_t{0};
     for (const std::size_t scratch : kScratchSizes) {
@@ -120,7 +124,9 @@ TEST_CASE("stream: damaged files have the same diagnostic as in memory") {
 }
 
 TEST_CASE("stream: what is resident is the file without section 5") {
-  for (const auto& [name, file] : Files("tests/data/golden")) {
+  for (const auto& entry : Files("tests/data/golden")) {
+    const std::string& name = entry.first;
+    const std::vector<std::byte>& file = entry.second;
     CAPTURE(name);
     const AlignedBytes aligned(file);
     format::View view;
