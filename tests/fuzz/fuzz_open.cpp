@@ -20,6 +20,7 @@ namespace {
 
 void RunBothWays(mu8::testing::Sandbox* sandbox, std::span<const std::byte> file) {
   const mu8::testing::Outcome mapped = sandbox->Run(file), streamed = sandbox->RunStreamed(file);
+  if (mapped.status == mu8::Status::kMisalignedFile) return;  // only of files in memory
   // Of a file that is accepted the arenas differ, and so does what is too large to run.
   if (mapped.ran && streamed.ran && mapped.predictions == streamed.predictions) return;
   const bool alike = mapped.status == streamed.status &&
