@@ -13,7 +13,7 @@ constexpr std::uint64_t kPairHeaderBytes = 8;
 
 // Reads the pair at `offset` (from the file's start) and moves on; false if it leaves the section.
 bool NextPair(const View& view, std::uint64_t* offset, Pair* pair) {
-  const std::uint64_t end = view.metadata.offset + view.metadata.bytes;
+  const std::uint64_t end = std::uint64_t{view.metadata.offset} + view.metadata.bytes;
   if (end - *offset < kPairHeaderBytes) return false;
   const auto key_bytes = view.LoadBehind<std::uint16_t>(*offset);
   const auto zero = view.LoadBehind<std::uint16_t>(*offset + 2);
@@ -29,7 +29,7 @@ bool NextPair(const View& view, std::uint64_t* offset, Pair* pair) {
 // Which field of the pair at `start`, the i-th of `count`, NextPair stumbled over.
 bool FailPair(std::uint64_t start, std::uint32_t i, std::uint32_t count, Checker* check) {
   const View& view = check->view;
-  const std::uint64_t room = view.metadata.offset + view.metadata.bytes - start;
+  const std::uint64_t room = std::uint64_t{view.metadata.offset} + view.metadata.bytes - start;
   if (room <= kPairHeaderBytes) {  // no pair has less than one byte of key
     return check->Fail(Status::kMetadata, view.metadata.offset, count, i);
   }

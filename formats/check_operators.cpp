@@ -3,9 +3,12 @@
 #include "formats/bits.h"
 #include "formats/check.h"
 #include "formats/runs.h"
+#include "mu8/config.h"
 
 namespace mu8::format {
 namespace {
+
+constexpr bool kHasPools = config::kMaxPool || config::kAveragePool;
 
 bool IsPool(OpCode op) { return op == OpCode::kMaxPool || op == OpCode::kAveragePool; }
 
@@ -73,7 +76,7 @@ bool CheckWindow(const LayerRecord& layer, const Operands& operands, Checker* ch
        in.pad_left, in.pad_right, offsetof(LayerRecord, stride_w),
        offsetof(LayerRecord, dilation_w), offsetof(LayerRecord, pad_left),
        offsetof(TensorRecord, width), offsetof(TensorRecord, pad_right)}};
-  const bool is_pool = IsPool(static_cast<OpCode>(layer.op));
+  const bool is_pool = kHasPools && IsPool(static_cast<OpCode>(layer.op));
   for (const Axis& axis : axes) {
     const bool fits =
         is_pool ? CheckPoolAxis(layer, axis, check) : CheckConvolutionAxis(layer, axis, check);
@@ -338,6 +341,7 @@ bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* ch
     return check->FailLayer(Status::kOutputShape, offsetof(LayerRecord, output_channels),
                             layer.output_channels, channels);
   }
+  // Nothing of operators that are not built: their files are refused.
   switch (static_cast<OpCode>(layer.op)) {
     case OpCode::kConv2d:
       return CheckConvolution(layer, operands, check) &&
@@ -350,17 +354,17 @@ bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* ch
     case OpCode::kMinimum:
       return CheckElementwise(layer, operands, check);
     case OpCode::kSlice:
-      return CheckSlice(layer, operands, check);
+      return !config::kSlice || CheckSlice(layer, operands, check);
     case OpCode::kConcat:
-      return CheckConcat(layer, operands, check);
+      return !config::kConcat || CheckConcat(layer, operands, check);
     case OpCode::kGather:
-      return CheckSameQuantization(layer, operands, check);
+      return !config::kGather || CheckSameQuantization(layer, operands, check);
     case OpCode::kConstant:
       return true;
     case OpCode::kMaxPool:
     case OpCode::kAveragePool:
     case OpCode::kLookup:
-      return CheckPerChannel(layer, operands, check);
+      return !(kHasPools || config::kLookup) || CheckPerChannel(layer, operands, check);
   }
   return check->FailLayer(Status::kUnknownOperator, offsetof(LayerRecord, op), layer.op,
                           static_cast<std::uint8_t>(OpCode::kConstant));

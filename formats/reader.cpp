@@ -7,6 +7,7 @@
 #include "formats/crc32c.h"
 #include "formats/recheck.h"
 #include "formats/stream.h"
+#include "mu8/config.h"
 
 namespace mu8::format {
 namespace {
@@ -263,7 +264,7 @@ void AddFacts(View* view) {
   view->input_height = input.height;
   view->input_width = input.width;
   view->input_channels = input.channels;
-  view->records_hash = HashRecords(*view);
+  if constexpr (config::kRecheck) view->records_hash = HashRecords(*view);
   for (std::uint32_t i = 0; view->is_streamed() && i < view->layer_count(); ++i) {
     const LayerRecord layer = view->layer(i);
     const auto panel = static_cast<std::uint32_t>(view->PanelBytes(layer));

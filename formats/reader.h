@@ -17,9 +17,14 @@
 
 namespace mu8::format {
 
+// Of a section that lies within the file, which has at most 2^31 bytes.
 struct SectionView {
-  std::uint64_t offset = 0;
-  std::uint64_t bytes = 0;
+  std::uint32_t offset = 0;
+  std::uint32_t bytes = 0;
+
+  SectionView() = default;
+  SectionView(std::uint64_t at, std::uint64_t size)
+      : offset(static_cast<std::uint32_t>(at)), bytes(static_cast<std::uint32_t>(size)) {}
 };
 
 // What a layer reads and writes.
@@ -49,28 +54,29 @@ struct View {
   std::uint32_t input_height = 0, input_width = 0, input_channels = 0;
   std::uint32_t records_hash = 0;  // formats/recheck.h
 
-  std::uint32_t tensor_count() const {
-    return static_cast<std::uint32_t>(tensors.bytes) / std::uint32_t{sizeof(TensorRecord)};
-  }
-  std::uint32_t layer_count() const {
-    return static_cast<std::uint32_t>(layers.bytes) / std::uint32_t{sizeof(LayerRecord)};
-  }
+  std::uint32_t tensor_count() const { return tensors.bytes / std::uint32_t{sizeof(TensorRecord)}; }
+  std::uint32_t layer_count() const { return layers.bytes / std::uint32_t{sizeof(LayerRecord)}; }
   std::uint64_t tensor_offset(std::uint32_t index) const {
-    return tensors.offset + std::uint64_t{index} * sizeof(TensorRecord);
+    return std::uint64_t{tensors.offset} + std::uint64_t{index} * sizeof(TensorRecord);
   }
   std::uint64_t layer_offset(std::uint32_t index) const {
-    return layers.offset + std::uint64_t{index} * sizeof(LayerRecord);
+    return std::uint64_t{layers.offset} + std::uint64_t{index} * sizeof(LayerRecord);
   }
   TensorRecord tensor(std::uint32_t index) const {
     return Load<TensorRecord>(tensor_offset(index));
   }
   LayerRecord layer(std::uint32_t index) const { return Load<LayerRecord>(layer_offset(index)); }
 
+  bool IsBayesian(std::uint32_t index) const {
+    const std::uint64_t flags = layer_offset(index) + offsetof(LayerRecord, flags);
+    return (Load<std::uint8_t>(flags) & kLayerBayesian) != 0;
+  }
+
   // Layers before it are computed once for an image, the others in every pass: the first Bayesian
   // layer, or the last layer if none is.
   std::uint32_t first_pass_layer() const {
     std::uint32_t index = 0;
-    while (index + 1 < layer_count() && (layer(index).flags & kLayerBayesian) == 0) ++index;
+    while (index + 1 < layer_count() && !IsBayesian(index)) ++index;
     return index;
   }
 

@@ -2,6 +2,7 @@
 
 #include "formats/check.h"
 #include "formats/stream.h"
+#include "mu8/config.h"
 
 namespace mu8::format {
 namespace {
@@ -89,26 +90,39 @@ bool CheckPlaces(const LayerRecord& layer, const Operands& operands, Checker* ch
   return true;
 }
 
-bool CheckCopies(const LayerRecord& layer, const Operands& operands, Checker* check) {
-  return CheckOperandTensors(layer, operands, check) && CheckFields(layer, check) &&
-         CheckShapes(layer, operands, check) &&
-         (operands.logits || CheckApart(layer, operands, check)) &&
-         CheckScalesOf(layer, operands, check) && CheckPlaces(layer, operands, check);
+Checker CheckerOf(const View& view, std::uint32_t layer) {
+  Checker check{view};
+  check.layer = static_cast<std::int32_t>(layer);
+  return check;
+}
+
+// The operator, and which tensors it reads and writes.
+bool CheckNames(const View& view, const LayerRecord& layer, std::uint32_t index,
+                std::uint16_t output, Diagnostic* diagnostic) {
+  Checker check = CheckerOf(view, index);
+  return (CheckOperatorAndOutput(layer, output, &check) && CheckIndices(layer, index, &check)) ||
+         Changed(check, diagnostic);
+}
+
+bool CheckCopies(const View& view, const LayerRecord& layer, const Operands& operands,
+                 std::uint32_t index, Diagnostic* diagnostic) {
+  Checker check = CheckerOf(view, index);
+  return (CheckOperandTensors(layer, operands, &check) && CheckFields(layer, &check) &&
+          CheckShapes(layer, operands, &check) &&
+          (operands.logits || CheckApart(layer, operands, &check)) &&
+          CheckScalesOf(layer, operands, &check) && CheckPlaces(layer, operands, &check)) ||
+         Changed(check, diagnostic);
 }
 
 }  // namespace
 
 bool LoadLayer(const View& view, std::uint32_t index, LayerRecord* record, Operands* operands,
                Diagnostic* diagnostic) {
-  Checker check{view};
-  check.layer = static_cast<std::int32_t>(index);
   *record = view.layer(index);
   KeepCopies();
   const bool last = index + 1 == view.layer_count();
   const std::uint16_t output = last ? kNoTensor : static_cast<std::uint16_t>(index + 1);
-  if (!CheckOperatorAndOutput(*record, output, &check) || !CheckIndices(*record, index, &check)) {
-    return Changed(check, diagnostic);
-  }
+  if (config::kRecheck && !CheckNames(view, *record, index, output, diagnostic)) return false;
   operands->logits = last;
   operands->input = view.tensor(record->input);
   operands->input2 = {};
@@ -122,13 +136,14 @@ bool LoadLayer(const View& view, std::uint32_t index, LayerRecord* record, Opera
     operands->output = view.tensor(output);
   }
   KeepCopies();
-  return CheckCopies(*record, *operands, &check) || Changed(check, diagnostic);
+  return !config::kRecheck || CheckCopies(view, *record, *operands, index, diagnostic);
 }
 
 bool LoadInputTensor(const View& view, TensorRecord* input, Diagnostic* diagnostic) {
-  Checker check{view};
   *input = view.tensor(0);
+  if constexpr (!config::kRecheck) return true;
   KeepCopies();
+  Checker check{view};
   if (!CheckTensor(*input, 0, &check)) return Changed(check, diagnostic);
   if (input->height == view.input_height && input->width == view.input_width &&
       input->channels == view.input_channels) {
@@ -142,8 +157,8 @@ bool LoadInputTensor(const View& view, TensorRecord* input, Diagnostic* diagnost
 std::uint32_t HashRecords(const View& view) {
   std::uint32_t hash = 0;
   for (const SectionView& section : {view.tensors, view.layers}) {
-    for (std::uint64_t at = 0; at < section.bytes; at += 4) {
-      hash = (hash ^ view.Load<std::uint32_t>(section.offset + at)) * 0x9e3779b1U;
+    for (std::uint32_t at = 0; at < section.bytes; at += 4) {
+      hash = (hash ^ view.Load<std::uint32_t>(std::uint64_t{section.offset} + at)) * 0x9e3779b1U;
       hash = (hash << 15) | (hash >> 17);
     }
   }
@@ -151,6 +166,7 @@ std::uint32_t HashRecords(const View& view) {
 }
 
 bool RecordsAreUnchanged(const View& view, Diagnostic* diagnostic) {
+  if constexpr (!config::kRecheck) return true;
   const std::uint32_t hash = HashRecords(view);
   if (hash == view.records_hash) return true;
   if (diagnostic != nullptr) {

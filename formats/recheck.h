@@ -1,7 +1,8 @@
 // What a file's records say once more, at the time of use. Open has checked them, but their bytes
 // may have changed since: flash loses bits, and a file may be mapped that another program writes.
 // So a layer that is about to run is copied, and the copies are held against every rule that keeps
-// its kernels inside the arena and the file. What changes later cannot change the copies.
+// its kernels inside the arena and the file. What changes later cannot change the copies. A build
+// may leave it out (mu8/config.h): copies are then taken as they are.
 #pragma once
 
 #include "formats/reader.h"

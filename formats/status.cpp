@@ -108,8 +108,9 @@ constexpr Entry kEntries[] = {
     {Status::kWrongModel,
      "not the model that the build trusts (found, expected: CRC-32C of all bytes)"},
     {Status::kOperatorMissing,
-     "this build leaves out what the model needs (found: a layer's operator; without a layer, the "
-     "head)"},
+     "this build leaves out what the model needs (found: a layer's operator or, at that offset, "
+     "bits; "
+     "without a layer, the head)"},
     {Status::kInputKind,
      "the model takes other inputs (found: the call's, expected: the model's; 0 pixels, 1 "
      "numbers)"},
@@ -179,6 +180,7 @@ constexpr OptionEntry kOptions[] = {
     {Option::kResident, "resident memory", 0, Shown::kSize},
     {Option::kScratch, "scratch memory", 0, Shown::kSize},
     {Option::kStreamed, "streamed (left out of this build)", 0, Shown::kSize},
+    {Option::kCheckProducts, "check_products", 0, Shown::kNumber},
 };
 
 const OptionEntry* Find(Option option) {

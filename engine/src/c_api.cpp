@@ -31,7 +31,8 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_PANEL_BYTES, mu8::Option::kPanelBytes) &&
               Same(MU8_OPTION_RESIDENT, mu8::Option::kResident) &&
               Same(MU8_OPTION_SCRATCH, mu8::Option::kScratch) &&
-              Same(MU8_OPTION_STREAMED, mu8::Option::kStreamed));
+              Same(MU8_OPTION_STREAMED, mu8::Option::kStreamed) &&
+              Same(MU8_OPTION_CHECK_PRODUCTS, mu8::Option::kCheckProducts));
 static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
               MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
               MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&

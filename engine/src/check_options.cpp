@@ -109,6 +109,9 @@ BadOption CheckOptions(const Model& model, const SessionOptions& options) {
   if (!bad.bad() && options.panel_bytes < kLeastPanelBytes) {
     bad = {Option::kPanelBytes, options.panel_bytes, kMost};
   }
+  if (!config::kCheckProducts && !bad.bad() && options.check_products) {
+    bad = {Option::kCheckProducts, 1, 0};
+  }
   return bad;
 }
 

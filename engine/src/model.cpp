@@ -8,11 +8,6 @@
 namespace mu8 {
 namespace {
 
-// Files have at most 2^31 bytes.
-std::uint32_t Place(const format::SectionView& section) {
-  return static_cast<std::uint32_t>(section.offset);
-}
-
 // Of the section table.
 std::uint32_t ParametersCrc(const format::View& view) {
   std::uint64_t at = sizeof(format::FileHeader);
@@ -62,6 +57,23 @@ bool IsBuilt(Head head) {
   return kHeads[static_cast<std::uint32_t>(head)];
 }
 
+// Whether this build draws a layer's weights.
+bool IsDrawn(const format::LayerRecord& layer) {
+  if ((layer.flags & format::kLayerBayesian) == 0) return true;
+  switch (layer.sigma_bits) {
+    case 8:
+      return config::kSigma8;
+    case 4:
+      return config::kSigma4;
+    case 2:
+      return config::kSigma2;
+    case 1:
+      return config::kSigma1;
+    default:
+      return true;
+  }
+}
+
 Status Refuse(Diagnostic* diagnostic, const Diagnostic& reason) {
   if (diagnostic != nullptr) *diagnostic = reason;
   return reason.status;
@@ -71,11 +83,17 @@ Status Refuse(Diagnostic* diagnostic, const Diagnostic& reason) {
 Status CheckBuilt(const format::View& view, Diagnostic* diagnostic) {
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
     const format::LayerRecord layer = view.layer(i);
-    if (IsBuilt(layer)) continue;
-    return Refuse(diagnostic, {.status = Status::kOperatorMissing,
-                               .offset = view.layer_offset(i) + offsetof(format::LayerRecord, op),
-                               .layer = static_cast<std::int32_t>(i),
-                               .found = layer.op});
+    const auto refuse = [&](std::size_t field, std::uint32_t found) {
+      return Refuse(diagnostic, {.status = Status::kOperatorMissing,
+                                 .offset = view.layer_offset(i) + field,
+                                 .layer = static_cast<std::int32_t>(i),
+                                 .found = found});
+    };
+    if (!IsBuilt(layer)) return refuse(offsetof(format::LayerRecord, op), layer.op);
+    if (!IsDrawn(layer)) return refuse(offsetof(format::LayerRecord, sigma_bits), layer.sigma_bits);
+    if (!config::kMeanCodes && layer.mu_bits != 0 && layer.mu_bits != 8) {
+      return refuse(offsetof(format::LayerRecord, mu_bits), layer.mu_bits);
+    }
   }
   if (IsBuilt(static_cast<Head>(view.model.head))) return Status::kOk;
   return Refuse(diagnostic, {.status = Status::kOperatorMissing, .found = view.model.head});
@@ -106,22 +124,22 @@ void Model::Take(const format::View& view) {
   panel_bytes_ = view.model.panel_bytes;
   output_slots_ = view.output_slots;
   layer_count_ = view.layer_count();
-  parameter_bytes_ = static_cast<std::uint32_t>(view.parameters.bytes);
-  metadata_bytes_ = static_cast<std::uint32_t>(view.metadata.bytes);
-  tensors_at_ = Place(view.tensors);
-  layers_at_ = Place(view.layers);
-  input_table_at_ = Place(view.input_table);
-  parameters_at_ = Place(view.parameters);
-  metadata_at_ = Place(view.metadata);
-  outputs_at_ = Place(view.outputs);
-  ranges_at_ = Place(view.ranges);
+  parameter_bytes_ = view.parameters.bytes;
+  metadata_bytes_ = view.metadata.bytes;
+  tensors_at_ = view.tensors.offset;
+  layers_at_ = view.layers.offset;
+  input_table_at_ = view.input_table.offset;
+  parameters_at_ = view.parameters.offset;
+  metadata_at_ = view.metadata.offset;
+  outputs_at_ = view.outputs.offset;
+  ranges_at_ = view.ranges.offset;
   records_hash_ = view.records_hash;
   const auto header = view.Load<format::FileHeader>(0);
   header_crc_ = header.header_crc;
   version_major_ = header.version_major;
   version_minor_ = header.version_minor;
   hash_ = std::uint64_t{ParametersCrc(view)} << 32 | header.header_crc;
-  abstain_at_ = Place(view.abstain);
+  abstain_at_ = view.abstain.offset;
   abstain_measure_ = view.has_abstain() ? static_cast<AbstainMeasure>(view.abstain_record().measure)
                                         : AbstainMeasure::kNone;
 }

@@ -49,7 +49,7 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .profile = job.options.profile,
           .profile_context = job.options.profile_context,
           .panel_bytes = job.options.panel_bytes,
-          .check_products = job.options.check_products,
+          .check_products = config::kCheckProducts && job.options.check_products,
           .fault = job.faults + group * job.space.grid().image_groups + image_group};
 }
 

@@ -36,8 +36,7 @@ bool AnyAbove(const format::View& view, std::uint32_t outputs, const Prediction&
 }
 
 // FORMAT.md 10.6.
-bool Abstains(const Model& model, const Prediction& prediction) {
-  const format::View view = ViewOf(model);
+bool Abstains(const Model& model, const format::View& view, const Prediction& prediction) {
   switch (model.abstain_measure()) {
     case AbstainMeasure::kNone:
       return false;
@@ -64,29 +63,28 @@ std::uint32_t ChosenCrc(std::span<const std::uint8_t> chosen) {
   return crc;
 }
 
-ReplayRecord RecordOf(const Model& model, const SessionOptions& options,
-                      const Prediction& prediction) {
-  ReplayRecord record{.model_hash = model.hash(),
-                      .seed = options.seed,
-                      .mc_samples = options.mc_samples,
-                      .samples_used = prediction.samples_used,
-                      .library_version = kLibraryVersion,
-                      .noise = options.noise,
-                      .stop_rule = options.stop.rule,
-                      .ended = prediction.ended};
+void SetRecord(const Model& model, const SessionOptions& options, Prediction* prediction) {
+  ReplayRecord& record = prediction->replay;
+  record = {.model_hash = model.hash(),
+            .seed = options.seed,
+            .mc_samples = options.mc_samples,
+            .samples_used = prediction->samples_used,
+            .library_version = kLibraryVersion,
+            .noise = options.noise,
+            .stop_rule = options.stop.rule,
+            .ended = prediction->ended};
   const Stop& stop = options.stop;
-  if (stop.rule == StopRule::kNone) return record;
+  if (!config::kEarlyEndings || stop.rule == StopRule::kNone) return;
   record.stop_error = stop.error;
-  if (stop.rule == StopRule::kLabel) return record;
+  if (stop.rule == StopRule::kLabel) return;
   if (stop.rule == StopRule::kThresholds) {
     record.stop_threshold = stop.threshold;
     record.stop_chosen_crc = ChosenCrc(stop.chosen);
-    return record;
+    return;
   }
   record.stop_class = stop.class_index;
   const bool within = stop.rule == StopRule::kWithin;
   (within ? record.stop_within : record.stop_threshold) = within ? stop.within : stop.threshold;
-  return record;
 }
 
 }  // namespace
@@ -105,13 +103,19 @@ SessionOptions ReplayOptions(const ReplayRecord& record, std::span<const std::ui
 }
 
 Prediction Session::Result(std::size_t index) const {
-  if (CheckResult(index) != Status::kOk) return {};
+  Prediction prediction;
+  if (CheckResult(index) == Status::kOk) Summarize(index, &prediction);
+  return prediction;
+}
+
+void Session::Summarize(std::size_t index, Prediction* to) const {
+  Prediction& prediction = *to;
+  prediction = {};
   const FloatState ieee;
   format::View view = ViewOf(model_);
   const Workspace space(view, options_, fast_, slow_, image_bytes_);
   view.model.activation_bytes = space.image_bytes();
   if (view.is_streamed()) view.output_scales = space.OutputScales();
-  Prediction prediction;
   std::uint32_t samples = options_.mc_samples;
   if (EndsEarly(options_)) {
     const Progress& progress = space.ProgressOf(index);
@@ -158,11 +162,10 @@ Prediction Session::Result(std::size_t index) const {
                          (samples - 1) * stride + space.logits()};
     prediction.logits_stride = stride;
   }
-  prediction.abstains = Abstains(model_, prediction);
-  prediction.replay = RecordOf(model_, options_, prediction);
+  prediction.abstains = Abstains(model_, view, prediction);
+  SetRecord(model_, options_, &prediction);
   prediction.replay.format_major = model_.version_major_;
   prediction.replay.format_minor = model_.version_minor_;
-  return prediction;
 }
 
 }  // namespace mu8

@@ -295,7 +295,7 @@ Status Session::Predict(std::span<const std::uint8_t> images, std::span<Predicti
                         Diagnostic* diagnostic) {
   const Status status = Run(images, predictions.size(), diagnostic);
   if (status != Status::kOk) return status;
-  for (std::size_t i = 0; i < predictions.size(); ++i) predictions[i] = Result(i);
+  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
   return Status::kOk;
 }
 
@@ -303,7 +303,7 @@ Status Session::Predict(std::span<const float> images, std::span<Prediction> pre
                         Diagnostic* diagnostic) {
   const Status status = Run(images, predictions.size(), diagnostic);
   if (status != Status::kOk) return status;
-  for (std::size_t i = 0; i < predictions.size(); ++i) predictions[i] = Result(i);
+  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
   return Status::kOk;
 }
 

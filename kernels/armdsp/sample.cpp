@@ -9,6 +9,7 @@
 #include "kernels/armdsp/kernels.h"
 #include "kernels/gaussian_table.h"
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::armdsp {
 namespace {
@@ -154,7 +155,7 @@ void Unpack(const SampleArgs& args) {
 }  // namespace
 
 void UnpackPanel(const SampleArgs& args) {
-  if (args.mu_bits == 8) {
+  if (!config::kMeanCodes || args.mu_bits == 8) {
     std::memcpy(args.weights, args.mu + args.first_block * kBlockBytes,
                 PieceBlocks(args) * kBlockBytes);
   } else {
@@ -171,7 +172,7 @@ void SamplePanel(const SampleArgs& args) {
   lane.mu = args.mu + args.first_block * kBlockBytes;
   lane.weights = args.weights;
   lane.blocks = PieceBlocks(args);
-  if (args.mu_bits != 8) {
+  if (config::kMeanCodes && args.mu_bits != 8) {
     Unpack(args);
     lane.mu = reinterpret_cast<const std::uint8_t*>(args.weights);
   }
@@ -181,13 +182,13 @@ void SamplePanel(const SampleArgs& args) {
     SetLane(args, index, &lane);
     switch (args.sigma_bits) {
       case 8:
-        DrawLane<8>(lane, lane.levels, random);
+        if constexpr (config::kSigma8) DrawLane<8>(lane, lane.levels, random);
         break;
       case 2:
-        DrawLane<2>(lane, lane.levels, random);
+        if constexpr (config::kSigma2) DrawLane<2>(lane, lane.levels, random);
         break;
       case 1:
-        DrawLane<1>(lane, lane.levels, random);
+        if constexpr (config::kSigma1) DrawLane<1>(lane, lane.levels, random);
         break;
       default:
         DrawLane<4>(lane, lane.levels, random);

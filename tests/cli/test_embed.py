@@ -115,17 +115,24 @@ class Constants(EmbedTest):
     def test_the_config_has_every_part_and_needs_those_of_the_model(self):
         page = (cli.ROOT / "engine" / "include" / "mu8" / "config.h").read_text(encoding="utf-8")
         for model, options, needed in (
-                ("dense_softmax", (), {"HEAD_SOFTMAX"}),
-                ("tiny_gaussian", ("--antithetic",), {"HEAD_GAUSSIAN", "ANTITHETIC"}),
-                ("tiny_sigma4", ("--stop-error", "0.1"), {"HEAD_SOFTMAX", "EARLY_ENDINGS"})):
+                ("dense_softmax", (), {"HEAD_SOFTMAX", "RECHECK"}),
+                ("dense_softmax", ("--fixed", "--check-products"),
+                 {"HEAD_SOFTMAX", "CHECK_PRODUCTS"}),
+                ("tiny_gaussian", ("--antithetic",), {"HEAD_GAUSSIAN", "ANTITHETIC", "RECHECK"}),
+                ("tiny_sigma4", ("--stop-error", "0.1"),
+                 {"HEAD_SOFTMAX", "EARLY_ENDINGS", "RECHECK"})):
             self.embed(cli.GOLDEN / f"{model}.mu8", *options)
             text = (self.folder / "out" / f"{model}_config.h").read_text(encoding="utf-8")
             parts = dict(re.findall(r"#define MU8_WITH_(\w+) ([01])\n", text))
             every = set(re.findall(r"#if !defined\(MU8_WITH_(\w+)\)", page))
             self.assertEqual(set(parts), every - {"SELF_TEST"})  # which no model speaks of
             found = {part for part, value in parts.items() if value == "1"}
-            self.assertEqual({part for part in found if not part.startswith("OP_")}, needed)
+            of_layers = {part for part in found if part.startswith(("OP_", "SIGMA_", "MEAN_"))}
+            self.assertEqual(found - of_layers, needed)
             shown = self.json_of("inspect", cli.GOLDEN / f"{model}.mu8")
+            bits = {layer["sigma_bits"] for layer in shown["layers"] if layer.get("bayesian")}
+            self.assertEqual({int(part[-1]) for part in found if part.startswith("SIGMA_")},
+                             bits - {0})
             operators = {layer["op"].upper() for layer in shown["layers"]} - {"CONV2D", "DENSE"}
             self.assertLessEqual({f"OP_{op}" for op in operators}, found)
 

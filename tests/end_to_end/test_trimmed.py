@@ -60,17 +60,27 @@ def opened(program, models):
 
 
 def check_refusal(check, mu8, model, record, left_out):
-    """The first layer with an operator that was left out, or else the head."""
+    """The first layer with an operator or bits that were left out, or else the head."""
     _, offset, layer, found, data = record[:5]
     layers = mu8.run("inspect", model)["layers"]
-    lacking = [i for i, each in enumerate(layers)
-               if SWITCHES.get(each["op"], f"OP_{each['op'].upper()}") in left_out or
-               "OP_DEPTHWISE" in left_out and is_depthwise(each)]
+    lacking = [i for i, each in enumerate(layers) if parts_of(each) & left_out]
     check(layer == (lacking[0] if lacking else -1),
           f"{model.name}: layer {layer}, expected the first of {lacking}")
     if lacking:
         check(model.read_bytes()[offset] == found, f"{model.name}: {found} is at {offset}")
     check(data == "", f"{model.name}: refused, and yet {data}")
+
+
+def parts_of(layer):
+    """Those that a layer needs."""
+    parts = {SWITCHES.get(layer["op"], f"OP_{layer['op'].upper()}")}
+    if is_depthwise(layer):
+        parts.add("OP_DEPTHWISE")
+    if layer.get("mu_bits", 8) != 8:
+        parts.add("MEAN_CODES")
+    if layer.get("bayesian"):
+        parts.add(f"SIGMA_{layer['sigma_bits']}")
+    return parts
 
 
 def is_depthwise(layer):
@@ -102,7 +112,7 @@ def check_model(check, mu8, model, folder):
                 check_refusal(check, mu8, each, trimmed[each], missing)
             else:
                 check(trimmed[each][4] == whole[each][4], f"{compiler}: {each.name}: same bytes")
-                check(trimmed[each][5] == [BAD_OPTION] * 4,
+                check(trimmed[each][5] == [BAD_OPTION] * 5,
                       f"{compiler}: {each.name}: options are refused: {trimmed[each][5]}")
                 check(whole[each][5][0] == whole[each][5][3] == 0, f"{compiler}: and else taken: {whole[each][5]}")
         check(0 < refused < len(models), f"{compiler}: {refused} of {len(models)} refused")

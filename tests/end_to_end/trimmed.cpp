@@ -83,10 +83,11 @@ void WriteModel(const char* path) {
   }
   std::printf("\n");
   if (status != mu8::Status::kOk) return;
-  std::printf(
-      "options %d %d %d %d\n", StatusWith(model, {.keep_going = [](void*) { return true; }}),
-      StatusWith(model, {.noise = mu8::Noise::kAntithetic}), StatusWith(model, {.workers = 2}),
-      StatusStreamed({reinterpret_cast<std::byte*>(bytes), content.size()}));
+  std::printf("options %d %d %d %d %d\n",
+              StatusWith(model, {.keep_going = [](void*) { return true; }}),
+              StatusWith(model, {.noise = mu8::Noise::kAntithetic}),
+              StatusWith(model, {.workers = 2}), StatusWith(model, {.check_products = true}),
+              StatusStreamed({reinterpret_cast<std::byte*>(bytes), content.size()}));
 }
 
 }  // namespace

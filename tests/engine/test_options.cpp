@@ -97,6 +97,7 @@ TEST_CASE("options: each out of range is named and needs no arena") {
   named.insert(Option::kScratch);
   named.insert(Option::kStreamed);  // of builds without it
   named.insert(Option::kSlowArena);
+  named.insert(Option::kCheckProducts);  // of builds without: test_trimmed.py
   // Every option that there is.
   const std::string unknown = OptionName(static_cast<Option>(1000));
   for (int option = 1; OptionName(static_cast<Option>(option)) != unknown; ++option) {

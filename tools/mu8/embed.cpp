@@ -25,7 +25,8 @@ struct Options {
   std::string model_path, folder, name;
   std::uint32_t samples = 50, batch = 1, panel_bytes = SessionOptions{}.panel_bytes;
   StopOptions stop;
-  bool antithetic = false, keep_logits = false, deadline = false, assembly = false, json = false;
+  bool antithetic = false, keep_logits = false, deadline = false, check_products = false;
+  bool fixed = false, assembly = false, json = false;
 };
 
 constexpr const char* kFooter = R"(
@@ -44,6 +45,7 @@ SessionOptions SessionOf(const Options& options, const Model& model,
           .noise = options.antithetic ? Noise::kAntithetic : Noise::kIndependent,
           .stop = options.stop.Parse(model, chosen),
           .panel_bytes = options.panel_bytes,
+          .check_products = options.check_products,
           .keep_going = options.deadline ? [](void*) { return true; } : KeepGoing{nullptr}};
 }
 
@@ -108,7 +110,8 @@ void WriteAll(const std::vector<std::pair<std::string, std::string>>& files) {
 void Run(const Options& options) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   std::vector<std::uint8_t> chosen;
-  const EmbeddedSource source{NameFor(options), &file, SessionOf(options, file.model, &chosen)};
+  const EmbeddedSource source{NameFor(options), &file, SessionOf(options, file.model, &chosen),
+                              options.fixed};
   const host::Runner checked(file, source.session);  // says which option is wrong
   const std::filesystem::path folder(options.folder);
   const auto path = [&](const char* suffix) { return (folder / (source.name + suffix)).string(); };
@@ -155,6 +158,11 @@ Command AddEmbed(CLI::App* parent) {
   app->add_flag("--antithetic", options->antithetic, "Passes in pairs of opposite noise");
   app->add_flag("--keep-logits", options->keep_logits, "The session keeps each pass's logits");
   app->add_flag("--deadline", options->deadline, "The session is given keep_going");
+  app->add_flag("--check-products", options->check_products, "The session checks its products");
+  app->add_flag(
+      "--fixed", options->fixed,
+      "The model's bytes cannot change once it is open, as in flash that corrects itself: "
+      "leaves out some 5 KB of code that answers those that do");
   options->stop.AddTo(app);
   app->add_flag("--assembly", options->assembly, "Write assembler instead of C");
   AddJsonFlag(app, &options->json);

@@ -94,12 +94,16 @@ struct Part {
   bool needed;
 };
 
-std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& session) {
+std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& session, bool fixed) {
   std::set<std::string> operators;
-  bool depthwise = false;
+  std::set<int> sigma_bits;
+  bool depthwise = false, mean_codes = false;
   for (const LayerSummary& layer : Summarize(file).layers) {
-    operators.insert(OpName(layer.record.op));
-    depthwise = depthwise || (layer.record.flags & format::kLayerDepthwise) != 0;
+    const format::LayerRecord& record = layer.record;
+    operators.insert(OpName(record.op));
+    depthwise = depthwise || (record.flags & format::kLayerDepthwise) != 0;
+    if ((record.flags & format::kLayerBayesian) != 0) sigma_bits.insert(record.sigma_bits);
+    mean_codes = mean_codes || (record.mu_bits != 0 && record.mu_bits != 8);
   }
   const auto has = [&](const char* op) { return operators.contains(op); };
   const auto head = file.model.head();
@@ -114,6 +118,11 @@ std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& ses
           {"OP_GATHER", has("gather")},
           {"OP_EXTREMUM", has("maximum") || has("minimum")},
           {"OP_CONSTANT", has("constant")},
+          {"SIGMA_8", sigma_bits.contains(8)},
+          {"SIGMA_4", sigma_bits.contains(4)},
+          {"SIGMA_2", sigma_bits.contains(2)},
+          {"SIGMA_1", sigma_bits.contains(1)},
+          {"MEAN_CODES", mean_codes},
           {"HEAD_SOFTMAX", head == Head::kSoftmax},
           {"HEAD_SIGMOID", head == Head::kSigmoid},
           {"HEAD_VALUES", head == Head::kValues},
@@ -122,6 +131,8 @@ std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& ses
           {"EARLY_ENDINGS", session.stop.rule != StopRule::kNone || session.keep_going != nullptr},
           {"ANTITHETIC", session.noise == Noise::kAntithetic},
           {"WORKERS", session.workers > 1},
+          {"CHECK_PRODUCTS", session.check_products},
+          {"RECHECK", !fixed},
           {"STREAMED", false}};  // the array is in memory
 }
 
@@ -273,7 +284,7 @@ std::string EmbeddedSource::Config() const {
                      " does not need of mu8, for -DMU8_CONFIG=" + name +
                      "_config.h (mu8/config.h); written by\n// `mu8 embed`: do not edit.\n"
                      "#pragma once\n\n";
-  for (const Part& part : PartsOf(*file, session)) {
+  for (const Part& part : PartsOf(*file, session, fixed)) {
     text += std::string("#define MU8_WITH_") + part.macro + (part.needed ? " 1\n" : " 0\n");
   }
   return text;

@@ -27,6 +27,7 @@ struct EmbeddedSource {
   std::string name;             // of everything in it, a C identifier
   const host::ModelFile* file;  // outlives this
   SessionOptions session;       // what the arena's size is for
+  bool fixed = false;           // the model's bytes never change (config.h: MU8_WITH_RECHECK)
 
   // Only lower-case letters, digits and underscores, no digit first: "lenet5_sigma4" of a path
   // "x/LeNet5-sigma4.mu8".

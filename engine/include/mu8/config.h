@@ -46,6 +46,23 @@
 #define MU8_WITH_OP_CONSTANT 1
 #endif
 
+// Sigmas of 8, 4 and 2 bits and of 1 bit, and means of fewer than 8 bits.
+#if !defined(MU8_WITH_SIGMA_8)
+#define MU8_WITH_SIGMA_8 1
+#endif
+#if !defined(MU8_WITH_SIGMA_4)
+#define MU8_WITH_SIGMA_4 1
+#endif
+#if !defined(MU8_WITH_SIGMA_2)
+#define MU8_WITH_SIGMA_2 1
+#endif
+#if !defined(MU8_WITH_SIGMA_1)
+#define MU8_WITH_SIGMA_1 1
+#endif
+#if !defined(MU8_WITH_MEAN_CODES)
+#define MU8_WITH_MEAN_CODES 1
+#endif
+
 // Heads.
 #if !defined(MU8_WITH_HEAD_SOFTMAX)
 #define MU8_WITH_HEAD_SOFTMAX 1
@@ -63,8 +80,8 @@
 #define MU8_WITH_HEAD_RECONSTRUCTION 1
 #endif
 
-// Options of a session: stop rules and deadlines (stop, keep_going), antithetic pairs (noise), and
-// more than one worker.
+// Options of a session: stop rules and deadlines (stop, keep_going), antithetic pairs (noise), more
+// than one worker, and check_products.
 #if !defined(MU8_WITH_EARLY_ENDINGS)
 #define MU8_WITH_EARLY_ENDINGS 1
 #endif
@@ -73,6 +90,16 @@
 #endif
 #if !defined(MU8_WITH_WORKERS)
 #define MU8_WITH_WORKERS 1
+#endif
+#if !defined(MU8_WITH_CHECK_PRODUCTS)
+#define MU8_WITH_CHECK_PRODUCTS 1
+#endif
+
+// Whether bytes of the model that change after Open are answered with kModelChanged or a wrong
+// prediction at the worst (docs/FAULTS.md): some 5 KB. Without it such bytes may do anything: for
+// memory that cannot change, or is corrected by hardware.
+#if !defined(MU8_WITH_RECHECK)
+#define MU8_WITH_RECHECK 1
 #endif
 
 // Model::OpenStreamed: files that are read through a callback.
@@ -93,12 +120,15 @@ inline constexpr bool kDepthwise = MU8_WITH_OP_DEPTHWISE, kMaxPool = MU8_WITH_OP
                       kSlice = MU8_WITH_OP_SLICE, kConcat = MU8_WITH_OP_CONCAT,
                       kGather = MU8_WITH_OP_GATHER, kExtremum = MU8_WITH_OP_EXTREMUM,
                       kConstant = MU8_WITH_OP_CONSTANT;
+inline constexpr bool kSigma8 = MU8_WITH_SIGMA_8, kSigma4 = MU8_WITH_SIGMA_4,
+                      kSigma2 = MU8_WITH_SIGMA_2, kSigma1 = MU8_WITH_SIGMA_1,
+                      kMeanCodes = MU8_WITH_MEAN_CODES;
 inline constexpr bool kSoftmax = MU8_WITH_HEAD_SOFTMAX, kSigmoid = MU8_WITH_HEAD_SIGMOID,
                       kValues = MU8_WITH_HEAD_VALUES, kGaussian = MU8_WITH_HEAD_GAUSSIAN,
                       kReconstruction = MU8_WITH_HEAD_RECONSTRUCTION;
 inline constexpr bool kEarlyEndings = MU8_WITH_EARLY_ENDINGS, kAntithetic = MU8_WITH_ANTITHETIC,
-                      kWorkers = MU8_WITH_WORKERS;
-inline constexpr bool kStreamed = MU8_WITH_STREAMED;
+                      kWorkers = MU8_WITH_WORKERS, kCheckProducts = MU8_WITH_CHECK_PRODUCTS;
+inline constexpr bool kRecheck = MU8_WITH_RECHECK, kStreamed = MU8_WITH_STREAMED;
 inline constexpr bool kSelfTest = MU8_WITH_SELF_TEST;
 
 // A kernel's function, or null where nothing that is built would call it.

@@ -209,6 +209,8 @@ class Session {
   template <typename Element>
   Status BeginSteps(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   Status EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic);
+  // Result of an image that has one.
+  void Summarize(std::size_t index, Prediction* to) const;
   Model model_;
   SessionOptions options_;
   std::byte* fast_ = nullptr;

@@ -46,7 +46,8 @@ enum {
   /* Of mu8_model_open_streamed. */
   MU8_OPTION_RESIDENT = 14,
   MU8_OPTION_SCRATCH = 15,
-  MU8_OPTION_STREAMED = 16
+  MU8_OPTION_STREAMED = 16,
+  MU8_OPTION_CHECK_PRODUCTS = 17
 };
 
 typedef struct mu8_diagnostic {

@@ -115,6 +115,7 @@ enum class Option : std::int32_t {
   kResident = 14,  // of Model::OpenStreamed
   kScratch = 15,
   kStreamed = 16,  // kBadOption: this build leaves OpenStreamed out
+  kCheckProducts = 17,
 };
 
 // The translation unit that kSelfTest is about, in Diagnostic's `found`: it was compiled with
