@@ -109,8 +109,8 @@ struct ConvolveArgs {
   std::int32_t* accumulators;
 };
 
-// NHWC pooling of one image. Padded taps are skipped. Average: sum of (x - zero_in) over the real
-// taps, requantized with multiplier = scale_ratio / area.
+// NHWC pooling of one image, whose tail may be read. Padded taps are skipped. Average: sum of (x -
+// zero_in) over the real taps, requantized with multiplier = scale_ratio / area.
 struct PoolArgs {
   const std::uint8_t* input;  // pixel (0, 0)
   std::ptrdiff_t input_row_stride;
