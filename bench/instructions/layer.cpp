@@ -1,5 +1,6 @@
-// A 3x3 convolution of CHANNELS to CHANNELS on SIZE x SIZE pixels by the kernels of TABLE: every
-// panel drawn DRAWS times, then convolved CONVOLUTIONS times. The counts are volatile, so that
+// A 3x3 convolution of CHANNELS to CHANNELS on SIZE x SIZE pixels by the kernels of TABLE, or with
+// DEPTHWISE true one of each channel by itself: every panel drawn DRAWS times, then convolved
+// CONVOLUTIONS times. The counts are volatile, so that
 // programs of all counts have the same code.
 #include "bench/instructions/write_hash.h"
 #include "kernels/kernel_table.h"
@@ -9,7 +10,11 @@ namespace {
 using namespace mu8::kernels;
 
 constexpr std::uint32_t kPanels = CHANNELS / kPanelWidth;
-constexpr std::uint32_t kPanelBytes = 9 * CHANNELS * kPanelWidth;
+// Inputs of an output channel: in rows of 3 pixels, or 9 taps and 3 that are not there.
+constexpr std::uint32_t kRuns = DEPTHWISE ? 1 : 3;
+constexpr std::uint32_t kRunLength = DEPTHWISE ? 9 : 3 * CHANNELS;
+constexpr std::uint32_t kPaddedRun = DEPTHWISE ? 12 : 3 * CHANNELS;
+constexpr std::uint32_t kPanelBytes = kRuns * kPaddedRun * kPanelWidth;
 constexpr std::uint32_t kRowBytes = (SIZE + 2) * CHANNELS;
 constexpr std::uint32_t kTailBytes = 64;  // of a tensor, that kernels may read
 
@@ -51,8 +56,9 @@ void Draw(const KernelTable& table, std::uint32_t pass) {
     SampleArgs args{};
     args.stream = {1, pass, 0, p, 0};
     args.width = kPanelWidth;
-    args.runs = 3;
-    args.run_length = args.padded_run = 3 * CHANNELS;
+    args.runs = kRuns;
+    args.run_length = kRunLength;
+    args.padded_run = kPaddedRun;
     args.sigma_bits = 4;
     args.mu_bits = 8;
     args.mu = mu + p * kPanelBytes;
@@ -72,12 +78,13 @@ void Draw(const KernelTable& table, std::uint32_t pass) {
 void Convolve(const KernelTable& table) {
   for (std::uint32_t p = 0; p < kPanels; ++p) {
     ConvolveArgs args{};
-    args.input = input;
+    args.input = input + (DEPTHWISE ? p * kPanelWidth : 0);
     args.input_row_step = args.outer_step = kRowBytes;
     args.input_col_step = CHANNELS;
     args.outer_runs = 3;
-    args.inner_runs = 1;
-    args.padded_run = 3 * CHANNELS;
+    args.inner_runs = DEPTHWISE ? 3 : 1;
+    args.inner_step = CHANNELS;
+    args.padded_run = kPaddedRun;
     args.zero_point = 7;
     args.weights = panels + p * kPanelBytes;
     args.bias = bias[p];
@@ -89,7 +96,7 @@ void Convolve(const KernelTable& table) {
     args.output = output + p * kPanelWidth;
     args.output_row_step = SIZE * CHANNELS;
     args.output_col_step = CHANNELS;
-    table.convolve(args);
+    (DEPTHWISE ? table.convolve_depthwise : table.convolve)(args);
   }
 }
 

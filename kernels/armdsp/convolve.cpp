@@ -8,6 +8,7 @@
 #include "kernels/armdsp/kernels.h"
 #include "kernels/armdsp/requantize.h"
 #include "kernels/output_pixels.h"
+#include "kernels/window_taps.h"
 
 namespace mu8::kernels::armdsp {
 
@@ -201,30 +202,6 @@ void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
     if (left == 4) return;
   }
 }
-
-// The taps of a depthwise window, 4 at a time.
-class Taps {
- public:
-  Taps(const ConvolveArgs& args, const std::uint8_t* window)
-      : args_(args), first_(window), row_(window), tap_(window), inner_(args.inner_runs) {}
-  // Behind the last tap some tap, for weights that are 0.
-  const std::uint8_t* Next() {
-    const std::uint8_t* const tap = tap_;
-    tap_ += args_.inner_step;
-    if (--inner_ == 0) {
-      inner_ = args_.inner_runs;
-      row_ += args_.outer_step;
-      tap_ = row_;
-      if (++outer_ >= args_.outer_runs) tap_ = row_ = first_;
-    }
-    return tap;
-  }
-
- private:
-  const ConvolveArgs& args_;
-  const std::uint8_t *first_, *row_, *tap_;
-  std::uint32_t inner_, outer_ = 0;
-};
 
 // Inputs of one channel in the low halves of 4 words and of another in the high ones, times the
 // weights [4] of each, are added to their sums.

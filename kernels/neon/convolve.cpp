@@ -12,6 +12,7 @@ namespace {
 
 struct LongProducts {
   static constexpr std::int32_t kOffset = 128;
+  static constexpr bool kDepthwise = false;
 #if defined(__aarch64__)
   template <std::size_t kVectors>
   static constexpr std::size_t kPixels = kVectors == 1 ? 4 : 2;
@@ -20,9 +21,7 @@ struct LongProducts {
   static constexpr std::size_t kPixels = kVectors == 4 ? 1 : 2;
 #endif
 
-  static int32x4_t AddWeights(int32x4_t sum, int8x16_t weights) {
-    return vaddq_s32(sum, vpaddlq_s16(vpaddlq_s8(weights)));
-  }
+  static int32x4_t AddWeights(int32x4_t sum, int8x16_t weights) { return AddFours(sum, weights); }
 
   // Half a channel's sum in each word: channels 4 v and 4 v + 1 in `low`, the next two in `high`.
   template <std::size_t kVectors>

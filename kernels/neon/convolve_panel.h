@@ -10,6 +10,8 @@
 //     static void Sum(const ConvolveArgs& args, const std::uint8_t* window,
 //                     const int32x4_t (&base)[kVectors], int32x4_t (&sums)[kPixels][kVectors]);
 //     static constexpr std::int32_t kOffset;
+//     // Whether input k of a channel is that channel of tap k, as in a depthwise convolution.
+//     static constexpr bool kDepthwise;
 //     // {sum of the 4 weights of each channel} added to sum.
 //     static int32x4_t AddWeights(int32x4_t sum, int8x16_t weights);
 //   };
@@ -97,7 +99,8 @@ void Base(const ConvolveArgs& args, int32x4_t (&base)[kVectors]) {
   int32x4_t sum[kVectors];
   for (int32x4_t& part : sum) part = vdupq_n_s32(0);
   const std::int8_t* weights = args.weights;
-  const std::size_t groups = std::size_t{args.outer_runs} * args.inner_runs * args.padded_run / 4;
+  std::size_t groups = args.padded_run / 4;
+  if (!Products::kDepthwise) groups *= std::size_t{args.outer_runs} * args.inner_runs;
   for (std::size_t left = groups; left != 0; --left, weights += kVectors * 16) {
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < kVectors; ++v) {

@@ -9,6 +9,7 @@ namespace mu8::kernels::neon {
 void SamplePanel(const SampleArgs& args);
 void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
+void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
 
 float ProbeConvolve(float a, float b, float c);

@@ -114,5 +114,10 @@ struct Table64 {
 
 #endif
 
+// sum + {sum of bytes 0 to 3, of 4 to 7, ...}
+[[maybe_unused]] int32x4_t AddFours(int32x4_t sum, int8x16_t bytes) {
+  return vaddq_s32(sum, vpaddlq_s16(vpaddlq_s8(bytes)));
+}
+
 }  // namespace
 }  // namespace mu8::kernels::neon

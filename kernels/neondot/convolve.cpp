@@ -11,6 +11,7 @@ namespace {
 
 struct DotProducts {
   static constexpr std::int32_t kOffset = 128;
+  static constexpr bool kDepthwise = false;
   template <std::size_t kVectors>
   static constexpr std::size_t kPixels = kVectors == 4 ? 4 : 8;
 

@@ -11,6 +11,7 @@ namespace {
 
 struct MatrixProducts {
   static constexpr std::int32_t kOffset = 0;
+  static constexpr bool kDepthwise = false;
   template <std::size_t kVectors>
   static constexpr std::size_t kPixels = kVectors == 4 ? 4 : 8;
 

@@ -12,6 +12,14 @@ namespace {
 
 constexpr std::uint32_t kBlockChannels = 4;
 
+// A function that adds up a window has registers of its own, but for Thumb, which has too few for
+// arguments and sums.
+#if defined(__thumb__)
+#define MU8_APART inline
+#else
+#define MU8_APART [[gnu::noinline]]
+#endif
+
 // Leaves a sum in its register: g++ would add products to each other first, and Thumb has no
 // registers for both.
 inline void Settle([[maybe_unused]] std::uint32_t* sum) {
@@ -23,8 +31,8 @@ inline void Settle([[maybe_unused]] std::uint32_t* sum) {
 // sums[p][c] += x * w over the window of each of `kPixels` pixels, for the 4 channels whose weights
 // begin at `weights`. kOffset: x - zero_point in place of x.
 template <std::uint32_t kPixels, bool kOffset>
-void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std::int8_t* weights,
-                std::int32_t (*sums)[kBlockChannels]) {
+MU8_APART void Accumulate(const ConvolveArgs& args, const std::uint8_t* window,
+                          const std::int8_t* weights, std::int32_t (*sums)[kBlockChannels]) {
   const std::ptrdiff_t pixel_step = args.input_col_step;
   const std::size_t weight_step = std::size_t{args.width} * 4;
   const std::int32_t zero_point = kOffset ? args.zero_point : 0;
@@ -66,16 +74,70 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* window, const std:
   }
 }
 
+// The same of a depthwise window: each of the 4 channels has its own inputs, of which `window` is
+// the first tap's.
+template <std::uint32_t kPixels, bool kOffset>
+MU8_APART void AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* window,
+                                   const std::int8_t* weights,
+                                   std::int32_t (*sums)[kBlockChannels]) {
+  const std::int32_t zero_point = kOffset ? args.zero_point : 0;
+  const std::int8_t* group_end = weights + 4;
+  std::uint32_t acc[kPixels][kBlockChannels];
+  for (std::uint32_t p = 0; p < kPixels; ++p) {
+    for (std::uint32_t c = 0; c < kBlockChannels; ++c)
+      acc[p][c] = static_cast<std::uint32_t>(sums[p][c]);
+  }
+  for (std::uint32_t outer = args.outer_runs; outer != 0; --outer, window += args.outer_step) {
+    const std::uint8_t* x = window;
+    for (std::uint32_t inner = args.inner_runs; inner != 0; --inner, x += args.inner_step) {
+#pragma GCC unroll 4
+      for (std::uint32_t c = 0; c < kBlockChannels; ++c) {
+        const auto w = static_cast<std::uint32_t>(std::int32_t{weights[c * 4]});
+#pragma GCC unroll 2
+        for (std::uint32_t p = 0; p < kPixels; ++p) {
+          // A tensor's tail may be read, where there are fewer channels.
+          acc[p][c] += static_cast<std::uint32_t>(x[Signed(p) * args.input_col_step + Signed(c)] -
+                                                  zero_point) *
+                       w;
+        }
+      }
+      if (++weights != group_end) continue;
+      weights += std::size_t{args.width} * 4 - 4;
+      group_end = weights + 4;
+    }
+  }
+  for (std::uint32_t p = 0; p < kPixels; ++p) {
+    for (std::uint32_t c = 0; c < kBlockChannels; ++c)
+      sums[p][c] = static_cast<std::int32_t>(acc[p][c]);
+  }
+}
+
+// Either, for 4 channels from `first` on.
+template <bool kDepthwise, std::uint32_t kPixels, bool kOffset>
+void AddWindows(const ConvolveArgs& args, const std::uint8_t* window, std::uint32_t first,
+                std::int32_t (*sums)[kBlockChannels]) {
+  const std::int8_t* weights = args.weights + std::size_t{first} * 4;
+  if constexpr (kDepthwise) {
+    AccumulateDepthwise<kPixels, kOffset>(args, window + first, weights, sums);
+  } else {
+    Accumulate<kPixels, kOffset>(args, window, weights, sums);
+  }
+}
+
 // bias[c] - zero_point * sum of the weights of channel c, for the panel's channels.
+template <bool kDepthwise>
 void HoistZeroPoint(const ConvolveArgs& args, std::int32_t* base) {
-  const std::size_t groups = std::size_t{args.outer_runs} * args.inner_runs * args.padded_run / 4;
+  std::size_t groups = args.padded_run / 4;
+  if (!kDepthwise) groups *= std::size_t{args.outer_runs} * args.inner_runs;
   for (std::uint32_t c = 0; c < args.width; ++c) {
     std::int32_t sum = 0;
     const std::int8_t* w = args.weights + std::size_t{c} * 4;
     for (std::size_t left = groups; left != 0; --left, w += std::size_t{args.width} * 4) {
       sum += w[0] + w[1] + w[2] + w[3];
     }
-    base[c] = AddWrapping(args.bias[c], -args.zero_point * sum);
+    const auto offset =
+        static_cast<std::uint32_t>(args.zero_point) * static_cast<std::uint32_t>(sum);
+    base[c] = static_cast<std::int32_t>(static_cast<std::uint32_t>(args.bias[c]) - offset);
   }
 }
 
@@ -97,23 +159,23 @@ void Store(const ConvolveArgs& args, std::uint32_t first, const std::int32_t* su
   }
 }
 
+template <bool kDepthwise>
 void AccumulateOne(const ConvolveArgs& args) {
   for (std::uint32_t first = 0; first < args.channels; first += kBlockChannels) {
     const std::uint32_t left = args.channels - first;
     const std::uint32_t count = left < kBlockChannels ? left : kBlockChannels;
     std::int32_t sums[1][kBlockChannels] = {};
     for (std::uint32_t c = 0; c < count; ++c) sums[0][c] = args.bias[first + c];
-    Accumulate<1, true>(args, args.input, args.weights + std::size_t{first} * 4, sums);
+    AddWindows<kDepthwise, 1, true>(args, args.input, first, sums);
     for (std::uint32_t c = 0; c < count; ++c) args.accumulators[first + c] = sums[0][c];
   }
 }
 
-}  // namespace
-
-void Convolve(const ConvolveArgs& args) {
-  if (args.accumulators != nullptr) return AccumulateOne(args);
+template <bool kDepthwise>
+void ConvolvePanel(const ConvolveArgs& args) {
+  if (args.accumulators != nullptr) return AccumulateOne<kDepthwise>(args);
   std::int32_t base[kPanelWidth];
-  HoistZeroPoint(args, base);
+  HoistZeroPoint<kDepthwise>(args, base);
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
     const std::uint8_t* window = args.input + Signed(y) * args.input_row_step;
     std::uint8_t* out = args.output + Signed(y) * args.output_row_step;
@@ -122,17 +184,16 @@ void Convolve(const ConvolveArgs& args) {
     for (std::uint32_t x = 0; x < args.output_width;) {
       const std::ptrdiff_t pixels = args.output_width - x < 2 ? 1 : 2;
       for (std::uint32_t first = 0; first < args.channels; first += kBlockChannels) {
-        const std::int8_t* weights = args.weights + std::size_t{first} * 4;
         std::int32_t sums[2][kBlockChannels];
         for (std::uint32_t c = 0; c < kBlockChannels; ++c)
           sums[0][c] = sums[1][c] = base[first + c];
         if (pixels == 2) {
-          Accumulate<2, false>(args, window, weights, sums);
+          AddWindows<kDepthwise, 2, false>(args, window, first, sums);
           Store(args, first, sums[1],
                 residual == nullptr ? nullptr : residual + args.residual_col_step,
                 out + args.output_col_step);
         } else {
-          Accumulate<1, false>(args, window, weights, sums);
+          AddWindows<kDepthwise, 1, false>(args, window, first, sums);
         }
         Store(args, first, sums[0], residual, out);
       }
@@ -144,6 +205,12 @@ void Convolve(const ConvolveArgs& args) {
   }
 }
 
-void ConvolveDepthwise(const ConvolveArgs& args) { scalar::ConvolveDepthwise(args); }
+#undef MU8_APART
+
+}  // namespace
+
+void Convolve(const ConvolveArgs& args) { ConvolvePanel<false>(args); }
+
+void ConvolveDepthwise(const ConvolveArgs& args) { ConvolvePanel<true>(args); }
 
 }  // namespace mu8::kernels::portable

@@ -11,6 +11,7 @@
 #include "kernels/output_pixels.h"
 #include "kernels/wasm128/kernels.h"
 #include "kernels/wasm128/parts.h"
+#include "kernels/window_taps.h"
 
 namespace mu8::kernels::wasm128 {
 
@@ -218,31 +219,6 @@ void ConvolveOne(const ConvolveArgs& args) {
   std::memcpy(args.accumulators, words, args.channels * sizeof(std::int32_t));
 }
 
-// The taps of a depthwise window in their order; behind the last it stays there.
-class Taps {
- public:
-  Taps(const ConvolveArgs& args, const std::uint8_t* window)
-      : args_(args), row_(window), at_(window), inner_(args.inner_runs), outer_(args.outer_runs) {}
-  v128_t Next() {
-    const v128_t bytes = wasm_v128_load(at_);  // a tensor's tail may be read
-    if (--inner_ != 0) {
-      at_ += args_.inner_step;
-    } else if (--outer_ != 0) {
-      inner_ = args_.inner_runs;
-      row_ += args_.outer_step;
-      at_ = row_;
-    } else {
-      inner_ = outer_ = 1;
-    }
-    return bytes;
-  }
-
- private:
-  const ConvolveArgs& args_;
-  const std::uint8_t *row_, *at_;
-  std::uint32_t inner_, outer_;
-};
-
 // Bytes of a and b in turn: of their first halves or their last.
 v128_t InterleaveLow(v128_t a, v128_t b) {
   return wasm_i8x16_shuffle(a, b, 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23);
@@ -266,7 +242,9 @@ void AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* window,
   Taps taps(args, window);
   const std::int8_t* weights = args.weights;
   for (std::uint32_t left = args.padded_run; left != 0; left -= 4, weights += kVectors * 16) {
-    const v128_t a = taps.Next(), b = taps.Next(), c = taps.Next(), d = taps.Next();
+    // A tensor's tail may be read.
+    const v128_t a = wasm_v128_load(taps.Next()), b = wasm_v128_load(taps.Next());
+    const v128_t c = wasm_v128_load(taps.Next()), d = wasm_v128_load(taps.Next());
     const v128_t ab = InterleaveLow(a, b), cd = InterleaveLow(c, d);
     const v128_t ab_high = InterleaveHigh(a, b), cd_high = InterleaveHigh(c, d);
     const v128_t x[4] = {PairsLow(ab, cd), PairsHigh(ab, cd), PairsLow(ab_high, cd_high),
