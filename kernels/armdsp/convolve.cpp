@@ -21,10 +21,10 @@ struct PairSums {
   std::int32_t sum[4];
 };
 
-// Groups of 4 inputs in a piece: 2 runs of a 3 x 3 window of 16 channels, or 1 where the compiler
-// is asked for small code, and the stack is likely to be small too.
+// Groups of 4 inputs in a piece: 2 runs of a 3 x 3 window of 16 channels, or a third of that where
+// the compiler is asked for small code, and the stack is likely to be small too.
 #if defined(__OPTIMIZE_SIZE__)
-constexpr std::uint32_t kPieceGroups = 12;
+constexpr std::uint32_t kPieceGroups = 8;
 #else
 constexpr std::uint32_t kPieceGroups = 24;
 #endif
