@@ -4,7 +4,7 @@
 #include "formats/exact_floats.h"
 #include "kernels/armdsp/instructions.h"
 #include "kernels/kernel_table.h"
-#include "kernels/scalar/kernels.h"
+#include "kernels/portable/kernels.h"
 
 #if defined(__ARM_FP) && (__ARM_FP & 4) != 0
 #define MU8_ARMDSP_FLOAT 1
@@ -52,7 +52,7 @@ struct Requantizer {
         : "r"(zero_out));
     return byte;
 #else
-    return scalar::Requantize(acc, multiplier, zero_out, clamp_min, clamp_max);
+    return portable::RequantizeInIntegers(acc, multiplier, zero_out, clamp_min, clamp_max);
 #endif
   }
 };

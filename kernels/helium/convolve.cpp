@@ -12,7 +12,7 @@
 #include "formats/exact_floats.h"
 #include "kernels/helium/kernels.h"
 #include "kernels/output_pixels.h"
-#include "kernels/scalar/kernels.h"
+#include "kernels/portable/kernels.h"
 
 namespace mu8::kernels::helium {
 
@@ -193,8 +193,9 @@ struct Quantizer {
     std::uint32_t values[4];
     vst1q_s32(reinterpret_cast<std::int32_t*>(values), acc);
     for (std::uint32_t j = 0; j < 4; ++j) {
-      values[j] = scalar::Requantize(static_cast<std::int32_t>(values[j]), multiplier[j], zero,
-                                     vgetq_lane_s32(low, 0), vgetq_lane_s32(high, 0));
+      values[j] =
+          portable::RequantizeInIntegers(static_cast<std::int32_t>(values[j]), multiplier[j], zero,
+                                         vgetq_lane_s32(low, 0), vgetq_lane_s32(high, 0));
     }
     return vld1q_u32(values);
   }

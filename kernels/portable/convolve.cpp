@@ -11,6 +11,7 @@ float ProbeConvolve(float a, float b, float c) { return ProbeFloats(a, b, c); }
 namespace {
 
 constexpr std::uint32_t kBlockChannels = 4;
+constexpr auto kRequantize = kHasFloats ? scalar::Requantize : RequantizeInIntegers;
 
 // A function that adds up a window has registers of its own, but for Thumb, which has too few for
 // arguments and sums.
@@ -154,8 +155,8 @@ void Store(const ConvolveArgs& args, std::uint32_t first, const std::int32_t* su
           (residual[channel] - args.residual_zero) * args.residual_factor[channel];
       acc = AddWrapping(acc, (scaled + (1 << (args.residual_shift - 1))) >> args.residual_shift);
     }
-    out[channel] = scalar::Requantize(acc, args.multiplier[channel], args.zero_out, args.clamp_min,
-                                      args.clamp_max);
+    out[channel] =
+        kRequantize(acc, args.multiplier[channel], args.zero_out, args.clamp_min, args.clamp_max);
   }
 }
 

@@ -12,6 +12,18 @@ void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
 
+// What scalar::Requantize gives.
+std::uint8_t RequantizeInIntegers(std::int32_t accumulator, float multiplier, std::int32_t zero_out,
+                                  std::int32_t clamp_min, std::int32_t clamp_max);
+
+// Whether floats are instructions.
+#if defined(__arm__) && (!defined(__ARM_FP) || (__ARM_FP & 4) == 0) || \
+    defined(__riscv) && !defined(__riscv_flen)
+inline constexpr bool kHasFloats = false;
+#else
+inline constexpr bool kHasFloats = true;
+#endif
+
 float ProbeConvolve(float a, float b, float c);
 
 extern const KernelTable kTable;

@@ -1,9 +1,13 @@
 // The rounding of the definition: nearest, ties to even, clamped before the conversion.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+#include <cmath>
 #include <limits>
 
+#include "kernels/portable/kernels.h"
 #include "kernels/scalar/kernels.h"
+#include "tests/support/random.h"
 
 namespace mu8::testing {
 namespace {
@@ -38,6 +42,40 @@ TEST_CASE("requantize: every value of every zero point comes out of its own accu
     }
   }
   CHECK(checked == 256 * 256);
+}
+
+// Accumulators of every size at multipliers of every size, and such whose products are halves or
+// next to them.
+TEST_CASE("requantize: in integers as in floats") {
+  using kernels::portable::RequantizeInIntegers;
+  Random random(11);
+  int inside = 0;
+  for (int i = 0; i < 1000000; ++i) {
+    auto accumulator = static_cast<std::int32_t>(random.Next() >> random.Below(32));
+    if (random.OneIn(2)) accumulator = ~accumulator;
+    const int exponent = random.OneIn(4) ? random.Between(-126, 127) : random.Between(-31, 2);
+    float multiplier = std::ldexp(1.0F, exponent);
+    if (!random.OneIn(3)) {
+      const float fraction = static_cast<float>(random.Below(1U << 23)) * 0x1p-23F;
+      multiplier *= 1 + (random.OneIn(2) ? fraction : std::ldexp(std::round(fraction * 8), -3));
+    }
+    if (random.OneIn(4)) {
+      const float value = static_cast<float>(random.Between(-300, 300)) + 0.5F;
+      accumulator = static_cast<std::int32_t>(
+          std::clamp(value / multiplier, -0x1.fffffep30F, 0x1.fffffep30F));
+    }
+    const int zero_out = random.Between(0, 255);
+    const int low = random.Between(0, 255);
+    const int high = random.Between(low, 255);
+    const int expected = Requantize(accumulator, multiplier, zero_out, low, high);
+    inside += expected > low && expected < high ? 1 : 0;
+    CAPTURE(accumulator);
+    CAPTURE(multiplier);
+    CAPTURE(zero_out);
+    if (RequantizeInIntegers(accumulator, multiplier, zero_out, low, high) == expected) continue;
+    FAIL("differs, expected " << expected);
+  }
+  CHECK(inside > 50000);
 }
 
 }  // namespace
