@@ -22,13 +22,33 @@ std::uint32_t StagingBytes(const format::View& view, const LayerRecord& layer) {
 
 // Of the lanes' states, where panels are drawn in parts: pieces, or what is staged at a time.
 std::uint32_t LaneBytes(const format::View& view, const LayerRecord& layer, std::uint32_t piece) {
+  const std::uint64_t panel = view.PanelBytes(layer);
   const bool in_parts =
-      view.is_streamed() ? layer.mu_bits != 0 : piece < format::PanelScratch(layer);
+      piece < panel ||
+      (view.is_streamed() && panel > std::uint64_t{format::kSliceBlocks} * kernels::kBlockBytes);
   return in_parts ? sizeof(kernels::LaneStates) : 0;
 }
 
-std::uint32_t MemoryBytes(const format::View& view, const LayerRecord& layer, std::uint32_t piece) {
-  return StagingBytes(view, layer) + LaneBytes(view, layer, piece) + piece;
+// Where a layer's memory lies among the activations: lanes' states and weights, and, apart, so that
+// each finds a gap of its own, what is staged.
+struct Places {
+  std::uint64_t panel, staged = 0, end;
+};
+
+Places FindPlaces(const format::View& view, std::uint32_t index, const LayerRecord& layer,
+                  std::uint32_t piece) {
+  const std::uint32_t panel_bytes = LaneBytes(view, layer, piece) + piece;
+  Places places{.panel = 0, .end = 0};
+  if (panel_bytes != 0) {
+    places.panel = PanelPlace(view, index, panel_bytes, {});
+    places.end = places.panel + panel_bytes;
+  }
+  if (const std::uint32_t staging_bytes = StagingBytes(view, layer); staging_bytes != 0) {
+    places.staged = PanelPlace(view, index, staging_bytes, {places.panel, places.end});
+    const std::uint64_t end = places.staged + staging_bytes;
+    if (end > places.end) places.end = end;
+  }
+  return places;
 }
 
 }  // namespace
@@ -40,11 +60,13 @@ std::uint32_t PieceBytes(const format::View& view, const LayerRecord& layer,
   return most - most % static_cast<std::uint32_t>(format::kAlignment);
 }
 
-std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes) {
+std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes,
+                         const Range& taken) {
   const std::uint32_t first_pass_layer = view.first_pass_layer();
   std::uint64_t place = 0;
   // What lies in the way moves the panel behind it, until nothing does.
   for (std::uint32_t i = 0; i < view.tensor_count(); ++i) {
+    if (config::kStreamed && place + bytes > taken.begin && place < taken.end) place = taken.end;
     const TensorRecord tensor = view.tensor(i);
     const std::uint64_t end = std::uint64_t{tensor.offset} + tensor.bytes;
     if (place + bytes <= tensor.offset || end <= place) continue;
@@ -58,26 +80,26 @@ std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uin
 LayerMemory FindMemory(const Layer& layer, PassContext* context) {
   const format::View& view = context->view;
   LayerMemory memory;
-  std::uint8_t* at = reinterpret_cast<std::uint8_t*>(context->panel);
+  std::uint8_t* panel = reinterpret_cast<std::uint8_t*>(context->panel);
+  memory.staged = panel;
   std::uint32_t piece = memory.piece_bytes;
-  if (at == nullptr) {  // of a session's single image
+  if (panel != nullptr) {
+    panel += StagingBytes(view, layer.record);
+  } else {  // of a session's single image
     piece = memory.piece_bytes = PieceBytes(view, layer.record, layer, context->panel_bytes);
-    const std::uint32_t bytes = MemoryBytes(view, layer.record, piece);
-    if (bytes == 0) return memory;
-    const std::uint64_t place = PanelPlace(view, layer.index, bytes);
+    const Places places = FindPlaces(view, layer.index, layer.record, piece);
     // The arena was made for it, but tensors of other layers may have changed since.
-    if (place % format::kAlignment != 0 ||
-        place + bytes + sizeof(std::uint32_t) > view.model.activation_bytes) {
+    if ((places.panel | places.staged) % format::kAlignment != 0 ||
+        places.end + sizeof(std::uint32_t) > view.model.activation_bytes) {
       FailParameters(layer, context);
       return memory;
     }
-    at = context->activations + place;
+    memory.staged = context->activations + places.staged;
+    panel = context->activations + places.panel;
   }
-  memory.staged = at;
-  at += StagingBytes(view, layer.record);
   const std::uint32_t lane_bytes = LaneBytes(view, layer.record, piece);
-  if (lane_bytes != 0) memory.lanes = reinterpret_cast<kernels::LaneStates*>(at);
-  memory.weights = reinterpret_cast<std::int8_t*>(at + lane_bytes);
+  if (lane_bytes != 0) memory.lanes = reinterpret_cast<kernels::LaneStates*>(panel);
+  memory.weights = reinterpret_cast<std::int8_t*>(panel + lane_bytes);
   return memory;
 }
 
@@ -87,9 +109,9 @@ std::uint64_t BytesWithPanels(const format::View& view, std::uint32_t most) {
     LayerRecord layer;
     format::Operands operands;
     if (!format::LoadLayer(view, i, &layer, &operands, nullptr)) continue;
-    const std::uint32_t memory = MemoryBytes(view, layer, PieceBytes(view, layer, operands, most));
-    if (memory == 0) continue;
-    const std::uint64_t end = PanelPlace(view, i, memory) + memory + sizeof(std::uint32_t);
+    const Places places = FindPlaces(view, i, layer, PieceBytes(view, layer, operands, most));
+    if (places.end == 0) continue;
+    const std::uint64_t end = places.end + sizeof(std::uint32_t);
     if (end > bytes) bytes = end;
   }
   return format::RoundUp(bytes, kArenaAlignment);

@@ -17,12 +17,18 @@ namespace mu8 {
 std::uint32_t PieceBytes(const format::View& view, const format::LayerRecord& layer,
                          const format::Operands& operands, std::uint32_t most);
 
-// Where `bytes` of memory for a layer's panel go: the lowest multiple of 64 of an image's
-// activations at which they meet no tensor that is alive in the layer. It may be beyond all
-// tensors.
-std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes);
+// Bytes of an image's activations.
+struct Range {
+  std::uint64_t begin = 0, end = 0;
+};
 
-// What a layer has beside its tensors, one behind the other; null where it has none.
+// Where `bytes` of memory for a layer's panel go: the lowest multiple of 64 of an image's
+// activations at which they meet neither `taken` nor a tensor that is alive in the layer. It may be
+// beyond all tensors.
+std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes,
+                         const Range& taken);
+
+// What a layer has beside its tensors; where it has none, nobody looks.
 struct LayerMemory {
   std::uint8_t* staged = nullptr;          // [StagingBytes], of a streamed file
   kernels::LaneStates* lanes = nullptr;    // where panels are drawn in parts
