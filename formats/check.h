@@ -50,15 +50,26 @@ struct Checker {
 
   bool is_streamed() const { return config::kStreamed && stream != nullptr; }
 
-  bool Fail(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected);
+  bool Fail(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected) {
+    return config::kDiagnostics ? Say(status, offset, found, expected) : Refuse(status);
+  }
   // The same for a field of a record, `field` its offsetof: of the layer at hand, of a tensor, of
   // the model, of a section in the table.
-  bool FailLayer(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
+  bool FailLayer(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected) {
+    return config::kDiagnostics ? SayOfLayer(status, field, found, expected) : Refuse(status);
+  }
   bool FailTensor(Status status, std::uint32_t index, std::size_t field, std::uint64_t found,
-                  std::uint64_t expected);
-  bool FailModel(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
+                  std::uint64_t expected) {
+    return config::kDiagnostics ? SayOfTensor(status, index, field, found, expected)
+                                : Refuse(status);
+  }
+  bool FailModel(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected) {
+    return config::kDiagnostics ? SayOfModel(status, field, found, expected) : Refuse(status);
+  }
   bool FailSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
-                   std::uint64_t expected);
+                   std::uint64_t expected) {
+    return config::kDiagnostics ? SayOfSection(status, id, field, found, expected) : Refuse(status);
+  }
 
   // `bytes` bytes of the parameters at an offset of the file, as long as none are asked for on the
   // same walk: 64 at most, of codes Room(kCodes). Null after Fail.
@@ -73,6 +84,14 @@ struct Checker {
   }
 
  private:
+  bool Say(Status status, std::uint64_t offset, std::uint64_t found, std::uint64_t expected);
+  bool SayOfLayer(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
+  bool SayOfTensor(Status status, std::uint32_t index, std::size_t field, std::uint64_t found,
+                   std::uint64_t expected);
+  bool SayOfModel(Status status, std::size_t field, std::uint64_t found, std::uint64_t expected);
+  bool SayOfSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
+                    std::uint64_t expected);
+  bool Refuse(Status status);  // where nothing else is said
   const std::uint8_t* Fetch(Walk walk, std::uint64_t at, std::uint64_t bytes);
 };
 

@@ -290,8 +290,12 @@ Status Finish(bool ok, const Checker& check, View* candidate, View* view, Diagno
 
 }  // namespace
 
-bool Checker::Fail(Status status, std::uint64_t offset, std::uint64_t found,
-                   std::uint64_t expected) {
+bool Checker::Refuse(Status status) {
+  diagnostic.status = status;
+  return false;
+}
+bool Checker::Say(Status status, std::uint64_t offset, std::uint64_t found,
+                  std::uint64_t expected) {
   diagnostic = {.status = status,
                 .offset = offset,
                 .layer = layer,
@@ -300,24 +304,24 @@ bool Checker::Fail(Status status, std::uint64_t offset, std::uint64_t found,
                 .expected = expected};
   return false;
 }
-bool Checker::FailLayer(Status status, std::size_t field, std::uint64_t found,
-                        std::uint64_t expected) {
-  const std::uint64_t at = view.layer_offset(static_cast<std::uint32_t>(layer));
-  return Fail(status, at + field, found, expected);
-}
-bool Checker::FailTensor(Status status, std::uint32_t index, std::size_t field, std::uint64_t found,
+bool Checker::SayOfLayer(Status status, std::size_t field, std::uint64_t found,
                          std::uint64_t expected) {
+  const std::uint64_t at = view.layer_offset(static_cast<std::uint32_t>(layer));
+  return Say(status, at + field, found, expected);
+}
+bool Checker::SayOfTensor(Status status, std::uint32_t index, std::size_t field,
+                          std::uint64_t found, std::uint64_t expected) {
   tensor = static_cast<std::int32_t>(index);
-  return Fail(status, view.tensor_offset(index) + field, found, expected);
+  return Say(status, view.tensor_offset(index) + field, found, expected);
 }
-bool Checker::FailModel(Status status, std::size_t field, std::uint64_t found,
-                        std::uint64_t expected) {
+bool Checker::SayOfModel(Status status, std::size_t field, std::uint64_t found,
+                         std::uint64_t expected) {
   const std::uint64_t record = SectionRecordOffset(view, SectionId::kModel);
-  return Fail(status, view.Load<SectionRecord>(record).offset + field, found, expected);
+  return Say(status, view.Load<SectionRecord>(record).offset + field, found, expected);
 }
-bool Checker::FailSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
-                          std::uint64_t expected) {
-  return Fail(status, SectionRecordOffset(view, id) + field, found, expected);
+bool Checker::SayOfSection(Status status, SectionId id, std::size_t field, std::uint64_t found,
+                           std::uint64_t expected) {
+  return Say(status, SectionRecordOffset(view, id) + field, found, expected);
 }
 
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic) {

@@ -107,6 +107,11 @@
 #define MU8_WITH_STREAMED 1
 #endif
 
+// Whether errors about a file say where and what (Diagnostic), beside their status.
+#if !defined(MU8_WITH_DIAGNOSTICS)
+#define MU8_WITH_DIAGNOSTICS 1
+#endif
+
 // Whether each source is asked if it was compiled to compute exactly (status kSelfTest).
 #if !defined(MU8_WITH_SELF_TEST)
 #define MU8_WITH_SELF_TEST 1
@@ -128,7 +133,8 @@ inline constexpr bool kSoftmax = MU8_WITH_HEAD_SOFTMAX, kSigmoid = MU8_WITH_HEAD
                       kReconstruction = MU8_WITH_HEAD_RECONSTRUCTION;
 inline constexpr bool kEarlyEndings = MU8_WITH_EARLY_ENDINGS, kAntithetic = MU8_WITH_ANTITHETIC,
                       kWorkers = MU8_WITH_WORKERS, kCheckProducts = MU8_WITH_CHECK_PRODUCTS;
-inline constexpr bool kRecheck = MU8_WITH_RECHECK, kStreamed = MU8_WITH_STREAMED;
+inline constexpr bool kRecheck = MU8_WITH_RECHECK, kStreamed = MU8_WITH_STREAMED,
+                      kDiagnostics = MU8_WITH_DIAGNOSTICS;
 inline constexpr bool kSelfTest = MU8_WITH_SELF_TEST;
 
 // A kernel's function, or null where nothing that is built would call it.
