@@ -57,9 +57,9 @@ TEST_CASE("dispatch: the fastest table that the features cover") {
       {"neoni8mm", no_i8mm | kernels::kFeatureNeonI8mm},
   };
   CHECK(SelectKernels(0xffffffffU) == &kernels::TableAt(kernels::TableCount() - 1));
-  for (const auto& [name, features] : choices) {
-    CAPTURE(std::string(name));
-    if (Built(name)) CHECK(Name(SelectKernels(features)->name) == name);
+  for (const auto& choice : choices) {
+    CAPTURE(std::string(choice.name));
+    if (Built(choice.name)) CHECK(Name(SelectKernels(choice.features)->name) == choice.name);
   }
   // Half of what a table needs does not do.
   CHECK(SelectKernels(kernels::kFeatureAvxVnni) == SelectKernels(0));
