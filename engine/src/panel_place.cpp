@@ -61,7 +61,7 @@ std::uint32_t PieceBytes(const format::View& view, const LayerRecord& layer,
 }
 
 std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes,
-                         const Range& taken) {
+                         const ByteRange& taken) {
   const std::uint32_t first_pass_layer = view.first_pass_layer();
   std::uint64_t place = 0;
   // What lies in the way moves the panel behind it, until nothing does.

@@ -18,7 +18,7 @@ std::uint32_t PieceBytes(const format::View& view, const format::LayerRecord& la
                          const format::Operands& operands, std::uint32_t most);
 
 // Bytes of an image's activations.
-struct Range {
+struct ByteRange {
   std::uint64_t begin = 0, end = 0;
 };
 
@@ -26,7 +26,7 @@ struct Range {
 // activations at which they meet neither `taken` nor a tensor that is alive in the layer. It may be
 // beyond all tensors.
 std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes,
-                         const Range& taken);
+                         const ByteRange& taken);
 
 // What a layer has beside its tensors; where it has none, nobody looks.
 struct LayerMemory {
