@@ -134,7 +134,9 @@ void Report(const std::string& what, const Outcomes& outcomes) {
 TEST_CASE("changed model: any byte changed after Open") {
   Outcomes outcomes;
   std::size_t bytes = 0;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& golden : GoldenFiles()) {
+    const auto& name = golden.first;
+    const auto& file = golden.second;
     CAPTURE(name);
     if (kLight && file.size() > 2000) continue;
     Victim victim(file, kOptions);
@@ -158,7 +160,9 @@ TEST_CASE("changed model: any byte changed after Open") {
 
 TEST_CASE("changed model: records changed within a run") {
   Outcomes outcomes;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& golden : GoldenFiles()) {
+    const auto& name = golden.first;
+    const auto& file = golden.second;
     CAPTURE(name);
     Victim victim(file, kOptions);
     format::SectionRecord input_table;  // behind the records
@@ -185,7 +189,9 @@ TEST_CASE("changed model: several bytes changed at any step, with every kernel s
   Outcomes outcomes;
   Random random(19);
   const auto files = GoldenFiles();
-  for (const auto& [name, file] : files) {
+  for (const auto& golden : files) {
+    const auto& name = golden.first;
+    const auto& file = golden.second;
     CAPTURE(name);
     for (const KernelSet kernels : {KernelSet::kScalar, KernelSet::kAuto}) {
       SessionOptions options = kOptions;
@@ -233,7 +239,9 @@ struct Writer {
 
 TEST_CASE("changed model: somebody writes while several workers run") {
   Outcomes outcomes;
-  for (const auto& [name, file] : GoldenFiles()) {
+  for (const auto& golden : GoldenFiles()) {
+    const auto& name = golden.first;
+    const auto& file = golden.second;
     CAPTURE(name);
     Writer writer{.victim = nullptr, .first = 64, .last = static_cast<std::uint32_t>(file.size())};
     SessionOptions options = kOptions;
