@@ -1,5 +1,5 @@
 // A prediction of the embedded model in SAMPLES passes by the kernels of SET, of an image of
-// arbitrary pixels.
+// arbitrary pixels, with check_products if CHECKED.
 #include <cstddef>
 #include <cstdint>
 
@@ -31,7 +31,7 @@ int main() {
   const std::span<const std::byte> file(model, static_cast<std::size_t>(model_end - model));
   if (mu8::Model::Open(file, &opened, &diagnostic) != mu8::Status::kOk) return Fail(diagnostic);
   const mu8::SessionOptions options{
-      .mc_samples = samples, .seed = 1, .kernels = mu8::KernelSet::SET};
+      .mc_samples = samples, .seed = 1, .kernels = mu8::KernelSet::SET, .check_products = CHECKED};
   if (mu8::Session::Create(opened, options, arena, &session, &diagnostic) != mu8::Status::kOk) {
     return Fail(diagnostic);
   }
