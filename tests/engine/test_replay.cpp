@@ -36,7 +36,7 @@ bool Ahead(void* left) { return (*static_cast<int*>(left))-- > 0; }
 TEST_CASE("replay: a record is enough to compute a prediction again") {
   Random random(521);
   std::size_t ended[7] = {};
-  for (int i = 0; i < Effort(150, 15); ++i) {
+  for (int i = 0; i < Effort(150, 60); ++i) {
     const AlignedBytes file = RandomModel(&random).File();
     Model model;
     REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
