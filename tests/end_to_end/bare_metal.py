@@ -179,6 +179,10 @@ def link_options(board):
 
 def link(board, objects, elf):
     """Objects, the board's start-up code among them, and libraries to `elf`, with a map beside it."""
+    if isinstance(board, Module):
+        execute([board.cxx, *board.flags, "-nostdlib", "-Wl,--no-entry",
+                 f"-Wl,-z,stack-size={board.stack}", *objects, "-o", elf])
+        return elf
     execute([f"{board.prefix}gcc", *board.flags, *objects, *link_options(board),
              f"-Wl,-Map={elf.with_suffix('.map')}", "-o", elf])
     return elf
