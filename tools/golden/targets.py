@@ -107,7 +107,7 @@ TARGETS = {
                         options=["-DCMAKE_CXX_FLAGS=-mfpu=vfpv3-d16"]),
     # clang++ 14 does not find the headers of this g++.
     "riscv64": linux("riscv64-linux-gnu", "qemu-riscv64", "-march=rv64gc", FREE, "riscv64"),
-    "cortex-m0": bare("m0", "arm-none-eabi").only("g++", "-Os", "-O2", "-O3"),
+    "cortex-m0": bare("m0", "arm-none-eabi").only("g++", "-Os", "-O2"),
     "cortex-m0-code": bare("m0_code", "arm-none-eabi"),
     "cortex-m3": bare("m3", "arm-none-eabi"),
     "cortex-m4": bare("m4", "arm-none-eabi", "armdsp"),
