@@ -3,8 +3,8 @@
 
 #include <cstring>
 
+#include "kernels/max_pool.h"
 #include "kernels/neon/kernels.h"
-#include "kernels/scalar/kernels.h"
 
 namespace mu8::kernels::neon {
 namespace {
@@ -33,35 +33,18 @@ void StorePart(std::uint8_t* out, uint8x16_t bytes, std::uint32_t count) {
   if ((count & 1) != 0) vst1_lane_u8(out, rest, 0);
 }
 
+struct Bytes {
+  static uint8x16_t Splat(std::uint8_t byte) { return vdupq_n_u8(byte); }
+  static uint8x16_t Load(const std::uint8_t* from) { return vld1q_u8(from); }
+  static uint8x16_t Max(uint8x16_t a, uint8x16_t b) { return vmaxq_u8(a, b); }
+  static uint8x16_t Min(uint8x16_t a, uint8x16_t b) { return vminq_u8(a, b); }
+  static void StorePart(std::uint8_t* out, uint8x16_t bytes, std::uint32_t count) {
+    neon::StorePart(out, bytes, count);
+  }
+};
+
 }  // namespace
 
-void MaxPool(const PoolArgs& args) {
-  using scalar::TapSpan;
-  const uint8x16_t low = vdupq_n_u8(static_cast<std::uint8_t>(args.clamp_min));
-  const uint8x16_t high = vdupq_n_u8(static_cast<std::uint8_t>(args.clamp_max));
-  for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const TapSpan rows =
-        scalar::RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
-    std::uint8_t* out = args.output + Signed(y) * args.output_row_stride;
-    for (std::uint32_t x = 0; x < args.output_width; ++x, out += args.channels) {
-      const TapSpan cols =
-          scalar::RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
-      const std::uint8_t* in = args.input + Signed(rows.begin) * args.input_row_stride +
-                               Signed(std::size_t{cols.begin} * args.channels);
-      for (std::uint32_t c = 0; c < args.channels; c += 16) {
-        uint8x16_t most = low;
-        const std::uint8_t* row = in + c;
-        for (std::uint32_t i = rows.begin; i < rows.end; ++i, row += args.input_row_stride) {
-          const std::uint8_t* tap = row;
-          // A tensor's tail may be read.
-          for (std::uint32_t j = cols.begin; j < cols.end; ++j, tap += args.channels) {
-            most = vmaxq_u8(most, vld1q_u8(tap));
-          }
-        }
-        StorePart(out + c, vminq_u8(most, high), args.channels - c);
-      }
-    }
-  }
-}
+void MaxPool(const PoolArgs& args) { MaxPool16<Bytes>(args); }
 
 }  // namespace mu8::kernels::neon
