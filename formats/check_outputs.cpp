@@ -208,6 +208,32 @@ bool CheckAbstain(Checker* check) {
   return true;
 }
 
+// Of each layer a step and a factor, in their bounds.
+bool CheckMoments(Checker* check) {
+  const View& view = check->view;
+  const std::uint64_t bytes = view.layer_count() * sizeof(MomentsRecord);
+  if (view.moments.bytes != bytes) {
+    return check->FailSection(Status::kSectionSize, SectionId::kMoments,
+                              offsetof(SectionRecord, bytes), view.moments.bytes, bytes);
+  }
+  for (std::uint32_t layer = 0; layer < view.layer_count(); ++layer) {
+    const MomentsRecord record = view.layer_moments(layer);
+    const std::uint64_t at = view.moments.offset + layer * sizeof(MomentsRecord);
+    const auto fits = [&](float value, float least, float most, std::uint64_t offset) {
+      const std::uint32_t bits = Bits(value);
+      if (bits >= Bits(least) && bits <= Bits(most)) return true;  // positive floats, by their bits
+      const bool below = bits < Bits(least) || bits >> 31 != 0;
+      return check->Fail(Status::kMoments, at + offset, bits, Bits(below ? least : most));
+    };
+    if (!fits(record.step, kLeastMomentsStep, kMostMomentsStep, offsetof(MomentsRecord, step)) ||
+        !fits(record.factor, kLeastMomentsFactor, kMostMomentsFactor,
+              offsetof(MomentsRecord, factor))) {
+      return false;
+    }
+  }
+  return true;
+}
+
 // Of heads that are not built nothing: their files are refused.
 bool CheckSection7(Checker* check) {
   switch (check->view.head()) {
@@ -230,7 +256,8 @@ bool CheckOutputs(Checker* check) {
   if (!CheckUnit(Unit::kCheckOutputs, ProbeCheckOutputs, check)) return false;
   constexpr bool kNumbers = config::kValues || config::kGaussian || config::kReconstruction;
   return CheckSection7(check) && (!kNumbers || !check->view.has_ranges() || CheckRanges(check)) &&
-         (!check->view.has_abstain() || CheckAbstain(check));
+         (!check->view.has_abstain() || CheckAbstain(check)) &&
+         (!check->view.has_moments() || CheckMoments(check));
 }
 
 }  // namespace mu8::format

@@ -19,7 +19,8 @@ namespace mu8::format {
 // 0x93 is no ASCII and no UTF-8 start byte; CR LF, ^Z and LF catch text-mode transfers.
 inline constexpr std::array<std::uint8_t, 8> kMagic = {0x93, 'm', 'u', '8', '\r', '\n', 0x1a, '\n'};
 inline constexpr std::uint16_t kVersionMajor = 1;
-inline constexpr std::uint16_t kVersionMinor = 5;  // when to abstain
+inline constexpr std::uint16_t kVersionMinor = 6;  // what moments need
+inline constexpr std::uint16_t kAbstainMinor = 5;  // when to abstain
 inline constexpr std::uint16_t kTablesMinor = 4;   // operators since 10, tables by channel, ranges
 inline constexpr std::uint16_t kHeadsMinor = 3;    // outputs that are no softmax, numbers as input
 inline constexpr std::uint16_t kByPanelMinor = 2;  // a width of mu for each panel
@@ -41,9 +42,10 @@ enum class SectionId : std::uint32_t {
   kInputTable = 4,
   kParameters = 5,
   kMetadata = 6,
-  kOutputs = 7,  // of kValues, kGaussian, kReconstruction
-  kRanges = 8,   // of kValues, kGaussian, where a writer gives them; not required
-  kAbstain = 9,  // when a prediction abstains, where a writer says it; not required
+  kOutputs = 7,   // of kValues, kGaussian, kReconstruction
+  kRanges = 8,    // of kValues, kGaussian, where a writer gives them; not required
+  kAbstain = 9,   // when a prediction abstains, where a writer says it; not required
+  kMoments = 10,  // what predictions by moments need, where a writer has measured it; not required
 };
 
 enum class OpCode : std::uint8_t {
@@ -454,6 +456,17 @@ struct AbstainRecord {
   std::uint32_t mc_samples;  // that the thresholds were measured with; 0: not known
 };
 static_assert(sizeof(AbstainRecord) == 8);
+
+// Section 10, one for each layer: what a code of its output's variance is worth, in squared codes
+// of the tensor, and what the variance of independent inputs is multiplied with (FORMAT.md 8.4,
+// 13).
+struct MomentsRecord {
+  float step = 1.0F;
+  float factor = 1.0F;
+};
+static_assert(sizeof(MomentsRecord) == 8);
+inline constexpr float kLeastMomentsStep = 0x1p-40F, kMostMomentsStep = 0x1p16F;
+inline constexpr float kLeastMomentsFactor = 0x1p-10F, kMostMomentsFactor = 0x1p10F;
 
 enum class AbstainMeasure : std::uint32_t {
   kPredictiveEntropy = 1,

@@ -217,7 +217,8 @@ bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
                : FindIfKnown(header, SectionId::kOutputs, head == Head::kValues, &view->outputs,
                              check)) &&
          FindIfKnown(header, SectionId::kRanges, HasRanges(head), &view->ranges, check) &&
-         FindIfKnown(header, SectionId::kAbstain, true, &view->abstain, check);
+         FindIfKnown(header, SectionId::kAbstain, true, &view->abstain, check) &&
+         FindIfKnown(header, SectionId::kMoments, true, &view->moments, check);
 }
 
 [[gnu::noinline]] bool ReadSections(View* view, Checker* check) {
@@ -360,10 +361,10 @@ View Reopen(std::span<const std::byte> bytes) {
   SectionView model;
   SectionView* const sections[] = {
       &model,         &view.tensors, &view.layers, &view.input_table, &view.parameters,
-      &view.metadata, &view.outputs, &view.ranges, &view.abstain};
+      &view.metadata, &view.outputs, &view.ranges, &view.abstain,     &view.moments};
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     const auto section = view.Load<SectionRecord>(SectionOffset(i));
-    if (section.id <= static_cast<std::uint32_t>(SectionId::kAbstain)) {
+    if (section.id <= static_cast<std::uint32_t>(SectionId::kMoments)) {
       *sections[section.id - 1] = {section.offset, section.bytes};
     }
   }

@@ -49,6 +49,7 @@ struct View {
   SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
   SectionView ranges;   // of heads that may have it; else, or if a file has none, all 0
   SectionView abstain;  // if a file has none, all 0
+  SectionView moments;  // the same
   ModelRecord model{};
   std::uint32_t output_slots = 0;  // of the last layer: accumulators at each position
   std::uint32_t input_height = 0, input_width = 0, input_channels = 0;
@@ -117,6 +118,11 @@ struct View {
   float abstain_threshold(std::uint32_t index) const {
     return LoadBehind<float>(abstain.offset + sizeof(AbstainRecord) + index * sizeof(float));
   }
+  // Whether predictions by moments can be made, and what they need of a layer.
+  bool has_moments() const { return moments.offset != 0; }
+  MomentsRecord layer_moments(std::uint32_t layer) const {
+    return LoadBehind<MomentsRecord>(moments.offset + layer * sizeof(MomentsRecord));
+  }
   // Of kGaussian.
   ScaleForm scale_form() const { return LoadBehind<ScaleForm>(outputs.offset); }
   ScaleBounds scale_bounds(std::uint32_t channel) const {
@@ -156,7 +162,7 @@ struct View {
     std::memcpy(&record, data + offset, sizeof(Record));
     return record;
   }
-  // Of those behind it: 6 to 9, and what this version does not know.
+  // Of those behind it: 6 to 10, and what this version does not know.
   const std::uint8_t* BytesBehind(std::uint64_t offset) const {
     return Bytes(config::kStreamed ? offset - skipped_bytes : offset);
   }

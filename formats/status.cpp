@@ -94,6 +94,8 @@ constexpr Entry kEntries[] = {
     {Status::kAbstain,
      "when to abstain: the measure must be one of the head's, mc_samples at most 65536, thresholds "
      "finite and not below zero"},
+    {Status::kMoments,
+     "what moments need is out of range (found: its bits, expected: the nearest that they may be)"},
     {Status::kArenaTooSmall, "arena is too small (found: its bytes, expected: at least)"},
     {Status::kMisalignedArena, "arena must start at a multiple of 16 (found: the remainder)"},
     {Status::kBadOption, "an option is out of range"},
@@ -118,6 +120,9 @@ constexpr Entry kEntries[] = {
      "a source was not compiled to compute exactly: build it without -ffast-math, x87 and "
      "-ffp-contract=fast"},
     {Status::kReadFailed, "the source could not read (expected: how many bytes)"},
+    {Status::kNoMoments,
+     "no predictions by moments: the file was converted without what they need, or its head has "
+     "none (found: the head)"},
     {Status::kInProgress, "the run is in progress: call Step again"},
     {Status::kComputationFault,
      "the processor or its memory has computed wrongly (found, expected: sums of accumulators, "
@@ -181,6 +186,7 @@ constexpr OptionEntry kOptions[] = {
     {Option::kScratch, "scratch memory", 0, Shown::kSize},
     {Option::kStreamed, "streamed (left out of this build)", 0, Shown::kSize},
     {Option::kCheckProducts, "check_products", 0, Shown::kNumber},
+    {Option::kMethod, "method", 0, Shown::kNumber},
 };
 
 const OptionEntry* Find(Option option) {

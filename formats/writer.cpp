@@ -151,12 +151,17 @@ std::vector<std::byte> Write(FileContent content) {
     sections.push_back(MakeSection(SectionId::kAbstain, std::move(bytes)));
     sections.back().flags = 0;  // readers before 1.5 may skip it
   }
-  return Assemble(sections, since_1_5   ? kVersionMinor
-                            : since_1_4 ? kTablesMinor
-                            : since_1_3 ? kHeadsMinor
-                            : by_panel  ? kByPanelMinor
-                            : packed    ? kPackedMinor
-                                        : std::uint16_t{0});
+  if (!content.outputs.moments.empty()) {
+    sections.push_back(MakeSection(SectionId::kMoments, content.outputs.moments));
+    sections.back().flags = 0;  // readers before 1.6 may skip it
+  }
+  return Assemble(sections, !content.outputs.moments.empty() ? kVersionMinor
+                            : since_1_5                      ? kAbstainMinor
+                            : since_1_4                      ? kTablesMinor
+                            : since_1_3                      ? kHeadsMinor
+                            : by_panel                       ? kByPanelMinor
+                            : packed                         ? kPackedMinor
+                                                             : std::uint16_t{0});
 }
 
 std::vector<std::byte> Assemble(const std::vector<Section>& sections, std::uint16_t version_minor) {

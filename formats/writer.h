@@ -22,6 +22,7 @@ struct OutputParameters {
   std::vector<OutputRange> ranges;                 // section 8: [outputs], or empty: none
   AbstainRecord abstain{};                         // section 9
   std::vector<float> abstain_thresholds;           // AbstainThresholds of them, or empty: none
+  std::vector<MomentsRecord> moments;              // section 10: [layers], or empty: none
 };
 
 // One file before it is laid out. `layers[i].parameter_offset` and `parameter_bytes` are filled in

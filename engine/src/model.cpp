@@ -140,6 +140,7 @@ void Model::Take(const format::View& view) {
   version_minor_ = header.version_minor;
   hash_ = std::uint64_t{ParametersCrc(view)} << 32 | header.header_crc;
   abstain_at_ = view.abstain.offset;
+  moments_at_ = view.moments.offset;
   abstain_measure_ = view.has_abstain() ? static_cast<AbstainMeasure>(view.abstain_record().measure)
                                         : AbstainMeasure::kNone;
 }
@@ -208,7 +209,8 @@ format::View ViewOf(const Model& model) {
                     .metadata = {model.metadata_at_, model.metadata_bytes_},
                     .outputs = {model.outputs_at_, 0},
                     .ranges = {model.ranges_at_, 0},
-                    .abstain = {model.abstain_at_, 0}};
+                    .abstain = {model.abstain_at_, 0},
+                    .moments = {model.moments_at_, 0}};
   if (config::kStreamed && model.is_streamed()) {
     view.source = &model.source_;
     view.skipped_bytes = model.parameter_bytes_;

@@ -84,6 +84,10 @@ class Model {
   AbstainMeasure abstain_measure() const { return abstain_measure_; }
   bool AbstainThreshold(std::uint32_t output, float* threshold) const;
   std::uint32_t abstain_samples() const;
+  // Whether Method::kMoments can be asked for.
+  bool has_moments() const {
+    return moments_at_ != 0 && head_ != Head::kReconstruction && !is_streamed();
+  }
   // Names the file, of its stored checksums as Open has found them: header_crc, and in the upper
   // half the crc of section 5, the parameters. Two files that differ by accident share it with
   // probability 2^-32 at most, 2^-64 where parameters differ. CRCs are no signature: a file can be
@@ -122,7 +126,7 @@ class Model {
   std::uint32_t tensors_at_ = 0, layers_at_ = 0, input_table_at_ = 0, parameters_at_ = 0;
   std::uint32_t metadata_at_ = 0, outputs_at_ = 0, ranges_at_ = 0;  // 0: there is none
   std::uint32_t header_crc_ = 0, records_hash_ = 0;
-  std::uint32_t abstain_at_ = 0, staging_bytes_ = 0;
+  std::uint32_t abstain_at_ = 0, moments_at_ = 0, staging_bytes_ = 0;
   std::uint64_t hash_ = 0;
   std::uint16_t version_major_ = 0, version_minor_ = 0;
   AbstainMeasure abstain_measure_ = AbstainMeasure::kNone;

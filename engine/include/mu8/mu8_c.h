@@ -16,7 +16,7 @@ extern "C" {
 /* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
  * outlive them. */
 typedef struct mu8_model {
-  uint64_t storage[20];
+  uint64_t storage[21];
 } mu8_model;
 typedef struct mu8_session {
   uint64_t storage[56];

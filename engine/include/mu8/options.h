@@ -37,6 +37,17 @@ enum class Noise : std::uint8_t {
   kAntithetic = 1,
 };
 
+// How a prediction is made.
+enum class Method : std::uint8_t {
+  kSampling = 0,  // mc_samples networks, their weights drawn (FORMAT.md 9)
+  // One pass with the mean and variance of each activation (FORMAT.md 13), some 3 to 4 times the
+  // work of one of the passes of sampling. Of files that have what it needs, and of heads softmax,
+  // sigmoid, values and gaussian, else kNoMoments. It approximates what infinitely many passes
+  // would say: how well, docs/RESULTS.md tells. mc_samples and noise do not matter; there is no
+  // stop rule (kBadOption), since there is nothing to stop.
+  kMoments = 1,
+};
+
 // What has to be decided before an image's passes may end early.
 enum class StopRule : std::uint8_t {
   kNone = 0,       // nothing: every image gets mc_samples passes
@@ -98,6 +109,7 @@ struct SessionOptions {
   std::uint32_t batch = 1;   // most images that one Predict takes: 1 to 65,536
   bool keep_logits = false;  // keep each pass's logits
   KernelSet kernels = KernelSet::kAuto;
+  Method method = Method::kSampling;
   Noise noise = Noise::kIndependent;
   Stop stop = {};
   // How many tasks may run at a time, 1 to 1,024. Each has its own activations or its own images;

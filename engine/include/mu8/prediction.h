@@ -46,11 +46,6 @@ enum class Decision : std::uint8_t {
   kBelow = 3,
 };
 
-// How passes are made.
-enum class Method : std::uint8_t {
-  kSampling = 0,  // weights drawn for each pass (FORMAT.md 9)
-};
-
 // All that a prediction is a function of beside its image: enough to compute it again, bit for bit.
 // ReplayOptions makes a session's options of it. What a rule does not use is 0. Plain data of fixed
 // size, to be kept beside a prediction or sent away; two records of the same bytes are of the same

@@ -71,6 +71,7 @@ enum class Status : std::int32_t {
   kOutputParameters = 54,
   kHeadShape = 55,
   kAbstain = 56,
+  kMoments = 57,
 
   // Calls.
   kArenaTooSmall = 60,
@@ -89,6 +90,7 @@ enum class Status : std::int32_t {
   kWrongModel = 75,
   kOperatorMissing = 76,
   kInProgress = 77,
+  kNoMoments = 78,  // a file, or a head, that has no predictions by moments
 
   // Faults of memory and processors.
   kModelChanged = 73,
@@ -116,6 +118,7 @@ enum class Option : std::int32_t {
   kScratch = 15,
   kStreamed = 16,  // kBadOption: this build leaves OpenStreamed out
   kCheckProducts = 17,
+  kMethod = 18,
 };
 
 // The translation unit that kSelfTest is about, in Diagnostic's `found`: it was compiled with
