@@ -47,6 +47,7 @@ enum class SectionId : std::uint32_t {
   kAbstain = 9,   // when a prediction abstains, where a writer says it; not required
   kMoments = 10,  // what predictions by moments need, where a writer has measured it; not required
 };
+inline constexpr auto kLastSection = static_cast<std::uint32_t>(SectionId::kMoments);
 
 enum class OpCode : std::uint8_t {
   kConv2d = 1,

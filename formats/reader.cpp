@@ -127,10 +127,9 @@ bool CheckSectionTable(const FileHeader& header, Checker* check) {
       return check->Fail(Status::kSectionChecksum, at + offsetof(SectionRecord, crc), section.crc,
                          crc);
     }
-    constexpr auto kLast = static_cast<std::uint32_t>(SectionId::kAbstain);
-    if (section.id > kLast && (section.flags & kSectionRequired) != 0) {
+    if (section.id > kLastSection && (section.flags & kSectionRequired) != 0) {
       return check->Fail(Status::kSectionUnknown, at + offsetof(SectionRecord, id), section.id,
-                         kLast);
+                         kLastSection);
     }
     end = section.offset + section.bytes;
   }
@@ -364,7 +363,7 @@ View Reopen(std::span<const std::byte> bytes) {
       &view.metadata, &view.outputs, &view.ranges, &view.abstain,     &view.moments};
   for (std::uint32_t i = 0; i < header.section_count; ++i) {
     const auto section = view.Load<SectionRecord>(SectionOffset(i));
-    if (section.id <= static_cast<std::uint32_t>(SectionId::kMoments)) {
+    if (section.id <= kLastSection) {
       *sections[section.id - 1] = {section.offset, section.bytes};
     }
   }

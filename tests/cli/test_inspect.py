@@ -143,6 +143,23 @@ class Maps(cli.CommandTest):
         self.assertIn("6 x 5 x 4 -> 5 x 3 x 2", self.text_of("inspect", model))
 
 
+class Moments(cli.CommandTest):
+    def test_steps_and_factors_by_layer(self):
+        model = cli.GOLDEN / "tiny_moments.mu8"
+        found = self.json_of("inspect", model)
+        self.assertEqual(found["format"], "1.6")
+        self.assertEqual([layer["moments"] for layer in found["layers"]],
+                         [{"step": 0.05, "factor": 1.5}, {"step": 1, "factor": 0.8}])
+        text = self.text_of("inspect", model)
+        self.assertRegex(text, r" bytes +variance step +factor\n")
+        self.assertRegex(text, r"\n0 .* 0\.05 +1\.5\n")
+
+    def test_nothing_of_a_file_without_them(self):
+        self.assertNotIn("variance step", self.text_of("inspect", EVERY_OPERATOR))
+        for layer in self.json_of("inspect", EVERY_OPERATOR)["layers"]:
+            self.assertNotIn("moments", layer)
+
+
 class NoModels(cli.CommandTest):
     def test_no_file_named(self):
         self.wrong_command("inspect", says="MODEL is required")

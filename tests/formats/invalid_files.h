@@ -32,7 +32,7 @@ std::vector<InvalidFile> InvalidContainers();
 std::vector<InvalidFile> InvalidGraphs();
 // Parameters, totals and metadata (37, 39 to 51).
 std::vector<InvalidFile> InvalidParameters();
-// Inputs, outputs and heads (13, 14, 17, 30, 31, 46, 49, 52 to 55).
+// Inputs, outputs and heads (13, 14, 17, 30, 31, 46, 49, 52 to 57).
 std::vector<InvalidFile> InvalidOutputs();
 
 // A field of a file: where it lies, how wide it is, and what a diagnostic that names it says

@@ -160,6 +160,44 @@ void AddAbstain(std::vector<InvalidFile>* files) {
   set(reconstruction, "noise_of_a_reconstruction", 0, 4, 3, eighth);
 }
 
+// Section 10, the seventh where there is none of 7 to 9: f32 step, f32 factor of each layer.
+void AddMoments(std::vector<InvalidFile>* files) {
+  const auto seventh = static_cast<SectionId>(7);
+  TestModel model = TinyModel(2);
+  model.content.outputs.moments = {{0.05F, 1.5F}, {1, 0.75F}};
+  Collector moments(format::Write(model.content), files);
+  const auto set = [&](const char* name, std::size_t index, std::uint64_t value, float expected) {
+    const Field word{0, 4, seventh};
+    moments.Set(Status::kMoments, name, word.Element(index), value, Bits(expected));
+  };
+  using format::kLeastMomentsFactor, format::kLeastMomentsStep;
+  using format::kMostMomentsFactor, format::kMostMomentsStep;
+  set("small_step", 0, Bits(kLeastMomentsStep) - 1, kLeastMomentsStep);
+  set("large_step", 0, Bits(kMostMomentsStep) + 1, kMostMomentsStep);
+  set("step_of_zero", 0, 0, kLeastMomentsStep);
+  set("step_of_minus_zero", 0, 0x80000000, kLeastMomentsStep);
+  set("negative_step", 0, Bits(-0.05F), kLeastMomentsStep);
+  set("subnormal_step", 0, 0x007fffff, kLeastMomentsStep);
+  set("infinite_step", 0, 0x7f800000, kMostMomentsStep);
+  set("nan_step", 0, 0x7fc00000, kMostMomentsStep);
+  set("nan_step_with_a_sign", 0, 0xffc00000, kLeastMomentsStep);
+  set("small_step_of_the_logits", 2, Bits(kLeastMomentsStep) - 1, kLeastMomentsStep);
+  set("small_factor", 1, Bits(kLeastMomentsFactor) - 1, kLeastMomentsFactor);
+  set("large_factor", 1, Bits(kMostMomentsFactor) + 1, kMostMomentsFactor);
+  set("factor_of_zero", 1, 0, kLeastMomentsFactor);
+  set("negative_factor", 3, Bits(-1.0F), kLeastMomentsFactor);
+  set("subnormal_factor", 1, 0x00000001, kLeastMomentsFactor);
+  set("infinite_factor_of_the_logits", 3, 0x7f800000, kMostMomentsFactor);
+  set("nan_factor", 1, 0x7fc00001, kMostMomentsFactor);
+  const Field bytes = TableField(seventh, &SectionRecord::bytes);
+  model.content.outputs.moments.pop_back();
+  moments.Add(Status::kSectionSize, "moments_of_one_layer", format::Write(model.content), bytes,
+              16);
+  model.content.outputs.moments.resize(3);
+  moments.Add(Status::kSectionSize, "moments_of_three_layers", format::Write(model.content), bytes,
+              16);
+}
+
 // Scales of a gaussian head: u32 form, u32 zero, then low and high of two outputs.
 void AddGaussian(std::vector<InvalidFile>* files) {
   const auto content = [](format::ScaleForm form) {
@@ -312,6 +350,7 @@ std::vector<InvalidFile> InvalidOutputs() {
   AddStoredNoise(&files);
   AddRanges(&files);
   AddAbstain(&files);
+  AddMoments(&files);
   AddGaussian(&files);
   AddReconstructions(&files);
   AddOutputShapes(&files);

@@ -12,6 +12,7 @@
 #include "formats/crc32c.h"
 #include "tests/support/golden.h"
 #include "tests/support/model_builder.h"
+#include "tests/support/moments_models.h"
 #include "tests/support/predict.h"
 
 namespace mu8::testing {
@@ -90,6 +91,7 @@ std::map<std::string, Golden> GoldenModels() {
       {"tiny_gaussian_abstain",
        {5, WithAbstain(WithGaussian(TinyModel(4, true, 8, 4), kSoftplus), 4, {7.25F, 6.5F})}},
       {"dense_reconstruction_abstain", {5, WithAbstain(DenseReconstructionModel(), 5, {15.72F})}},
+      {"tiny_moments", {6, WithMoments(TinyModel(4))}},
       {"tiny_gaussian", {3, WithGaussian(TinyModel(8, true, 8, 4), kLogVariance)}},
       {"tiny_gaussian_softplus", {3, WithGaussian(TinyModel(4, true, 8, 6), kSoftplus)}},
       {"every_operator_gaussian", {3, WithGaussian(EveryOperatorModel(5), kSoftplus)}},

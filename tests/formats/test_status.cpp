@@ -31,7 +31,7 @@ TEST_CASE("status: every code has its own sentence") {
     ++codes;
     texts.insert(text);
   }
-  CHECK(codes == 1 + 17 + 20 + 17 + 14 + 4);
+  CHECK(codes == 1 + 17 + 20 + 18 + 15 + 4);
   CHECK(static_cast<int>(texts.size()) == codes);
 }
 
@@ -47,6 +47,8 @@ TEST_CASE("status: numbers never change") {
   CHECK(static_cast<int>(Status::kInputKind) == 70);
   CHECK(static_cast<int>(Status::kSelfTest) == 71);
   CHECK(static_cast<int>(Status::kModelChanged) == 73);
+  CHECK(static_cast<int>(Status::kMoments) == 57);
+  CHECK(static_cast<int>(Status::kNoMoments) == 78);
 }
 
 TEST_CASE("explain: says what, where, found and expected") {

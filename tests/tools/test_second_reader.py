@@ -504,6 +504,10 @@ class CommandTest(unittest.TestCase):
                      "concat", "dense"):
             self.assertRegex(text, rf"(?m)^ +\d+  {name} ")
 
+    def test_steps_and_factors(self):
+        _, text, _ = self.run_command(DATA / "golden" / "tiny_moments.mu8")
+        self.assertIn("by layer\n    0  0.0500000007  1.5\n    1  1  0.800000012\n", text)
+
     def test_a_broken_file(self):
         status, text, errors = self.run_command(DATA / "invalid" / "42_shift.mu8")
         self.assertEqual((status, text), (1, ""))

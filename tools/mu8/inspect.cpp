@@ -43,7 +43,7 @@ Json ShapeJson(const format::TensorRecord& tensor) {
   return {tensor.height, tensor.width, tensor.channels};
 }
 
-Json LayerJson(const LayerSummary& layer, const Model& model) {
+Json LayerJson(const LayerSummary& layer, const format::View& view, const Model& model) {
   const format::LayerRecord& record = layer.record;
   Json json{{"index", layer.index}, {"name", layer.name}, {"op", OpName(record.op)}};
   json["input_shape"] = ShapeJson(layer.input);
@@ -84,6 +84,11 @@ Json LayerJson(const LayerSummary& layer, const Model& model) {
     json["output_zero_point"] = layer.output.zero_point;
   }
   json["parameter_bytes"] = record.parameter_bytes;
+  if (view.has_moments()) {
+    const format::MomentsRecord moments = view.layer_moments(layer.index);
+    json["moments"] = {{"step", ShortestDouble(moments.step)},
+                       {"factor", ShortestDouble(moments.factor)}};
+  }
   return json;
 }
 
@@ -142,7 +147,7 @@ void PrintAsJson(const host::ModelFile& file, const Summary& summary) {
   json["average_mu_bits"] = summary.average_mu_bits();
   json["layers"] = Json::array();
   for (const LayerSummary& layer : summary.layers) {
-    json["layers"].push_back(LayerJson(layer, file.model));
+    json["layers"].push_back(LayerJson(layer, summary.view, file.model));
   }
   json["metadata"] = Json::object();
   // Keys are unique (FORMAT.md 7): no need to look for each among the others.
@@ -218,39 +223,54 @@ std::string WindowCell(const format::LayerRecord& record) {
   }
 }
 
-std::vector<std::string> LayerCells(const LayerSummary& layer, const Model& model) {
+std::vector<std::string> LayerCells(const LayerSummary& layer, const format::View& view,
+                                    const Model& model) {
   const format::LayerRecord& record = layer.record;
-  return {std::to_string(layer.index),
-          Printable(layer.name),
-          OpName(record.op),
-          ShapesColumn(layer, model),
-          WindowCell(record),
-          layer.has_weights() ? std::to_string(record.groups) : "",
-          layer.has_weights() ? std::to_string(layer.weights + layer.biases) : "",
-          layer.has_weights() ? BitsText(layer) : "",
-          layer.bayesian() ? std::to_string(record.sigma_bits) : "",
-          layer.has_weights() ? PanelText(layer.panels) : "",
-          layer.is_output ? "float" : Significant(static_cast<double>(layer.output.scale), 4),
-          layer.is_output ? "" : std::to_string(layer.output.zero_point),
-          std::to_string(record.parameter_bytes)};
+  std::vector<std::string> cells = {
+      std::to_string(layer.index),
+      Printable(layer.name),
+      OpName(record.op),
+      ShapesColumn(layer, model),
+      WindowCell(record),
+      layer.has_weights() ? std::to_string(record.groups) : "",
+      layer.has_weights() ? std::to_string(layer.weights + layer.biases) : "",
+      layer.has_weights() ? BitsText(layer) : "",
+      layer.bayesian() ? std::to_string(record.sigma_bits) : "",
+      layer.has_weights() ? PanelText(layer.panels) : "",
+      layer.is_output ? "float" : Significant(static_cast<double>(layer.output.scale), 4),
+      layer.is_output ? "" : std::to_string(layer.output.zero_point),
+      std::to_string(record.parameter_bytes)};
+  if (view.has_moments()) {
+    const format::MomentsRecord moments = view.layer_moments(layer.index);
+    cells.push_back(Significant(static_cast<double>(moments.step), 4));
+    cells.push_back(Significant(static_cast<double>(moments.factor), 4));
+  }
+  return cells;
 }
 
 std::string LayerTable(const Summary& summary, const Model& model) {
   using Align = Table::Align;
-  Table table({{"#"},
-               {"layer", Align::kLeft},
-               {"op", Align::kLeft},
-               {"shape", Align::kLeft},
-               {"window", Align::kLeft},
-               {"groups"},
-               {"weights"},
-               {"mu bits"},
-               {"sigma bits"},
-               {"panels", Align::kLeft},
-               {"out scale"},
-               {"out zero"},
-               {"bytes"}});
-  for (const LayerSummary& layer : summary.layers) table.Add(LayerCells(layer, model));
+  std::vector<Table::Column> columns = {{"#"},
+                                        {"layer", Align::kLeft},
+                                        {"op", Align::kLeft},
+                                        {"shape", Align::kLeft},
+                                        {"window", Align::kLeft},
+                                        {"groups"},
+                                        {"weights"},
+                                        {"mu bits"},
+                                        {"sigma bits"},
+                                        {"panels", Align::kLeft},
+                                        {"out scale"},
+                                        {"out zero"},
+                                        {"bytes"}};
+  if (summary.view.has_moments()) {
+    columns.push_back({"variance step"});
+    columns.push_back({"factor"});
+  }
+  Table table(columns);
+  for (const LayerSummary& layer : summary.layers) {
+    table.Add(LayerCells(layer, summary.view, model));
+  }
   return table.ToString();
 }
 

@@ -73,6 +73,10 @@ def print_summary(model):
         print(f"\nabstains above {MEASURE_NAMES[model.abstain.measure]} "
               f"{' '.join(f'{t:.9g}' for t in model.abstain.thresholds)}, "
               f"measured with {model.abstain.mc_samples} passes")
+    if model.moments is not None:
+        print("\nmoments: step of a code of variance and factor, by layer")
+        for i, (step, factor) in enumerate(model.moments):
+            print(f"{i:5}  {step:.9g}  {factor:.9g}")
     print("\nmetadata")
     for key, value in model.metadata.items():
         text = value.decode("utf-8", "replace").replace("\n", ", ")

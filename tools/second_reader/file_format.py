@@ -23,7 +23,7 @@ OPERATOR_NAMES = {CONV2D: "conv2d", DENSE: "dense", MAX_POOL: "max-pool",
                   MULTIPLY: "multiply", SLICE: "slice", CONCAT: "concat", GATHER: "gather",
                   MAXIMUM: "maximum", MINIMUM: "minimum", CONSTANT: "constant"}
 SECTION_NAMES = {1: "model", 2: "tensors", 3: "layers", 4: "input", 5: "parameters",
-                 6: "metadata", 7: "outputs", 8: "ranges", 9: "abstain"}
+                 6: "metadata", 7: "outputs", 8: "ranges", 9: "abstain", 10: "moments"}
 SOFTMAX, SIGMOID, VALUES, GAUSSIAN, RECONSTRUCTION = range(5)  # heads, section 10
 
 
@@ -142,6 +142,7 @@ class Model:
     outputs: object = None           # section 7, outputs.Outputs; None: there is none
     ranges: np.ndarray = None        # section 8, f32 [K][low, high]; None: there is none
     abstain: object = None           # section 9, outputs.Abstain; None: there is none
+    moments: np.ndarray = None       # section 10, f32 [layers][step, factor]; None: there is none
     metadata: dict = None            # bytes to bytes
 
     @property

@@ -1,4 +1,4 @@
-"""What a file says of its outputs beside the last layer: formats/FORMAT.md sections 8.1 to 8.3, and
+"""What a file says of its outputs beside the last layer: formats/FORMAT.md sections 8.1 to 8.4, and
 V of 10.4.
 
 Written from that page alone; see file_format.py.
@@ -95,6 +95,20 @@ def read_abstain(data, model, section):
     require((thresholds.view("<u4") <= 0x7F7FFFFF).all(), 56, "a threshold of abstaining",
             section.offset + 8)
     model.abstain = Abstain(measure, mc_samples, thresholds)
+
+
+def read_moments(data, model, section):
+    """Section 10 into the model (8.4)."""
+    if section is None:
+        return
+    count = len(model.layers)
+    require(section.bytes == 8 * count, 17, "size of section 10", section.offset)
+    moments = np.frombuffer(data, "<f4", 2 * count, section.offset).reshape(-1, 2)
+    least, most = np.float32([[2.0 ** -40, 2.0 ** -10], [2.0 ** 16, 2.0 ** 10]])
+    inside = (moments >= least) & (moments <= most)  # false of a NaN
+    require(inside.all(), 57, "a step or a factor of moments",
+            section.offset + 4 * int(np.argmin(inside)))
+    model.moments = moments
 
 
 def check_shape(model, at):

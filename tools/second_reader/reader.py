@@ -10,7 +10,7 @@ from .file_format import (GAUSSIAN, NUMBERS, RECONSTRUCTION, SIGMOID, SOFTMAX, V
                           read_header, read_metadata, read_records, read_sections, require,
                           round_up)
 from .layers import check_layers
-from .outputs import find_outputs, find_ranges, read_abstain, read_outputs, read_ranges
+from .outputs import find_outputs, find_ranges, read_abstain, read_moments, read_outputs, read_ranges
 from .parameters import read_parameters
 
 
@@ -24,15 +24,16 @@ HEAD_PARTS = {
 }
 
 
-def check_totals(data, model, section, ranges, abstain, at):
-    """Section 8, the model record that begins at offset `at`, and sections 7 to 9 of the file."""
+def check_totals(data, model, section, ranges, by_id, at):
+    """Section 8, the model record that begins at offset `at`, and sections 7 to 10 of the file."""
     last = model.layers[-1]
     require(model.class_count == last.output_channels, 46, f"{model.class_count} classes", at)
     positions = model.positions
     require(positions * model.class_count <= 2 ** 28, 46, f"{positions} positions", at + 32)
     read_outputs(data, model, section, at)
     read_ranges(data, model, ranges)
-    read_abstain(data, model, abstain)
+    read_abstain(data, model, by_id.get(9))
+    read_moments(data, model, by_id.get(10))
     panels = [layer.parameters.layout.panel_bytes.max() for layer in model.layers
               if layer.bayesian or layer.weighted and layer.mu_bits != 8]
     require(model.panel_bytes == max(panels, default=0), 48, "panel_bytes", at + 4)
@@ -68,6 +69,6 @@ def read_model(data):
     for index in range(len(model.layers)):
         end = read_parameters(data, model, index, by_id[5], end)
     require(end == by_id[5].bytes, 40, "size of section 5", by_id[5].offset)
-    check_totals(data, model, outputs, ranges, by_id.get(9), at)
+    check_totals(data, model, outputs, ranges, by_id, at)
     model.metadata = read_metadata(data, by_id[6])
     return model
