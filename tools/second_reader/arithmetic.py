@@ -10,7 +10,7 @@ import numpy as np
 from .file_format import (ADD, CONCAT, CONSTANT, DENSE, GATHER, LOOKUP, MAX_POOL, MAXIMUM, MINIMUM,
                           MULTIPLY, NO_TENSOR, NUMBERS, OUTSIDE, SLICE)
 from .scales import (fixed_point, fixed_point_shift, multipliers, product_multiplier,
-                     residual_factors, sum_factors)
+                     residual_factors, scale_ratio, sum_factors)
 
 
 def window_plane(centered, layer, rows, columns):
@@ -79,8 +79,8 @@ def elementwise(model, index, a, b):
     return np.clip(target.zero_point + total, layer.clamp_min, layer.clamp_max).astype(np.uint8)
 
 
-def slice_part(layer, source, shape, value):
-    """slice of u8 [H][W][C] (5.8)."""
+def slice_part(layer, outside, shape, value):
+    """slice of u8 [H][W][C], `outside` is what lies outside (5.8)."""
     strides = layer.stride_h, layer.stride_w, 1
     offsets = layer.offset_h, layer.offset_w, layer.offset_c
     for axis in range(3):
@@ -88,80 +88,89 @@ def slice_part(layer, source, shape, value):
         size = value.shape[axis]
         inside = ((place >= 0) & (place < size)).reshape([-1 if a == axis else 1 for a in range(3)])
         value = np.take(value, np.clip(place, 0, size - 1), axis)
-        value = np.where(inside, value, np.uint8(source.zero_point))
+        value = np.where(inside, value, np.uint8(outside))
     return value
 
 
-def gather(layer, source, value):
-    """gather of u8 [H][W][C] (5.10)."""
+def gather(layer, outside, value):
+    """gather of u8 [H][W][C], `outside` is what lies outside (5.10)."""
     rows, columns, channels = (table.astype(np.int64) for table in layer.parameters)
-    outside = [table[:, 0] == OUTSIDE for table in (rows, columns, channels)]
+    none = [table[:, 0] == OUTSIDE for table in (rows, columns, channels)]
     places = [np.where(out[:, None], 0, table)
-              for out, table in zip(outside, (rows, columns, channels))]
+              for out, table in zip(none, (rows, columns, channels))]
     place = (places[0][:, None, None] + places[1][:, None]) + places[2]
     found = value.reshape(value.shape[0], -1)[place[..., 0], place[..., 1]]
-    missing = outside[0][:, None, None] | outside[1][:, None] | outside[2]
-    return np.where(missing, np.uint8(source.zero_point), found)
+    missing = none[0][:, None, None] | none[1][:, None] | none[2]
+    return np.where(missing, np.uint8(outside), found)
 
 
-def pool(layer, source, target, value):
-    """max-pool and average-pool of u8 [H][W][C]."""
-    height, width = target.height, target.width
-    if layer.op == MAX_POOL:
-        found = np.zeros((height, width, source.channels), np.uint8)
-        for _, _, tap in taps(value, layer, height, width):  # 0 outside never beats a pixel
-            found = np.maximum(found, tap)
-        return np.clip(found, layer.clamp_min, layer.clamp_max)
+def max_pool(layer, source, target, value):
+    """max-pool of u8 [H][W][C]."""
+    found = np.zeros((target.height, target.width, source.channels), np.uint8)
+    for _, _, tap in taps(value, layer, target.height, target.width):
+        found = np.maximum(found, tap)  # 0 outside never beats a pixel
+    return np.clip(found, layer.clamp_min, layer.clamp_max)
 
+
+def average(model, index, value):
+    """average-pool of u8 [H][W][C]: the sums, int, and m, f32, of section 5.5."""
+    layer, target = model.layers[index], model.tensors[index + 1]
+    source, height, width = model.tensors[layer.input], target.height, target.width
     total, area = 0, layer.kernel_h * layer.kernel_w
     for _, _, tap in taps(value.astype(np.int64) - source.zero_point, layer, height, width):
         total = total + tap
     if not layer.flags & 2:
         inside = np.ones((source.height, source.width, 1), np.int64)
         area = sum(tap for _, _, tap in taps(inside, layer, height, width))
-    m = source.scale / target.scale / np.asarray(area, np.float32)
-    return requantize(total, m, layer, target)
+    return total, scale_ratio(model, index) / np.asarray(area, np.float32)
+
+
+def run_layer(model, index, values, weights):
+    """What a layer that is not the last writes, u8 [H][W][C], of the tensors before it; of conv2d
+    and dense with (weights, biases)."""
+    layer = model.layers[index]
+    source, value = model.tensors[layer.input], values[layer.input]
+    other = None if layer.input2 == NO_TENSOR else values[layer.input2]
+    target, shape = model.tensors[index + 1], model.output_shape(index)
+    if layer.weighted:
+        acc = accumulate(layer, source, value, *weights, *shape[:2])
+        if other is not None:
+            acc = acc + residual(model, index, other)
+        slots = layer.parameters.layout.slot_of_channel(layer.output_channels)
+        return requantize(acc, multipliers(model, index)[slots], layer, target).reshape(shape)
+    if layer.op == LOOKUP:
+        return layer.parameters[np.arange(shape[2]) if layer.by_channel else 0, value]
+    if layer.op in (ADD, MULTIPLY):
+        return elementwise(model, index, value, other)
+    if layer.op == SLICE:
+        return slice_part(layer, source.zero_point, shape, value)
+    if layer.op == GATHER:
+        return gather(layer, source.zero_point, value)
+    if layer.op == CONSTANT:
+        return layer.parameters
+    if layer.op in (MAXIMUM, MINIMUM):
+        extremum = np.maximum if layer.op == MAXIMUM else np.minimum
+        return extremum(layer.parameters[0][value], layer.parameters[1][other])
+    if layer.op == CONCAT:
+        tables = layer.parameters
+        return np.concatenate([tables[0][value], tables[1][other]], axis=2)
+    if layer.op == MAX_POOL:
+        return max_pool(layer, source, target, value)
+    return requantize(*average(model, index, value), layer, target)
 
 
 def run_pass(model, weight_sources, image, seed, mc_pass, flip=0):
     """One network of the ensemble: u8 input [H][W][C] -> all tensors [u8], logits f32 [P][C],
     accumulators [P][C], their multipliers f32 [C]."""
-    values = [image]
-    for i, layer in enumerate(model.layers):
-        source, value = model.tensors[layer.input], values[layer.input]
-        other = None if layer.input2 == NO_TENSOR else values[layer.input2]
-        target = model.tensors[i + 1] if i + 1 < len(model.layers) else None
-        height, width, channels = model.output_shape(i)
-        if layer.weighted:
-            weights, biases = weight_sources[i].sample(seed, mc_pass, flip)
-            acc = accumulate(layer, source, value, weights, biases, height, width)
-            if other is not None:
-                acc = acc + residual(model, i, other)
-            m = multipliers(model, i)[weight_sources[i].slot_of_channel]
-            if target is None:
-                return values, acc.astype(np.float32) * m, acc, np.broadcast_to(m, channels)
-            result = requantize(acc, m, layer, target).reshape(height, width, channels)
-        elif layer.op == LOOKUP:
-            table = np.arange(channels) if layer.by_channel else 0
-            result = layer.parameters[table, value]
-        elif layer.op in (ADD, MULTIPLY):
-            result = elementwise(model, i, value, other)
-        elif layer.op == SLICE:
-            result = slice_part(layer, source, (height, width, channels), value)
-        elif layer.op == GATHER:
-            result = gather(layer, source, value)
-        elif layer.op == CONSTANT:
-            result = layer.parameters
-        elif layer.op in (MAXIMUM, MINIMUM):
-            extremum = np.maximum if layer.op == MAXIMUM else np.minimum
-            result = extremum(layer.parameters[0][value], layer.parameters[1][other])
-        elif layer.op == CONCAT:
-            tables = layer.parameters
-            result = np.concatenate([tables[0][value], tables[1][other]], axis=2)
-        else:
-            result = pool(layer, source, target, value)
-        values.append(result)
-    raise AssertionError("no logits")  # read_model() has refused this
+    values, last = [image], len(model.layers) - 1
+    drawn = {i: source.sample(seed, mc_pass, flip) for i, source in weight_sources.items()}
+    for i in range(last):
+        values.append(run_layer(model, i, values, drawn.get(i)))
+    layer = model.layers[last]
+    acc = accumulate(layer, model.tensors[layer.input], values[layer.input], *drawn[last],
+                     *model.output_shape(last)[:2])
+    m = multipliers(model, last)[weight_sources[last].slot_of_channel]
+    return values, acc.astype(np.float32) * m, acc, m
 
 
 def quantize_input(model, image):

@@ -3,6 +3,8 @@
     tools/read_mu8 MODEL.mu8                                 prints what the file holds
     tools/read_mu8 MODEL.mu8 --image FILE.idx#N [--samples T] [--seed S] [--antithetic] [--hash]
                                                              predicts one image
+    tools/read_mu8 MODEL.mu8 --image FILE --method moments [--seed S] [--hash]
+                                                             predicts it in one pass (section 13)
 
 FILE is an IDX file (also .gz; #N is the image, default 0) or a .npy array: u8 pixels, or floats in
 the network's own units. --hash prints the hex of the float32 bytes of the mean and nothing else.
@@ -15,6 +17,7 @@ import sys
 from .file_format import (GAUSSIAN, MU_BITS_BY_PANEL, NO_TENSOR, OPERATOR_NAMES, RECONSTRUCTION,
                           SECTION_NAMES, SOFTMAX, VALUES, FormatError)
 from .images import read_image
+from .moments_prediction import predict_moments
 from .prediction import abstains, predict
 from .reader import read_model
 
@@ -114,12 +117,16 @@ def main(arguments=None):
     parser.add_argument("--image", metavar="FILE", help="FILE.idx#N, FILE.idx.gz#N or FILE.npy")
     parser.add_argument("--samples", type=int, metavar="T", help="passes, 1 to 65536; default 50")
     parser.add_argument("--seed", type=int, metavar="S", help="names the ensemble; default 1")
+    parser.add_argument("--method", choices=("sampling", "moments"), default="sampling")
     parser.add_argument("--antithetic", action="store_true", help="passes in mirrored pairs")
     parser.add_argument("--hash", action="store_true", help="print the bytes of the mean only")
     options = parser.parse_args(arguments)
+    by_moments = options.method == "moments"
     if not options.image and (options.hash or options.antithetic or options.samples is not None
-                              or options.seed is not None):
-        parser.error("--samples, --seed, --antithetic and --hash need --image")
+                              or options.seed is not None or by_moments):
+        parser.error("--samples, --seed, --antithetic, --method and --hash need --image")
+    if by_moments and (options.antithetic or options.samples is not None):
+        parser.error("--method moments draws no networks: no --samples, no --antithetic")
     samples = 50 if options.samples is None else options.samples
     seed = 1 if options.seed is None else options.seed
     if not 1 <= samples <= 65536 or not 0 <= seed < 2 ** 64:
@@ -131,8 +138,9 @@ def main(arguments=None):
         if not options.image:
             print_summary(model)
             return 0
-        prediction = predict(model, read_image(options.image), samples, seed,
-                             options.antithetic)
+        image = read_image(options.image)
+        prediction = (predict_moments(model, image, seed) if by_moments
+                      else predict(model, image, samples, seed, options.antithetic))
     except (FormatError, OSError, EOFError, ValueError, IndexError) as error:
         print(f"read_mu8: {error}", file=sys.stderr)
         return 1

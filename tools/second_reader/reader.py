@@ -10,7 +10,8 @@ from .file_format import (GAUSSIAN, NUMBERS, RECONSTRUCTION, SIGMOID, SOFTMAX, V
                           read_header, read_metadata, read_records, read_sections, require,
                           round_up)
 from .layers import check_layers
-from .outputs import find_outputs, find_ranges, read_abstain, read_moments, read_outputs, read_ranges
+from .outputs import (find_outputs, find_ranges, read_abstain, read_moments, read_outputs,
+                      read_ranges)
 from .parameters import read_parameters
 
 

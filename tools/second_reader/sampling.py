@@ -97,6 +97,12 @@ class WeightSource:
             self.slot_of_byte = layout.first_slot[panel] + byte // 4 % layout.width[panel]
             self.levels = unpack_levels(layer, panel, self.slot_of_byte)
 
+    def means(self):
+        """mu, int [output_channels][runs * run_length], and bias_mu, int [output_channels]."""
+        p = self.layer.parameters
+        return (p.mu.astype(np.int64)[self.byte_of_weight],
+                p.bias_mu.astype(np.int64)[self.slot_of_channel])
+
     def sample(self, seed, mc_pass, flip=0):
         """Weights, int [output_channels][runs * run_length], and biases, int [output_channels].
 
