@@ -153,9 +153,13 @@ constexpr UnitEntry kUnits[] = {
     {Unit::kCheckOptions, "engine/src/check_options.cpp"},
     {Unit::kSession, "engine/src/session.cpp"},
     {Unit::kCheckedProducts, "engine/src/checked_products.cpp"},
+    {Unit::kMoments, "engine/src/moments.cpp"},
+    {Unit::kMomentsPanel, "engine/src/moments_panel.cpp"},
+    {Unit::kMomentsOutputs, "engine/src/moments_outputs.cpp"},
     {Unit::kConvolve, "the kernels' convolve.cpp"},
     {Unit::kRequantize, "kernels/scalar/convolve.cpp"},
     {Unit::kPool, "kernels/scalar/pool.cpp"},
+    {Unit::kMomentsKernels, "the kernels' moments.cpp"},
 };
 
 // How an option is shown: as a number from `least`, as a share, stored in millionths, or as the
@@ -187,6 +191,7 @@ constexpr OptionEntry kOptions[] = {
     {Option::kStreamed, "streamed (left out of this build)", 0, Shown::kSize},
     {Option::kCheckProducts, "check_products", 0, Shown::kNumber},
     {Option::kMethod, "method", 0, Shown::kNumber},
+    {Option::kKeepLogits, "keep_logits", 0, Shown::kNumber},
 };
 
 const OptionEntry* Find(Option option) {

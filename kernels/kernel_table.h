@@ -168,6 +168,21 @@ enum Feature : std::uint32_t {
   kFeatureWasm128 = 512,   // WebAssembly's 128-bit vectors
 };
 
+// Those of predictions by moments: kernels/moments.h.
+struct SecondMomentsArgs;
+struct ClipArgs;
+struct MomentsKernels {
+  // Panels of codes of squares in place of weights: of the means, weights = (mu mu + 64) >> 7, and
+  // of what weights are drawn with. That is (level level + 256) >> 9 with 8 bits of sigma, else
+  // `codebook` has what stands for each code. Both read what unpack_panel reads, the latter sigma
+  // and its codebook in place of mu.
+  void (*square_means)(const SampleArgs&);
+  void (*unpack_spread)(const SampleArgs&);
+  void (*second_moments)(const SecondMomentsArgs&);
+  void (*clip)(const ClipArgs&);
+  FloatProbe probe;
+};
+
 struct KernelTable {
   const char* name;
   std::uint32_t required;  // Feature bits
@@ -184,6 +199,7 @@ struct KernelTable {
   void (*add)(const ElementwiseArgs&);
   void (*multiply)(const ElementwiseArgs&);
   void (*lookup)(const LookupArgs&);
+  const MomentsKernels* moments;
   // Of the units of convolve, of scalar::Requantize and of average_pool: formats/self_test.h.
   FloatProbe convolve_probe;
   FloatProbe requantize_probe;

@@ -89,6 +89,16 @@ BadOption CheckChosen(const Model& model, const Stop& stop) {
   return CheckShare(Option::kStopThreshold, stop.threshold, 1.0F - 1e-6F);
 }
 
+// What sampling alone has.
+BadOption CheckMoments(const SessionOptions& options) {
+  if (options.stop.rule != StopRule::kNone) {
+    return {Option::kStopRule, Number(options.stop.rule), Number(StopRule::kNone)};
+  }
+  if (options.keep_logits) return {Option::kKeepLogits, 1, 0};
+  if (options.check_products) return {Option::kCheckProducts, 1, 0};
+  return {};
+}
+
 }  // namespace
 
 BadOption CheckOptions(const Model& model, const SessionOptions& options) {
@@ -106,6 +116,9 @@ BadOption CheckOptions(const Model& model, const SessionOptions& options) {
     bad = {Option::kStopRule, Number(options.stop.rule), 0};
   }
   if (!bad.bad()) bad = CheckChoice(Option::kNoise, options.noise, kLastNoise);
+  constexpr Method kLastMethod = config::kMoments ? Method::kMoments : Method::kSampling;
+  if (!bad.bad()) bad = CheckChoice(Option::kMethod, options.method, kLastMethod);
+  if (!bad.bad() && options.method == Method::kMoments) bad = CheckMoments(options);
   if (!bad.bad() && options.panel_bytes < kLeastPanelBytes) {
     bad = {Option::kPanelBytes, options.panel_bytes, kMost};
   }

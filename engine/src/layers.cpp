@@ -1,5 +1,6 @@
 #include "engine/src/layers.h"
 
+#include "engine/src/moments.h"
 #include "engine/src/operators.h"
 #include "engine/src/panel_place.h"
 #include "engine/src/tensor.h"
@@ -14,6 +15,11 @@ using format::OpCode;
 
 // True: the layer is done. Only those with weights have more than one part.
 bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at) {
+  if (config::kMoments && context->variances != nullptr &&
+      layer.index >= context->view.first_pass_layer()) {
+    RunMoments(layer, context);
+    return true;
+  }
   switch (static_cast<OpCode>(layer.record.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:

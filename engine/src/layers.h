@@ -41,6 +41,10 @@ struct PassContext {
   bool check_products = false;    // SessionOptions::check_products
   bool failed = false;            // a layer could not run to its end; none may follow
   Diagnostic* fault = nullptr;    // why; may be null
+  // Of a prediction by moments (moments.h): u8 [batch][activation_bytes] beside `activations`, and
+  // memory for the layer at hand in place of `panel`. Null: weights are drawn.
+  std::uint8_t* variances = nullptr;
+  std::size_t scratch_bytes = 0;
 };
 
 // For RunNext: a layer to its end.

@@ -5,8 +5,10 @@
 #include "engine/src/float_state.h"
 #include "engine/src/gaussian.h"
 #include "engine/src/layers.h"
+#include "engine/src/moments.h"
 #include "engine/src/reconstruction.h"
 #include "engine/src/unit_probes.h"
+#include "formats/recheck.h"
 #include "mu8/config.h"
 
 namespace mu8 {
@@ -50,7 +52,9 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .profile_context = job.options.profile_context,
           .panel_bytes = job.options.panel_bytes,
           .check_products = config::kCheckProducts && job.options.check_products,
-          .fault = job.faults + group * job.space.grid().image_groups + image_group};
+          .fault = job.faults + group * job.space.grid().image_groups + image_group,
+          .variances = job.space.Variances(),
+          .scratch_bytes = job.space.scratch_bytes()};
 }
 
 // Part `index` of `count` about equal parts of a list.
@@ -305,8 +309,33 @@ Job MakeJob(const Run& run, const RunState& state) {
           .has_stop_rule = run.options.stop.rule != StopRule::kNone};
 }
 
+// A layer of a prediction by moments; the last one makes the predictions.
+void AdvanceMoments(Job* job, RunState* state) {
+  const format::View& view = job->view;
+  PassContext context = MakeContext(*job, 0, 0);
+  context.images = {nullptr, 0, state->images};
+  if (state->at.layer + 1 < view.layer_count()) {
+    RunNext(&context, kAllPanels, &state->at);
+    return;
+  }
+  Layer layer;
+  layer.index = state->at.layer;
+  if (!format::LoadLayer(view, layer.index, &layer.record, &layer, context.fault)) return;
+  for (std::uint32_t i = 0; i < state->images && !context.failed; ++i) {
+    const Sums sums = job->space.SumsOf(0, i);
+    std::uint32_t clamped = 0;
+    RunMomentsOutputs(layer, i, sums, job->space.ResultsOf(i), &clamped, &context);
+    if (!sums.clamped_scales.empty()) sums.clamped_scales[0] = clamped;
+  }
+  state->passes = 1;
+  state->done = true;
+}
+
 // A part of the layers before the first Bayesian one, or of a pass of a single worker.
 void Advance(std::uint32_t panels, Job* job, RunState* state) {
+  if (config::kMoments && job->options.method == Method::kMoments) {
+    return AdvanceMoments(job, state);
+  }
   const std::uint32_t first = state->first_pass_layer;
   if (state->at.layer < first) {
     PassContext context = MakeContext(*job, 0, 0);

@@ -6,6 +6,7 @@
 #include "engine/src/gaussian.h"
 #include "engine/src/input.h"
 #include "engine/src/model_view.h"
+#include "engine/src/moments.h"
 #include "engine/src/operators.h"
 #include "engine/src/reconstruction.h"
 #include "engine/src/workspace.h"
@@ -54,6 +55,17 @@ bool Abstains(const Model& model, const format::View& view, const Prediction& pr
   return false;
 }
 
+// What a run by moments has found already.
+void TakeValues(const Results& results, Prediction* prediction) {
+  prediction->label = kNoLabel;
+  prediction->mean = results.mean;
+  prediction->variance = results.variance;
+}
+void TakeNoise(const Sums& sums, const Results& results, Prediction* prediction) {
+  prediction->noise_variance = results.noise_variance;
+  prediction->clamped_scales = static_cast<std::uint32_t>(sums.clamped_scales[0]);
+}
+
 std::uint32_t ChosenCrc(std::span<const std::uint8_t> chosen) {
   std::uint32_t crc = 0;
   for (const std::uint8_t entry : chosen) {
@@ -70,6 +82,7 @@ void SetRecord(const Model& model, const SessionOptions& options, Prediction* pr
             .mc_samples = options.mc_samples,
             .samples_used = prediction->samples_used,
             .library_version = kLibraryVersion,
+            .method = options.method,
             .noise = options.noise,
             .stop_rule = options.stop.rule,
             .ended = prediction->ended};
@@ -93,6 +106,7 @@ SessionOptions ReplayOptions(const ReplayRecord& record, std::span<const std::ui
   const bool out_of_time = record.ended == Ended::kDeadline;
   return {.mc_samples = out_of_time ? record.samples_used : record.mc_samples,
           .seed = record.seed,
+          .method = record.method,
           .noise = record.noise,
           .stop = {.rule = record.stop_rule,
                    .error = record.stop_error,
@@ -126,7 +140,10 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
   }
   const Sums sums = space.SumsOf(0, index);
   const Results results = space.ResultsOf(index);
+  const bool by_moments = config::kMoments && options_.method == Method::kMoments;
+  if (by_moments) samples = kMomentsRows;
   const auto summarize_values = [&] {
+    if (by_moments) return TakeValues(results, &prediction);
     SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
                     &prediction);
   };
@@ -145,7 +162,11 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
     case Head::kGaussian:
       if constexpr (!config::kGaussian) break;
       summarize_values();
-      SummarizeNoise(view, sums, samples, results, &prediction);
+      if (by_moments) {
+        TakeNoise(sums, results, &prediction);
+      } else {
+        SummarizeNoise(view, sums, samples, results, &prediction);
+      }
       break;
     case Head::kReconstruction:
       if constexpr (!config::kReconstruction) break;
@@ -162,6 +183,7 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
                          (samples - 1) * stride + space.logits()};
     prediction.logits_stride = stride;
   }
+  if (by_moments) prediction.samples_used = 0;
   prediction.abstains = Abstains(model_, view, prediction);
   SetRecord(model_, options_, &prediction);
   prediction.replay.format_major = model_.version_major_;

@@ -110,6 +110,11 @@ Status CheckKind(const Model& model, std::span<const float> values, Diagnostic* 
   return Status::kOk;
 }
 
+// Whether a prediction by moments is asked for that the model cannot give.
+bool LacksMoments(const Model& model, const SessionOptions& options) {
+  return config::kMoments && options.method == Method::kMoments && !model.has_moments();
+}
+
 // Sizes of a session's regions; `image_bytes` as Workspace takes it.
 RegionBytes RegionsOf(const Model& model, const SessionOptions& options, std::size_t image_bytes) {
   const Workspace space(ViewOf(model), options, nullptr, nullptr, image_bytes);
@@ -123,6 +128,7 @@ RegionBytes RegionsOf(const Model& model, const SessionOptions& options, std::si
 
 RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
   if (!model.is_open() || CheckOptions(model, options).bad()) return {};
+  if (LacksMoments(model, options)) return {};
   return RegionsOf(model, options, 0);
 }
 
@@ -170,6 +176,9 @@ Status Session::Prepare(const Model& model, const SessionOptions& options, const
     Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
     if (diagnostic != nullptr) diagnostic->option = bad.option;
     return Status::kBadOption;
+  }
+  if (LacksMoments(model, options)) {
+    return Report(diagnostic, Status::kNoMoments, Number(model.head()), 0);
   }
   const kernels::KernelTable* table = Choose(options.kernels);
   if (table == nullptr) {

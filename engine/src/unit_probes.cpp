@@ -4,19 +4,26 @@
 
 #include "engine/src/float_state.h"
 #include "formats/self_test.h"
+#include "mu8/config.h"
 
 namespace mu8 {
 namespace {
 
 // In the order of Unit, from kInput on.
 constexpr FloatProbe kProbes[] = {
-    ProbeInput,        ProbeOperators, ProbePasses,          ProbeWeightedLayer,
-    ProbeStatistics,   ProbeGaussian,  ProbeReconstruction,  ProbeStopping,
-    ProbeCheckOptions, ProbeSession,   ProbeCheckedProducts,
+    ProbeInput,        ProbeOperators,    ProbePasses,          ProbeWeightedLayer,
+    ProbeStatistics,   ProbeGaussian,     ProbeReconstruction,  ProbeStopping,
+    ProbeCheckOptions, ProbeSession,      ProbeCheckedProducts,
+#if MU8_WITH_MOMENTS
+    ProbeMoments,      ProbeMomentsPanel, ProbeMomentsOutputs,
+#endif
 };
 constexpr std::size_t kProbeCount = sizeof(kProbes) / sizeof(*kProbes);
 constexpr auto kFirst = static_cast<std::size_t>(Unit::kInput);
-static_assert(kFirst + kProbeCount == static_cast<std::size_t>(Unit::kCheckedProducts) + 1);
+static_assert(kFirst + kProbeCount == static_cast<std::size_t>(config::kMoments
+                                                                   ? Unit::kMomentsOutputs
+                                                                   : Unit::kCheckedProducts) +
+                                          1);
 
 }  // namespace
 
@@ -27,7 +34,9 @@ Unit SelfTest(const kernels::KernelTable& table) {
   }
   if (!format::IsExact(table.convolve_probe)) return Unit::kConvolve;
   if (!format::IsExact(table.requantize_probe)) return Unit::kRequantize;
-  return format::IsExact(table.pool_probe) ? Unit::kNone : Unit::kPool;
+  if (!format::IsExact(table.pool_probe)) return Unit::kPool;
+  if (config::kMoments && !format::IsExact(table.moments->probe)) return Unit::kMomentsKernels;
+  return Unit::kNone;
 }
 
 }  // namespace mu8

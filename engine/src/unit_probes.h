@@ -19,6 +19,9 @@ float ProbeStopping(float a, float b, float c);
 float ProbeCheckOptions(float a, float b, float c);
 float ProbeSession(float a, float b, float c);
 float ProbeCheckedProducts(float a, float b, float c);
+float ProbeMoments(float a, float b, float c);
+float ProbeMomentsPanel(float a, float b, float c);
+float ProbeMomentsOutputs(float a, float b, float c);
 
 // The first unit whose floats are not exact, or kNone. Thousands of instructions, always the same.
 // kNone at once where the build leaves it out (mu8/config.h).

@@ -134,7 +134,8 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
          FailParameters(work.layer, work.context);
 }
 
-// What all panels share. False, and context->failed: the layer cannot run.
+}  // namespace
+
 [[gnu::noinline]] bool Prepare(LayerCursor* at, WeightedLayer* work) {
   const Layer& layer = work->layer;
   kernels::ConvolveArgs& args = work->convolve;
@@ -151,7 +152,6 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
   return true;
 }
 
-// What `convolve` needs of a panel, for any image.
 void SetChannels(std::uint32_t panel, WeightedLayer* work) {
   kernels::ConvolveArgs& args = work->convolve;
   args.width = work->parameters.panels.width(panel);
@@ -165,7 +165,6 @@ void SetChannels(std::uint32_t panel, WeightedLayer* work) {
   }
 }
 
-// Where `convolve` finds an image's input and puts its output.
 void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
   const Layer& layer = work->layer;
   const format::PanelLayout& panels = work->parameters.panels;
@@ -189,6 +188,8 @@ void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
     args.residual = FirstPixel(activations, layer.input2) + panels.channel(panel);
   }
 }
+
+namespace {
 
 bool Convolve(WeightedLayer* layer_at_work) {
   WeightedLayer& work = *layer_at_work;

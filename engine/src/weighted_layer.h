@@ -47,6 +47,13 @@ struct WeightedLayer {
   }
 };
 
+// What all panels share. False, and context->failed: the layer cannot run.
+bool Prepare(LayerCursor* at, WeightedLayer* work);
+// What `convolve` needs of a panel, for any image.
+void SetChannels(std::uint32_t panel, WeightedLayer* work);
+// Where `convolve` finds an image's input and puts its output.
+void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work);
+
 // All these: false, and context->failed, where the layer cannot run to its end.
 
 // Draws, unpacks or finds the panel at `mu`, whole, for `convolve`.

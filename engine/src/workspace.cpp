@@ -1,5 +1,6 @@
 #include "engine/src/workspace.h"
 
+#include "engine/src/moments.h"
 #include "engine/src/panel_place.h"
 
 namespace mu8 {
@@ -12,7 +13,8 @@ std::uint32_t Least(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
 }  // namespace
 
 Grid MakeGrid(const SessionOptions& options) {
-  if constexpr (!config::kWorkers) return {1, 1};
+  // Moments are one pass, which one worker makes.
+  if (!config::kWorkers || options.method != Method::kSampling) return {1, 1};
   const std::uint32_t pass_groups = Least(options.workers, options.mc_samples);
   return {pass_groups, Least(options.workers / pass_groups, options.batch)};
 }
@@ -24,6 +26,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
       grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
       shares_activations_(SharesActivations(options)),
+      has_variances_(config::kMoments && options.method == Method::kMoments),
       positions_(static_cast<std::size_t>(format::OutputPositions(view.model))),
       outputs_(positions_ * format::OutputChannels(view.model)),
       logits_(positions_ * view.model.class_count),
@@ -36,6 +39,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   format::ArenaSizes sizes =
       format::MakeArenaSizes(view.model, view.output_slots, options.batch,
                              options.keep_logits ? options.mc_samples : 0, view.has_stored_noise());
+  if (has_variances_) panel_bytes_ = static_cast<std::size_t>(MomentsScratchBytes(view));
   sizes[format::kPanelPart] = panel_bytes_;
   std::uint64_t image_bytes = view.model.activation_bytes;
   if (shares_activations_) {
@@ -48,6 +52,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   for (std::uint32_t part = 0; part < format::kArenaParts; ++part) {
     Place(part, sizes[part], part < format::kSumPart ? &fast_bytes_ : &slow_bytes_);
   }
+  Place(kVariancesPart, has_variances_ ? sizes[format::kActivationsPart] : 0, &fast_bytes_);
   const std::uint64_t more_groups = grid_.pass_groups - 1;
   Place(kFastGroupsPart, more_groups * fast_bytes_, &fast_bytes_);
   Place(kPanelsPart, std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1) * panel_bytes_,
@@ -81,6 +86,9 @@ void Workspace::PlaceProgress(const SessionOptions& options) {
 
 std::uint8_t* Workspace::Activations(std::uint32_t group) const {
   return Fast<std::uint8_t>(group * at_[kFastGroupsPart] + at_[format::kActivationsPart]);
+}
+std::uint8_t* Workspace::Variances() const {
+  return has_variances_ ? Fast<std::uint8_t>(at_[kVariancesPart]) : nullptr;
 }
 std::int32_t* Workspace::Accumulators(std::uint32_t group) const {
   return Fast<std::int32_t>(group * at_[kFastGroupsPart] + at_[format::kAccumulatorsPart]);

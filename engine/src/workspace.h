@@ -39,7 +39,7 @@ inline bool EndsEarly(const SessionOptions& options) {
 
 // Whether a session runs one image by one worker, so that panels can lie among its activations.
 inline bool SharesActivations(const SessionOptions& options) {
-  return options.batch == 1 && options.workers == 1;
+  return options.batch == 1 && options.workers == 1 && options.method == Method::kSampling;
 }
 
 // How far one image has come.
@@ -74,6 +74,10 @@ class Workspace {
   std::uint8_t* Activations(std::uint32_t group) const;
   std::int32_t* Accumulators(std::uint32_t group) const;
   Sums SumsOf(std::uint32_t group, std::size_t image) const;
+  // Of Method::kMoments, else null: u8 [batch][image_bytes] beside the activations.
+  std::uint8_t* Variances() const;
+  // What its layers have in place of a panel.
+  std::size_t scratch_bytes() const { return panel_bytes_; }
   // Null where panels lie among the activations.
   std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
 
@@ -99,6 +103,7 @@ class Workspace {
   // What there is beside format::ArenaPart, whose first three are the fast ones.
   enum Part : std::uint32_t {
     kFastGroupsPart = format::kArenaParts,  // fast parts of pass groups past the first
+    kVariancesPart,                         // fast
     kPanelsPart,                            // fast: of image groups past the first
     kSlowGroupsPart,                        // sums of pass groups past the first
     kOutputScalesPart,
@@ -127,7 +132,7 @@ class Workspace {
   std::byte *fast_, *slow_;
   Grid grid_;
   Head head_;
-  bool shares_activations_;
+  bool shares_activations_, has_variances_;
   std::size_t positions_, outputs_, logits_, slots_, batch_, panel_bytes_, image_bytes_;
   std::size_t decided_outputs_;  // outputs_ of StopRule::kThresholds, else 0
   std::uint64_t fast_bytes_ = 0, slow_bytes_ = 0;

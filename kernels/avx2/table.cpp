@@ -1,6 +1,7 @@
 // AVX2's table: its own sampler and convolutions; the rest is scalar.
 #include "kernels/avx2/kernels.h"
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::avx2 {
 
@@ -16,6 +17,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
+    .moments = config::kMoments ? &scalar::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

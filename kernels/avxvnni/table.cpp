@@ -2,6 +2,7 @@
 #include "kernels/avx2/kernels.h"
 #include "kernels/avxvnni/kernels.h"
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::avxvnni {
 
@@ -17,6 +18,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
+    .moments = config::kMoments ? &scalar::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

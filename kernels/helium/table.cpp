@@ -20,6 +20,7 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(scalar::Add),
     .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
     .lookup = config::Keep<config::kLookup>(scalar::Lookup),
+    .moments = config::kMoments ? &scalar::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

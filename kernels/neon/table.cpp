@@ -1,6 +1,7 @@
 // NEON's table.
 #include "kernels/neon/kernels.h"
 #include "kernels/scalar/kernels.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::neon {
 
@@ -16,6 +17,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
+    .moments = config::kMoments ? &scalar::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

@@ -20,6 +20,9 @@ void Lookup(const LookupArgs& args);
 // ends in this piece.
 void SilencePadding(const SampleArgs& args);
 
+// The level of panel byte i, of channel i / 4 % width.
+std::int32_t SigmaLevel(const SampleArgs& args, std::size_t i, std::uint32_t channel);
+
 // The real rows (or columns) of a pool's window, [begin, end) in input coordinates; never empty.
 struct TapSpan {
   std::uint32_t begin, end;
@@ -31,6 +34,14 @@ TapSpan RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std
 std::uint8_t Requantize(std::int32_t accumulator, float multiplier, std::int32_t zero_out,
                         std::int32_t clamp_min, std::int32_t clamp_max);
 
+// Predictions by moments.
+void SquareMeans(const SampleArgs& args);
+void UnpackSpread(const SampleArgs& args);
+void SecondMoments(const SecondMomentsArgs& args);
+void Clip(const ClipArgs& args);
+extern const MomentsKernels kMoments;
+
+float ProbeMoments(float a, float b, float c);
 float ProbeConvolve(float a, float b, float c);
 float ProbePool(float a, float b, float c);
 

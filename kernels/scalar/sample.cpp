@@ -39,18 +39,18 @@ std::int32_t Mu(const SampleArgs& args, std::size_t i) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(code << (8 - bits)));
 }
 
-std::int32_t Level(const SampleArgs& args, std::size_t i, std::uint32_t channel) {
-  const std::uint32_t code = SigmaCode(args, i);
-  if (args.sigma_bits == 8) return static_cast<std::int32_t>(code);
-  if (args.sigma_bits == 4) return args.codebook[code];
-  return args.codebook[code * args.codebook_stride + channel];
-}
-
 std::int32_t RoundShift(std::int32_t value, std::int32_t shift) {
   return (value + (1 << (shift - 1))) >> shift;
 }
 
 }  // namespace
+
+std::int32_t SigmaLevel(const SampleArgs& args, std::size_t i, std::uint32_t channel) {
+  const std::uint32_t code = SigmaCode(args, i);
+  if (args.sigma_bits == 8) return static_cast<std::int32_t>(code);
+  if (args.sigma_bits == 4) return args.codebook[code];
+  return args.codebook[code * args.codebook_stride + channel];
+}
 
 void SilencePadding(const SampleArgs& args) {
   const std::uint32_t padding = args.padded_run - args.run_length;
@@ -97,7 +97,7 @@ void SamplePanel(const SampleArgs& args) {
         const std::int32_t epsilon =
             Epsilon(static_cast<std::uint8_t>(random >> (8 * j)) ^ args.stream.flip);
         const std::int32_t noise =
-            RoundShift(Level(args, i, channel) * epsilon, args.shift[channel]);
+            RoundShift(SigmaLevel(args, i, channel) * epsilon, args.shift[channel]);
         const std::int32_t weight = Mu(args, i) + noise;
         args.weights[i - begin] = static_cast<std::int8_t>(weight < -127  ? -127
                                                            : weight > 127 ? 127

@@ -16,6 +16,7 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(Add),
     .multiply = config::Keep<config::kMultiply>(Multiply),
     .lookup = config::Keep<config::kLookup>(Lookup),
+    .moments = config::kMoments ? &scalar::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = ProbeConvolve,
     .pool_probe = ProbePool,

@@ -95,6 +95,11 @@
 #define MU8_WITH_CHECK_PRODUCTS 1
 #endif
 
+// Method::kMoments.
+#if !defined(MU8_WITH_MOMENTS)
+#define MU8_WITH_MOMENTS 1
+#endif
+
 // Whether bytes of the model that change after Open are answered with kModelChanged or a wrong
 // prediction at the worst (docs/FAULTS.md): some 5 KB. Without it such bytes may do anything: for
 // memory that cannot change, or is corrected by hardware.
@@ -132,7 +137,8 @@ inline constexpr bool kSoftmax = MU8_WITH_HEAD_SOFTMAX, kSigmoid = MU8_WITH_HEAD
                       kValues = MU8_WITH_HEAD_VALUES, kGaussian = MU8_WITH_HEAD_GAUSSIAN,
                       kReconstruction = MU8_WITH_HEAD_RECONSTRUCTION;
 inline constexpr bool kEarlyEndings = MU8_WITH_EARLY_ENDINGS, kAntithetic = MU8_WITH_ANTITHETIC,
-                      kWorkers = MU8_WITH_WORKERS, kCheckProducts = MU8_WITH_CHECK_PRODUCTS;
+                      kWorkers = MU8_WITH_WORKERS, kCheckProducts = MU8_WITH_CHECK_PRODUCTS,
+                      kMoments = MU8_WITH_MOMENTS;
 inline constexpr bool kRecheck = MU8_WITH_RECHECK, kStreamed = MU8_WITH_STREAMED,
                       kDiagnostics = MU8_WITH_DIAGNOSTICS;
 inline constexpr bool kSelfTest = MU8_WITH_SELF_TEST;

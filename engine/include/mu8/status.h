@@ -119,6 +119,7 @@ enum class Option : std::int32_t {
   kStreamed = 16,  // kBadOption: this build leaves OpenStreamed out
   kCheckProducts = 17,
   kMethod = 18,
+  kKeepLogits = 19,
 };
 
 // The translation unit that kSelfTest is about, in Diagnostic's `found`: it was compiled with
@@ -141,9 +142,13 @@ enum class Unit : std::int32_t {
   kCheckOptions = 18,
   kSession = 19,
   kCheckedProducts = 20,
+  kMoments = 21,
+  kMomentsPanel = 22,
+  kMomentsOutputs = 23,
   kConvolve = 30,  // of the chosen kernels
   kRequantize = 31,
   kPool = 32,
+  kMomentsKernels = 33,
 };
 
 // Where a check failed. Of a file, `offset` counts bytes from its start to the field that is wrong;

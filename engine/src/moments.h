@@ -1,0 +1,47 @@
+// One pass with the mean and the variance of each activation instead of drawn weights (FORMAT.md
+// 13). Layers that are the same in every pass run as ever; the others here, through layers.cpp.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "engine/src/operators.h"
+#include "engine/src/statistics.h"
+#include "formats/reader.h"
+#include "kernels/moments_math.h"
+
+namespace mu8 {
+
+// Rows of logits that a prediction by moments is made of (FORMAT.md 13.6).
+inline constexpr std::uint32_t kMomentsRows = 256;
+
+// Memory that a run needs beside activations and variances, a multiple of 64.
+std::uint64_t MomentsScratchBytes(const format::View& view);
+
+// Any layer but the last, of the images of `context`.
+void RunMoments(const Layer& layer, PassContext* context);
+
+// The last one, of one image: adds kMomentsRows rows to `sums`, or sets `results`, and `*clamped`,
+// how many scales were clamped (kGaussian).
+void RunMomentsOutputs(const Layer& layer, std::uint32_t image, const Sums& sums,
+                       const Results& results, std::uint32_t* clamped, PassContext* context);
+
+// What follows is for the operators' own files.
+
+// Tensors before the first Bayesian layer have no variance.
+inline bool IsCertain(const format::View& view, std::uint32_t tensor) {
+  return tensor == 0 || tensor <= view.first_pass_layer();
+}
+// What a code of a tensor's variances is worth; 0 for the input.
+inline float StepOf(const format::View& view, std::uint32_t tensor) {
+  return tensor == 0 ? 0.0F : view.layer_moments(tensor - 1).step;
+}
+
+// How a layer's outputs are stored, between its clamps or all codes.
+kernels::MomentsCodes CodesOf(const Layer& layer, const format::View& view, bool clamped);
+
+void RunMomentsWeighted(const Layer& layer, PassContext* context);  // moments_weighted.cpp
+std::uint64_t WeightedScratchBytes(const format::View& view, const format::LayerRecord& record,
+                                   const format::Operands& operands);
+
+}  // namespace mu8
