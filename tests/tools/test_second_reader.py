@@ -81,6 +81,29 @@ def split_mix_bytes(seed, count):
     return np.frombuffer(bytes(found), np.uint8)
 
 
+def golden_images(model, count):
+    """What golden predictions are of: u8 or, of a file of numbers, f32 [count][H][W][C]."""
+    t = model.tensors[0]
+    images = split_mix_bytes(7, count * t.height * t.width * t.channels).reshape(
+        count, t.height, t.width, t.channels)
+    return (images.astype(np.float32) - 128) / 16 if model.input == NUMBERS else images
+
+
+def prediction_bytes(model, p):
+    """The bytes of a Prediction, as the head of predictions.txt has them."""
+    found = b"".join(np.asarray(value, "<f4").tobytes()
+                     for value in (*p[:5], p.output_entropy, p.output_expected_entropy,
+                                   p.noise_variance, p.error, p.error_variance)
+                     if value is not None)
+    if model.head == GAUSSIAN:
+        found += struct.pack("<I", p.clamped_scales)
+    if model.input == NUMBERS:
+        found += struct.pack("<I", p.clamped_inputs)
+    if model.abstain is not None:
+        found += struct.pack("<B", abstains(model, p))
+    return found
+
+
 def sections_of(data):
     """{id: bytes of the section}"""
     _, _, count = read_header(data)
@@ -274,24 +297,9 @@ class FileTest(unittest.TestCase):
         for name, crc in wanted.items():
             with self.subTest(name):
                 model = read_model((DATA / "golden" / f"{name}.mu8").read_bytes())
-                t = model.tensors[0]
-                images = split_mix_bytes(7, 8 * t.height * t.width * t.channels).reshape(
-                    8, t.height, t.width, t.channels)
-                if model.input == NUMBERS:
-                    images = (images.astype(np.float32) - 128) / 16
-                found = bytearray()
-                for image in images:
-                    p = predict(model, image, 32, 2026)
-                    for value in (*p[:5], p.output_entropy, p.output_expected_entropy,
-                                  p.noise_variance, p.error, p.error_variance):
-                        if value is not None:
-                            found += np.asarray(value, "<f4").tobytes()
-                    if model.head == GAUSSIAN:
-                        found += struct.pack("<I", p.clamped_scales)
-                    if model.input == NUMBERS:
-                        found += struct.pack("<I", p.clamped_inputs)
-                    if model.abstain is not None:
-                        found += struct.pack("<B", abstains(model, p))
+                images = golden_images(model, 8)
+                found = b"".join(prediction_bytes(model, predict(model, image, 32, 2026))
+                                 for image in images)
                 self.assertEqual(f"{crc32c(found):08x}", crc)
 
     def test_invalid_files_give_the_code_in_their_name(self):
