@@ -32,7 +32,10 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_RESIDENT, mu8::Option::kResident) &&
               Same(MU8_OPTION_SCRATCH, mu8::Option::kScratch) &&
               Same(MU8_OPTION_STREAMED, mu8::Option::kStreamed) &&
-              Same(MU8_OPTION_CHECK_PRODUCTS, mu8::Option::kCheckProducts));
+              Same(MU8_OPTION_CHECK_PRODUCTS, mu8::Option::kCheckProducts) &&
+              Same(MU8_OPTION_METHOD, mu8::Option::kMethod) &&
+              Same(MU8_OPTION_KEEP_LOGITS, mu8::Option::kKeepLogits));
+static_assert(MU8_METHOD_MOMENTS == static_cast<int>(mu8::Method::kMoments));
 static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
               MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
               MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&
@@ -77,6 +80,7 @@ mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) 
           .batch = options.batch,
           .keep_logits = options.keep_logits != 0,
           .kernels = static_cast<mu8::KernelSet>(options.kernels),
+          .method = static_cast<mu8::Method>(options.method),
           .noise = static_cast<mu8::Noise>(options.noise),
           .stop = {.rule = static_cast<mu8::StopRule>(options.stop_rule),
                    .error = options.stop_error,
@@ -201,6 +205,7 @@ mu8_options mu8_default_options(void) {
           .profile = nullptr,
           .profile_context = nullptr,
           .check_products = 0,
+          .method = MU8_METHOD_SAMPLING,
           .panel_bytes = defaults.panel_bytes};
 }
 
@@ -210,6 +215,7 @@ mu8_options mu8_replay_options(const mu8_replay_record* record) {
   const mu8::SessionOptions replay = mu8::ReplayOptions(Record<mu8::ReplayRecord>(*record));
   options.mc_samples = replay.mc_samples;
   options.seed = replay.seed;
+  options.method = static_cast<std::uint8_t>(replay.method);
   options.noise = static_cast<std::uint8_t>(replay.noise);
   options.stop_rule = static_cast<std::uint8_t>(replay.stop.rule);
   options.stop_error = replay.stop.error;
@@ -292,6 +298,10 @@ uint32_t mu8_model_abstain_measure(const mu8_model* model) {
 bool mu8_model_abstain_threshold(const mu8_model* model, uint32_t output, float* threshold) {
   if (model == nullptr || threshold == nullptr) return false;
   return AsModel(model)->AbstainThreshold(output, threshold);
+}
+
+bool mu8_model_has_moments(const mu8_model* model) {
+  return model != nullptr && AsModel(model)->has_moments();
 }
 
 uint64_t mu8_model_hash(const mu8_model* model) {

@@ -195,5 +195,24 @@ TEST_CASE("replay: the C API's record and options are those of C++") {
   CHECK(mu8_model_hash(nullptr) == 0);
 }
 
+TEST_CASE("replay: in C, too, a record keeps the method, and a model says which it has") {
+  CHECK(mu8_default_options().method == MU8_METHOD_SAMPLING);
+  mu8_replay_record record{};
+  CHECK(mu8_replay_options(&record).method == MU8_METHOD_SAMPLING);
+  record.method = MU8_METHOD_MOMENTS;
+  CHECK(mu8_replay_options(&record).method == MU8_METHOD_MOMENTS);
+  TestModel model = TinyModel(4);
+  const auto has_moments = [&model] {
+    const AlignedBytes file = model.File();
+    mu8_model opened;
+    REQUIRE(mu8_model_open(file.data(), file.size(), &opened, nullptr) == 0);
+    return mu8_model_has_moments(&opened);
+  };
+  CHECK(!has_moments());
+  model.content.outputs.moments.assign(model.content.layers.size(), {1.0F, 1.0F});
+  CHECK(has_moments());
+  CHECK(!mu8_model_has_moments(nullptr));
+}
+
 }  // namespace
 }  // namespace mu8::testing

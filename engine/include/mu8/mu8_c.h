@@ -47,7 +47,9 @@ enum {
   MU8_OPTION_RESIDENT = 14,
   MU8_OPTION_SCRATCH = 15,
   MU8_OPTION_STREAMED = 16,
-  MU8_OPTION_CHECK_PRODUCTS = 17
+  MU8_OPTION_CHECK_PRODUCTS = 17,
+  MU8_OPTION_METHOD = 18,
+  MU8_OPTION_KEEP_LOGITS = 19
 };
 
 typedef struct mu8_diagnostic {
@@ -76,6 +78,9 @@ enum {
   MU8_KERNELS_WASM128 = 12
 };
 
+/* How predictions are made: of drawn networks, or in one pass with means and variances, of files
+ * that have what it needs (78 of others); mu8/options.h. */
+enum { MU8_METHOD_SAMPLING = 0, MU8_METHOD_MOMENTS = 1 };
 enum { MU8_NOISE_INDEPENDENT = 0, MU8_NOISE_ANTITHETIC = 1 };
 enum {
   MU8_STOP_NONE = 0,
@@ -143,11 +148,9 @@ typedef struct mu8_options {
   void (*profile)(void* context, uint32_t layer, uint32_t pass, bool begins);
   void* profile_context;
   uint8_t check_products; /* 74 where sums of accumulators are wrong; mu8/options.h */
+  uint8_t method;         /* MU8_METHOD_* */
   uint32_t panel_bytes;   /* most bytes of drawn weights at a time, 64 at least; mu8/options.h */
 } mu8_options;
-
-/* How passes are made. */
-enum { MU8_METHOD_SAMPLING = 0 };
 
 /* What a file's threshold of abstaining is compared with; mu8/prediction.h. */
 enum {
@@ -248,6 +251,8 @@ bool mu8_model_output_range(const mu8_model* model, uint32_t output, float* low,
 /* When predictions abstain: MU8_ABSTAIN_*, and the threshold of an output; false: it has none. */
 uint32_t mu8_model_abstain_measure(const mu8_model* model);
 bool mu8_model_abstain_threshold(const mu8_model* model, uint32_t output, float* threshold);
+/* Whether MU8_METHOD_MOMENTS can be asked for. */
+bool mu8_model_has_moments(const mu8_model* model);
 /* Names the file, of its checksums: against mixing files up, not against an adversary. */
 uint64_t mu8_model_hash(const mu8_model* model);
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);
