@@ -3,6 +3,7 @@
 // (tests/tools/test_moments_engine.py) asks for the models and predictions in a folder.
 #include <doctest/doctest.h>
 
+#include <cfenv>
 #include <cstdlib>
 #include <fstream>
 #include <iomanip>
@@ -17,6 +18,7 @@
 #include "tests/support/golden_models.h"
 #include "tests/support/moments_models.h"
 #include "tests/support/predict.h"
+#include "tests/support/streamed.h"
 
 namespace mu8::testing {
 namespace {
@@ -125,6 +127,68 @@ TEST_CASE("moments models: random models have the same bytes with every kernel s
   }
   MESSAGE("predictions by moments of random models compared: " << compared);
   CHECK(compared >= 2 * models);
+}
+
+TEST_CASE("moments models: the same bytes of a trusted file, and in steps") {
+  std::size_t compared = 0;
+  for (const auto& entry : MomentsModels()) {
+    const std::string& name = entry.first;
+    CAPTURE(name);
+    const AlignedBytes file = entry.second.File();
+    Engine engine;
+    const std::uint32_t hash = Model::TrustedHash(file.span());
+    REQUIRE(Model::OpenTrusted(file.span(), hash, &engine.model) == Status::kOk);
+    REQUIRE(engine.CreateSession({.seed = kGoldenSeed, .method = Method::kMoments}) == Status::kOk);
+    const auto pixels = RandomPixels(engine.model, 1, 7);
+    Status status = engine.model.input_kind() == InputKind::kNumbers
+                        ? engine.session.Begin(std::span<const float>(AsNumbers(pixels)), 1)
+                        : engine.session.Begin(std::span<const std::uint8_t>(pixels), 1);
+    REQUIRE(status == Status::kOk);
+    while ((status = engine.session.Step()) == Status::kInProgress) ++compared;
+    REQUIRE(status == Status::kOk);
+    std::vector<std::byte> bytes;
+    AppendPrediction(engine.session.Result(0), &bytes);
+    AppendOthers(engine.model, engine.session.Result(0), &bytes);
+    CHECK(bytes == Predictions(file, 1, KernelSet::kScalar));
+  }
+  MESSAGE("steps of predictions by moments: " << compared);
+  CHECK(compared >= MomentsModels().size());
+}
+
+TEST_CASE("moments models: no rounding mode of the caller changes a byte") {
+  std::size_t compared = 0;
+  for (std::uint64_t number = 0; number < 12; ++number) {
+    CAPTURE(number);
+    const AlignedBytes file = RandomMomentsModel(number).File();
+    const auto expected = Predictions(file, 2, KernelSet::kAuto);
+    for (const int mode : {FE_UPWARD, FE_DOWNWARD, FE_TOWARDZERO}) {
+      REQUIRE(std::fesetround(mode) == 0);
+      const auto found = Predictions(file, 2, KernelSet::kAuto);
+      const int mode_after = std::fegetround();
+      std::fesetround(FE_TONEAREST);
+      CHECK(found == expected);
+      CHECK(mode_after == mode);
+      ++compared;
+    }
+  }
+  CHECK(compared == 36);
+}
+
+TEST_CASE("moments models: refused of files and heads that have none") {
+  const SessionOptions options{.method = Method::kMoments};
+  const auto refused = [&](const TestModel& model) {
+    const AlignedBytes file = model.File();
+    Engine engine;
+    Diagnostic diagnostic;
+    CHECK(engine.Open(file.span(), options, &diagnostic) == Status::kNoMoments);
+    CHECK(diagnostic.found == static_cast<std::uint64_t>(model.content.head));
+    CHECK(ArenaBytes(engine.model, options) == 0);
+  };
+  refused(TinyModel(4));
+  refused(WithMoments(DenseReconstructionModel()));
+  StreamedEngine streamed(WithMoments(TinyModel(4)).File().span());
+  CHECK(streamed.Open(options) == Status::kNoMoments);
+  CHECK(streamed.CreateSession({}) == Status::kOk);
 }
 
 TEST_CASE("moments models: they have every operator, width, head and kind of convolution") {

@@ -9,6 +9,7 @@
 namespace mu8::testing {
 namespace {
 
+using format::LayerRecord;
 using format::MomentsRecord;
 
 TestModel WithHead(TestModel model, format::Head head) {
@@ -36,6 +37,25 @@ MomentsRecord RandomRecord(Random* random) {
   const auto step =
       static_cast<float>((1 + random->Unit()) * std::ldexp(1, random->Between(-3, 6)));
   return {step, static_cast<float>((1 + random->Unit()) * std::ldexp(1, random->Between(-2, 1)))};
+}
+
+// Logits that are `factor` times as large.
+TestModel WithLogits(TestModel model, float factor) {
+  for (float& scale : model.weights.back().scale) scale *= factor;
+  model.content.parameters.back() = Pack(model.content.layers.back(), model.weights.back());
+  return model;
+}
+
+// 64 classes without noise of their own, from 45 values: their covariance has no full rank.
+TestModel DependentClasses() {
+  TestModel model = TinyModel(4, true, 8, 64);
+  LayerRecord& last = model.content.layers.back();
+  last.flags = 0;
+  last.sigma_bits = 0;
+  Random random(64);
+  model.weights.back() = RandomWeights(last, model.content.tensors.back().scale, 0, &random);
+  model.content.parameters.back() = Pack(last, model.weights.back());
+  return model;
 }
 
 }  // namespace
@@ -72,6 +92,19 @@ std::map<std::string, TestModel> MomentsModels() {
         model, {{kLeastStep, kMost}, {kMostStep, kMost}, {1, kLeast}, {kMostStep, kLeast}});
     models[name + "_fine_steps"] = WithMoments(model, {{0x1p-10F, 1}});
   }
+  // Second moments of 15 bits and more; squares of multipliers beyond what Bound leaves.
+  models["every_large"] = WithMoments(EveryOperatorModel(), {{1000, kMost}});
+  for (const bool large : {false, true}) {
+    const float factor = large ? 0x1p62F : 0x1p-54F;
+    const std::string size = large ? "large_" : "small_";
+    models[size + "logits"] = WithMoments(WithLogits(TinyModel(4), factor), kRecords);
+    models[size + "values"] = WithMoments(
+        WithHead(WithLogits(DenseOutputModel(2), factor), format::Head::kValues), kRecords);
+    models[size + "gaussian"] = WithMoments(
+        WithGaussian(WithLogits(TinyModel(2, true, 8, 4), factor), format::ScaleForm::kSoftplus),
+        kRecords);
+  }
+  models["dependent_classes"] = WithMoments(DependentClasses(), kRecords);
   models["replaced_residual"] = WithMoments(ReplacedResidualModel(), kRecords);
   models["classes_64"] = WithMoments(TinyModel(4, true, 8, 64), kRecords);
   models["classes_65"] = WithMoments(TinyModel(4, true, 8, 65), kRecords);
