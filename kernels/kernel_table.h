@@ -171,6 +171,7 @@ enum Feature : std::uint32_t {
 // Those of predictions by moments: kernels/moments.h.
 struct SecondMomentsArgs;
 struct ClipArgs;
+struct RowsArgs;
 struct MomentsKernels {
   // Panels of codes of squares in place of weights: of the means, weights = (mu mu + 64) >> 7, and
   // of what weights are drawn with. That is (level level + 256) >> 9 with 8 bits of sigma, else
@@ -180,6 +181,12 @@ struct MomentsKernels {
   void (*unpack_spread)(const SampleArgs&);
   void (*second_moments)(const SecondMomentsArgs&);
   void (*clip)(const ClipArgs&);
+  // The accumulators of all pixels, of `convolve`: at args.accumulators int32
+  // [output_height][output_width][kPanelWidth]; those past `channels` may be anything. Null where
+  // `convolve` does it pixel by pixel.
+  void (*accumulate)(const ConvolveArgs&);
+  // Null where it is done row by row.
+  void (*add_softmax_rows)(const RowsArgs&);
   FloatProbe probe;
 };
 

@@ -52,4 +52,19 @@ struct ClipArgs {
   std::ptrdiff_t output_col_step;
 };
 
+// Rows of logits (FORMAT.md 13.6), whose softmax is added to the sums of 10.1: row 2 n is means + L
+// x and row 2 n + 1 means - L x, x[c] = eps(bytes[n classes + c]) kDrawUnit.
+inline constexpr std::uint32_t kMostCorrelated = 64;  // classes
+inline constexpr std::uint32_t kRowPairs = 16;        // pairs of rows come in multiples of it
+inline constexpr float kDrawUnit = 0x1.004e24p-5F;    // 1 / 31.96, of eps
+struct RowsArgs {
+  std::uint32_t classes;        // at most kMostCorrelated
+  std::uint32_t pairs;          // a multiple of kRowPairs
+  const std::uint8_t* bytes;    // [pairs][classes]
+  const float* means;           // [classes]
+  const float* factor;          // L [classes][classes]; what is above its diagonal may be anything
+  std::uint64_t *sum, *square;  // [classes], added to
+  std::uint64_t* entropy;
+};
+
 }  // namespace mu8::kernels

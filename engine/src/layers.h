@@ -3,6 +3,7 @@
 
 #include <cstdint>
 
+#include "engine/src/moments_scratch.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
 #include "mu8/options.h"
@@ -42,9 +43,9 @@ struct PassContext {
   bool failed = false;            // a layer could not run to its end; none may follow
   Diagnostic* fault = nullptr;    // why; may be null
   // Of a prediction by moments (moments.h): u8 [batch][activation_bytes] beside `activations`, and
-  // memory for the layer at hand in place of `panel`. Null: weights are drawn.
+  // the pieces of memory in place of `panel`, unless that is null. Null: weights are drawn.
   std::uint8_t* variances = nullptr;
-  std::size_t scratch_bytes = 0;
+  MomentsScratch scratch = {};
 };
 
 // For RunNext: a layer to its end.

@@ -5,8 +5,10 @@
 #include <cstring>
 #include <new>
 
+#include "engine/src/panel_place.h"
 #include "engine/src/tensor.h"
 #include "engine/src/unit_probes.h"
+#include "engine/src/workspace.h"
 #include "formats/arithmetic.h"
 #include "formats/recheck.h"
 #include "kernels/scalar/kernels.h"
@@ -287,6 +289,17 @@ void RunConstantMoments(const Layer& layer, PassContext* context) {
   });
 }
 
+// visit(layer, what it needs) for the layers with weights that a pass runs.
+template <typename Visit>
+void ForScratch(const format::View& view, const Visit& visit) {
+  for (std::uint32_t i = view.first_pass_layer(); i < view.layer_count(); ++i) {
+    LayerRecord record;
+    format::Operands operands;
+    if (!format::LoadLayer(view, i, &record, &operands, nullptr) || record.mu_bits == 0) continue;
+    visit(i, ScratchOf(view, record, operands));
+  }
+}
+
 }  // namespace
 
 kernels::MomentsCodes CodesOf(const Layer& layer, const format::View& view, bool clamped) {
@@ -343,16 +356,42 @@ void RunMoments(const Layer& layer, PassContext* context) {
   }
 }
 
-std::uint64_t MomentsScratchBytes(const format::View& view) {
-  std::uint64_t most = format::RoundUp(view.model.panel_bytes, format::kAlignment);
-  for (std::uint32_t i = view.first_pass_layer(); i < view.layer_count(); ++i) {
-    format::LayerRecord record;
-    format::Operands operands;
-    if (!format::LoadLayer(view, i, &record, &operands, nullptr) || record.mu_bits == 0) continue;
-    const std::uint64_t bytes = WeightedScratchBytes(view, record, operands);
-    if (bytes > most) most = bytes;
-  }
+MomentsPlaces PlaceMoments(const format::View& view, std::uint32_t layer, std::uint64_t first,
+                           std::uint64_t second) {
+  MomentsPlaces places{};
+  const auto place = [&](std::uint64_t bytes, const ByteRange& taken) {
+    if (bytes == 0) return std::uint64_t{0};
+    const std::uint64_t at = PanelPlace(view, layer, static_cast<std::uint32_t>(bytes), taken);
+    if (at + bytes > places.end) places.end = at + bytes;
+    return at;
+  };
+  places.first = place(first, {});
+  places.second = place(second, {places.first, places.first + first});
+  return places;
+}
+
+MomentsScratch MomentsScratchBytes(const format::View& view) {
+  MomentsScratch most;
+  most.bytes[kSquaresPiece] = format::RoundUp(view.model.panel_bytes, format::kAlignment);
+  ForScratch(view, [&](std::uint32_t, const MomentsScratch& needed) {
+    for (std::uint32_t i = 0; i < MomentsScratch::kPieces; ++i) {
+      if (needed.bytes[i] > most.bytes[i]) most.bytes[i] = needed.bytes[i];
+    }
+  });
   return most;
+}
+
+std::uint64_t BytesWithMoments(const format::View& view, std::uint64_t known) {
+  std::uint64_t bytes = known;
+  ForScratch(view, [&](std::uint32_t layer, const MomentsScratch& needed) {
+    for (std::uint32_t i = 0; i < MomentsScratch::kPieces; i += 2) {
+      const std::uint64_t end =
+          PlaceMoments(view, layer, needed.bytes[i], needed.bytes[i + 1]).end +
+          sizeof(std::uint32_t);
+      if (end > bytes) bytes = end;
+    }
+  });
+  return format::RoundUp(bytes, kArenaAlignment);
 }
 
 }  // namespace mu8

@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "engine/src/moments_scratch.h"
 #include "engine/src/operators.h"
 #include "engine/src/statistics.h"
 #include "formats/reader.h"
@@ -15,8 +16,17 @@ namespace mu8 {
 // Rows of logits that a prediction by moments is made of (FORMAT.md 13.6).
 inline constexpr std::uint32_t kMomentsRows = 256;
 
-// Memory that a run needs beside activations and variances, a multiple of 64.
-std::uint64_t MomentsScratchBytes(const format::View& view);
+// Where a layer's pieces begin in the memory of the two; `end`: of the second.
+struct MomentsPlaces {
+  std::uint64_t first, second, end;
+};
+MomentsPlaces PlaceMoments(const format::View& view, std::uint32_t layer, std::uint64_t first,
+                           std::uint64_t second);
+// The most that any layer needs of each.
+MomentsScratch MomentsScratchBytes(const format::View& view);
+// Bytes of an image's activations, or variances, with the pieces of all layers among them; 0 where
+// `known` are enough.
+std::uint64_t BytesWithMoments(const format::View& view, std::uint64_t known);
 
 // Any layer but the last, of the images of `context`.
 void RunMoments(const Layer& layer, PassContext* context);
@@ -41,7 +51,8 @@ inline float StepOf(const format::View& view, std::uint32_t tensor) {
 kernels::MomentsCodes CodesOf(const Layer& layer, const format::View& view, bool clamped);
 
 void RunMomentsWeighted(const Layer& layer, PassContext* context);  // moments_weighted.cpp
-std::uint64_t WeightedScratchBytes(const format::View& view, const format::LayerRecord& record,
-                                   const format::Operands& operands);
+// What a layer needs: nothing unless it has weights.
+MomentsScratch ScratchOf(const format::View& view, const format::LayerRecord& record,
+                         const format::Operands& operands);
 
 }  // namespace mu8

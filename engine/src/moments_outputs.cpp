@@ -20,33 +20,35 @@ using kernels::ConvolveArgs;
 using kernels::kPanelWidth;
 using kernels::Signed;
 
-constexpr std::uint32_t kMostCorrelated = 64;  // classes whose logits are correlated
+constexpr std::uint32_t kPairsAtOnce = 128;  // of rows, for a kernel
 constexpr std::uint32_t kDrawsPass = 0x80000000U;
-constexpr float kDrawUnit = 0x1.004e24p-5F;  // of eps: 1 / 31.96
 
 bool HasCovariance(const format::View& view) {
-  return view.head() == format::Head::kSoftmax && view.model.class_count <= kMostCorrelated;
+  return view.head() == format::Head::kSoftmax &&
+         view.model.class_count <= kernels::kMostCorrelated;
 }
 
 float Root(float x) { return x >= 0x1p-126F ? format::SqrtPositive(x) : 0.0F; }
 
-// The last layer's memory, from the scratch's start.
+// The last layer's memory, and where in the last piece its parts lie: accumulators first.
 struct Places {
-  std::uint64_t seconds, spread, variances, covariance, row, bytes;
+  std::uint64_t gains, covariance, row;
+  MomentsScratch needed;
 
   Places(const format::View& view, const MomentsPanels& panels, const format::LayerRecord& record,
          const format::Operands& operands) {
     const std::uint64_t classes = record.output_channels;
     const std::uint64_t slots = format::MakePanelLayout(record).padded_channels;
     const std::uint64_t positions = std::uint64_t{operands.output.height} * operands.output.width;
-    const std::uint64_t accumulators = positions * slots * sizeof(std::int32_t);
-    seconds = panels.end;
-    spread = seconds + (panels.bayesian ? operands.input.bytes : 0);
     // f32 [slots][2]: k_spread and k_bias of each.
-    variances = spread + (panels.bayesian ? accumulators : 0);
-    covariance = variances + slots * 2 * sizeof(float);
+    gains = panels.bayesian ? positions * slots * sizeof(std::int32_t) : 0;
+    covariance = gains + slots * 2 * sizeof(float);
     row = covariance + classes * (HasCovariance(view) ? classes : 1) * sizeof(float);
-    bytes = row + 3 * classes * sizeof(float);
+    needed.bytes[kSquaresPiece] = panels.squares_end;
+    needed.bytes[kSecondsPiece] = panels.bayesian ? operands.input.bytes : 0;
+    needed.bytes[kSpreadPiece] = panels.spread_end;
+    needed.bytes[kAccumulatorsPiece] =
+        RoundUp(row + 3 * classes * sizeof(float), format::kAlignment);
   }
 };
 
@@ -95,8 +97,6 @@ class Outputs {
         correlated_(HasCovariance(context_.view)),
         multipliers_(context_.view) {}
 
-  bool Fits() const { return places_.bytes <= context_.scratch_bytes; }
-
   // Accumulators of all positions, and what each slot's variances are multiplied with. False: the
   // layer cannot run.
   bool Accumulate() {
@@ -104,7 +104,7 @@ class Outputs {
       const std::size_t at = image_at_ + file_.input.offset;
       layer_.FindSecondMoments(context_.activations + at, context_.variances + at,
                                file_.input.bytes - format::kTensorTailBytes,
-                               Scratch<std::uint8_t>(places_.seconds));
+                               layer_.pieces[kSecondsPiece]);
     }
     format::MuCursor mu = layer_.work.parameters.FirstMu(file_.record);
     means_ = nullptr;
@@ -139,7 +139,7 @@ class Outputs {
  private:
   template <typename T>
   T* Scratch(std::uint64_t at) const {
-    return reinterpret_cast<T*>(reinterpret_cast<std::uint8_t*>(context_.panel) + at);
+    return reinterpret_cast<T*>(layer_.pieces[kAccumulatorsPiece] + at);
   }
   std::int32_t* Accumulators() const {
     return context_.accumulators + image_ * positions_ * layout_.padded_channels;
@@ -147,7 +147,7 @@ class Outputs {
   float* Covariance(std::size_t i, std::size_t j) const {
     return Scratch<float>(places_.covariance) + (correlated_ ? i * classes_ + j : i);
   }
-  float* Gains(std::uint32_t slot) const { return Scratch<float>(places_.variances) + slot * 2; }
+  float* Gains(std::uint32_t slot) const { return Scratch<float>(places_.gains) + slot * 2; }
 
   void AccumulatePanel(std::uint32_t index, const MomentsPanel& panel) {
     SetImage(index, image_, &layer_.work);
@@ -163,11 +163,11 @@ class Outputs {
     }
     if (!layer_.panels.bayesian) return;
     const std::uint8_t* const tensor = context_.activations + image_at_ + file_.input.offset;
-    args.input = Scratch<std::uint8_t>(places_.seconds) + (args.input - tensor);
+    args.input = layer_.pieces[kSecondsPiece] + (args.input - tensor);
     args.zero_point = 0;
     args.weights = panel.spread;
     args.bias = kNoBias;
-    ForPositions(args, Scratch<std::int32_t>(places_.spread) + slot);
+    ForPositions(args, Scratch<std::int32_t>(0) + slot);
   }
 
   void ForPositions(ConvolveArgs args, std::int32_t* to) const {
@@ -250,8 +250,7 @@ class Outputs {
         if (a == b) {
           const std::uint32_t slot = format::SlotOf(layout_, a);
           const std::size_t at = p * layout_.padded_channels + slot;
-          const std::int32_t spread =
-              layer_.panels.bayesian ? Scratch<std::int32_t>(places_.spread)[at] : 0;
+          const std::int32_t spread = layer_.panels.bayesian ? Scratch<std::int32_t>(0)[at] : 0;
           variance = variance + (static_cast<float>(spread) * Gains(slot)[0] + Gains(slot)[1]);
         }
         *Covariance(a, b) = variance;
@@ -289,10 +288,13 @@ class Outputs {
         .sum = sums.sum.subspan(first, classes_),
         .square = sums.square.subspan(first, classes_),
         .entropy = softmax ? sums.entropy.subspan(p, 1) : sums.entropy.subspan(first, classes_)};
+    if (correlated_ && context_.kernels.moments->add_softmax_rows != nullptr) {
+      return AddRowsSideBySide(means, here);
+    }
     for (std::uint32_t row = 0; row < kMomentsRows; ++row) {
       for (std::uint32_t c = 0; c < classes_; ++c) {
         if (row % 2 == 0) {
-          x[c] = static_cast<float>(kernels::Epsilon(bytes.Next())) * kDrawUnit;
+          x[c] = static_cast<float>(kernels::Epsilon(bytes.Next())) * kernels::kDrawUnit;
         } else {
           x[c] = -x[c];
         }
@@ -308,6 +310,23 @@ class Outputs {
       }
       const std::span<const float> all(logits, classes_);
       softmax ? AddSoftmax(all, here, nullptr) : AddSigmoid(all, here, nullptr);
+    }
+  }
+
+  // The same by a kernel: kMomentsRows rows in a few calls, each with its random bytes.
+  void AddRowsSideBySide(const float* means, const Sums& here) {
+    RandomBytes random({.seed = context_.stream.seed, .pass = kDrawsPass, .layer = file_.index});
+    std::uint8_t bytes[kPairsAtOnce * kernels::kMostCorrelated];
+    for (std::uint32_t pair = 0; pair < kMomentsRows / 2; pair += kPairsAtOnce) {
+      for (std::uint32_t i = 0; i < kPairsAtOnce * classes_; ++i) bytes[i] = random.Next();
+      context_.kernels.moments->add_softmax_rows({.classes = classes_,
+                                                  .pairs = kPairsAtOnce,
+                                                  .bytes = bytes,
+                                                  .means = means,
+                                                  .factor = Covariance(0, 0),
+                                                  .sum = here.sum.data(),
+                                                  .square = here.square.data(),
+                                                  .entropy = here.entropy.data()});
     }
   }
 
@@ -345,22 +364,17 @@ class Outputs {
 
 }  // namespace
 
-std::uint64_t OutputsScratchBytes(const format::View& view, const MomentsPanels& panels,
-                                  const format::LayerRecord& record,
-                                  const format::Operands& operands) {
-  return Places(view, panels, record, operands).bytes;
+MomentsScratch OutputsScratch(const format::View& view, const MomentsPanels& panels,
+                              const format::LayerRecord& record, const format::Operands& operands) {
+  return Places(view, panels, record, operands).needed;
 }
 
 void RunMomentsOutputs(const Layer& layer, std::uint32_t image, const Sums& sums,
                        const Results& results, std::uint32_t* clamped, PassContext* context) {
   MomentsLayer work(layer, context);
   LayerCursor at{.layer = layer.index};
-  if (context->failed || !Prepare(&at, &work.work)) return;
+  if (context->failed || !Prepare(&at, &work.work) || !work.FindScratch()) return;
   Outputs outputs(&work, image);
-  if (!outputs.Fits()) {
-    FailParameters(layer, context);
-    return;
-  }
   if (outputs.Accumulate()) outputs.Predict(sums, results, clamped);
 }
 

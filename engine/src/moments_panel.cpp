@@ -78,14 +78,13 @@ MomentsPanels::MomentsPanels(const format::View& view, const format::LayerRecord
                              bool all_means)
     : bayesian((record.flags & format::kLayerBayesian) != 0),
       uncertain(!IsCertain(view, record.input)),
-      unpacked(record.mu_bits != 8),
-      means(0) {
+      unpacked(record.mu_bits != 8) {
   const format::PanelLayout layout = format::MakePanelLayout(record);
   const std::uint64_t panel = layout.panel_bytes(0);
   squares = unpacked ? (all_means ? layout.mu_bytes() : panel) : 0;
   // The last layer's covariance comes from the means themselves.
-  spread = squares + (uncertain && !all_means ? panel : 0);
-  end = spread + (bayesian ? panel : 0);
+  squares_end = squares + (uncertain && !all_means ? panel : 0);
+  spread_end = bayesian ? panel : 0;
 }
 
 MomentsLayer::MomentsLayer(const Layer& layer, PassContext* context)
@@ -94,6 +93,7 @@ MomentsLayer::MomentsLayer(const Layer& layer, PassContext* context)
       is_dense(static_cast<format::OpCode>(layer.record.op) == format::OpCode::kDense),
       convolve(work.runs.depthwise ? context->kernels.convolve_depthwise
                                    : context->kernels.convolve),
+      accumulate(work.runs.depthwise ? nullptr : context->kernels.moments->accumulate),
       factor(context->view.layer_moments(layer.index).factor),
       step_in(StepOf(context->view, layer.record.input)) {
   const std::uint32_t zero = layer.input.zero_point;
@@ -102,6 +102,32 @@ MomentsLayer::MomentsLayer(const Layer& layer, PassContext* context)
   const float scaled = step_in * 128.0F;
   const float inside = !(scaled > 0.0F) ? 0.0F : scaled < 65535.0F ? scaled : 65535.0F;
   variance_gain = static_cast<std::uint32_t>(kernels::NearestCode(inside));
+}
+
+bool MomentsLayer::FindScratch() {
+  PassContext* const context = work.context;
+  const format::View& view = context->view;
+  const MomentsScratch needed = ScratchOf(view, work.layer.record, work.layer);
+  bool fits = true;
+  if (context->panel != nullptr) {  // a region of its own
+    auto* at = reinterpret_cast<std::uint8_t*>(context->panel);
+    for (std::uint32_t i = 0; i < MomentsScratch::kPieces; ++i) {
+      pieces[i] = at;
+      at += context->scratch.bytes[i];
+      fits = fits && needed.bytes[i] <= context->scratch.bytes[i];
+    }
+    return fits || FailParameters(work.layer, context);
+  }
+  for (std::uint32_t i = 0; i < MomentsScratch::kPieces; i += 2) {
+    std::uint8_t* const memory = i == 0 ? context->activations : context->variances;
+    const MomentsPlaces places =
+        PlaceMoments(view, work.layer.index, needed.bytes[i], needed.bytes[i + 1]);
+    pieces[i] = memory + places.first;
+    pieces[i + 1] = memory + places.second;
+    fits = fits && (places.first | places.second) % format::kAlignment == 0 &&
+           places.end + sizeof(std::uint32_t) <= view.model.activation_bytes;
+  }
+  return fits || FailParameters(work.layer, context);
 }
 
 void MomentsLayer::FindSecondMoments(const std::uint8_t* of_means, const std::uint8_t* variances,
@@ -120,7 +146,7 @@ bool MomentsPanel::Set(const format::MuCursor& mu, MomentsLayer* layer) {
   WeightedLayer& work = layer->work;
   PassContext* const context = work.context;
   const kernels::MomentsKernels& kernels = *context->kernels.moments;
-  std::int8_t* const scratch = context->panel;
+  std::int8_t* const of_means = reinterpret_cast<std::int8_t*>(layer->pieces[kSquaresPiece]);
   const std::uint32_t index = mu.panel();
   kernels::SampleArgs sample{};
   Shifts shifts;
@@ -133,12 +159,12 @@ bool MomentsPanel::Set(const format::MuCursor& mu, MomentsLayer* layer) {
   means = reinterpret_cast<const std::int8_t*>(sample.mu);
   if (layer->panels.unpacked) {
     const std::uint64_t before = work.layer.logits ? work.parameters.panels.panel_offset(index) : 0;
-    sample.weights = scratch + layer->panels.means + before;
+    sample.weights = of_means + before;
     context->kernels.unpack_panel(sample);
     means = sample.weights;
   }
   if (layer->panels.uncertain && !work.layer.logits) {
-    sample.weights = scratch + layer->panels.squares;
+    sample.weights = of_means + layer->panels.squares;
     kernels.square_means(sample);
     squares = sample.weights;
   }
@@ -147,7 +173,7 @@ bool MomentsPanel::Set(const format::MuCursor& mu, MomentsLayer* layer) {
     codes.Set(sample);
     sample.codebook = codes.codebook;
     sample.codebook_stride = kernels::kPanelWidth;
-    sample.weights = scratch + layer->panels.spread;
+    sample.weights = reinterpret_cast<std::int8_t*>(layer->pieces[kSpreadPiece]);
     kernels.unpack_spread(sample);
     spread = sample.weights;
   }

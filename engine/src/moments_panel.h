@@ -12,13 +12,13 @@ namespace mu8 {
 
 inline constexpr std::int32_t kNoBias[kernels::kPanelWidth] = {};
 
-// Which panels a layer has, and where they lie in the scratch.
+// Which panels a layer has, and how large they are.
 struct MomentsPanels {
   bool bayesian;   // weights have variances
   bool uncertain;  // inputs have
   bool unpacked;   // means are not used where the file has them
-  // Means: of the last layer of all panels, one behind the other.
-  std::uint64_t means, squares, spread, end;
+  // In the first piece squares lie behind means: of the last layer the means of all panels.
+  std::uint64_t squares, squares_end, spread_end;
 
   MomentsPanels(const format::View& view, const format::LayerRecord& record, bool all_means);
 };
@@ -28,10 +28,14 @@ struct MomentsLayer {
   MomentsPanels panels;
   bool is_dense;
   void (*convolve)(const kernels::ConvolveArgs&);
+  void (*accumulate)(const kernels::ConvolveArgs&);  // or null: pixel by pixel
   float factor, step_in;
-  std::uint32_t gain, variance_gain;  // of second moments: C, H
+  std::uint32_t gain, variance_gain;                   // of second moments: C, H
+  std::uint8_t* pieces[MomentsScratch::kPieces] = {};  // of the scratch
 
   MomentsLayer(const Layer& layer, PassContext* context);
+  // Finds the scratch. False, and context->failed: it has changed since Open that it would not fit.
+  bool FindScratch();
 
   // Of `bytes` of the input, from somewhere on.
   void FindSecondMoments(const std::uint8_t* means, const std::uint8_t* variances,
@@ -52,8 +56,7 @@ struct MomentsPanel {
 };
 
 // Of the last layer: moments_outputs.cpp.
-std::uint64_t OutputsScratchBytes(const format::View& view, const MomentsPanels& panels,
-                                  const format::LayerRecord& record,
-                                  const format::Operands& operands);
+MomentsScratch OutputsScratch(const format::View& view, const MomentsPanels& panels,
+                              const format::LayerRecord& record, const format::Operands& operands);
 
 }  // namespace mu8

@@ -14,7 +14,7 @@ using kernels::kPanelWidth;
 using kernels::Signed;
 
 // Output pixels whose accumulators are in memory at a time: whole rows, or a part of one.
-constexpr std::uint32_t kTilePixels = 64;
+constexpr std::uint32_t kTilePixels = 32;
 
 struct Tile {
   std::uint32_t rows, columns;
@@ -34,9 +34,11 @@ std::uint64_t BandRows(const format::LayerRecord& record, const format::TensorRe
          std::uint64_t{record.kernel_h - 1U} * record.dilation_h + 1;
 }
 
-// The memory of a layer that is not the last, from the scratch's start.
+// The memory of a layer that is not the last, and where its accumulators lie: those of means behind
+// second moments, the others in the last piece.
 struct Places {
-  std::uint64_t seconds, acc, spread, input, bytes;
+  std::uint64_t acc, input;
+  MomentsScratch needed;
 
   Places(const MomentsPanels& panels, const format::LayerRecord& record,
          const format::Operands& operands) {
@@ -45,17 +47,24 @@ struct Places {
         BandRows(record, operands.input, tile.rows) * operands.input.row_stride;
     const std::uint64_t accumulators =
         std::uint64_t{tile.rows} * tile.columns * kPanelWidth * sizeof(std::int32_t);
-    seconds = panels.end;
-    acc = seconds + (panels.bayesian ? RoundUp(band + format::kTensorTailBytes, 64) : 0);
-    spread = acc + accumulators;
-    input = spread + (panels.bayesian ? accumulators : 0);
-    bytes = input + (panels.uncertain ? accumulators : 0);
+    acc = panels.bayesian ? RoundUp(band + format::kTensorTailBytes, format::kAlignment) : 0;
+    input = panels.bayesian ? accumulators : 0;
+    needed.bytes[kSquaresPiece] = panels.squares_end;
+    needed.bytes[kSecondsPiece] = acc + accumulators;
+    needed.bytes[kSpreadPiece] = panels.spread_end;
+    needed.bytes[kAccumulatorsPiece] = input + (panels.uncertain ? accumulators : 0);
   }
 };
 
 // Accumulators of a tile's pixels, the first window at args.input.
 void AccumulateTile(const MomentsLayer& layer, ConvolveArgs args, const Tile& tile,
                     std::uint32_t rows, std::int32_t* to) {
+  if (layer.accumulate != nullptr) {
+    args.output_height = rows;
+    args.output_width = tile.columns;
+    args.accumulators = to;
+    return layer.accumulate(args);
+  }
   args.output_height = args.output_width = 1;
   const std::uint8_t* row = args.input;
   for (std::uint32_t y = 0; y < rows; ++y, row += args.input_row_step) {
@@ -76,15 +85,16 @@ void RunPanel(const MomentsLayer& layer, const MomentsPanel& panel, const Places
   const std::size_t image_at = image * context->view.model.activation_bytes;
   std::uint8_t* const means = context->activations + image_at;
   std::uint8_t* const variances = context->variances + image_at;
-  std::uint8_t* const scratch = reinterpret_cast<std::uint8_t*>(context->panel);
-  const auto integers = [&](std::uint64_t at) {
-    return reinterpret_cast<std::int32_t*>(scratch + at);
-  };
+  std::uint8_t* const seconds = layer.pieces[kSecondsPiece];
+  auto* const acc = reinterpret_cast<std::int32_t*>(seconds + places.acc);
+  std::uint8_t* const accumulators = layer.pieces[kAccumulatorsPiece];
+  auto* const spread = reinterpret_cast<std::int32_t*>(accumulators);
+  auto* const input = reinterpret_cast<std::int32_t*>(accumulators + places.input);
   const ConvolveArgs& base = layer.work.convolve;
   kernels::ClipArgs clip = panel.clip;
-  clip.acc = integers(places.acc);
-  if (layer.panels.bayesian) clip.spread = integers(places.spread);
-  if (layer.panels.uncertain) clip.input = integers(places.input);
+  clip.acc = acc;
+  if (layer.panels.bayesian) clip.spread = spread;
+  if (layer.panels.uncertain) clip.input = input;
   const Tile whole = TileOf(file.output);
   for (std::uint32_t y = 0; y < file.output.height; y += whole.rows) {
     const std::uint32_t rows =
@@ -97,8 +107,7 @@ void RunPanel(const MomentsLayer& layer, const MomentsPanel& panel, const Places
                                 file.input.row_stride;
     if (layer.panels.bayesian) {
       layer.FindSecondMoments(means + band_at, variances + band_at,
-                              static_cast<std::size_t>(band_rows * file.input.row_stride),
-                              scratch + places.seconds);
+                              static_cast<std::size_t>(band_rows * file.input.row_stride), seconds);
     }
     for (std::uint32_t x = 0; x < file.output.width; x += whole.columns) {
       const std::uint32_t left = file.output.width - x;
@@ -110,18 +119,18 @@ void RunPanel(const MomentsLayer& layer, const MomentsPanel& panel, const Places
       args.weights = panel.means;
       args.bias = panel.bias;
       args.input = window;
-      AccumulateTile(layer, args, tile, rows, integers(places.acc));
+      AccumulateTile(layer, args, tile, rows, acc);
       args.zero_point = 0;
       args.bias = kNoBias;
       if (layer.panels.bayesian) {
         args.weights = panel.spread;
-        args.input = scratch + places.seconds + (window_at - Signed(band_at));
-        AccumulateTile(layer, args, tile, rows, integers(places.spread));
+        args.input = seconds + (window_at - Signed(band_at));
+        AccumulateTile(layer, args, tile, rows, spread);
       }
       if (layer.panels.uncertain) {
         args.weights = panel.squares;
         args.input = variances + window_at;
-        AccumulateTile(layer, args, tile, rows, integers(places.input));
+        AccumulateTile(layer, args, tile, rows, input);
       }
       for (std::uint32_t row = 0; row < rows; ++row) {
         const auto at = [&](std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
@@ -150,23 +159,18 @@ void RunPanel(const MomentsLayer& layer, const MomentsPanel& panel, const Places
 
 }  // namespace
 
-std::uint64_t WeightedScratchBytes(const format::View& view, const format::LayerRecord& record,
-                                   const format::Operands& operands) {
+MomentsScratch ScratchOf(const format::View& view, const format::LayerRecord& record,
+                         const format::Operands& operands) {
   const MomentsPanels panels(view, record, operands.logits);
-  const std::uint64_t bytes = operands.logits ? OutputsScratchBytes(view, panels, record, operands)
-                                              : Places(panels, record, operands).bytes;
-  return RoundUp(bytes, format::kAlignment);
+  return operands.logits ? OutputsScratch(view, panels, record, operands)
+                         : Places(panels, record, operands).needed;
 }
 
 void RunMomentsWeighted(const Layer& layer, PassContext* context) {
   MomentsLayer work(layer, context);
   LayerCursor at{.layer = layer.index};
-  if (context->failed || !Prepare(&at, &work.work)) return;
+  if (context->failed || !Prepare(&at, &work.work) || !work.FindScratch()) return;
   const Places places(work.panels, layer.record, layer);
-  if (places.bytes > context->scratch_bytes) {
-    FailParameters(layer, context);
-    return;
-  }
   format::MuCursor mu = work.work.parameters.FirstMu(layer.record);
   for (; mu.panel() < work.work.parameters.panels.panel_count(); mu.Next()) {
     MomentsPanel panel;

@@ -66,7 +66,7 @@ std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uin
   std::uint64_t place = 0;
   // What lies in the way moves the panel behind it, until nothing does.
   for (std::uint32_t i = 0; i < view.tensor_count(); ++i) {
-    if (config::kStreamed && place + bytes > taken.begin && place < taken.end) place = taken.end;
+    if (place + bytes > taken.begin && place < taken.end) place = taken.end;
     const TensorRecord tensor = view.tensor(i);
     const std::uint64_t end = std::uint64_t{tensor.offset} + tensor.bytes;
     if (place + bytes <= tensor.offset || end <= place) continue;

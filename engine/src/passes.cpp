@@ -54,7 +54,7 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .check_products = config::kCheckProducts && job.options.check_products,
           .fault = job.faults + group * job.space.grid().image_groups + image_group,
           .variances = job.space.Variances(),
-          .scratch_bytes = job.space.scratch_bytes()};
+          .scratch = job.space.scratch()};
 }
 
 // Part `index` of `count` about equal parts of a list.

@@ -39,12 +39,18 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   format::ArenaSizes sizes =
       format::MakeArenaSizes(view.model, view.output_slots, options.batch,
                              options.keep_logits ? options.mc_samples : 0, view.has_stored_noise());
-  if (has_variances_) panel_bytes_ = static_cast<std::size_t>(MomentsScratchBytes(view));
+  if (has_variances_ && !shares_activations_) {
+    scratch_ = MomentsScratchBytes(view);
+    std::uint64_t bytes = 0;
+    for (const std::uint64_t piece : scratch_.bytes) bytes += piece;
+    panel_bytes_ = static_cast<std::size_t>(bytes);
+  }
   sizes[format::kPanelPart] = panel_bytes_;
   std::uint64_t image_bytes = view.model.activation_bytes;
   if (shares_activations_) {
     image_bytes =
         known_image_bytes != 0 ? known_image_bytes : BytesWithPanels(view, options.panel_bytes);
+    if (has_variances_ && known_image_bytes == 0) image_bytes = BytesWithMoments(view, image_bytes);
     sizes[format::kActivationsPart] = image_bytes;
     sizes[format::kPanelPart] = 0;
   }

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <span>
 
+#include "engine/src/moments_scratch.h"
 #include "engine/src/statistics.h"
 #include "engine/src/stopping.h"
 #include "formats/arena.h"
@@ -39,7 +40,7 @@ inline bool EndsEarly(const SessionOptions& options) {
 
 // Whether a session runs one image by one worker, so that panels can lie among its activations.
 inline bool SharesActivations(const SessionOptions& options) {
-  return options.batch == 1 && options.workers == 1 && options.method == Method::kSampling;
+  return options.batch == 1 && (options.workers == 1 || options.method == Method::kMoments);
 }
 
 // How far one image has come.
@@ -76,8 +77,8 @@ class Workspace {
   Sums SumsOf(std::uint32_t group, std::size_t image) const;
   // Of Method::kMoments, else null: u8 [batch][image_bytes] beside the activations.
   std::uint8_t* Variances() const;
-  // What its layers have in place of a panel.
-  std::size_t scratch_bytes() const { return panel_bytes_; }
+  // What its layers have in place of a panel (moments.h), where that has a part of its own.
+  const MomentsScratch& scratch() const { return scratch_; }
   // Null where panels lie among the activations.
   std::int8_t* Panel(std::uint32_t group, std::uint32_t image_group) const;
 
@@ -136,6 +137,7 @@ class Workspace {
   std::size_t positions_, outputs_, logits_, slots_, batch_, panel_bytes_, image_bytes_;
   std::size_t decided_outputs_;  // outputs_ of StopRule::kThresholds, else 0
   std::uint64_t fast_bytes_ = 0, slow_bytes_ = 0;
+  MomentsScratch scratch_;
   std::size_t at_[kParts];  // right where the regions are sizes that the target can address
 };
 

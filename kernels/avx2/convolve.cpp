@@ -40,6 +40,7 @@ struct SplitProduct {
 }  // namespace
 
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<SplitProduct>(args); }
+void Accumulate(const ConvolveArgs& args) { AccumulatePanel<SplitProduct>(args); }
 void ConvolveDepthwise(const ConvolveArgs& args) { DepthwisePanel<SplitProduct>(args); }
 
 }  // namespace mu8::kernels::avx2

@@ -330,6 +330,54 @@ void Tiles(const ConvolveArgs& args, const Start<Product, kWidth>& start, const 
   }
 }
 
+// The same, but accumulators as they are, kPanelWidth a pixel.
+template <typename Product, std::uint32_t kWidth, std::uint32_t kPixels>
+void RawTiles(const ConvolveArgs& args, const Start<Product, kWidth>& start, std::uint32_t* left,
+              Cursor* cursor, std::int32_t** to) {
+  constexpr std::uint32_t kHalves = Halves(kWidth);
+  for (; *left >= kPixels; *left -= kPixels) {
+    const std::uint8_t* windows[kPixels];
+    for (std::uint32_t p = 0; p < kPixels; ++p) {
+      const std::uint8_t* residual;
+      std::uint8_t* output;
+      cursor->Next(&windows[p], &residual, &output);
+    }
+    __m256i acc[kPixels][kHalves];
+    Accumulate<Product, kWidth, kPixels>(args, start, windows, acc);
+    for (std::uint32_t p = 0; p < kPixels; ++p, *to += kPanelWidth) {
+      for (std::uint32_t h = 0; h < kHalves; ++h) {
+        _mm256_storeu_si256(reinterpret_cast<__m256i*>(*to + h * 8), acc[p][h]);
+      }
+    }
+  }
+}
+
+template <typename Product, std::uint32_t kWidth>
+void AccumulateWidth(const ConvolveArgs& args) {
+  const Start<Product, kWidth> start(args);
+  constexpr std::uint32_t kPixels =
+      kWidth == 16 ? Product::kTilePixels : Product::kNarrowTilePixels;
+  Cursor cursor(args);
+  std::uint32_t left = args.output_height * args.output_width;
+  std::int32_t* to = args.accumulators;
+  RawTiles<Product, kWidth, kPixels>(args, start, &left, &cursor, &to);
+  RawTiles<Product, kWidth, 4>(args, start, &left, &cursor, &to);
+  RawTiles<Product, kWidth, 2>(args, start, &left, &cursor, &to);
+  RawTiles<Product, kWidth, 1>(args, start, &left, &cursor, &to);
+}
+
+template <typename Product>
+void AccumulatePanel(const ConvolveArgs& args) {
+  switch (args.width) {
+    case 4:
+      return AccumulateWidth<Product, 4>(args);
+    case 8:
+      return AccumulateWidth<Product, 8>(args);
+    default:
+      return AccumulateWidth<Product, 16>(args);
+  }
+}
+
 template <typename Product, std::uint32_t kWidth>
 void ConvolveWidth(const ConvolveArgs& args) {
   constexpr std::uint32_t kHalves = Halves(kWidth);

@@ -292,6 +292,51 @@ void UnpackPanel(const SampleArgs& args) {
   scalar::SilencePadding(args);
 }
 
+namespace {
+
+// (x x + half) >> kShift of 32 bytes' worth in 16-bit lanes, which are bytes again afterwards.
+template <int kShift>
+__m256i Squares(__m256i low, __m256i high) {
+  const __m256i half = _mm256_set1_epi16(1 << (kShift - 1));
+  const auto square = [half](__m256i x) {
+    return _mm256_srli_epi16(_mm256_add_epi16(_mm256_mullo_epi16(x, x), half), kShift);
+  };
+  const __m256i bytes = _mm256_packus_epi16(square(low), square(high));
+  return _mm256_permute4x64_epi64(bytes, 0xd8);
+}
+
+// to[32 bytes] = bytes(block, half) for the halves of all blocks.
+template <typename Bytes>
+void ForHalves(const SampleArgs& args, const Bytes& bytes) {
+  std::int8_t* to = args.weights;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block) {
+    for (std::uint32_t half = 0; half < 2; ++half, to += 32) {
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), bytes(block, half));
+    }
+  }
+  scalar::SilencePadding(args);
+}
+
+}  // namespace
+
+void SquareMeans(const SampleArgs& args) {
+  ForHalves(args, [&](std::size_t block, std::uint32_t half) {
+    const __m256i mu = Mu(args, block, half);
+    return Squares<7>(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(mu)),
+                      _mm256_cvtepi8_epi16(_mm256_extracti128_si256(mu, 1)));
+  });
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  const Half halves[2] = {Half(args, 0), Half(args, 1)};
+  ForHalves(args, [&](std::size_t block, std::uint32_t half) {
+    const __m256i level = halves[half].Level(args, block);
+    if (args.sigma_bits < 8) return level;
+    return Squares<9>(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(level)),
+                      _mm256_cvtepu8_epi16(_mm256_extracti128_si256(level, 1)));
+  });
+}
+
 void SamplePanel(const SampleArgs& args) {
   const EpsilonTable table(args.stream.flip);
   const bool narrow = IsNarrow(args.shift, args.width);

@@ -5,6 +5,14 @@
 
 namespace mu8::kernels::avx2 {
 
+constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
+                                           .unpack_spread = UnpackSpread,
+                                           .second_moments = SecondMoments,
+                                           .clip = Clip,
+                                           .accumulate = Accumulate,
+                                           .add_softmax_rows = AddSoftmaxRows,
+                                           .probe = ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "avx2",
     .required = kFeatureAvx2,
@@ -17,7 +25,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &avx2::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

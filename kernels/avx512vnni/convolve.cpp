@@ -183,6 +183,18 @@ struct Epilogue {
   }
 };
 
+// Accumulators as they are, kPanelWidth a pixel.
+struct Raw {
+  const ConvolveArgs& args;
+
+  [[gnu::always_inline]] void StoreRow(const __m512i* acc, std::uint32_t y, std::uint32_t x,
+                                       std::uint32_t count) const {
+    std::int32_t* to = args.accumulators + (std::size_t{y} * args.output_width + x) * kPanelWidth;
+#pragma GCC unroll 8
+    for (std::uint32_t p = 0; p < count; ++p) _mm512_storeu_si512(to + p * kPanelWidth, acc[p]);
+  }
+};
+
 // Where a segment begins.
 struct Segment {
   std::uint32_t y, x;
@@ -212,8 +224,8 @@ struct Pixels {
 // 1. A group of 4 inputs of one pixel then meets the weights of all three taps, once for each of
 // the three output pixels that it belongs to: 10 loads of inputs for 24 dot products, where 24
 // loads would take longer than the products (2 a cycle of either).
-template <bool kSlide, std::uint32_t kSegments, std::uint32_t kPixels>
-void ConvolveTile(const Panel& panel, const Epilogue& epilogue, const Segment* at,
+template <bool kSlide, std::uint32_t kSegments, std::uint32_t kPixels, typename Output>
+void ConvolveTile(const Panel& panel, const Output& epilogue, const Segment* at,
                   std::uint32_t count) {
   constexpr std::uint32_t kTaps = kSlide ? 3 : 1;
   const ConvolveArgs& args = panel.args;
@@ -272,18 +284,18 @@ void ConvolveTile(const Panel& panel, const Epilogue& epilogue, const Segment* a
 }
 
 // Columns [begin, end) of all rows, a multiple of kPixels wide.
-template <std::uint32_t kSegments, std::uint32_t kPixels>
-void ConvolveColumns(const Panel& panel, const Epilogue& epilogue, std::uint32_t begin,
+template <std::uint32_t kSegments, std::uint32_t kPixels, typename Output>
+void ConvolveColumns(const Panel& panel, const Output& epilogue, std::uint32_t begin,
                      std::uint32_t end) {
   const ConvolveArgs& args = panel.args;
   const bool slide = args.inner_runs == 1 && args.input_col_step % 4 == 0 &&
                      args.padded_run == 3 * args.input_col_step;
-  const auto tile =
-      slide ? ConvolveTile<true, kSegments, kPixels> : ConvolveTile<false, kSegments, kPixels>;
+  const auto tile = slide ? ConvolveTile<true, kSegments, kPixels, Output>
+                          : ConvolveTile<false, kSegments, kPixels, Output>;
   // The last tile; of three segments one or two may be left.
   constexpr std::uint32_t kLast = kSegments == 3 ? 2 : kSegments;
-  const auto last =
-      slide ? ConvolveTile<true, kLast, kPixels> : ConvolveTile<false, kLast, kPixels>;
+  const auto last = slide ? ConvolveTile<true, kLast, kPixels, Output>
+                          : ConvolveTile<false, kLast, kPixels, Output>;
   Segment segments[kSegments] = {};
   std::uint32_t count = 0;
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
@@ -295,18 +307,34 @@ void ConvolveColumns(const Panel& panel, const Epilogue& epilogue, std::uint32_t
     }
   }
   if (count == 0) return;
+  if (kSegments == 3 && count == 1) {
+    const auto one =
+        slide ? ConvolveTile<true, 1, kPixels, Output> : ConvolveTile<false, 1, kPixels, Output>;
+    return one(panel, epilogue, segments, 1);
+  }
   // Those that are missing are the first again: computed, not stored.
   for (std::uint32_t s = count; s < kLast; ++s) segments[s] = segments[0];
   last(panel, epilogue, segments, count);
 }
 
 // The last column, pixel by pixel.
-void ConvolveColumn(const Panel& panel, const Epilogue& epilogue, std::uint32_t x) {
+template <typename Output>
+void ConvolveColumn(const Panel& panel, const Output& epilogue, std::uint32_t x) {
   const ConvolveArgs& args = panel.args;
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
     __m512i acc[4] = {AccumulateOne(panel, WindowAt(args, {y, x}))};
     epilogue.StoreRow(acc, y, x, 1);
   }
+}
+
+template <typename Output>
+void ConvolveAll(const Panel& panel, const Output& epilogue) {
+  const std::uint32_t width = panel.args.output_width;
+  const std::uint32_t eights = width / 8 * 8, fours = width / 4 * 4, twos = width / 2 * 2;
+  if (eights > 0) ConvolveColumns<3, 8>(panel, epilogue, 0, eights);
+  if (fours > eights) ConvolveColumns<4, 4>(panel, epilogue, eights, fours);
+  if (twos > fours) ConvolveColumns<2, 2>(panel, epilogue, fours, twos);
+  if (width > twos) ConvolveColumn(panel, epilogue, twos);
 }
 
 }  // namespace
@@ -318,14 +346,10 @@ void Convolve(const ConvolveArgs& args) {
     _mm512_mask_storeu_epi32(args.accumulators, channels, AccumulateOne(panel, args.input));
     return;
   }
-  const Epilogue epilogue(args);
-  const std::uint32_t width = args.output_width;
-  const std::uint32_t eights = width / 8 * 8, fours = width / 4 * 4, twos = width / 2 * 2;
-  if (eights > 0) ConvolveColumns<3, 8>(panel, epilogue, 0, eights);
-  if (fours > eights) ConvolveColumns<4, 4>(panel, epilogue, eights, fours);
-  if (twos > fours) ConvolveColumns<2, 2>(panel, epilogue, fours, twos);
-  if (width > twos) ConvolveColumn(panel, epilogue, twos);
+  ConvolveAll(panel, Epilogue(args));
 }
+
+void Accumulate(const ConvolveArgs& args) { ConvolveAll(Panel(args), Raw{args}); }
 
 // 16 channels of 4 taps, tap by tap within each channel: what one register of weights meets.
 // Channels past the panel's are read, too (at most 15 bytes, a tensor has a tail); their weights do

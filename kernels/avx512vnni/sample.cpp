@@ -43,4 +43,44 @@ void UnpackPanel(const SampleArgs& args) {
   scalar::SilencePadding(args);
 }
 
+void SquareMeans(const SampleArgs& args) {
+  const Means means(args);
+  const __m512i half = _mm512_set1_epi16(64);
+  const auto square = [half](__m256i mu) {
+    const __m512i wide = _mm512_cvtepi8_epi16(mu);
+    const __m512i sum = _mm512_add_epi16(_mm512_mullo_epi16(wide, wide), half);
+    return _mm512_cvtepi16_epi8(_mm512_srli_epi16(sum, 7));
+  };
+  std::int8_t* to = args.weights;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
+    const __m512i mu = means.Block(block);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), square(_mm512_castsi512_si256(mu)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 32),
+                        square(_mm512_extracti64x4_epi64(mu, 1)));
+  }
+  scalar::SilencePadding(args);
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  const Levels levels(args);
+  const __m512i half = _mm512_set1_epi16(256);
+  const auto square = [half](__m256i level) {
+    const __m512i wide = _mm512_cvtepu8_epi16(level);
+    const __m512i sum = _mm512_add_epi16(_mm512_mullo_epi16(wide, wide), half);
+    return _mm512_cvtepi16_epi8(_mm512_srli_epi16(sum, 9));
+  };
+  std::int8_t* to = args.weights;
+  for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
+    const __m512i level = levels.Block(block);
+    if (args.sigma_bits < 8) {
+      _mm512_storeu_si512(to, level);
+      continue;
+    }
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to), square(_mm512_castsi512_si256(level)));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + 32),
+                        square(_mm512_extracti64x4_epi64(level, 1)));
+  }
+  scalar::SilencePadding(args);
+}
+
 }  // namespace mu8::kernels::avx512vnni

@@ -30,6 +30,7 @@ struct DotProduct {
 }  // namespace
 
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<DotProduct>(args); }
+void Accumulate(const ConvolveArgs& args) { AccumulatePanel<DotProduct>(args); }
 void ConvolveDepthwise(const ConvolveArgs& args) { DepthwisePanel<DotProduct>(args); }
 
 }  // namespace mu8::kernels::avxvnni

@@ -8,6 +8,9 @@ namespace mu8::kernels::avxvnni {
 
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
+// Predictions by moments.
+void Accumulate(const ConvolveArgs& args);
+extern const MomentsKernels kMoments;
 
 float ProbeConvolve(float a, float b, float c);
 

@@ -6,6 +6,14 @@
 
 namespace mu8::kernels::avxvnni {
 
+constinit const MomentsKernels kMoments = {.square_means = avx2::SquareMeans,
+                                           .unpack_spread = avx2::UnpackSpread,
+                                           .second_moments = avx2::SecondMoments,
+                                           .clip = avx2::Clip,
+                                           .accumulate = Accumulate,
+                                           .add_softmax_rows = avx2::AddSoftmaxRows,
+                                           .probe = avx2::ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "avxvnni",
     .required = kFeatureAvx2 | kFeatureAvxVnni,
@@ -18,7 +26,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &avxvnni::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

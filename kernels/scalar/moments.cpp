@@ -74,6 +74,8 @@ constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
                                            .unpack_spread = UnpackSpread,
                                            .second_moments = SecondMoments,
                                            .clip = Clip,
+                                           .accumulate = nullptr,
+                                           .add_softmax_rows = nullptr,
                                            .probe = ProbeMoments};
 
 }  // namespace mu8::kernels::scalar
