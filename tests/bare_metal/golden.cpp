@@ -1,6 +1,7 @@
 // Predicts with each model linked in as tests/formats/test_golden.cpp does, with every kernel set
 // of the build and processor, by one worker and by several, and prints "NAME KERNELS WORKERS HASH"
-// each time (or "too large: N bytes of arena" in the hash's place), then the stack.
+// each time (or "too large: N bytes of arena" in the hash's place); predictions by moments, of
+// models that have them, as "NAME/moments". Then the stack.
 // tools/golden_table builds it for every target, lists the models and compares the hashes.
 #include <cstddef>
 #include <cstdint>
@@ -151,18 +152,24 @@ bool Golden(const EmbeddedFile& file, mu8::Session* session) {
     const char* kernels = NameOf(model, set);
     if (kernels == nullptr) continue;
     for (const std::uint32_t workers : kWorkers) {
-      BoardWrite(file.name);
-      BoardWrite(" ");
-      BoardWrite(kernels);
-      BoardWrite(" ");
-      WriteNumber(workers, 10, 1);
-      BoardWrite(" ");
-      const mu8::SessionOptions options{.mc_samples = 32,
-                                        .seed = 2026,
-                                        .kernels = set,
-                                        .workers = workers,
-                                        .parallel_for = RunTasks};
-      if (!PrintHash(model, options, session)) return false;
+      for (const mu8::Method method : {mu8::Method::kSampling, mu8::Method::kMoments}) {
+        const bool by_moments = method == mu8::Method::kMoments;
+        const mu8::SessionOptions options{.mc_samples = 32,
+                                          .seed = 2026,
+                                          .kernels = set,
+                                          .method = method,
+                                          .workers = workers,
+                                          .parallel_for = RunTasks};
+        // The model has none, or the build.
+        if (by_moments && mu8::ArenaBytes(model, options) == 0) continue;
+        BoardWrite(file.name);
+        BoardWrite(by_moments ? "/moments " : " ");
+        BoardWrite(kernels);
+        BoardWrite(" ");
+        WriteNumber(workers, 10, 1);
+        BoardWrite(" ");
+        if (!PrintHash(model, options, session)) return false;
+      }
     }
   }
   return true;

@@ -17,7 +17,7 @@ from bare_metal import BOARDS, ROOT, build_program, embed, execute, run
 from mu8_command import Checks
 
 sys.path.insert(0, str(ROOT / "tools"))
-from golden.table import ARENA_BYTES, GOLDEN, committed_hashes, compare  # noqa: E402
+from golden.table import ARENA_BYTES, GOLDEN, compare, model_names  # noqa: E402
 
 SKIPPED = 77
 WARNINGS = ["-Wall", "-Wextra", "-Werror"]
@@ -37,7 +37,7 @@ def missing(target):
 
 
 def models():
-    return {name: GOLDEN / f"{name}.mu8" for name in committed_hashes()}
+    return {name: GOLDEN / f"{name}.mu8" for name in model_names()}
 
 
 def on_board(board, folder):
@@ -86,7 +86,7 @@ def main():
         check(code == 0, f"{target}: exit {code}")
         for row in compare(target, "-", "-O2", text):
             check(row.good, f"{target}: {row.cells()}")
-            check(row.workers != "1" or row.compared == len(committed_hashes()),
+            check(row.workers != "1" or row.compared >= len(model_names()),
                   f"{target}: {row.compared} models compared")
     return check.end()
 

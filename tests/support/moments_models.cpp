@@ -27,11 +27,6 @@ std::size_t FirstUncertain(const format::FileContent& content) {
   return first;
 }
 
-// Such that codes of variances, which are large where weights are random, are neither all 0 nor
-// 255.
-const std::vector<MomentsRecord> kRecords = {
-    {6, 1.5F}, {1.5F, 0.8F}, {25, 1}, {0.4F, 1.7F}, {12, 0.6F}};
-
 // Powers of two: the same on every target.
 MomentsRecord RandomRecord(Random* random) {
   const auto step =
@@ -71,12 +66,16 @@ TestModel WithMoments(TestModel model, const std::vector<MomentsRecord>& records
   return model;
 }
 
+std::vector<MomentsRecord> UsedCodes() {
+  return {{6, 1.5F}, {1.5F, 0.8F}, {25, 1}, {0.4F, 1.7F}, {12, 0.6F}};
+}
+
 std::map<std::string, TestModel> MomentsModels() {
   std::map<std::string, TestModel> models;
   for (auto& [name, golden] : GoldenModels()) {
     const format::FileContent& content = golden.model.content;
     if (content.head == format::Head::kReconstruction) continue;
-    models[name] = content.outputs.moments.empty() ? WithMoments(golden.model, kRecords)
+    models[name] = content.outputs.moments.empty() ? WithMoments(golden.model, UsedCodes())
                                                    : std::move(golden.model);
   }
   constexpr float kLeastStep = format::kLeastMomentsStep, kMostStep = format::kMostMomentsStep;
@@ -97,21 +96,21 @@ std::map<std::string, TestModel> MomentsModels() {
   for (const bool large : {false, true}) {
     const float factor = large ? 0x1p62F : 0x1p-54F;
     const std::string size = large ? "large_" : "small_";
-    models[size + "logits"] = WithMoments(WithLogits(TinyModel(4), factor), kRecords);
+    models[size + "logits"] = WithMoments(WithLogits(TinyModel(4), factor), UsedCodes());
     models[size + "values"] = WithMoments(
-        WithHead(WithLogits(DenseOutputModel(2), factor), format::Head::kValues), kRecords);
+        WithHead(WithLogits(DenseOutputModel(2), factor), format::Head::kValues), UsedCodes());
     models[size + "gaussian"] = WithMoments(
         WithGaussian(WithLogits(TinyModel(2, true, 8, 4), factor), format::ScaleForm::kSoftplus),
-        kRecords);
+        UsedCodes());
   }
-  models["dependent_classes"] = WithMoments(DependentClasses(), kRecords);
-  models["replaced_residual"] = WithMoments(ReplacedResidualModel(), kRecords);
-  models["classes_64"] = WithMoments(TinyModel(4, true, 8, 64), kRecords);
-  models["classes_65"] = WithMoments(TinyModel(4, true, 8, 65), kRecords);
-  models["dense_output_70"] = WithMoments(DenseOutputModel(70, 2), kRecords);
+  models["dependent_classes"] = WithMoments(DependentClasses(), UsedCodes());
+  models["replaced_residual"] = WithMoments(ReplacedResidualModel(), UsedCodes());
+  models["classes_64"] = WithMoments(TinyModel(4, true, 8, 64), UsedCodes());
+  models["classes_65"] = WithMoments(TinyModel(4, true, 8, 65), UsedCodes());
+  models["dense_output_70"] = WithMoments(DenseOutputModel(70, 2), UsedCodes());
   models["labels_70"] =
-      WithMoments(WithHead(TinyModel(1, true, 3, 70), format::Head::kSigmoid), kRecords);
-  models["one_class"] = WithMoments(TinyModel(8, true, 8, 1), kRecords);
+      WithMoments(WithHead(TinyModel(1, true, 3, 70), format::Head::kSigmoid), UsedCodes());
+  models["one_class"] = WithMoments(TinyModel(8, true, 8, 1), UsedCodes());
   return models;
 }
 

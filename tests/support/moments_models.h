@@ -17,6 +17,10 @@ TestModel WithMoments(TestModel model,
                       const std::vector<format::MomentsRecord>& records = {
                           {0.05F, 1.5F}, {0.3F, 0.8F}, {2.5F, 1}, {0.01F, 3.3F}, {12, 0.6F}});
 
+// Such that codes of variances, which are large where weights are random, are neither all 0 nor
+// all 255.
+std::vector<format::MomentsRecord> UsedCodes();
+
 // Every golden model whose head has predictions by moments, and what these lack: more classes than
 // have covariances, residuals in place, steps and factors at the ends of their ranges. Their
 // predictions are pinned in tests/data/golden/moments.txt.

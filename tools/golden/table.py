@@ -12,7 +12,8 @@ GOLDEN = ROOT / "tests" / "data" / "golden"
 LEVELS = ("-O0", "-Os", "-O2", "-O3")
 ARENA_BYTES = 0x1800  # the largest of the golden models takes 5.1 KB by one worker
 SEVERAL = 0x4000  # and this by several; the smallest board has not as much
-LINE = re.compile(r"^(\w+) (\w+) (\d+) ([0-9a-f]{8}|too large: .*)$", re.MULTILINE)
+SMALL_FLASH = 0x40000  # bytes: without the models for moments
+LINE = re.compile(r"^([\w/]+) (\w+) (\d+) ([0-9a-f]{8}|too large: .*)$", re.MULTILINE)
 
 
 @dataclasses.dataclass
@@ -38,9 +39,16 @@ class Row:
 
 
 def committed_hashes():
-    """{name: hash} of predictions.txt."""
-    lines = (GOLDEN / "predictions.txt").read_text(encoding="utf-8").splitlines()
-    return dict(line.split() for line in lines if line and not line.startswith("#"))
+    """{name: hash} of predictions.txt, {name/moments: hash} of what else it has in moments.txt."""
+    by_sampling, by_moments = (
+        dict(line.split() for line in (GOLDEN / name).read_text(encoding="utf-8").splitlines()
+             if line and not line.startswith("#")) for name in ("predictions.txt", "moments.txt"))
+    return by_sampling | {f"{name}/moments": value for name, value in by_moments.items()
+                          if name in by_sampling}
+
+
+def model_names():
+    return [name for name in committed_hashes() if "/" not in name]
 
 
 def write_models(names, path):
@@ -73,7 +81,11 @@ class Programs:
         target = self.target
         compiler = next(iter(target.compilers.values()))
         models = self.folder / "models.c"
-        write_models(committed_hashes(), models)
+        board = target.board
+        names = model_names()
+        if board is not None and board.flash[1] <= SMALL_FLASH:
+            names = [name for name in names if not name.endswith("_moments")]
+        write_models(names, models)
         kind = "riscv" if target.board is not None and target.board.riscv else "cortex_m"
         board = target.board_source if target.board is None else (
             ROOT / "tools" / "firmware" / "board" / f"{kind}.c")

@@ -60,7 +60,7 @@ def linux(triple, emulator, flags="", clang_flags="", toolchain=None, options=()
                   emulator.split(), toolchain, options)
 
 
-def bare(name, triple, *kernels, clang_flags=""):
+def bare(name, triple, *kernels, clang_flags="", more=()):
     """Of bare_metal's boards, with these kernel tables beside the two that all have; clang++ without
     any header of the toolchain's."""
     board = bare_metal.BOARDS[name]
@@ -68,8 +68,8 @@ def bare(name, triple, *kernels, clang_flags=""):
     machine = " ".join(flag for flag in board.flags if flag.startswith("-m"))
     return Target({"g++": f"{board.prefix}g++ {flags}",
                    "clang++": f"clang++ --target={triple} {machine} {clang_flags} {FREE}"},
-                  toolchain=board.toolchain, options=[*board.options, tables(*kernels)], board=board,
-                  threads=False)
+                  toolchain=board.toolchain, board=board, threads=False,
+                  options=[*board.options, tables(*kernels), *more])
 
 
 def wasm_options(simd):
@@ -107,7 +107,9 @@ TARGETS = {
                         options=["-DCMAKE_CXX_FLAGS=-mfpu=vfpv3-d16"]),
     # clang++ 14 does not find the headers of this g++.
     "riscv64": linux("riscv64-linux-gnu", "qemu-riscv64", "-march=rv64gc", FREE, "riscv64"),
-    "cortex-m0": bare("m0", "arm-none-eabi").only("g++", "-Os", "-O2"),
+    # Its flash is full without moments; cortex-m0-code has them.
+    "cortex-m0": bare("m0", "arm-none-eabi", more=["-DCMAKE_CXX_FLAGS=-DMU8_WITH_MOMENTS=0"]).only(
+        "g++", "-Os", "-O2"),
     "cortex-m0-code": bare("m0_code", "arm-none-eabi"),
     "cortex-m3": bare("m3", "arm-none-eabi"),
     "cortex-m4": bare("m4", "arm-none-eabi", "armdsp"),
