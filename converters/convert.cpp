@@ -9,10 +9,8 @@
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
-#include "converters/host/metrics_values.h"
-#include "converters/host/target_layout.h"
 #include "converters/judge/abstain.h"
-#include "converters/judge/ensemble_judge.h"
+#include "converters/judge/fit_noise.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
@@ -32,7 +30,6 @@ constexpr std::size_t kMeasuredInputs = 256;
 constexpr double kMeasuredProducts = 3e11;                  // of all passes: some ten seconds
 constexpr double kMeasuredOutputs = 1 << 24;                // of all passes
 constexpr double kLeastMeasured = 32, kMostMeasured = 256;  // passes
-constexpr std::uint32_t kNoisePasses = 64;
 
 std::string FloatList(const std::vector<float>& values) {
   std::string text;
@@ -280,54 +277,6 @@ Candidate ChooseSigmas(const ConvertOptions& options, const Prepared& prepared,
   return choice.Best();
 }
 
-// The targets of the calibration data in the order of the outputs.
-std::vector<float> TargetsOf(const ConvertOptions& options, const Prepared& prepared,
-                             std::vector<std::string>* notices) {
-  const Network& network = prepared.network;
-  const Value& output = network.values[static_cast<std::size_t>(network.output)];
-  if (output.height * output.width == 1) return prepared.data.targets;
-  std::string notice;
-  std::vector<float> targets = host::ArrangeTargets(
-      options.calibration_path, prepared.data,
-      host::AnswerSpec({output.height, output.width, output.channels}, InputSpecOf(network)),
-      &notice);
-  if (!notice.empty()) notices->push_back(notice);
-  return targets;
-}
-
-// The variance of observations around the FP32 ensemble's predictions, on the calibration data: of
-// each output, over all positions.
-std::vector<float> FittedNoise(const ConvertOptions& options, const Prepared& prepared,
-                               std::vector<std::string>* notices) {
-  const host::Dataset& data = prepared.data;
-  const Network& network = prepared.network;
-  const auto channels =
-      static_cast<std::size_t>(network.values[static_cast<std::size_t>(network.output)].channels);
-  const std::size_t outputs = OutputCount(network);
-  if (data.target_width() != outputs) {
-    throw host::Error(options.calibration_path + ": --noise fit needs " + std::to_string(outputs) +
-                      " targets an input (y), it has " + std::to_string(data.target_width()));
-  }
-  const std::vector<float> targets = TargetsOf(options, prepared, notices);
-  std::vector<float> noise;
-  const std::vector<ExpectedOutputs> expected =
-      PredictFp32(network, data, data.count, options.seed, kNoisePasses);
-  for (std::size_t k = 0; k < channels; ++k) {
-    std::vector<float> mean, variance, target;
-    double square = 0.0;
-    for (std::size_t i = k; i < targets.size(); i += channels) {
-      mean.push_back(static_cast<float>(expected[i / outputs].mean[i % outputs]));
-      variance.push_back(static_cast<float>(expected[i / outputs].variance[i % outputs]));
-      target.push_back(targets[i]);
-      square += std::pow(static_cast<double>(target.back()), 2);
-    }
-    constexpr double kFloor = 1e-8;  // of the targets' mean square
-    const double floor = std::max(kFloor * square / static_cast<double>(target.size()), 1e-30);
-    noise.push_back(static_cast<float>(host::FitNoise({mean, variance, 1}, target, floor)[0]));
-  }
-  return noise;
-}
-
 }  // namespace
 
 ConvertResult Convert(const ConvertOptions& options) {
@@ -344,8 +293,10 @@ ConvertResult Convert(const ConvertOptions& options) {
   CheckFileSize(imported.network, imported.steps, mu_bits, options.sigma_bits, &problems);
   if (!problems.empty()) throw host::Error(problems);
   Prepared prepared = Prepare(options, std::move(imported));
-  if (options.fit_noise)
-    prepared.network.noise_variance = FittedNoise(options, prepared, &result.notices);
+  if (options.fit_noise) {
+    prepared.network.noise_variance =
+        FittedNoise(options, prepared.network, prepared.data, &result.notices);
+  }
   result.noise_variance = prepared.network.noise_variance;
   result.ranges = prepared.network.ranges;
   const Network& network = prepared.network;

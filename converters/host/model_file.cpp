@@ -1,7 +1,9 @@
 #include "converters/host/model_file.h"
 
 #include <array>
+#include <cstring>
 #include <system_error>
+#include <utility>
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
@@ -15,15 +17,27 @@ std::string Explained(const Diagnostic& diagnostic) {
   return {text.data(), Explain(diagnostic, text)};
 }
 
-ModelFile OpenModel(const std::string& path) {
-  ModelFile file{.path = path,
-                 .bytes = ReadAlignedFile(path, "a .mu8 model", format::kMaxFileBytes),
-                 .model = {}};
+namespace {
+
+ModelFile Opened(const std::string& name, AlignedBuffer bytes) {
+  ModelFile file{.path = name, .bytes = std::move(bytes), .model = {}};
   Diagnostic diagnostic;
   if (Model::Open(file.bytes.span(), &file.model, &diagnostic) != Status::kOk) {
-    throw Error(path + ": " + Explained(diagnostic));
+    throw Error(name + ": " + Explained(diagnostic));
   }
   return file;
+}
+
+}  // namespace
+
+ModelFile OpenModel(const std::string& path) {
+  return Opened(path, ReadAlignedFile(path, "a .mu8 model", format::kMaxFileBytes));
+}
+
+ModelFile OpenBytes(const std::string& name, std::span<const std::byte> bytes) {
+  AlignedBuffer copy(bytes.size());
+  std::memcpy(copy.data(), bytes.data(), bytes.size());
+  return Opened(name, std::move(copy));
 }
 
 std::vector<std::string> Labels(const Model& model) {

@@ -2,6 +2,7 @@
 // failures throw host::Error with the path and the engine's own explanation.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <span>
@@ -22,6 +23,9 @@ struct ModelFile {
 };
 
 ModelFile OpenModel(const std::string& path);
+
+// The same of a file in memory, copied; `name` is what messages call it.
+ModelFile OpenBytes(const std::string& name, std::span<const std::byte> bytes);
 
 // What went wrong, in words; ends with the place in the file where there is one.
 std::string Explained(const Diagnostic& diagnostic);

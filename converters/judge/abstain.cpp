@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <limits>
 #include <string>
 
@@ -42,13 +41,7 @@ std::vector<std::vector<float>> Predicted(const AbstainOptions& options, std::ui
                                           const std::vector<std::byte>& bytes, std::size_t count,
                                           const host::Dataset& data,
                                           const host::Progress& progress) {
-  host::ModelFile file{
-      .path = "the new file", .bytes = host::AlignedBuffer(bytes.size()), .model = {}};
-  std::memcpy(file.bytes.data(), bytes.data(), bytes.size());
-  Diagnostic diagnostic;
-  if (Model::Open(file.bytes.span(), &file.model, &diagnostic) != Status::kOk) {
-    throw host::Error(host::Explained(diagnostic));
-  }
+  const host::ModelFile file = host::OpenBytes("the new file", bytes);
   host::Runner runner(file, {.mc_samples = options.mc_samples, .seed = seed});
   std::vector<std::vector<float>> values;
   for (std::size_t i = 0; i < data.count; ++i) {

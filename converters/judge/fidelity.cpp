@@ -2,7 +2,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <numeric>
 #include <span>
 
@@ -200,8 +199,8 @@ class Measurement {
         batch_(std::min(BatchOf(network), data.count)),
         batches_(std::min(MostInputs(network, options), data.count) / batch_),
         passes_(IsBayesian() ? options.passes : 1),
-        trace_(AsModelFile(file), static_cast<std::uint32_t>(batch_), options.seed,
-               *kernels::SelectKernels(kernels::DetectFeatures())),
+        trace_(host::OpenBytes("the converted model", file), static_cast<std::uint32_t>(batch_),
+               options.seed, *kernels::SelectKernels(kernels::DetectFeatures())),
         executor_(network, static_cast<int>(batch_), false),
         step_of_(network.values.size(), steps.size()),
         fp32_(network, inputs(), passes_),
@@ -225,12 +224,6 @@ class Measurement {
   }
 
  private:
-  static host::ModelFile AsModelFile(const std::vector<std::byte>& file) {
-    host::ModelFile model{
-        .path = "the converted model", .bytes = host::AlignedBuffer(file.size()), .model = {}};
-    std::memcpy(model.bytes.data(), file.data(), file.size());
-    return model;
-  }
   const Value& ValueAt(int value) const { return network_.values[static_cast<std::size_t>(value)]; }
   bool IsBayesian() const {
     return std::ranges::any_of(network_.nodes, [](const Node& node) {
