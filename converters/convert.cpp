@@ -11,6 +11,7 @@
 #include "converters/host/files.h"
 #include "converters/judge/abstain.h"
 #include "converters/judge/fit_noise.h"
+#include "converters/judge/set_moments.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
@@ -288,6 +289,7 @@ ConvertResult Convert(const ConvertOptions& options) {
   Imported imported = Import(options, &result.notices);
   result.head = imported.network.head;
   result.head_reason = imported.head_reason;
+  if (options.moments) CheckMoments(imported.network);
   const std::vector<MuBits> mu_bits = MuBitsBySteps(options, imported.network, imported.steps);
   std::vector<std::string> problems;
   CheckFileSize(imported.network, imported.steps, mu_bits, options.sigma_bits, &problems);
@@ -334,6 +336,16 @@ ConvertResult Convert(const ConvertOptions& options) {
                                       options.progress, &lowered.content);
     result.abstain = lowered.content.outputs.abstain;
     result.abstain_thresholds = lowered.content.outputs.abstain_thresholds;
+    result.file = format::Write(lowered.content);
+    MustOpen(result.file, &result);
+  }
+  if (options.moments) {
+    result.moments = SetMoments(*options.moments, options.seed, options.max_memory_bytes,
+                                result.file, data, options.progress, &lowered.content);
+    result.notices.insert(result.notices.end(), result.moments.notices.begin(),
+                          result.moments.notices.end());
+    lowered.content.metadata["moments.images"] = std::to_string(result.moments.images);
+    lowered.content.metadata["moments.passes"] = std::to_string(result.moments.passes);
     result.file = format::Write(lowered.content);
     MustOpen(result.file, &result);
   }

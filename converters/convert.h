@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "converters/judge/set_moments.h"
 #include "converters/judge/verdict.h"
 #include "converters/network/network.h"
 #include "converters/report.h"
@@ -27,6 +28,7 @@ struct ConvertResult {
   format::AbstainRecord abstain{};          // section 9, where the file has it
   std::vector<float> abstain_thresholds;
   std::optional<double> abstain_share;  // of the calibration inputs, where they were measured
+  MomentsReport moments;                // of ConvertOptions::moments; else without layers
   Head head = Head::kSoftmax;
   std::string head_reason;                                      // who says that
   SigmaImportance sigma_importance = SigmaImportance::kFisher;  // what was used

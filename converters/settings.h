@@ -38,6 +38,12 @@ struct AbstainOptions {
   std::uint32_t mc_samples = 50;  // to measure it with
 };
 
+// What predictions by moments (FORMAT.md 8.4, 13) are calibrated with.
+struct MomentsOptions {
+  std::size_t images = 64;    // of the calibration data
+  std::uint32_t passes = 60;  // sampled, 2 to 65536
+};
+
 struct ConvertOptions {
   std::string model_path;        // ONNX, the mean network
   std::string posterior_path;    // .npz or .safetensors, "<initializer>.sigma"; empty: no sigmas
@@ -67,6 +73,7 @@ struct ConvertOptions {
   std::vector<float> output_range;
   bool calibrate_range = false;           // or what calibration has seen, and more
   std::optional<AbstainOptions> abstain;  // none: never
+  std::optional<MomentsOptions> moments;  // none: predictions by sampling alone
   host::Progress progress;
 };
 

@@ -5,6 +5,7 @@
 #include "converters/host/error.h"
 #include "engine/src/input.h"
 #include "engine/src/layers.h"
+#include "engine/src/moments.h"
 
 namespace mu8::convert {
 namespace {
@@ -87,13 +88,44 @@ void EngineTrace::RunPass(std::uint32_t pass) {
   mu8::RunPass(&context);
 }
 
-std::vector<std::uint8_t> EngineTrace::Stored(std::uint32_t tensor_index) const {
+void EngineTrace::SetMoments(std::uint32_t layer, const format::MomentsRecord& record) {
+  std::memcpy(bytes_.data() + view_.moments.offset + layer * sizeof(record), &record,
+              sizeof(record));
+}
+
+void EngineTrace::RunMoments(std::uint32_t layer) {
+  if (variances_.size() == 0) {
+    variances_ = host::AlignedBuffer(activations_.size());
+    std::memset(variances_.data(), 0, variances_.size());
+    pieces_ = MomentsScratchBytes(view_);
+    std::uint64_t bytes = 0;
+    for (const std::uint64_t piece : pieces_.bytes) bytes += piece;
+    scratch_ = host::AlignedBuffer(bytes);
+  }
+  PassContext context = Context(0);
+  context.variances = reinterpret_cast<std::uint8_t*>(variances_.data());
+  context.panel = reinterpret_cast<std::int8_t*>(scratch_.data());
+  context.scratch = pieces_;
+  LayerCursor at{.layer = layer};
+  RunNext(&context, kAllPanels, &at);
+}
+
+std::vector<std::uint8_t> EngineTrace::Stored(std::uint32_t tensor) const {
+  return Codes(activations_, tensor);
+}
+
+std::vector<std::uint8_t> EngineTrace::StoredVariances(std::uint32_t tensor) const {
+  return Codes(variances_, tensor);
+}
+
+std::vector<std::uint8_t> EngineTrace::Codes(const host::AlignedBuffer& of,
+                                             std::uint32_t tensor_index) const {
   const format::TensorRecord tensor = view_.tensor(tensor_index);
   const std::size_t row = std::size_t{tensor.width} * tensor.channels;
   std::vector<std::uint8_t> stored;
   stored.reserve(images_ * tensor.height * row);
   for (std::uint32_t image = 0; image < images_; ++image) {
-    const auto* first = reinterpret_cast<const std::uint8_t*>(activations_.data()) +
+    const auto* first = reinterpret_cast<const std::uint8_t*>(of.data()) +
                         image * view_.model.activation_bytes + tensor.offset +
                         std::size_t{tensor.pad_top} * tensor.row_stride +
                         std::size_t{tensor.pad_left} * tensor.channels;

@@ -7,6 +7,7 @@
 
 #include "converters/host/aligned_buffer.h"
 #include "converters/host/model_file.h"
+#include "engine/src/moments_scratch.h"
 #include "engine/src/panel.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
@@ -39,6 +40,13 @@ class EngineTrace {
   // The stored values; not for the logits.
   std::vector<std::uint8_t> Stored(std::uint32_t tensor) const;
 
+  // Of a file with section 10: a layer's record in it, in this copy of the file; and one layer, any
+  // but the last, by moments (FORMAT.md 13), of what Load and the layers before it have left.
+  void SetMoments(std::uint32_t layer, const format::MomentsRecord& record);
+  void RunMoments(std::uint32_t layer);
+  // The codes of a tensor's variances, as Stored; 0 where nothing varies.
+  std::vector<std::uint8_t> StoredVariances(std::uint32_t tensor) const;
+
   // Any layer's weights in a pass. Layers without weights have none.
   RealWeights Draw(std::uint32_t layer, std::uint32_t pass);
 
@@ -51,6 +59,7 @@ class EngineTrace {
     const std::int32_t* bias;
   };
   PassContext Context(std::uint32_t pass);
+  std::vector<std::uint8_t> Codes(const host::AlignedBuffer& of, std::uint32_t tensor) const;
   Panel DrawPanel(const Parameters& parameters, const format::LayerRecord& layer,
                   const format::MuCursor& mu, const kernels::StreamId& stream, std::int32_t* bias);
 
@@ -60,6 +69,8 @@ class EngineTrace {
   host::AlignedBuffer bytes_;  // the file, its tensors apart from each other
   format::View view_;
   host::AlignedBuffer activations_, panel_, accumulators_;
+  host::AlignedBuffer variances_, scratch_;  // of RunMoments, once it was called
+  MomentsScratch pieces_;
   std::size_t outputs_ = 0;  // of an image
   std::vector<float> logits_;
 };

@@ -38,9 +38,10 @@ struct EnsembleResult {
   std::size_t clipped = 0;               // of their passes: Prediction::clipped_passes
   // Of a stop rule about several outputs: what was decided of them, over all images.
   std::size_t outputs_above = 0, outputs_below = 0, outputs_undecided = 0;
-  std::string kernels;  // what ran: "scalar", ..., "fp32", or "recorded"
-  std::uint32_t samples = 0;
-  double seconds = 0;  // prediction alone, sampling included; not loading. 0: not known
+  std::string kernels;        // what ran: "scalar", ..., "fp32", or "recorded"
+  bool by_moments = false;    // FORMAT.md 13: not sampled
+  std::uint32_t samples = 0;  // 0: by moments
+  double seconds = 0;         // prediction alone, sampling included; not loading. 0: not known
 
   host::Probabilities view() const { return {mean, classes}; }
   std::size_t images() const { return mean.size() / classes; }

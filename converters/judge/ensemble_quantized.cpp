@@ -50,7 +50,8 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
   result.classes = file.model.class_count();
   result.positions = file.model.output_size() / result.classes;
   result.kernels = runner.kernels();
-  result.samples = options.mc_samples;
+  result.by_moments = options.method == Method::kMoments;
+  result.samples = result.by_moments ? 0 : options.mc_samples;
   result.mean.reserve(data.count * result.classes);
   result.variance.reserve(data.count * result.classes);
   std::vector<Prediction> predictions(session_options.batch);

@@ -1,5 +1,6 @@
 #include "tools/mu8/conversion_report.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstdio>
 #include <vector>
@@ -35,6 +36,60 @@ void AddAbstain(const convert::ConvertResult& result, Table* fields) {
             std::to_string(result.abstain.mc_samples) + " samples";
   }
   fields->Add({"abstains", text});
+}
+
+// What section 10 of the file says, and how good it is.
+Json MomentsJson(const convert::MomentsReport& report,
+                 const std::vector<convert::LayerReport>& layers) {
+  Json json{{"images", report.images},
+            {"output_images", report.output_images},
+            {"passes", report.passes},
+            {"layers", Json::array()}};
+  for (std::size_t i = 0; i < report.layers.size(); ++i) {
+    json["layers"].push_back({{"name", layers[i].name},
+                              {"step", ShortestDouble(report.layers[i].step)},
+                              {"factor", ShortestDouble(report.layers[i].factor)}});
+  }
+  const convert::MomentsQuality& quality = report.quality;
+  if (quality.images == 0) return json;
+  json["quality"] = {{"images", quality.images},
+                     {"divergence", quality.divergence},
+                     {"divergence_of_passes", quality.divergence_of_passes},
+                     {"epistemic_correlation", quality.correlation},
+                     {"epistemic_correlation_of_passes", quality.correlation_of_passes},
+                     {"epistemic_ratio", quality.ratio},
+                     {"epistemic_ratio_error", quality.ratio_error}};
+  return json;
+}
+
+void AddMoments(const convert::ConvertResult& result, Table* fields) {
+  const convert::MomentsReport& report = result.moments;
+  if (report.layers.empty()) return;
+  double least = 0, most = 0;
+  for (std::size_t i = 0; i + 1 < report.layers.size(); ++i) {
+    const auto factor = static_cast<double>(report.layers[i].factor);
+    least = i == 0 ? factor : std::min(least, factor);
+    most = std::max(most, factor);
+  }
+  const auto digits = [](double value) { return Significant(value, 3); };
+  fields->Add({"moments", "factors " + digits(least) + " .. " + digits(most) + ", of the outputs " +
+                              digits(static_cast<double>(report.layers.back().factor)) +
+                              "; measured on " + std::to_string(report.images) + " and " +
+                              std::to_string(report.output_images) + " inputs, " +
+                              std::to_string(report.passes) + " passes"});
+  const convert::MomentsQuality& quality = report.quality;
+  if (quality.images == 0) return;
+  const bool decides = result.fidelity.has_decisions();
+  fields->Add({"beside sampling", std::to_string(quality.images) +
+                                      " other inputs: " + (decides ? "KL " : "divergence ") +
+                                      digits(quality.divergence) + ", of " +
+                                      std::to_string(quality.passes) + " other passes " +
+                                      digits(quality.divergence_of_passes)});
+  fields->Add({"", std::string(decides ? "mutual information" : "variance") + ": correlation " +
+                       Fixed(quality.correlation, 3) + ", of other passes " +
+                       Fixed(quality.correlation_of_passes, 3) + "; mean " +
+                       Fixed(quality.ratio, 3) + " times sampling's, standard error " +
+                       Fixed(quality.ratio_error, 3)});
 }
 
 // Bits per weight, biases not counted: sum n_l b_l / sum n_l.
@@ -129,6 +184,7 @@ void PrintAsJson(const Conversion& conversion) {
   if (!result.noise_variance.empty()) json["noise_variance"] = result.noise_variance;
   json["verdict"] = VerdictJson(result, conversion.written);
   if (!result.abstain_thresholds.empty()) json["abstain"] = AbstainJson(result);
+  if (!result.moments.layers.empty()) json["moments"] = MomentsJson(result.moments, result.layers);
   for (const format::OutputRange& range : result.ranges) {
     json["output_ranges"].push_back({ShortestDouble(range.low), ShortestDouble(range.high)});
   }
@@ -230,6 +286,7 @@ void PrintAsText(const Conversion& conversion) {
                                     " of output " + std::to_string(k)});
   }
   AddAbstain(result, &fields);
+  AddMoments(result, &fields);
   fields.Add({"mu", Fixed(AverageBits(result.layers), 3) + " bits on average of the weights"});
   fields.Add({"arena", ByteCount(result.arena_bytes) + " for one image at a time"});
   fields.Add({"calibrated", std::to_string(result.calibration_images) +

@@ -31,6 +31,8 @@ struct Options {
   std::uint32_t abstain_samples = 50;
   HeadArguments head;
   bool deterministic = false;
+  bool moments = false;
+  convert::MomentsOptions moments_of;
   bool json = false;
   bool accept = false;
 };
@@ -97,6 +99,9 @@ void Run(Options* options) {
   if (options->deterministic != convert_options.posterior_path.empty()) {
     throw UsageError("expected either --posterior P.npz or --deterministic");
   }
+  if (options->deterministic && options->moments) {
+    throw UsageError("--moments: expected --posterior P.npz with it: all passes would be the same");
+  }
   ParseNormalization(options->mean, options->std, &convert_options.mean, &convert_options.std);
   convert_options.head = options->head.Parse();
   convert_options.fit_noise = options->noise == "fit";
@@ -108,6 +113,7 @@ void Run(Options* options) {
     convert_options.output_range = ParseFloats("--output-range", options->range);
   }
   convert_options.abstain = ParseAbstain(*options);
+  if (options->moments) convert_options.moments = options->moments_of;
   if (!options->plan_path.empty())
     convert_options.layer_mu_bits = convert::ReadPlan(options->plan_path);
   if (!options->labels_path.empty())
@@ -242,6 +248,19 @@ void AddCalibrationAndMetadata(CLI::App* app, Options* options) {
   app->add_option("--abstain-samples", options->abstain_samples,
                   "Passes to measure it with: thresholds hold for as many")
       ->check(WholeNumber(1, 65536))
+      ->capture_default_str();
+  CLI::Option* moments =
+      app->add_flag("--moments", options->moments,
+                    "Also measure what predictions by moments need (--method moments, in one "
+                    "pass), by sampled passes, and how good they are; kept in the file");
+  app->add_option("--moments-images", options->moments_of.images,
+                  "Calibration images to measure it on, at most")
+      ->check(WholeNumber(1, 1000000000))
+      ->needs(moments)
+      ->capture_default_str();
+  app->add_option("--moments-passes", options->moments_of.passes, "Passes to measure it with")
+      ->check(WholeNumber(2, 65536))
+      ->needs(moments)
       ->capture_default_str();
   app->add_option("--labels", options->labels_path,
                   "Names of the classes, labels or values, one per line, the first first")
