@@ -118,6 +118,8 @@ class Constants(EmbedTest):
                 ("dense_softmax", (), {"HEAD_SOFTMAX", "RECHECK"}),
                 ("dense_softmax", ("--fixed", "--check-products"),
                  {"HEAD_SOFTMAX", "CHECK_PRODUCTS"}),
+                ("tiny_moments", (), {"HEAD_SOFTMAX", "RECHECK"}),
+                ("tiny_moments", ("--method", "moments"), {"HEAD_SOFTMAX", "MOMENTS", "RECHECK"}),
                 ("tiny_gaussian", ("--antithetic",), {"HEAD_GAUSSIAN", "ANTITHETIC", "RECHECK"}),
                 ("tiny_sigma4", ("--stop-error", "0.1"),
                  {"HEAD_SOFTMAX", "EARLY_ENDINGS", "RECHECK"})):
@@ -143,6 +145,9 @@ class Constants(EmbedTest):
                         ("--stop-error", "0.01")):
             with self.subTest(options):
                 self.assertGreater(self.embed(model, *options)["arena_bytes"], plain)
+        moments = cli.GOLDEN / "tiny_moments.mu8"
+        self.assertGreater(self.embed(moments, "--method", "moments")["arena_bytes"],
+                           self.embed(moments)["arena_bytes"])
         self.embed(model, "--batch", 3, "--samples", 7)
         self.assertEqual(self.constants("tiny_sigma4")["BATCH"], 3)
         self.assertEqual(self.constants("tiny_sigma4")["MC_SAMPLES"], 7)
@@ -181,6 +186,8 @@ class Refusals(EmbedTest):
                    says="taken/m.h: cannot be written: is a folder")
 
     def test_an_option_that_the_model_does_not_have(self):
+        self.fails("embed", cli.GOLDEN / "tiny_sigma4.mu8", "-o", "new", "--method", "moments",
+                   says=f"{cli.GOLDEN / 'tiny_sigma4.mu8'}: mu8 error 78: ")
         self.wrong_command("embed", cli.GOLDEN / "tiny_values.mu8", "-o", "new", "--stop-error",
                            "0.1", says="--stop-error: the model's outputs are numbers")
 

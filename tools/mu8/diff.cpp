@@ -3,6 +3,8 @@
 #include <cstdio>
 #include <limits>
 #include <memory>
+#include <optional>
+#include <string>
 
 #include "converters/host/datasets.h"
 #include "converters/host/error.h"
@@ -12,6 +14,7 @@
 #include "converters/onnx/import.h"
 #include "formats/reader.h"
 #include "tools/mu8/command.h"
+#include "tools/mu8/diff_moments.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
@@ -20,12 +23,14 @@
 namespace mu8::tool {
 namespace {
 
+constexpr std::uint32_t kSamples = 10, kMomentsSamples = 50;
+
 struct Options {
   std::string model_path, onnx_path, posterior_path, data_path;
-  std::string mean, std, output_name;
+  std::string mean, std, output_name, method = "sampling";
   host::DataOptions data;
   std::size_t limit = 128;
-  std::uint32_t samples = 10;
+  std::optional<std::uint32_t> samples;
   std::uint64_t seed = 1;
   bool json = false;
 };
@@ -128,7 +133,7 @@ Json DifferenceJson(const Options& options, const convert::Difference& differenc
             {"reference", options.onnx_path},
             {"data", options.data_path},
             {"images", difference.images},
-            {"samples", options.samples},
+            {"samples", *options.samples},
             {"seed", options.seed},
             {"head", convert::HeadName(difference.head)},
             {Key(difference.head), difference.divergence},
@@ -170,7 +175,7 @@ void PrintAsText(const Options& options, const convert::Difference& difference) 
   const convert::LayerDifference& costliest = Costliest(difference);
   Table fields = Fields();
   fields.Add({"images, samples", std::to_string(difference.images) + ", " +
-                                     std::to_string(options.samples) + " of seed " +
+                                     std::to_string(*options.samples) + " of seed " +
                                      std::to_string(options.seed)});
   const char* unit = HasDecisions(difference.head) ? " nats" : " of the outputs' variance";
   fields.Add({HasDecisions(difference.head) ? "KL(FP32 || engine)" : "FP32 to engine",
@@ -186,13 +191,37 @@ void PrintAsText(const Options& options, const convert::Difference& difference) 
   std::fputs(fields.ToString().c_str(), stdout);
 }
 
-void Run(const Options& options) {
+// Nothing of FP32.
+void RunMoments(const Options& options) {
+  if (!options.onnx_path.empty() || !options.posterior_path.empty() ||
+      !options.output_name.empty() || !options.mean.empty() || !options.std.empty()) {
+    throw UsageError(
+        "--method moments: compares the file with itself, without --model and what belongs to it");
+  }
+  if (options.samples == 1) {
+    throw UsageError("--samples: is 1, --method moments needs 2 to tell a variance");
+  }
+  DiffMoments({.model_path = options.model_path,
+               .data_path = options.data_path,
+               .data = options.data,
+               .limit = options.limit,
+               .samples = options.samples.value_or(kMomentsSamples),
+               .seed = options.seed,
+               .json = options.json});
+}
+
+void Run(Options options) {
+  if (options.method == "moments") return RunMoments(options);
+  if (options.onnx_path.empty()) {
+    throw UsageError("--model is required, the ONNX file, or --method moments");
+  }
+  if (!options.samples) options.samples = kSamples;
   const host::ModelFile file = host::OpenModel(options.model_path);
   Loaded loaded = Load(options, file);
   ProgressBar progress;
   const convert::Difference difference =
       convert::Compare(file, std::move(loaded.network), loaded.data,
-                       {.samples = options.samples, .seed = options.seed}, progress.Function());
+                       {.samples = *options.samples, .seed = options.seed}, progress.Function());
   progress.Clear();
   if (options.json) {
     PrintJson(DifferenceJson(options, difference));
@@ -208,8 +237,12 @@ Command AddDiff(CLI::App* parent) {
       parent->add_subcommand("diff", "Where a .mu8 file leaves its FP32 reference, by layer");
   const auto options = std::make_shared<Options>();
   app->add_option("MODEL", options->model_path, "A .mu8 file")->required();
+  app->add_option("--method", options->method,
+                  "What is compared: sampling with FP32, or moments with sampling")
+      ->check(CLI::IsMember({"sampling", "moments"}))
+      ->type_name("HOW")
+      ->capture_default_str();
   app->add_option("--model", options->onnx_path, "The ONNX file that it was made from")
-      ->required()
       ->type_name("M.onnx");
   app->add_option("--posterior", options->posterior_path,
                   "The sigmas that it was made from, if it has any")
@@ -227,11 +260,12 @@ Command AddDiff(CLI::App* parent) {
   app->add_option("--limit", options->limit, "Use the first N images only [128]")
       ->check(WholeNumber(1, std::numeric_limits<std::size_t>::max()))
       ->type_name("N");
-  app->add_option("--samples", options->samples, "Passes [10]")->check(WholeNumber(1, 65536));
+  app->add_option("--samples", options->samples, "Passes [10; by moments 50]")
+      ->check(WholeNumber(1, 65536));
   app->add_option("--seed", options->seed, "Of the random bytes [1]")
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()));
   AddJsonFlag(app, &options->json);
-  app->footer(kFooter);
+  app->footer(std::string(kFooter) + "\n" + kMomentsDiffText);
   return {app, [options] { Run(*options); }};
 }
 

@@ -22,7 +22,7 @@ namespace mu8::tool {
 namespace {
 
 struct Options {
-  std::string model_path, folder, name;
+  std::string model_path, folder, name, method = "sampling";
   std::uint32_t samples = 50, batch = 1, panel_bytes = SessionOptions{}.panel_bytes;
   StopOptions stop;
   bool antithetic = false, keep_logits = false, deadline = false, check_products = false;
@@ -42,6 +42,7 @@ SessionOptions SessionOf(const Options& options, const Model& model,
   return {.mc_samples = options.samples,
           .batch = options.batch,
           .keep_logits = options.keep_logits,
+          .method = options.method == "moments" ? Method::kMoments : Method::kSampling,
           .noise = options.antithetic ? Noise::kAntithetic : Noise::kIndependent,
           .stop = options.stop.Parse(model, chosen),
           .panel_bytes = options.panel_bytes,
@@ -154,6 +155,12 @@ Command AddEmbed(CLI::App* parent) {
   app->add_option("--panel-bytes", options->panel_bytes,
                   "Most bytes of drawn weights at a time where a layer has one output position")
       ->check(WholeNumber(64, 1U << 30))
+      ->capture_default_str();
+  app->add_option("--method", options->method,
+                  "Predict by sampling, or by moments: the arena is for this method; the code of "
+                  "moments is left out with sampling")
+      ->check(CLI::IsMember({"sampling", "moments"}))
+      ->type_name("HOW")
       ->capture_default_str();
   app->add_flag("--antithetic", options->antithetic, "Passes in pairs of opposite noise");
   app->add_flag("--keep-logits", options->keep_logits, "The session keeps each pass's logits");

@@ -132,6 +132,7 @@ std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& ses
           {"ANTITHETIC", session.noise == Noise::kAntithetic},
           {"WORKERS", session.workers > 1},
           {"CHECK_PRODUCTS", session.check_products},
+          {"MOMENTS", session.method == Method::kMoments},
           {"RECHECK", !fixed},
           {"STREAMED", false}};  // the array is in memory
 }

@@ -298,6 +298,7 @@ Json ReportJson(const Report& report) {
   Json json{{"model", report.model},     {"data", report.data},       {"images", result.images()},
             {"classes", result.classes}, {"samples", result.samples}, {"seed", report.seed},
             {"kernels", result.kernels}};
+  json["method"] = result.by_moments ? "moments" : "sampling";
   json["head"] = convert::HeadName(result.head);
   if (result.positions > 1) {
     json["images"] = result.images() / result.positions;

@@ -24,8 +24,12 @@ Table RunFields(const Report& report, const Json& json) {
                                                " positions, each of which counts below"
                                          : "") +
                           (report.targets.empty() ? " without labels or targets" : "")});
-  fields.Add({"samples", std::to_string(report.result.samples) + ", seed " +
-                             std::to_string(report.seed) + ", kernels " + report.result.kernels});
+  if (report.result.by_moments) {
+    fields.Add({"method", "moments, kernels " + report.result.kernels});
+  } else {
+    fields.Add({"samples", std::to_string(report.result.samples) + ", seed " +
+                               std::to_string(report.seed) + ", kernels " + report.result.kernels});
+  }
   if (json.contains("seconds")) {
     fields.Add({"time", Fixed(report.result.seconds, 2) + " s, " +
                             Fixed(json["images_per_second"].get<double>(), 1) + " images/s"});

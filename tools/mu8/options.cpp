@@ -45,6 +45,13 @@ void SamplingOptions::AddTo(CLI::App* app) {
   app->add_option("--samples", samples, "Weight samples T per prediction, 1 to 65536")
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
+  app->add_option("--method", method,
+                  "How predictions are made: sampling, T drawn networks, or moments, one pass with "
+                  "means and variances, of files converted with --moments (docs/MOMENTS.md); "
+                  "--samples then means nothing")
+      ->check(CLI::IsMember({"sampling", "moments"}))
+      ->type_name("HOW")
+      ->capture_default_str();
   app->add_option("--seed", seed, "Names the ensemble of T networks: same seed, same bytes")
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
@@ -63,10 +70,20 @@ void SamplingOptions::AddTo(CLI::App* app) {
 
 SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t batch,
                                            std::vector<std::uint8_t>* chosen) const {
+  if (by_moments()) {
+    const char* const of_passes = antithetic   ? "--antithetic"
+                                  : stop.error ? "--stop-error"
+                                               : nullptr;
+    if (of_passes != nullptr) {
+      throw UsageError(std::string(of_passes) +
+                       ": is about the passes of --method sampling, --method moments has none");
+    }
+  }
   return {.mc_samples = samples,
           .seed = seed,
           .batch = batch,
           .kernels = ParseKernels(kernels),
+          .method = by_moments() ? Method::kMoments : Method::kSampling,
           .noise = antithetic ? Noise::kAntithetic : Noise::kIndependent,
           .stop = stop.Parse(model, chosen),
           .workers = threads};
@@ -74,6 +91,7 @@ SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t bat
 
 const char* SamplingOptions::EngineOnly() const {
   if (kernels != "auto") return "--kernels";
+  if (by_moments()) return "--method";
   if (antithetic) return "--antithetic";
   if (stop.error) return "--stop-error";
   if (stop.outputs || stop.threshold || stop.within) return "--stop-class";

@@ -19,11 +19,13 @@ struct SamplingOptions {
   std::uint32_t samples = 50;
   std::uint64_t seed = 1;
   std::string kernels = "auto";
+  std::string method = "sampling";
   bool antithetic = false;
   StopOptions stop;
   std::uint32_t threads = 1;
 
   void AddTo(CLI::App* app);
+  bool by_moments() const { return method == "moments"; }
   // What the engine is asked for. `*chosen` and errors are StopOptions::Parse's.
   SessionOptions ForSession(const Model& model, std::uint32_t batch,
                             std::vector<std::uint8_t>* chosen) const;

@@ -93,6 +93,10 @@ void Run(const Options& options) {
   SessionOptions session = options.sampling.ForSession(file.model, 1, &chosen);
   Deadline deadline;
   if (options.deadline_ms) {
+    if (session.method == Method::kMoments) {
+      throw UsageError(
+          "--deadline-ms: ends the passes of --method sampling, --method moments has none");
+    }
     session.keep_going = Deadline::IsAhead;
     session.keep_going_context = &deadline;
   }
@@ -134,7 +138,8 @@ void Run(const Options& options) {
   }
   if (!options.json) return;
   PrintJson({{"model", options.model_path},
-             {"samples", options.sampling.samples},
+             {"method", options.sampling.method},
+             {"samples", options.sampling.by_moments() ? 0 : options.sampling.samples},
              {"seed", options.sampling.seed},
              {"kernels", runner.kernels()},
              {"predictions", predictions}});

@@ -91,10 +91,15 @@ float Deviation(const Prediction& prediction, std::uint32_t class_index) {
   return std::sqrt(std::max(prediction.variance[class_index], 0.0f));
 }
 
+// Whether it says what networks would disagree about: one network alone does not.
+bool TellsDisagreement(const Prediction& prediction) {
+  return prediction.samples_used > 1 || prediction.replay.method == Method::kMoments;
+}
+
 Verdict VerdictOf(const Prediction& prediction) {
   return Judge(static_cast<double>(prediction.expected_entropy),
                static_cast<double>(prediction.mutual_information), prediction.mean.size(),
-               prediction.samples_used);
+               TellsDisagreement(prediction) ? 2 : 1);
 }
 
 // What every head has.
@@ -178,7 +183,7 @@ std::optional<float> NoiseDeviation(const Prediction& prediction, std::uint32_t 
 std::optional<double> HalfInterval(const Prediction& prediction, std::uint32_t output) {
   const auto epistemic = static_cast<double>(Deviation(prediction, output));
   const auto noise = static_cast<double>(NoiseDeviation(prediction, output).value_or(0.0F));
-  if (prediction.samples_used == 1) return {};
+  if (!TellsDisagreement(prediction)) return {};
   return kInterval95 * std::sqrt(epistemic * epistemic + noise * noise);
 }
 
@@ -274,7 +279,7 @@ void PrintValues(const std::string& path, const Prediction& prediction, const Na
          half ? Significant(value - *half, 6) + " .. " + Significant(value + *half, 6) : "-"});
   }
   std::fputs(table.ToString("  ").c_str(), stdout);
-  std::printf(prediction.samples_used == 1
+  std::printf(!TellsDisagreement(prediction)
                   ? "  one network alone says nothing about what it does not know\n"
               : has_noise
                   ? "  sd over networks: epistemic, more data would settle it; sd of noise: "
@@ -335,8 +340,12 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
       PrintReconstruction(path, prediction);
       break;
   }
-  std::printf("  %u samples%s\n", prediction.samples_used,
-              WordsOf(prediction.ended, stop).sentence);
+  if (prediction.replay.method == Method::kMoments) {
+    std::printf("  by moments\n");
+  } else {
+    std::printf("  %u samples%s\n", prediction.samples_used,
+                WordsOf(prediction.ended, stop).sentence);
+  }
   PrintDecisions(prediction, names, stop.threshold);
   if (prediction.clipped_passes > 0) {
     std::printf(

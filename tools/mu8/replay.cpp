@@ -27,8 +27,8 @@ struct Options {
 
 constexpr const char* kFooter = R"(
 RECORD is what `mu8 predict --json` printed, of which --index says the prediction (from 0), or the
-object "replay" of one. The record holds everything but the image: the model's hash, seed, passes,
-noise and stop rule. Exit code 0: the prediction has the same bytes; 1: it has others, or the model
+object "replay" of one. The record holds everything but the image: the model's hash, method, seed,
+passes, noise and stop rule. Exit code 0: the prediction has the same bytes; 1: it has others, or the model
 is another one.)";
 
 // The record within what was printed.
@@ -72,8 +72,11 @@ void Run(const Options& options) {
     PrintJson(
         {{"equal", equal}, {"kernels", runner.kernels()}, {"replay", ReplayJson(prediction)}});
   } else if (equal) {
-    std::printf("%s: the same bytes, %u samples, kernels %s\n", Printable(options.image).c_str(),
-                prediction.samples_used, runner.kernels());
+    const std::string how = recorded.record.method == Method::kMoments
+                                ? "by moments"
+                                : std::to_string(prediction.samples_used) + " samples";
+    std::printf("%s: the same bytes, %s, kernels %s\n", Printable(options.image).c_str(),
+                how.c_str(), runner.kernels());
   }
   if (!equal) {
     throw host::Error(options.image +

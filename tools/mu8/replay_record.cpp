@@ -46,7 +46,7 @@ Recorded Parse(const Json& json) {
   record.seed = Number<std::uint64_t>(json, "seed", ~std::uint64_t{0});
   record.mc_samples = Number<std::uint32_t>(json, "mc_samples", kMost32);
   record.samples_used = Number<std::uint32_t>(json, "samples_used", kMost32);
-  record.method = Number<Method>(json, "method", 0);
+  record.method = Number<Method>(json, "method", 1);
   record.noise = Number<Noise>(json, "noise", 1);
   record.stop_rule = Number<StopRule>(json, "stop_rule", 4);
   record.ended = Number<Ended>(json, "ended", 6);
