@@ -42,6 +42,7 @@ std::vector<Wrong> WrongOptions() {
       {Option::kWorkers, {.workers = 1025}, 1025, 1024},
       {Option::kPanelBytes, {.panel_bytes = 63}, 63, 0xffffffff},
       {Option::kNoise, {.noise = static_cast<Noise>(2)}, 2, 1},
+      {Option::kMethod, {.method = static_cast<Method>(2)}, 2, 1},
       {Option::kStopRule, WithStop({.rule = StopRule::kWithin}), 3, 2},
       {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(5)}), 5, 4},
       {Option::kStopClass, WithStop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2}};
@@ -98,6 +99,7 @@ TEST_CASE("options: each out of range is named and needs no arena") {
   named.insert(Option::kStreamed);  // of builds without it
   named.insert(Option::kSlowArena);
   named.insert(Option::kCheckProducts);  // of builds without: test_trimmed.py
+  named.insert(Option::kKeepLogits);     // below: with moments
   // Every option that there is.
   const std::string unknown = OptionName(static_cast<Option>(1000));
   for (int option = 1; OptionName(static_cast<Option>(option)) != unknown; ++option) {
@@ -105,6 +107,36 @@ TEST_CASE("options: each out of range is named and needs no arena") {
     CHECK(named.erase(static_cast<Option>(option)) == 1);
   }
   CHECK(named.empty());
+}
+
+TEST_CASE("options: moments take none of sampling's own") {
+  const AlignedBytes file = TinyModel(4).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  AlignedBytes arena(ArenaBytes(model, {}));
+  struct Case {
+    Option option;
+    SessionOptions options;
+  };
+  const Case cases[] = {
+      {Option::kStopRule, {.method = Method::kMoments, .stop = {.rule = StopRule::kLabel}}},
+      {Option::kKeepLogits, {.keep_logits = true, .method = Method::kMoments}},
+      {Option::kCheckProducts, {.method = Method::kMoments, .check_products = true}},
+  };
+  for (const Case& one : cases) {
+    Session session;
+    Diagnostic diagnostic;
+    CHECK(ArenaBytes(model, one.options) == 0);
+    CHECK(Session::Create(model, one.options, arena.span(), &session, &diagnostic) ==
+          Status::kBadOption);
+    CHECK(diagnostic.option == one.option);
+  }
+  // The file was made without what they need.
+  CHECK(!model.has_moments());
+  CHECK(ArenaBytes(model, {.method = Method::kMoments}) == 0);
+  Session session;
+  CHECK(Session::Create(model, {.method = Method::kMoments}, arena.span(), &session) ==
+        Status::kNoMoments);
 }
 
 TEST_CASE("options: the first wrong one is named, others do not count") {
