@@ -40,6 +40,7 @@ struct Made {
       : options(net.Write(folder, kImages)) {
     options.moments = moments;
     if (head != nullptr) options.head.head = FindHead(head);
+    if (options.head.head == Head::kGaussian) options.head.scale = FindScale("log-variance");
     result = Convert(options);
     file = host::OpenBytes("net.mu8", result.file);
     view = format::Reopen(file.bytes.span());
@@ -99,6 +100,34 @@ TEST_CASE("moments: numbers have their variance") {
   CHECK(quality.ratio_error < 0.2);
   CHECK(std::fabs(quality.ratio - 1) < 0.1 + 3 * quality.ratio_error);
   CHECK(quality.correlation > 0.5);
+}
+
+TEST_CASE("moments: labels have theirs") {
+  const Made made(Residual(0.3), {.images = 32, .passes = 60}, "sigmoid");
+  const MomentsQuality& quality = made.result.moments.quality;
+  CHECK(quality.divergence < 0.01);
+  CHECK(quality.correlation > 0.5);
+  CHECK(std::fabs(quality.ratio - 1) < 0.1 + 3 * quality.ratio_error);
+}
+
+TEST_CASE("moments: gaussians have the variance of their means, and noise") {
+  SmallNet net(3, 10, 10, 11, 0.2);
+  net.Conv(8, {.pads = {1, 1, 1, 1}}).Relu().GlobalAverage().Flatten().Gemm(4);
+  const Made made(std::move(net), {.images = 32, .passes = 60}, "gaussian");
+  const MomentsQuality& quality = made.result.moments.quality;
+  CHECK(quality.divergence < 3 * quality.divergence_of_passes);
+  CHECK(std::fabs(quality.ratio - 1) < 0.1 + 3 * quality.ratio_error);
+}
+
+TEST_CASE("moments: a map's positions are judged one by one") {
+  SmallNet net(3, 10, 10, 13, 0.3);
+  net.Conv(8, {.pads = {1, 1, 1, 1}}).Relu().Conv(4, {.kernel = {1, 1}});
+  const Made made(std::move(net), {.images = 16, .passes = 40}, "softmax");
+  const MomentsQuality& quality = made.result.moments.quality;
+  CHECK(quality.images == 32);
+  CHECK(quality.divergence < 0.01);
+  CHECK(quality.correlation > 0.8);
+  CHECK(std::fabs(quality.ratio - 1) < 0.1 + 3 * quality.ratio_error);
 }
 
 TEST_CASE("moments: the same bytes again") {
