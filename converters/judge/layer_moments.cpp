@@ -48,7 +48,7 @@ class LayerFit {
   }
 
   MomentsRecord Fit(std::uint32_t layer, const TensorVariance& sampled) {
-    MomentsRecord record{AsStep(std::max(sampled.largest, 0x1p-20) / kSeenCode), 1.0F};
+    MomentsRecord record{AsStep(std::max(sampled.largest, 0x1p-10) / kSeenCode), 1.0F};
     Predicted predicted = RunInRange(layer, &record);
     if (predicted.largest == 0) return {};
     for (int round = 0; round < kFactorRounds && sampled.mean > kLeastMeasured; ++round) {
