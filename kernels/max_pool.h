@@ -15,16 +15,14 @@ namespace {
 // StorePart(to, bytes, count), the first `count` or all 16.
 template <typename Bytes>
 void MaxPool16(const PoolArgs& args) {
-  using scalar::TapSpan;
   const auto low = Bytes::Splat(static_cast<std::uint8_t>(args.clamp_min));
   const auto high = Bytes::Splat(static_cast<std::uint8_t>(args.clamp_max));
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const TapSpan rows =
-        scalar::RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+    const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
     std::uint8_t* out = args.output + Signed(y) * args.output_row_stride;
     for (std::uint32_t x = 0; x < args.output_width; ++x, out += args.channels) {
       const TapSpan cols =
-          scalar::RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+          RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       const std::uint8_t* in = args.input + Signed(rows.begin) * args.input_row_stride +
                                Signed(std::size_t{cols.begin} * args.channels);
       for (std::uint32_t c = 0; c < args.channels; c += 16) {

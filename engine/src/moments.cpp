@@ -11,7 +11,7 @@
 #include "engine/src/workspace.h"
 #include "formats/arithmetic.h"
 #include "formats/recheck.h"
-#include "kernels/scalar/kernels.h"
+#include "kernels/taps.h"
 
 namespace mu8 {
 
@@ -97,9 +97,9 @@ struct Work {
   }
 };
 
-kernels::scalar::TapSpan Taps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad,
-                              std::uint32_t kernel, std::uint32_t extent) {
-  return kernels::scalar::RealTaps(out, stride, pad, kernel, extent);
+kernels::TapSpan Taps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad,
+                      std::uint32_t kernel, std::uint32_t extent) {
+  return kernels::RealTaps(out, stride, pad, kernel, extent);
 }
 
 // tap(row, column) for each real tap of the window of output (y, x).

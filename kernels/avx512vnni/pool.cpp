@@ -26,12 +26,11 @@ void MaxPool(const PoolArgs& args) {
   const __m512i low = _mm512_set1_epi8(static_cast<char>(args.clamp_min));
   const __m512i high = _mm512_set1_epi8(static_cast<char>(args.clamp_max));
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const scalar::TapSpan rows =
-        scalar::RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+    const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
     std::uint8_t* out = args.output + y * args.output_row_stride;
     for (std::uint32_t x = 0; x < args.output_width; ++x, out += args.channels) {
-      const scalar::TapSpan cols =
-          scalar::RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+      const TapSpan cols =
+          RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       const std::uint8_t* first = args.input + rows.begin * args.input_row_stride +
                                   std::ptrdiff_t{cols.begin} * args.channels;
       for (std::uint32_t c = 0; c < args.channels; c += 64) {

@@ -5,8 +5,6 @@
 namespace mu8::kernels::portable {
 namespace {
 
-using scalar::TapSpan;
-
 // Of kCount channels over the window whose first value is at `input`.
 template <std::uint32_t kCount>
 void Maximum(const PoolArgs& args, const std::uint8_t* input, TapSpan rows, TapSpan cols,
@@ -33,12 +31,11 @@ void Maximum(const PoolArgs& args, const std::uint8_t* input, TapSpan rows, TapS
 
 void MaxPool(const PoolArgs& args) {
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const TapSpan rows =
-        scalar::RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+    const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
     std::uint8_t* out = args.output + Signed(y) * args.output_row_stride;
     for (std::uint32_t x = 0; x < args.output_width; ++x) {
       const TapSpan cols =
-          scalar::RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+          RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       const std::uint8_t* in = args.input + Signed(rows.begin) * args.input_row_stride +
                                Signed(std::size_t{cols.begin} * args.channels);
       std::uint32_t left = args.channels;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include "kernels/kernel_table.h"
+#include "kernels/taps.h"
 
 namespace mu8::kernels::scalar {
 
@@ -22,13 +23,6 @@ void SilencePadding(const SampleArgs& args);
 
 // The level of panel byte i, of channel i / 4 % width.
 std::int32_t SigmaLevel(const SampleArgs& args, std::size_t i, std::uint32_t channel);
-
-// The real rows (or columns) of a pool's window, [begin, end) in input coordinates; never empty.
-struct TapSpan {
-  std::uint32_t begin, end;
-};
-TapSpan RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std::uint32_t kernel,
-                 std::uint32_t extent);
 
 // q of FORMAT.md section 6.5.
 std::uint8_t Requantize(std::int32_t accumulator, float multiplier, std::int32_t zero_out,

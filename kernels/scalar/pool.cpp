@@ -16,13 +16,6 @@ std::uint8_t Clamp(std::uint8_t value, std::int32_t low, std::int32_t high) {
 
 }  // namespace
 
-TapSpan RealTaps(std::uint32_t out, std::uint32_t stride, std::uint32_t pad, std::uint32_t kernel,
-                 std::uint32_t extent) {
-  const std::uint32_t start = out * stride;  // counted from the padded edge
-  const std::uint32_t end = start + kernel > pad ? start + kernel - pad : 0;
-  return {start > pad ? start - pad : 0, end < extent ? end : extent};
-}
-
 void MaxPool(const PoolArgs& args) {
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
     const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
