@@ -50,7 +50,13 @@ Outcome Sandbox::Run(std::span<const std::byte> file) {
   if (!file.empty()) std::memcpy(copy, file.data(), file.size());
   Model model;
   outcome.status = Model::Open({copy, file.size()}, &model, &outcome.diagnostic);
-  if (outcome.status == Status::kOk) Predict(model, &outcome);
+  if (outcome.status != Status::kOk) return outcome;
+  Predict(model, {.mc_samples = 2, .keep_logits = true}, &outcome);
+  if (outcome.ran && model.has_moments()) {
+    Outcome by_moments;
+    Predict(model, {.method = Method::kMoments}, &by_moments);
+    if (by_moments.status != Status::kOk) std::abort();
+  }
   return outcome;
 }
 
@@ -68,13 +74,14 @@ Outcome Sandbox::RunStreamed(std::span<const std::byte> file) {
   Model model;
   outcome.status = Model::OpenStreamed(source, {file_.Last(file.size()), file.size()}, scratch,
                                        &model, &outcome.diagnostic);
-  if (outcome.status == Status::kOk) Predict(model, &outcome);
+  if (outcome.status == Status::kOk) {
+    Predict(model, {.mc_samples = 2, .keep_logits = true}, &outcome);
+  }
   return outcome;
 }
 
-void Sandbox::Predict(const Model& model, Outcome* result) {
+void Sandbox::Predict(const Model& model, const SessionOptions& options, Outcome* result) {
   Outcome& outcome = *result;
-  const SessionOptions options{.mc_samples = 2, .keep_logits = true};
   const std::size_t arena_bytes = ArenaBytes(model, options);
   if (arena_bytes > kMaxBytes) return;
   Session session;

@@ -22,7 +22,8 @@ struct Outcome {
   std::vector<std::byte> predictions;  // of one fixed image, T = 2
 };
 
-// Opens bytes that end at a guard page; predicts in an exact arena that ends at another.
+// Opens bytes that end at a guard page; predicts in an exact arena that ends at another, where a
+// file can, by moments as well.
 class Sandbox {
  public:
   static constexpr std::size_t kMaxBytes = std::size_t{1} << 20;
@@ -32,7 +33,7 @@ class Sandbox {
   Outcome RunStreamed(std::span<const std::byte> file);
 
  private:
-  void Predict(const Model& model, Outcome* outcome);
+  void Predict(const Model& model, const SessionOptions& options, Outcome* outcome);
 
   GuardedBuffer file_{kMaxBytes};
   GuardedBuffer arena_{kMaxBytes};
