@@ -172,6 +172,7 @@ enum Feature : std::uint32_t {
 struct SecondMomentsArgs;
 struct ClipArgs;
 struct RowsArgs;
+struct MomentsPoolArgs;
 struct MomentsKernels {
   // Panels of codes of squares in place of weights: of the means, weights = (mu mu + 64) >> 7, and
   // of what weights are drawn with. That is (level level + 256) >> 9 with 8 bits of sigma, else
@@ -187,6 +188,8 @@ struct MomentsKernels {
   void (*accumulate)(const ConvolveArgs&);
   // Null where it is done row by row.
   void (*add_softmax_rows)(const RowsArgs&);
+  // Null where the engine does it value by value.
+  void (*max_pool)(const MomentsPoolArgs&);
   FloatProbe probe;
 };
 

@@ -52,6 +52,22 @@ struct ClipArgs {
   std::ptrdiff_t output_col_step;
 };
 
+// A max-pool without clamp_min, of one image (FORMAT.md 13.4); zero_point is both tensors'.
+struct MomentsPoolArgs {
+  const std::uint8_t* means;      // pixel (0, 0)
+  const std::uint8_t* variances;  // laid out like the means, as the output's are
+  std::ptrdiff_t input_row_stride;
+  std::uint32_t input_height, input_width, channels;
+  std::uint32_t kernel_h, kernel_w, stride_h, stride_w, pad_top, pad_left;
+  float step, factor;  // of the input's codes of variances, of the layer
+  std::int32_t zero_point, clamp_min, clamp_max;
+  float inverse_step;
+  std::uint8_t* output;
+  std::uint8_t* output_variances;
+  std::ptrdiff_t output_row_stride;
+  std::uint32_t output_height, output_width;
+};
+
 // Rows of logits (FORMAT.md 13.6), whose softmax is added to the sums of 10.1: row 2 n is means + L
 // x and row 2 n + 1 means - L x, x[c] = eps(bytes[n classes + c]) kDrawUnit.
 inline constexpr std::uint32_t kMostCorrelated = 64;  // classes

@@ -11,6 +11,7 @@
 #include "engine/src/workspace.h"
 #include "formats/arithmetic.h"
 #include "formats/recheck.h"
+#include "kernels/moments.h"
 #include "kernels/taps.h"
 
 namespace mu8 {
@@ -113,9 +114,46 @@ void ForTaps(const Layer& layer, std::uint32_t y, std::uint32_t x, const Tap& ta
   }
 }
 
+// The whole layer by a kernel.
+void RunMaxPoolKernel(const Work& work) {
+  const LayerRecord& r = work.layer.record;
+  kernels::MomentsPoolArgs args{};
+  args.input_row_stride = kernels::Signed(work.layer.input.row_stride);
+  args.input_height = work.layer.input.height;
+  args.input_width = work.layer.input.width;
+  args.channels = work.layer.input.channels;
+  args.kernel_h = r.kernel_h;
+  args.kernel_w = r.kernel_w;
+  args.stride_h = r.stride_h;
+  args.stride_w = r.stride_w;
+  args.pad_top = r.pad_top;
+  args.pad_left = r.pad_left;
+  args.factor = work.factor;
+  args.zero_point = work.layer.output.zero_point;
+  args.clamp_min = r.clamp_min;
+  args.clamp_max = r.clamp_max;
+  args.inverse_step = CodesOf(work.layer, work.context->view, true).inverse_step;
+  args.output_row_stride = kernels::Signed(work.layer.output.row_stride);
+  args.output_height = work.layer.output.height;
+  args.output_width = work.layer.output.width;
+  work.ForImages(
+      [&](const Operand& a, const Operand&, std::uint8_t* means, std::uint8_t* variances) {
+        args.means = a.means;
+        args.variances = a.variances;
+        args.step = a.step;
+        args.output = means;
+        args.output_variances = variances;
+        work.context->kernels.moments->max_pool(args);
+      });
+}
+
 void RunMaxPool(const Work& work) {
   const auto codes = CodesOf(work.layer, work.context->view, true);
   const bool clips = work.layer.record.clamp_min != 0;
+  if (!clips && !IsCertain(work.context->view, work.layer.record.input) &&
+      work.context->kernels.moments->max_pool != nullptr) {
+    return RunMaxPoolKernel(work);
+  }
   work.ForValues(
       [&](const Operand& a, const Operand&, std::uint32_t y, std::uint32_t x, std::uint32_t c) {
         Moments largest{};

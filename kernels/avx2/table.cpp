@@ -11,6 +11,7 @@ constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
                                            .clip = Clip,
                                            .accumulate = Accumulate,
                                            .add_softmax_rows = AddSoftmaxRows,
+                                           .max_pool = MaxPoolMoments,
                                            .probe = ProbeMoments};
 
 constinit const KernelTable kTable = {

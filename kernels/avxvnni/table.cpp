@@ -12,6 +12,7 @@ constinit const MomentsKernels kMoments = {.square_means = avx2::SquareMeans,
                                            .clip = avx2::Clip,
                                            .accumulate = Accumulate,
                                            .add_softmax_rows = avx2::AddSoftmaxRows,
+                                           .max_pool = avx2::MaxPoolMoments,
                                            .probe = avx2::ProbeMoments};
 
 constinit const KernelTable kTable = {

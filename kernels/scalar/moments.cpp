@@ -76,6 +76,7 @@ constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
                                            .clip = Clip,
                                            .accumulate = nullptr,
                                            .add_softmax_rows = nullptr,
+                                           .max_pool = nullptr,
                                            .probe = ProbeMoments};
 
 }  // namespace mu8::kernels::scalar
