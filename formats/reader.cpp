@@ -280,11 +280,10 @@ bool CheckFile(View* view, Checker* check) {
          CheckParameters(check) && CheckMetadata(check);
 }
 
-Status Finish(bool ok, const Checker& check, View* candidate, View* view, Diagnostic* diagnostic) {
+Status Finish(bool ok, const Checker& check, View* view, Diagnostic* diagnostic) {
   if (diagnostic != nullptr) *diagnostic = check.diagnostic;
   if (!ok) return check.diagnostic.status;
-  AddFacts(candidate);
-  *view = *candidate;
+  AddFacts(view);
   return Status::kOk;
 }
 
@@ -325,35 +324,37 @@ bool Checker::SayOfSection(Status status, SectionId id, std::size_t field, std::
 }
 
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic) {
-  View candidate;
-  candidate.data = bytes.data();
-  candidate.file_bytes = bytes.size();
-  Checker check{candidate};
+  *view = {};
+  view->data = bytes.data();
+  view->file_bytes = bytes.size();
+  Checker check{*view};
   bool ok = CheckHeader(&check);
   if (ok && reinterpret_cast<std::uintptr_t>(bytes.data()) % kFileAlignment != 0) {
     ok = check.Fail(Status::kMisalignedFile, 0,
                     reinterpret_cast<std::uintptr_t>(bytes.data()) % kFileAlignment, 0);
   }
-  ok = ok && CheckFile(&candidate, &check);
-  return Finish(ok, check, &candidate, view, diagnostic);
+  ok = ok && CheckFile(view, &check);
+  return Finish(ok, check, view, diagnostic);
 }
 
-Status OpenStreamed(const Source* source, std::span<std::byte> resident,
+Status OpenStreamed(const Source& source, std::span<std::byte> resident,
                     std::span<std::byte> scratch, View* view, Diagnostic* diagnostic) {
-  View candidate;
-  candidate.data = scratch.data();  // until the header is right
-  candidate.file_bytes = source->bytes;
-  candidate.source = source;
-  Stream stream{&candidate, resident, scratch};
-  Checker check{candidate};
+  *view = {};
+  view->data = scratch.data();  // until the header is right
+  view->file_bytes = source.bytes;
+  view->read_context = source.context;
+  view->read = source.read;
+  Stream stream{view, resident, scratch};
+  Checker check{*view};
   check.stream = &stream;
   const bool ok = FetchHeader(&check) && CheckHeader(&check) && EnterResident(&check) &&
-                  CheckFile(&candidate, &check);
-  return Finish(ok, check, &candidate, view, diagnostic);
+                  CheckFile(view, &check);
+  return Finish(ok, check, view, diagnostic);
 }
 
-View Reopen(std::span<const std::byte> bytes) {
-  View view;
+void Reopen(std::span<const std::byte> bytes, View* opened) {
+  View& view = *opened;
+  view = {};
   view.data = bytes.data();
   view.file_bytes = bytes.size();
   const auto header = view.Load<FileHeader>(0);
@@ -371,6 +372,11 @@ View Reopen(std::span<const std::byte> bytes) {
   if (view.head() == Head::kSoftmax || view.head() == Head::kSigmoid) view.outputs = {};
   if (!HasRanges(view.head())) view.ranges = {};
   AddFacts(&view);
+}
+
+View Reopen(std::span<const std::byte> bytes) {
+  View view;
+  Reopen(bytes, &view);
   return view;
 }
 

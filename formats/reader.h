@@ -37,20 +37,21 @@ struct Operands {
 
 // A validated file. Records are copied out by value, so no alignment or aliasing rule is bent.
 struct View {
-  const std::byte* data = nullptr;  // the file; of a streamed one all but section 5
   std::uint64_t file_bytes = 0;
-  // Of a streamed file: what gives section 5, how much memory is staged of it at a time at most
-  // (formats/stream.h), and, where a run has it, the last layer's weight_scale.
-  const Source* source = nullptr;
+  ModelRecord model{};
+  const std::byte* data = nullptr;  // the file; of a streamed one all but section 5
+  // Of a streamed file: what gives section 5 (Source), how much memory is staged of it at a time at
+  // most (formats/stream.h), and, where a run has it, the last layer's weight_scale.
+  void* read_context = nullptr;
+  decltype(Source::read) read = nullptr;
   std::uint32_t skipped_bytes = 0;  // of section 5; 0 if the file is in memory
   std::uint32_t staging_bytes = 0;
   const std::uint8_t* output_scales = nullptr;
   SectionView tensors, layers, input_table, parameters, metadata;
-  SectionView outputs;  // of heads that have it; else, or if a file has none, all 0
-  SectionView ranges;   // of heads that may have it; else, or if a file has none, all 0
-  SectionView abstain;  // if a file has none, all 0
-  SectionView moments;  // the same
-  ModelRecord model{};
+  SectionView outputs;             // of heads that have it; else, or if a file has none, all 0
+  SectionView ranges;              // of heads that may have it; else, or if a file has none, all 0
+  SectionView abstain;             // if a file has none, all 0
+  SectionView moments;             // the same
   std::uint32_t output_slots = 0;  // of the last layer: accumulators at each position
   std::uint32_t input_height = 0, input_width = 0, input_channels = 0;
   std::uint32_t records_hash = 0;  // formats/recheck.h
@@ -143,7 +144,7 @@ struct View {
     return Bytes(parameters_at(layer));
   }
   // Whether section 5 is not in memory.
-  bool is_streamed() const { return config::kStreamed && source != nullptr; }
+  bool is_streamed() const { return config::kStreamed && read != nullptr; }
   // Bytes of one of a layer's panels as it is drawn, unpacked or copied; 0 where it is used as it
   // lies.
   std::uint64_t PanelBytes(const LayerRecord& layer) const {
@@ -178,18 +179,20 @@ struct View {
 
 // `bytes` must stay valid as long as the view is used, and start at a multiple of 16. They ought to
 // stay unchanged; formats/recheck.h has what keeps an executor safe if they do not.
-// On failure `*view` is untouched and `*diagnostic` (if given) says what, where and expected.
+// On failure `*view` is not to be used and `*diagnostic` (if given) says what, where and expected.
 Status Open(std::span<const std::byte> bytes, View* view, Diagnostic* diagnostic = nullptr);
 
 // The same of a file that `source` gives, with the same findings, and kReadFailed where a read
 // failed. `resident` receives all of the file but section 5, file_bytes - section.bytes bytes;
 // `scratch` (kLeastScratchBytes or more) is free again afterwards. kArenaTooSmall says which of the
-// two is too small, and what it must have. `source` and `resident` are used as long as the view is.
-Status OpenStreamed(const Source* source, std::span<std::byte> resident,
+// two is too small, and what it must have. What `source` reads from and `resident` are used as long
+// as the view is.
+Status OpenStreamed(const Source& source, std::span<std::byte> resident,
                     std::span<std::byte> scratch, View* view, Diagnostic* diagnostic = nullptr);
 inline constexpr std::size_t kLeastScratchBytes = 640;
 
 // The view of bytes that Open has accepted before, without checking them again.
+void Reopen(std::span<const std::byte> bytes, View* view);
 View Reopen(std::span<const std::byte> bytes);
 
 // MakeParameterLayout, once in a program: half a kilobyte on a processor of 32 bits.

@@ -7,8 +7,8 @@ namespace mu8::format {
 namespace {
 
 bool Read(std::uint64_t offset, void* to, std::uint64_t bytes, Checker* check) {
-  const Source& source = *check->view.source;
-  if (bytes == 0 || source.read(source.context, offset, to, static_cast<std::size_t>(bytes))) {
+  const View& view = check->view;
+  if (bytes == 0 || view.read(view.read_context, offset, to, static_cast<std::size_t>(bytes))) {
     return true;
   }
   return check->Fail(Status::kReadFailed, offset, 0, bytes);
@@ -41,8 +41,7 @@ std::uint64_t ResidentBytes(const View& view) {
 bool ReadSource(const View& view, std::uint64_t offset, void* to, std::size_t bytes,
                 Diagnostic* fault) {
   if (!config::kStreamed || bytes == 0) return true;
-  const Source& source = *view.source;
-  if (source.read(source.context, offset, to, bytes)) return true;
+  if (view.read(view.read_context, offset, to, bytes)) return true;
   if (fault != nullptr) {
     fault->status = Status::kReadFailed;
     fault->offset = offset;

@@ -1,4 +1,6 @@
 // Model: a validated file and the few facts about it that callers ask for.
+#include <new>
+
 #include "engine/src/float_state.h"
 #include "engine/src/model_view.h"
 #include "formats/crc32c.h"
@@ -106,43 +108,49 @@ Status CheckPointers(std::span<const std::byte> bytes, const Model* model, Diagn
 
 }  // namespace
 
+const format::View& ViewOf(const Model& model) {
+  static_assert(sizeof(model.view_) >= sizeof(format::View) &&
+                alignof(std::uint64_t) >= alignof(format::View));
+  return *reinterpret_cast<const format::View*>(model.view_);
+}
+
+format::View& Model::view() { return const_cast<format::View&>(ViewOf(*this)); }
+
 void Model::Take(const format::View& view) {
-  const format::TensorRecord input = view.tensor(0);
-  data_ = view.data;
-  size_ = static_cast<std::size_t>(view.file_bytes);
-  source_ = view.is_streamed() ? *view.source : Source{};
-  staging_bytes_ = view.staging_bytes;
-  input_height_ = input.height;
-  input_width_ = input.width;
-  input_channels_ = input.channels;
-  class_count_ = format::OutputChannels(view.model);
-  output_height_ = view.output_height();
-  output_width_ = view.output_width();
-  head_ = static_cast<Head>(view.model.head);
-  input_kind_ = static_cast<InputKind>(view.model.input);
-  activation_bytes_ = view.model.activation_bytes;
-  panel_bytes_ = view.model.panel_bytes;
-  output_slots_ = view.output_slots;
-  layer_count_ = view.layer_count();
-  parameter_bytes_ = view.parameters.bytes;
-  metadata_bytes_ = view.metadata.bytes;
-  tensors_at_ = view.tensors.offset;
-  layers_at_ = view.layers.offset;
-  input_table_at_ = view.input_table.offset;
-  parameters_at_ = view.parameters.offset;
-  metadata_at_ = view.metadata.offset;
-  outputs_at_ = view.outputs.offset;
-  ranges_at_ = view.ranges.offset;
-  records_hash_ = view.records_hash;
+  new (view_) format::View(view);
   const auto header = view.Load<format::FileHeader>(0);
-  header_crc_ = header.header_crc;
   version_major_ = header.version_major;
   version_minor_ = header.version_minor;
   hash_ = std::uint64_t{ParametersCrc(view)} << 32 | header.header_crc;
-  abstain_at_ = view.abstain.offset;
-  moments_at_ = view.moments.offset;
   abstain_measure_ = view.has_abstain() ? static_cast<AbstainMeasure>(view.abstain_record().measure)
                                         : AbstainMeasure::kNone;
+}
+
+std::uint32_t Model::input_height() const { return ViewOf(*this).input_height; }
+std::uint32_t Model::input_width() const { return ViewOf(*this).input_width; }
+std::uint32_t Model::input_channels() const { return ViewOf(*this).input_channels; }
+std::size_t Model::input_size() const {
+  const format::View& view = ViewOf(*this);
+  return std::size_t{view.input_height} * view.input_width * view.input_channels;
+}
+std::uint32_t Model::class_count() const { return format::OutputChannels(ViewOf(*this).model); }
+std::uint32_t Model::output_height() const { return is_open() ? ViewOf(*this).output_height() : 0; }
+std::uint32_t Model::output_width() const { return is_open() ? ViewOf(*this).output_width() : 0; }
+std::size_t Model::output_size() const {
+  return std::size_t{output_height()} * output_width() * class_count();
+}
+Head Model::head() const { return static_cast<Head>(ViewOf(*this).model.head); }
+InputKind Model::input_kind() const { return static_cast<InputKind>(ViewOf(*this).model.input); }
+bool Model::has_moments() const {
+  const format::View& view = ViewOf(*this);
+  return view.has_moments() && head() != Head::kReconstruction && !view.is_streamed();
+}
+bool Model::is_open() const { return ViewOf(*this).data != nullptr; }
+bool Model::is_streamed() const { return ViewOf(*this).is_streamed(); }
+std::span<const std::byte> Model::bytes() const {
+  const format::View& view = ViewOf(*this);
+  if (view.is_streamed()) return {};
+  return {view.data, static_cast<std::size_t>(view.file_bytes)};
 }
 
 Status Model::Open(std::span<const std::byte> bytes, Model* model, Diagnostic* diagnostic) {
@@ -171,7 +179,7 @@ Status Model::OpenStreamed(const Source& source, std::span<std::byte> resident,
   if (null != 0) return Refuse(diagnostic, {.status = Status::kNullPointer, .found = null});
   const FloatState ieee;
   format::View view;
-  Status status = format::OpenStreamed(&source, resident, scratch, &view, diagnostic);
+  Status status = format::OpenStreamed(source, resident, scratch, &view, diagnostic);
   if (status == Status::kOk) status = CheckBuilt(view, diagnostic);
   if (status == Status::kOk) model->Take(view);
   return status;
@@ -192,56 +200,22 @@ Status Model::OpenTrusted(std::span<const std::byte> bytes, std::uint32_t hash, 
   if (const std::uint32_t found = TrustedHash(bytes); found != hash || bytes.empty()) {
     return Refuse(diagnostic, {.status = Status::kWrongModel, .found = found, .expected = hash});
   }
-  const format::View view = format::Reopen(bytes);
+  format::View view;
+  format::Reopen(bytes, &view);
   status = CheckBuilt(view, diagnostic);
   if (status == Status::kOk) model->Take(view);
   return status;
 }
 
-format::View ViewOf(const Model& model) {
-  const std::uint64_t layers = model.layer_count_;
-  format::View view{.data = model.data_,
-                    .file_bytes = model.size_,
-                    .tensors = {model.tensors_at_, layers * sizeof(format::TensorRecord)},
-                    .layers = {model.layers_at_, layers * sizeof(format::LayerRecord)},
-                    .input_table = {model.input_table_at_, 0},
-                    .parameters = {model.parameters_at_, model.parameter_bytes_},
-                    .metadata = {model.metadata_at_, model.metadata_bytes_},
-                    .outputs = {model.outputs_at_, 0},
-                    .ranges = {model.ranges_at_, 0},
-                    .abstain = {model.abstain_at_, 0},
-                    .moments = {model.moments_at_, 0}};
-  if (config::kStreamed && model.is_streamed()) {
-    view.source = &model.source_;
-    view.skipped_bytes = model.parameter_bytes_;
-    view.staging_bytes = model.staging_bytes_;
-  }
-  const bool gaussian = model.head_ == Head::kGaussian;
-  view.model.class_count = gaussian ? 2 * model.class_count_ : model.class_count_;
-  view.model.panel_bytes = model.panel_bytes_;
-  view.model.activation_bytes = model.activation_bytes_;
-  view.model.head = static_cast<std::uint32_t>(model.head_);
-  view.model.input = static_cast<std::uint32_t>(model.input_kind_);
-  view.model.output_height = model.output_height_;
-  view.model.output_width = model.output_width_;
-  view.output_slots = model.output_slots_;
-  view.input_height = model.input_height_;
-  view.input_width = model.input_width_;
-  view.input_channels = model.input_channels_;
-  view.records_hash = model.records_hash_;
-  return view;
-}
-
 std::string_view Model::Metadata(std::string_view key) const {
-  if (data_ == nullptr) return {};
+  if (!is_open()) return {};
   std::string_view value;
-  const format::View view = ViewOf(*this);
-  return format::FindMetadata(view, key, &value) ? value : std::string_view{};
+  return format::FindMetadata(ViewOf(*this), key, &value) ? value : std::string_view{};
 }
 
 bool Model::OutputRange(std::uint32_t output, float* low, float* high) const {
-  if (data_ == nullptr || output >= class_count_) return false;
-  const format::View view = ViewOf(*this);
+  if (!is_open() || output >= class_count()) return false;
+  const format::View& view = ViewOf(*this);
   if (!view.has_ranges()) return false;
   const format::OutputRange range = view.range(output);
   *low = range.low;
@@ -250,7 +224,7 @@ bool Model::OutputRange(std::uint32_t output, float* low, float* high) const {
 }
 
 bool Model::AbstainThreshold(std::uint32_t output, float* threshold) const {
-  if (abstain_measure_ == AbstainMeasure::kNone || output >= class_count_) return false;
+  if (abstain_measure_ == AbstainMeasure::kNone || output >= class_count()) return false;
   const auto measure = static_cast<format::AbstainMeasure>(abstain_measure_);
   const bool by_output = format::AbstainThresholds(measure, 2) > 1;
   *threshold = ViewOf(*this).abstain_threshold(by_output ? output : 0);

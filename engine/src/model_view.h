@@ -6,9 +6,8 @@
 
 namespace mu8 {
 
-// Made of what Open has found and the Model keeps, not of the file's bytes: those of its header may
-// have changed since. Of the model record it has what an executor needs (no arena_bytes); of
-// sections whose size follows from other numbers only the place.
-format::View ViewOf(const Model& model);
+// What Open has found and the Model keeps: the file's bytes may have changed since. Of a session's
+// model the activations are those of the session (Workspace::image_bytes). All 0: it is not open.
+const format::View& ViewOf(const Model& model);
 
 }  // namespace mu8

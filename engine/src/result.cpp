@@ -9,7 +9,7 @@
 #include "engine/src/moments.h"
 #include "engine/src/operators.h"
 #include "engine/src/reconstruction.h"
-#include "engine/src/workspace.h"
+#include "engine/src/session_work.h"
 #include "formats/crc32c.h"
 #include "mu8/config.h"
 #include "mu8/mu8.h"
@@ -126,10 +126,8 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
   Prediction& prediction = *to;
   prediction = {};
   const FloatState ieee;
-  format::View view = ViewOf(model_);
-  const Workspace space(view, options_, fast_, slow_, image_bytes_);
-  view.model.activation_bytes = space.image_bytes();
-  if (view.is_streamed()) view.output_scales = space.OutputScales();
+  const format::View& view = ViewOf(model_);
+  const Workspace& space = work().space;
   std::uint32_t samples = options_.mc_samples;
   if (EndsEarly(options_)) {
     const Progress& progress = space.ProgressOf(index);
@@ -176,7 +174,7 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
       break;
   }
   prediction.clamped_inputs =
-      ClampedInputs(view, space.Activations(0) + index * view.model.activation_bytes);
+      ClampedInputs(view, space.Activations(0) + index * space.image_bytes());
   if (options_.keep_logits) {
     const std::size_t stride = std::size_t{options_.batch} * space.logits();
     prediction.logits = {space.Logits(0) + index * space.logits(),

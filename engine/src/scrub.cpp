@@ -5,6 +5,7 @@
 
 #include <cstring>
 
+#include "engine/src/model_view.h"
 #include "formats/crc32c.h"
 #include "formats/layout.h"
 #include "mu8/config.h"
@@ -25,13 +26,13 @@ T Copy(const std::byte* from) {
 }  // namespace
 
 Scrubber::Scrubber(const Model& model)
-    : data_(model.data_),
-      source_context_(model.source_.context),
-      read_(model.source_.read),
-      streamed_at_(model.parameters_at_),
-      streamed_bytes_(model.parameter_bytes_),
-      size_(static_cast<std::uint32_t>(model.size_)),
-      root_(model.header_crc_),
+    : data_(ViewOf(model).data),
+      source_context_(ViewOf(model).read_context),
+      read_(ViewOf(model).read),
+      streamed_at_(ViewOf(model).parameters.offset),
+      streamed_bytes_(ViewOf(model).parameters.bytes),
+      size_(static_cast<std::uint32_t>(ViewOf(model).file_bytes)),
+      root_(static_cast<std::uint32_t>(model.hash())),
       end_(offsetof(FileHeader, header_crc)) {}
 
 void Scrubber::BeginRound() {

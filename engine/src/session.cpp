@@ -1,6 +1,7 @@
 // Session: the calls of a user, checked, and their results. passes.cpp runs them, per pass and
 // layer each panel once for every image, so a seed names T networks and a batch changes nothing.
 #include <cstdint>
+#include <new>
 
 #include "engine/src/check_options.h"
 #include "engine/src/float_state.h"
@@ -9,6 +10,7 @@
 #include "engine/src/operators.h"
 #include "engine/src/passes.h"
 #include "engine/src/reconstruction.h"
+#include "engine/src/session_work.h"
 #include "engine/src/unit_probes.h"
 #include "engine/src/workspace.h"
 #include "formats/recheck.h"
@@ -63,21 +65,12 @@ Status CheckMemory(std::span<std::byte> memory, std::size_t needed, Option optio
   return misaligned == 0 ? Status::kOk : report(Status::kMisalignedArena, misaligned, 0);
 }
 
-// What a session's calls work on. Cheap to make: the file has been checked before.
-struct Work {
-  format::View view;
-  Workspace space;
-  Run run;
-
-  Work(const Model& model, const SessionOptions& options, const void* kernels, std::byte* fast,
-       std::byte* slow, std::size_t image_bytes)
-      : view(ViewOf(model)),
-        space(view, options, fast, slow, image_bytes),
-        run{view, *static_cast<const kernels::KernelTable*>(kernels), options, space} {
-    view.model.activation_bytes = space.image_bytes();
-    if (view.is_streamed()) view.output_scales = space.OutputScales();
-  }
-};
+Status CheckRegions(std::span<std::byte> fast, std::span<std::byte> slow, const RegionBytes& needed,
+                    Diagnostic* diagnostic) {
+  const Status status = CheckMemory(fast, needed.fast, Option::kFastArena, 3, diagnostic);
+  if (status != Status::kOk) return status;
+  return CheckMemory(slow, needed.slow, Option::kSlowArena, 4, diagnostic);
+}
 
 bool LoadImage(const format::View& view, const std::uint8_t* image, std::uint8_t* activations,
                Diagnostic* fault) {
@@ -115,10 +108,8 @@ bool LacksMoments(const Model& model, const SessionOptions& options) {
   return config::kMoments && options.method == Method::kMoments && !model.has_moments();
 }
 
-// Sizes of a session's regions; `image_bytes` as Workspace takes it.
-RegionBytes RegionsOf(const Model& model, const SessionOptions& options, std::size_t image_bytes) {
-  const Workspace space(ViewOf(model), options, nullptr, nullptr, image_bytes);
-  // More than a 32-bit target can address: no arena is large enough.
+// More than a 32-bit target can address: no arena is large enough.
+RegionBytes RegionsOf(const Workspace& space) {
   if (space.fast_bytes() + space.slow_bytes() > SIZE_MAX) return {SIZE_MAX, 0};
   return {static_cast<std::size_t>(space.fast_bytes()),
           static_cast<std::size_t>(space.slow_bytes())};
@@ -129,7 +120,7 @@ RegionBytes RegionsOf(const Model& model, const SessionOptions& options, std::si
 RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
   if (!model.is_open() || CheckOptions(model, options).bad()) return {};
   if (LacksMoments(model, options)) return {};
-  return RegionsOf(model, options, 0);
+  return RegionsOf(Workspace(ViewOf(model), options));
 }
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
@@ -137,39 +128,24 @@ std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
   return needed.fast + needed.slow;
 }
 
+const SessionWork& Session::work() const {
+  static_assert(sizeof(work_) >= sizeof(SessionWork) &&
+                alignof(std::uint64_t) >= alignof(SessionWork));
+  return *reinterpret_cast<const SessionWork*>(work_);
+}
+
 Status Session::Create(const Model& model, const SessionOptions& options,
                        std::span<std::byte> arena, Session* session, Diagnostic* diagnostic) {
-  Session created;
-  Status status = created.Prepare(model, options, session, diagnostic);
-  if (status != Status::kOk) return status;
-  const RegionBytes needed = RegionsOf(model, options, created.image_bytes_);
-  status = CheckMemory(arena, needed.fast + needed.slow, Option::kNone, 3, diagnostic);
-  if (status != Status::kOk) return status;
-  created.fast_ = arena.data();
-  created.slow_ = arena.data() + needed.fast;
-  *session = created;
-  return Status::kOk;
+  return Make(model, options, arena, nullptr, session, diagnostic);
 }
 
 Status Session::Create(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
                        std::span<std::byte> slow, Session* session, Diagnostic* diagnostic) {
-  Session created;
-  Status status = created.Prepare(model, options, session, diagnostic);
-  if (status != Status::kOk) return status;
-  const RegionBytes needed = RegionsOf(model, options, created.image_bytes_);
-  status = CheckMemory(fast, needed.fast, Option::kFastArena, 3, diagnostic);
-  if (status == Status::kOk) {
-    status = CheckMemory(slow, needed.slow, Option::kSlowArena, 4, diagnostic);
-  }
-  if (status != Status::kOk) return status;
-  created.fast_ = fast.data();
-  created.slow_ = slow.data();
-  *session = created;
-  return Status::kOk;
+  return Make(model, options, fast, &slow, session, diagnostic);
 }
 
-Status Session::Prepare(const Model& model, const SessionOptions& options, const Session* session,
-                        Diagnostic* diagnostic) {
+Status Session::Make(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
+                     const std::span<std::byte>* slow, Session* session, Diagnostic* diagnostic) {
   if (session == nullptr) return Report(diagnostic, Status::kNullPointer, 4, 0);
   if (!model.is_open()) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (const BadOption bad = CheckOptions(model, options); bad.bad()) {
@@ -188,13 +164,27 @@ Status Session::Prepare(const Model& model, const SessionOptions& options, const
   if (const Unit unit = SelfTest(*table); unit != Unit::kNone) {
     return Report(diagnostic, Status::kSelfTest, Number(unit), 0);
   }
-  model_ = model;
-  options_ = options;
-  image_bytes_ = Workspace(ViewOf(model), options, nullptr, nullptr).image_bytes();
-  const RegionBytes needed = RegionsOf(model, options, image_bytes_);
-  arena_bytes_ = needed.fast + needed.slow;
-  kernels_ = table;
+  Workspace space(ViewOf(model), options);
+  const RegionBytes needed = RegionsOf(space);
+  const Status status =
+      slow == nullptr ? CheckMemory(fast, needed.fast + needed.slow, Option::kNone, 3, diagnostic)
+                      : CheckRegions(fast, *slow, needed, diagnostic);
+  if (status != Status::kOk) return status;
+  space.SetRegions(fast.data(), slow == nullptr ? fast.data() + needed.fast : slow->data());
+  session->model_ = model;
+  session->options_ = options;
+  session->kernels_ = table;
+  session->run_ = {};
+  new (session->work_) SessionWork{.space = space};
+  format::View& view = session->model_.view();
+  view.model.activation_bytes = space.image_bytes();
+  if (view.is_streamed()) view.output_scales = space.OutputScales();
   return Status::kOk;
+}
+
+std::size_t Session::arena_bytes() const {
+  const RegionBytes bytes = RegionsOf(work().space);
+  return bytes.fast + bytes.slow;
 }
 
 const char* Session::kernels() const {
@@ -214,32 +204,37 @@ Status Session::CheckCall(const void* data, std::size_t elements, std::size_t im
   return Status::kOk;
 }
 
+Run Session::CurrentRun() const {
+  return {ViewOf(model_), *static_cast<const kernels::KernelTable*>(kernels_), options_,
+          work().space};
+}
+
 template <typename Element>
 Status Session::Load(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic) {
   Status status = CheckCall(images.data(), images.size(), count, diagnostic);
   if (status == Status::kOk) status = CheckKind(model_, images, diagnostic);
   if (status != Status::kOk) return status;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_, image_bytes_);
+  const format::View& view = ViewOf(model_);
+  const Workspace& space = work().space;
   run_ = {};
-  if (!format::RecordsAreUnchanged(work.view, diagnostic)) return Status::kModelChanged;
+  if (!format::RecordsAreUnchanged(view, diagnostic)) return Status::kModelChanged;
   for (std::size_t i = 0; i < count; ++i) {
     const Element* image = images.data() + i * model_.input_size();
-    if (!LoadImage(work.view, image,
-                   work.space.Activations(0) + i * work.view.model.activation_bytes, diagnostic)) {
+    if (!LoadImage(view, image, space.Activations(0) + i * space.image_bytes(), diagnostic)) {
       return Status::kModelChanged;
     }
     if (config::kReconstruction && model_.head() == Head::kReconstruction) {
-      LoadTargets(work.view, image, work.space.Targets(i));
+      LoadTargets(view, image, space.Targets(i));
     }
   }
-  if (work.view.is_streamed() && HasNumbers(work.space.head())) {
+  if (view.is_streamed() && HasNumbers(space.head())) {
     Diagnostic fault;
-    if (!ReadOutputScales(work.view, work.space.OutputScales(), &fault)) {
+    if (!ReadOutputScales(view, space.OutputScales(), &fault)) {
       return EndIfFailed(fault, diagnostic);
     }
   }
-  run_ = BeginRun(work.run, static_cast<std::uint32_t>(count));
+  run_ = BeginRun(CurrentRun(), static_cast<std::uint32_t>(count));
   return Status::kOk;
 }
 
@@ -248,9 +243,8 @@ Status Session::RunAll(std::span<const Element> images, std::size_t count, Diagn
   const Status status = Load(images, count, diagnostic);
   if (status != Status::kOk) return status;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_, image_bytes_);
   Diagnostic fault;
-  FinishRun(work.run, &run_, &fault);
+  FinishRun(CurrentRun(), &run_, &fault);
   return EndIfFailed(fault, diagnostic);
 }
 
@@ -293,9 +287,8 @@ Status Session::Step(Diagnostic* diagnostic) {
   if (run_.images == 0) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (run_.done) return Status::kOk;
   const FloatState ieee;
-  const Work work(model_, options_, kernels_, fast_, slow_, image_bytes_);
   Diagnostic fault;
-  StepRun(work.run, &run_, &fault);
+  StepRun(CurrentRun(), &run_, &fault);
   if (EndIfFailed(fault, diagnostic) != Status::kOk) return fault.status;
   return run_.done ? Status::kOk : Status::kInProgress;
 }

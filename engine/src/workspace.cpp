@@ -19,11 +19,8 @@ Grid MakeGrid(const SessionOptions& options) {
   return {pass_groups, Least(options.workers / pass_groups, options.batch)};
 }
 
-Workspace::Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
-                     std::byte* slow, std::size_t known_image_bytes)
-    : fast_(fast),
-      slow_(slow),
-      grid_(MakeGrid(options)),
+Workspace::Workspace(const format::View& view, const SessionOptions& options)
+    : grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
       shares_activations_(SharesActivations(options)),
       has_variances_(config::kMoments && options.method == Method::kMoments),
@@ -48,9 +45,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options, st
   sizes[format::kPanelPart] = panel_bytes_;
   std::uint64_t image_bytes = view.model.activation_bytes;
   if (shares_activations_) {
-    image_bytes =
-        known_image_bytes != 0 ? known_image_bytes : BytesWithPanels(view, options.panel_bytes);
-    if (has_variances_ && known_image_bytes == 0) image_bytes = BytesWithMoments(view, image_bytes);
+    image_bytes = BytesWithPanels(view, options.panel_bytes);
+    if (has_variances_) image_bytes = BytesWithMoments(view, image_bytes);
     sizes[format::kActivationsPart] = image_bytes;
     sizes[format::kPanelPart] = 0;
   }

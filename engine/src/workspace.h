@@ -52,12 +52,15 @@ struct Progress {
 
 class Workspace {
  public:
-  // Both regions may be null to ask for their sizes, multiples of 16. `image_bytes`: those of an
-  // earlier workspace for the same model and options, so that nothing follows from the file, which
-  // may have changed since; 0 asks the file.
-  Workspace(const format::View& view, const SessionOptions& options, std::byte* fast,
-            std::byte* slow, std::size_t image_bytes = 0);
+  Workspace() = default;  // there is none
+  // Asks the file where panels find gaps among its tensors. The regions are still to be set.
+  Workspace(const format::View& view, const SessionOptions& options);
+  void SetRegions(std::byte* fast, std::byte* slow) {
+    fast_ = fast;
+    slow_ = slow;
+  }
 
+  // Of the regions: multiples of 16.
   std::uint64_t fast_bytes() const { return fast_bytes_; }
   std::uint64_t slow_bytes() const { return slow_bytes_; }
   const Grid& grid() const { return grid_; }
@@ -130,15 +133,17 @@ class Workspace {
     return reinterpret_cast<T*>(slow_ + offset);
   }
 
-  std::byte *fast_, *slow_;
-  Grid grid_;
-  Head head_;
-  bool shares_activations_, has_variances_;
-  std::size_t positions_, outputs_, logits_, slots_, batch_, panel_bytes_, image_bytes_;
-  std::size_t decided_outputs_;  // outputs_ of StopRule::kThresholds, else 0
+  std::byte *fast_ = nullptr, *slow_ = nullptr;
+  Grid grid_{};
+  Head head_{};
+  bool shares_activations_ = false, has_variances_ = false;
+  std::size_t positions_ = 0, outputs_ = 0, logits_ = 0, slots_ = 0, batch_ = 0, panel_bytes_ = 0,
+              image_bytes_ = 0;
+  std::size_t decided_outputs_ = 0;  // outputs_ of StopRule::kThresholds, else 0
   std::uint64_t fast_bytes_ = 0, slow_bytes_ = 0;
   MomentsScratch scratch_;
-  std::size_t at_[kParts];  // right where the regions are sizes that the target can address
+  // Right where the regions are sizes that the target can address.
+  std::size_t at_[kParts] = {};
 };
 
 }  // namespace mu8

@@ -11,6 +11,7 @@
 #include <string>
 
 #include "formats/reader.h"
+#include "mu8/mu8.h"
 #include "tests/formats/invalid_files.h"
 #include "tests/support/aligned_bytes.h"
 #include "tests/support/golden.h"
@@ -65,14 +66,18 @@ std::map<std::string, InvalidFile> NamedFiles() {
   return named;
 }
 
-// What Open says of bytes that end at a guard page; the view must stay as it was.
+// What Open says of bytes that end at a guard page; the model must stay the one that it was.
 Status StatusOf(std::span<const std::byte> bytes, Diagnostic* diagnostic) {
+  static const std::vector<std::byte> kValid = format::Write(TinyModel(4).content);
+  static const AlignedBytes kBefore(kValid);
+  Model model;
+  REQUIRE(Model::Open(kBefore.span(), &model) == Status::kOk);
+  const std::uint64_t hash = model.hash();
   GuardedBuffer guarded(bytes.size());
-  format::View view;
-  view.file_bytes = 12345;
-  const Status status = format::Open({guarded.CopyLast(bytes), bytes.size()}, &view, diagnostic);
-  CHECK(view.data == nullptr);
-  CHECK(view.file_bytes == 12345);
+  const Status status = Model::Open({guarded.CopyLast(bytes), bytes.size()}, &model, diagnostic);
+  CHECK(model.bytes().data() == kBefore.data());
+  CHECK(model.bytes().size() == kValid.size());
+  CHECK(model.hash() == hash);
   return status;
 }
 

@@ -25,8 +25,11 @@
 namespace mu8 {
 
 class Scrubber;  // mu8/scrub.h
+// Internal.
+struct Run;
+struct SessionWork;
 namespace format {
-struct View;  // internal
+struct View;
 }
 
 // A view over a .mu8 file in memory, or behind a Source, which must outlive it. Copyable.
@@ -57,24 +60,19 @@ class Model {
   // CRC-32C of all bytes.
   static std::uint32_t TrustedHash(std::span<const std::byte> bytes);
 
-  std::uint32_t input_height() const { return input_height_; }
-  std::uint32_t input_width() const { return input_width_; }
-  std::uint32_t input_channels() const { return input_channels_; }
-  // Elements of one image, NHWC.
-  std::size_t input_size() const {
-    return std::size_t{input_height_} * input_width_ * input_channels_;
-  }
+  std::uint32_t input_height() const;
+  std::uint32_t input_width() const;
+  std::uint32_t input_channels() const;
+  std::size_t input_size() const;  // elements of one image, NHWC
   // The answer: class_count outputs, of whatever head (of kGaussian the numbers alone), at each of
   // output_height x output_width positions; 1 x 1 unless the network answers pixel by pixel.
-  std::uint32_t class_count() const { return class_count_; }
-  std::uint32_t output_height() const { return output_height_; }
-  std::uint32_t output_width() const { return output_width_; }
+  std::uint32_t class_count() const;
+  std::uint32_t output_height() const;
+  std::uint32_t output_width() const;
   // Elements of a prediction's mean, height by width by outputs.
-  std::size_t output_size() const {
-    return std::size_t{output_height_} * output_width_ * class_count_;
-  }
-  Head head() const { return head_; }
-  InputKind input_kind() const { return input_kind_; }
+  std::size_t output_size() const;
+  Head head() const;
+  InputKind input_kind() const;
   // The range of an output, of which a stop rule's promise for values speaks. False, and nothing is
   // written, if the file has none.
   bool OutputRange(std::uint32_t output, float* low, float* high) const;
@@ -85,9 +83,7 @@ class Model {
   bool AbstainThreshold(std::uint32_t output, float* threshold) const;
   std::uint32_t abstain_samples() const;
   // Whether Method::kMoments can be asked for.
-  bool has_moments() const {
-    return moments_at_ != 0 && head_ != Head::kReconstruction && !is_streamed();
-  }
+  bool has_moments() const;
   // Names the file, of its stored checksums as Open has found them: header_crc, and in the upper
   // half the crc of section 5, the parameters. Two files that differ by accident share it with
   // probability 2^-32 at most, 2^-64 where parameters differ. CRCs are no signature: a file can be
@@ -99,38 +95,24 @@ class Model {
   std::string_view label(std::uint32_t class_index) const;
   std::string_view Metadata(std::string_view key) const;
 
-  bool is_open() const { return data_ != nullptr; }
+  bool is_open() const;
   // The file; empty if it is not in memory.
-  std::span<const std::byte> bytes() const {
-    return is_streamed() ? std::span<const std::byte>() : std::span(data_, size_);
-  }
-  bool is_streamed() const { return source_.read != nullptr; }
+  std::span<const std::byte> bytes() const;
+  bool is_streamed() const;
 
  private:
-  const std::byte* data_ = nullptr;  // of a streamed file what is resident
-  std::size_t size_ = 0;             // of the file
-  Source source_;                    // of a streamed one
-  std::uint32_t input_height_ = 0, input_width_ = 0, input_channels_ = 0, class_count_ = 0;
-  std::uint32_t output_height_ = 0, output_width_ = 0;
-  Head head_ = Head::kSoftmax;
-  InputKind input_kind_ = InputKind::kPixels;
-
-  // What Open has found of the file: where its parts lie and how much memory they need is not asked
-  // of its bytes again, which may have changed (engine/src/model_view.h).
-  friend class Scrubber;
-  friend format::View ViewOf(const Model& model);
+  friend class Session;
+  friend const format::View& ViewOf(const Model& model);
   void Take(const format::View& view);
-  std::uint64_t activation_bytes_ = 0;
-  std::uint32_t panel_bytes_ = 0, output_slots_ = 0;
-  std::uint32_t layer_count_ = 0, parameter_bytes_ = 0, metadata_bytes_ = 0;
-  std::uint32_t tensors_at_ = 0, layers_at_ = 0, input_table_at_ = 0, parameters_at_ = 0;
-  std::uint32_t metadata_at_ = 0, outputs_at_ = 0, ranges_at_ = 0;  // 0: there is none
-  std::uint32_t header_crc_ = 0, records_hash_ = 0;
-  std::uint32_t abstain_at_ = 0, moments_at_ = 0, staging_bytes_ = 0;
+  format::View& view();
+
+  // A format::View, which is what Open has found of the file: where its parts lie and how much
+  // memory they need is not asked of its bytes again, which may have changed.
+  static constexpr std::size_t kViewBytes = 176 + 4 * sizeof(void*);
+  alignas(std::uint64_t) std::byte view_[kViewBytes] = {};
   std::uint64_t hash_ = 0;
   std::uint16_t version_major_ = 0, version_minor_ = 0;
   AbstainMeasure abstain_measure_ = AbstainMeasure::kNone;
-  friend class Session;
 };
 
 // Exact bytes that Session::Create needs; 0 if an option is out of range or the model is not open.
@@ -198,12 +180,12 @@ class Session {
   std::size_t input_size() const { return model_.input_size(); }
   // The kernels that run, by the name of their table: "scalar", "portable", "neondot", ...
   const char* kernels() const;
-  std::size_t arena_bytes() const { return arena_bytes_; }  // of both regions
+  std::size_t arena_bytes() const;  // of both regions
 
  private:
-  // All of Create but the arena; `session` is the caller's.
-  Status Prepare(const Model& model, const SessionOptions& options, const Session* session,
-                 Diagnostic* diagnostic);
+  // Create; without `slow` that is behind `fast`.
+  static Status Make(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
+                     const std::span<std::byte>* slow, Session* session, Diagnostic* diagnostic);
   Status CheckCall(const void* data, std::size_t elements, std::size_t images,
                    Diagnostic* diagnostic) const;
   template <typename Element>
@@ -215,13 +197,15 @@ class Session {
   Status EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic);
   // Result of an image that has one.
   void Summarize(std::size_t index, Prediction* to) const;
+  const SessionWork& work() const;
+  struct Run CurrentRun() const;
   Model model_;
   SessionOptions options_;
-  std::byte* fast_ = nullptr;
-  std::byte* slow_ = nullptr;
-  std::size_t arena_bytes_ = 0, image_bytes_ = 0;
   const void* kernels_ = nullptr;  // kernels::KernelTable
   RunState run_;
+  // A SessionWork, made once: no call asks the model's bytes again.
+  static constexpr std::size_t kWorkBytes = 56 + 40 * sizeof(void*);
+  alignas(std::uint64_t) std::byte work_[kWorkBytes] = {};
 };
 
 }  // namespace mu8

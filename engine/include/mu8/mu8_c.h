@@ -16,10 +16,10 @@ extern "C" {
 /* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
  * outlive them. */
 typedef struct mu8_model {
-  uint64_t storage[21];
+  uint64_t storage[29];
 } mu8_model;
 typedef struct mu8_session {
-  uint64_t storage[56];
+  uint64_t storage[104];
 } mu8_session;
 /* Opaque; create with mu8_scrubber_create. The model's bytes must outlive it. */
 typedef struct mu8_scrubber {
