@@ -127,6 +127,9 @@ constexpr bool IsBinary(OpCode op) {
          op == OpCode::kMaximum || op == OpCode::kMinimum;
 }
 
+// Words [begin, end) of the record at offset `record` are 0.
+bool CheckReserved(std::uint64_t record, std::uint32_t begin, std::uint32_t end, Checker* check);
+
 // Each returns false after Fail. Later stages rely on the earlier ones.
 bool CheckTensors(Checker* check);     // shapes, layout, placement of every activation
 bool CheckLayers(Checker* check);      // operators, operands, windows, lifetimes, overlap
@@ -148,7 +151,7 @@ inline bool CheckUnit(Unit unit, FloatProbe probe, Checker* check) {
 // Parts of CheckTensors and CheckLayers, for a tensor and the layer at hand.
 bool CheckTensor(const TensorRecord& tensor, std::uint32_t index, Checker* check);
 bool CheckOperatorAndOutput(const LayerRecord& layer, std::uint16_t output, Checker* check);
-bool CheckFields(const LayerRecord& layer, Checker* check);  // reserved, flags, bit widths, clamps
+bool CheckFields(const LayerRecord& layer, Checker* check);  // flags, bit widths, clamps
 bool CheckShapes(const LayerRecord& layer, const Operands& operands, Checker* check);
 
 // Parts of CheckParameters: scales of pools, sums and products; the bytes that parameters must

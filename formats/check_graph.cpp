@@ -163,6 +163,9 @@ bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
     const auto writer = static_cast<std::uint16_t>(index);
     if (!CheckLifetime(operands.output, output, writer, check)) return false;
   }
+  if (!CheckReserved(view.layer_offset(index), sizeof(LayerRecord), kLayerRecordBytes, check)) {
+    return false;
+  }
   if (!CheckFields(layer, check) || !CheckShapes(layer, operands, check)) return false;
   if (!last && !AddLive(layer, index, live, check)) return false;
   RetireLive(view, index, live);

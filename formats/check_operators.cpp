@@ -305,12 +305,6 @@ bool CheckBitWidths(const LayerRecord& layer, Checker* check) {
 
 bool CheckFields(const LayerRecord& layer, Checker* check) {
   const auto op = static_cast<OpCode>(layer.op);
-  for (std::size_t i = 0; i < layer.reserved.size(); ++i) {
-    if (layer.reserved[i] != 0) {
-      return check->FailLayer(Status::kReservedNotZero, offsetof(LayerRecord, reserved) + i * 4,
-                              layer.reserved[i], 0);
-    }
-  }
   if (layer.mu_bytes != 0 && layer.mu_bits != kMuBitsByPanel) {
     return check->FailLayer(Status::kReservedNotZero, offsetof(LayerRecord, mu_bytes),
                             layer.mu_bytes, 0);

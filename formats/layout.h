@@ -147,9 +147,9 @@ struct ModelRecord {
   std::uint32_t head;                         // Head
   std::uint32_t input;                        // InputKind
   std::uint32_t output_height, output_width;  // of the last layer; both 0: 1 x 1
-  std::array<std::uint32_t, 6> reserved;
 };
-static_assert(sizeof(ModelRecord) == 64);
+static_assert(sizeof(ModelRecord) == 40);
+inline constexpr std::uint32_t kModelRecordBytes = 64;  // in the file: zeros follow
 
 // The positions at which the last layer answers: pixels, say. Each has class_count logits.
 constexpr std::uint64_t OutputPositions(const ModelRecord& model) {
@@ -191,9 +191,9 @@ struct LayerRecord {
   std::uint32_t parameter_bytes;
   std::int32_t offset_h, offset_w, offset_c;  // slice
   std::uint32_t mu_bytes;                     // of mu with kMuBitsByPanel, else 0
-  std::array<std::uint32_t, 15> reserved;
 };
-static_assert(sizeof(LayerRecord) == 128);
+static_assert(sizeof(LayerRecord) == 68);
+inline constexpr std::uint32_t kLayerRecordBytes = 128;  // in the file: zeros follow
 inline constexpr std::uint8_t kMuBitsByPanel = 255;
 inline constexpr std::uint8_t kLayerBayesian = 1;
 inline constexpr std::uint8_t kLayerCountPadding = 2;

@@ -231,9 +231,9 @@ bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
       !FindSection(header, SectionId::kMetadata, &view->metadata, check)) {
     return false;
   }
-  if (model.bytes != sizeof(ModelRecord)) {
+  if (model.bytes != kModelRecordBytes) {
     return check->FailSection(Status::kSectionSize, SectionId::kModel,
-                              offsetof(SectionRecord, bytes), model.bytes, sizeof(ModelRecord));
+                              offsetof(SectionRecord, bytes), model.bytes, kModelRecordBytes);
   }
   view->model = view->Load<ModelRecord>(model.offset);
   if (view->model.head >= kHeadCount) {
@@ -245,16 +245,10 @@ bool ReadOutputs(const FileHeader& header, View* view, Checker* check) {
                             kInputKindCount - 1);
   }
   if (!CheckOutputShape(*view, check) || !ReadOutputs(header, view, check)) return false;
-  for (std::uint32_t i = 0; i < view->model.reserved.size(); ++i) {
-    if (view->model.reserved[i] != 0) {
-      return check->FailModel(Status::kReservedNotZero, offsetof(ModelRecord, reserved) + i * 4,
-                              view->model.reserved[i], 0);
-    }
-  }
-  return CheckRecordSection(SectionId::kTensors, view->tensors, sizeof(TensorRecord), kMaxTensors,
+  return CheckReserved(model.offset, sizeof(ModelRecord), kModelRecordBytes, check) &&
+         CheckRecordSection(SectionId::kTensors, view->tensors, sizeof(TensorRecord), kMaxTensors,
                             check) &&
-         CheckRecordSection(SectionId::kLayers, view->layers, sizeof(LayerRecord), kMaxLayers,
-                            check);
+         CheckRecordSection(SectionId::kLayers, view->layers, kLayerRecordBytes, kMaxLayers, check);
 }
 
 // What executors keep of a file that has been checked.
@@ -288,6 +282,14 @@ Status Finish(bool ok, const Checker& check, View* view, Diagnostic* diagnostic)
 }
 
 }  // namespace
+
+bool CheckReserved(std::uint64_t record, std::uint32_t begin, std::uint32_t end, Checker* check) {
+  for (std::uint64_t at = record + begin; at < record + end; at += sizeof(std::uint32_t)) {
+    const auto word = check->view.Load<std::uint32_t>(at);
+    if (word != 0) return check->Fail(Status::kReservedNotZero, at, word, 0);
+  }
+  return true;
+}
 
 bool Checker::Refuse(Status status) {
   diagnostic.status = status;

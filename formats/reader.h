@@ -57,12 +57,12 @@ struct View {
   std::uint32_t records_hash = 0;  // formats/recheck.h
 
   std::uint32_t tensor_count() const { return tensors.bytes / std::uint32_t{sizeof(TensorRecord)}; }
-  std::uint32_t layer_count() const { return layers.bytes / std::uint32_t{sizeof(LayerRecord)}; }
+  std::uint32_t layer_count() const { return layers.bytes / kLayerRecordBytes; }
   std::uint64_t tensor_offset(std::uint32_t index) const {
     return std::uint64_t{tensors.offset} + std::uint64_t{index} * sizeof(TensorRecord);
   }
   std::uint64_t layer_offset(std::uint32_t index) const {
-    return std::uint64_t{layers.offset} + std::uint64_t{index} * sizeof(LayerRecord);
+    return std::uint64_t{layers.offset} + std::uint64_t{index} * kLayerRecordBytes;
   }
   TensorRecord tensor(std::uint32_t index) const {
     return Load<TensorRecord>(tensor_offset(index));

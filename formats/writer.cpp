@@ -25,6 +25,13 @@ Section MakeSection(SectionId id, std::vector<std::byte> bytes) {
   return {static_cast<std::uint32_t>(id), kSectionRequired, std::move(bytes)};
 }
 
+// A record, and zeros up to its size in the file.
+template <typename Record>
+void AppendRecord(const Record& record, std::size_t bytes, std::vector<std::byte>* out) {
+  AppendValue(record, out);
+  out->resize(out->size() + bytes - sizeof(record));
+}
+
 template <typename T>
 Section MakeSection(SectionId id, const std::vector<T>& values) {
   std::vector<std::byte> bytes;
@@ -118,7 +125,9 @@ std::vector<std::byte> Write(FileContent content) {
     parameters.insert(parameters.end(), content.parameters[i].begin(), content.parameters[i].end());
   }
   std::vector<std::byte> model;
-  AppendValue(Totals(content), &model);
+  AppendRecord(Totals(content), kModelRecordBytes, &model);
+  std::vector<std::byte> layers;
+  for (const LayerRecord& layer : content.layers) AppendRecord(layer, kLayerRecordBytes, &layers);
   const auto any_layer = [&](auto has) {
     return std::any_of(content.layers.begin(), content.layers.end(), has);
   };
@@ -132,7 +141,7 @@ std::vector<std::byte> Write(FileContent content) {
   std::vector<Section> sections = {
       MakeSection(SectionId::kModel, std::move(model)),
       MakeSection(SectionId::kTensors, content.tensors),
-      MakeSection(SectionId::kLayers, content.layers),
+      MakeSection(SectionId::kLayers, std::move(layers)),
       content.input_affine.empty() ? MakeSection(SectionId::kInputTable, content.input_table)
                                    : MakeSection(SectionId::kInputTable, content.input_affine),
       MakeSection(SectionId::kParameters, parameters),

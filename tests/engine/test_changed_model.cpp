@@ -309,7 +309,7 @@ TEST_CASE("changed model: the diagnostic names the record") {
   format::SectionRecord layers;
   std::memcpy(&layers, file.data() + 64 + 2 * 32, sizeof(layers));
   const std::size_t at =
-      layers.offset + sizeof(format::LayerRecord) + offsetof(format::LayerRecord, run_length);
+      layers.offset + format::kLayerRecordBytes + offsetof(format::LayerRecord, run_length);
   bytes.data()[at] ^= std::byte{1};
   Diagnostic diagnostic;
   REQUIRE(engine.session.Step(&diagnostic) == Status::kInProgress);  // layer 0

@@ -111,7 +111,7 @@ Field TensorField(std::int32_t index, T format::TensorRecord::*member) {
 template <typename T>
 Field LayerField(std::int32_t index, T format::LayerRecord::*member) {
   Field field = FieldOf(member);
-  field.offset += static_cast<std::uint64_t>(index) * sizeof(format::LayerRecord);
+  field.offset += static_cast<std::uint64_t>(index) * format::kLayerRecordBytes;
   field.section = format::SectionId::kLayers;
   field.layer = index;
   return field;

@@ -101,7 +101,7 @@ void AddGraphs(std::vector<InvalidFile>* files) {
   for (std::uint32_t id = 1; id <= 6; ++id) {
     sections.push_back({id, format::kSectionRequired, {}});
   }
-  sections[0].bytes.resize(sizeof(format::ModelRecord));
+  sections[0].bytes.resize(format::kModelRecordBytes);
   collector.Add(Status::kRecordCount, "nothing_at_all", format::Assemble(sections), tensor_bytes,
                 1);
   // A read of the input by layer 1 although it says that layer 0 was the last.
@@ -121,7 +121,7 @@ void AddGraphs(std::vector<InvalidFile>* files) {
 
 void AddLayers(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
-  tiny.Set(Status::kReservedNotZero, "layer", LayerField(0, &LayerRecord::reserved).Element(14), 1,
+  tiny.Set(Status::kReservedNotZero, "layer", LayerField(0, &LayerRecord::mu_bytes).Element(15), 1,
            0);
   tiny.Set(Status::kReservedNotZero, "mu_bytes_of_one_width", LayerField(0, &LayerRecord::mu_bytes),
            64, 0);

@@ -347,7 +347,8 @@ void AddPanelWidths(std::vector<InvalidFile>* files) {
 
 void AddTotals(std::vector<InvalidFile>* files) {
   Collector tiny(format::Write(TinyModel(2).content), files);
-  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::reserved).Element(5), 1, 0);
+  tiny.Set(Status::kReservedNotZero, "model", ModelField(&ModelRecord::output_width).Element(6), 1,
+           0);
   tiny.Set(Status::kUnknownHead, "next", ModelField(&ModelRecord::head), format::kHeadCount,
            format::kHeadCount - 1);
   tiny.Set(Status::kUnknownHead, "four_billion", ModelField(&ModelRecord::head), 0xffffffff,

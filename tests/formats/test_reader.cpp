@@ -164,13 +164,13 @@ TEST_CASE("reader: skips an optional section that it does not know") {
 TEST_CASE("reader: at most 4096 tensors and layers") {
   for (const auto& [id, bytes] :
        {std::pair{format::SectionId::kTensors, sizeof(format::TensorRecord)},
-        std::pair{format::SectionId::kLayers, sizeof(format::LayerRecord)}}) {
+        std::pair{format::SectionId::kLayers, std::size_t{format::kLayerRecordBytes}}}) {
     for (const std::size_t count : {4096U, 4097U}) {
       std::vector<format::Section> sections;
       for (std::uint32_t i = 1; i <= 6; ++i) {
         sections.push_back({i, format::kSectionRequired, std::vector<std::byte>(128 * 3)});
       }
-      sections[0].bytes.resize(sizeof(format::ModelRecord));
+      sections[0].bytes.resize(format::kModelRecordBytes);
       sections[static_cast<std::size_t>(id) - 1].bytes.resize(count * bytes);
       const AlignedBytes file(format::Assemble(sections));
       format::View view;

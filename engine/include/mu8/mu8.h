@@ -108,7 +108,7 @@ class Model {
 
   // A format::View, which is what Open has found of the file: where its parts lie and how much
   // memory they need is not asked of its bytes again, which may have changed.
-  static constexpr std::size_t kViewBytes = 176 + 4 * sizeof(void*);
+  static constexpr std::size_t kViewBytes = 152 + 4 * sizeof(void*);
   alignas(std::uint64_t) std::byte view_[kViewBytes] = {};
   std::uint64_t hash_ = 0;
   std::uint16_t version_major_ = 0, version_minor_ = 0;

@@ -16,7 +16,7 @@ extern "C" {
 /* Opaque; create with mu8_model_open and mu8_session_create. The model's bytes and the arena must
  * outlive them. */
 typedef struct mu8_model {
-  uint64_t storage[29];
+  uint64_t storage[25];
 } mu8_model;
 typedef struct mu8_session {
   uint64_t storage[104];
