@@ -26,12 +26,12 @@ mu8::Status Open(std::span<const std::byte> file, mu8::Model* opened) {
 }
 
 [[gnu::noinline]] mu8::Status Start() {
-  const mu8::SessionOptions options{.mc_samples = MODEL_MC_SAMPLES,
-                                    .panel_bytes = MODEL_PANEL_BYTES};
+  static constexpr mu8::SessionOptions kOptions{.mc_samples = MODEL_MC_SAMPLES,
+                                                .panel_bytes = MODEL_PANEL_BYTES};
   mu8::Model opened;
   const mu8::Status status = Open(std::as_bytes(std::span(model_mu8)), &opened);
   if (status != mu8::Status::kOk) return status;
-  return mu8::Session::Create(opened, options, arena, &session);
+  return mu8::Session::Create(opened, kOptions, arena, &session);
 }
 
 }  // namespace

@@ -83,12 +83,9 @@ constexpr std::int32_t FixedPoint(float factor, std::int32_t shift) {
 // weight_scale.
 class WeightedScales {
  public:
-  // `output` is null for the logits, `residual` where there is none.
-  WeightedScales(const TensorRecord& input, const TensorRecord* output,
-                 const TensorRecord* residual)
-      : ratio_(ScaleRatio(input, output)),
-        input_scale_(input.scale),
-        residual_scale_(residual == nullptr ? 0.0F : residual->scale) {}
+  // Of the input, of the output (of logits, which have none, 1) and of the residual (or 0).
+  WeightedScales(float input, float output, float residual)
+      : ratio_(input / output), input_scale_(input), residual_scale_(residual) {}
 
   // m of FORMAT.md 6.5.
   float Multiplier(float weight_scale) const { return weight_scale * ratio_; }

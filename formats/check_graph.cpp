@@ -54,10 +54,20 @@ struct LiveTensors {
   void Remove(std::uint32_t position) { index[position] = index[--count]; }
 };
 
+// A tensor's in an image's activations. It has been checked: at most 2^31 bytes.
+struct ByteRange {
+  std::uint32_t begin, end;
+};
+ByteRange RangeOf(std::uint32_t tensor, const View& view) {
+  const std::uint64_t at = view.tensor_offset(tensor);
+  const auto begin = view.Load<std::uint32_t>(at + offsetof(TensorRecord, offset));
+  return {begin, begin + view.Load<std::uint32_t>(at + offsetof(TensorRecord, bytes))};
+}
+
 // Whether layer `index` may write its output over its residual: each value of it is read before the
 // one in its place is written, and nothing reads it afterwards.
-bool MayReplaceResidual(const LayerRecord& layer, std::uint32_t index, const LiveTensors& live,
-                        const View& view) {
+[[gnu::noinline]] bool MayReplaceResidual(const LayerRecord& layer, std::uint32_t index,
+                                          const LiveTensors& live, const View& view) {
   if (static_cast<OpCode>(layer.op) != OpCode::kConv2d || layer.input2 == kNoTensor ||
       layer.input2 == layer.input || view.IsAlive(layer.input2, index + 1, live.first_pass_layer)) {
     return false;
@@ -67,18 +77,19 @@ bool MayReplaceResidual(const LayerRecord& layer, std::uint32_t index, const Liv
   return residual.offset == output.offset && SameGeometry(residual, output);
 }
 
-// Adds the value that a layer writes; it may not touch the memory of any value alive.
-bool AddLive(const LayerRecord& layer, std::uint32_t index, LiveTensors* live, Checker* check) {
+// Adds the value that a layer writes; it may not touch the memory of any value alive. Apart, so
+// that its memory is not on the stack beside that of the other checks; so are those below.
+[[gnu::noinline]] bool AddLive(const LayerRecord& layer, std::uint32_t index, LiveTensors* live,
+                               Checker* check) {
   const std::uint16_t added = layer.output;
-  const TensorRecord tensor = check->view.tensor(added);
+  const ByteRange tensor = RangeOf(added, check->view);
   const bool replaces = MayReplaceResidual(layer, index, *live, check->view);
   for (std::uint32_t i = 0; i < live->count; ++i) {
     if (replaces && live->index[i] == layer.input2) continue;
-    const TensorRecord other = check->view.tensor(live->index[i]);
-    const std::uint64_t other_end = std::uint64_t{other.offset} + other.bytes;
-    if (tensor.offset < other_end && other.offset < std::uint64_t{tensor.offset} + tensor.bytes) {
+    const ByteRange other = RangeOf(live->index[i], check->view);
+    if (tensor.begin < other.end && other.begin < tensor.end) {
       return check->FailTensor(Status::kTensorOverlap, added, offsetof(TensorRecord, offset),
-                               tensor.offset, other_end);
+                               tensor.begin, other.end);
     }
   }
   if (live->count == kMaxLiveTensors) {
@@ -90,7 +101,7 @@ bool AddLive(const LayerRecord& layer, std::uint32_t index, LiveTensors* live, C
 }
 
 // Forgets the values that layer `layer` read for the last time.
-void RetireLive(const View& view, std::uint32_t layer, LiveTensors* live) {
+[[gnu::noinline]] void RetireLive(const View& view, std::uint32_t layer, LiveTensors* live) {
   for (std::uint32_t i = live->count; i > 0; --i) {
     if (!view.IsAlive(live->index[i - 1], layer + 1, live->first_pass_layer)) {
       live->Remove(i - 1);
@@ -100,8 +111,8 @@ void RetireLive(const View& view, std::uint32_t layer, LiveTensors* live) {
 
 // An operand, named by `field`, is alive, and not read after its last layer. Tensors up to `layer`
 // exist, and the one of that number is alive.
-bool CheckOperand(std::uint16_t tensor, std::size_t field, std::uint32_t layer,
-                  const LiveTensors& live, Checker* check) {
+[[gnu::noinline]] bool CheckOperand(std::uint16_t tensor, std::size_t field, std::uint32_t layer,
+                                    const LiveTensors& live, Checker* check) {
   if (tensor > layer) return check->FailLayer(Status::kOperandIndex, field, tensor, layer);
   const std::uint16_t last_layer = check->view.tensor(tensor).last_layer;
   if (!live.Contains(tensor) || last_layer < layer) {
@@ -112,8 +123,8 @@ bool CheckOperand(std::uint16_t tensor, std::size_t field, std::uint32_t layer,
 }
 
 // Which operands there are depends on the operator.
-bool CheckOperands(const LayerRecord& layer, std::uint32_t index, const LiveTensors& live,
-                   Checker* check) {
+[[gnu::noinline]] bool CheckOperands(const LayerRecord& layer, std::uint32_t index,
+                                     const LiveTensors& live, Checker* check) {
   constexpr std::size_t kInput2 = offsetof(LayerRecord, input2);
   const auto op = static_cast<OpCode>(layer.op);
   if (!CheckOperand(layer.input, offsetof(LayerRecord, input), index, live, check)) return false;
@@ -129,8 +140,8 @@ bool CheckOperands(const LayerRecord& layer, std::uint32_t index, const LiveTens
 }
 
 // A tensor lives from the layer that writes it to some later one.
-bool CheckLifetime(const TensorRecord& tensor, std::uint32_t index, std::uint16_t writer,
-                   Checker* check) {
+[[gnu::noinline]] bool CheckLifetime(const TensorRecord& tensor, std::uint32_t index,
+                                     std::uint16_t writer, Checker* check) {
   if (tensor.first_layer != writer) {
     return check->FailTensor(Status::kTensorLifetime, index, offsetof(TensorRecord, first_layer),
                              tensor.first_layer, writer);
@@ -144,7 +155,7 @@ bool CheckLifetime(const TensorRecord& tensor, std::uint32_t index, std::uint16_
   return true;
 }
 
-bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
+[[gnu::noinline]] bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
   const View& view = check->view;
   const LayerRecord layer = view.layer(index);
   const bool last = index + 1 == view.layer_count();
@@ -152,17 +163,10 @@ bool CheckLayer(std::uint32_t index, LiveTensors* live, Checker* check) {
   if (!CheckOperatorAndOutput(layer, output, check) || !CheckOperands(layer, index, *live, check)) {
     return false;
   }
-  Operands operands{view.tensor(layer.input), {}, {}, last};
-  if (layer.input2 != kNoTensor) operands.input2 = view.tensor(layer.input2);
-  if (last) {
-    operands.output.height = view.output_height();
-    operands.output.width = view.output_width();
-    operands.output.channels = layer.output_channels;
-  } else {
-    operands.output = view.tensor(output);
-    const auto writer = static_cast<std::uint16_t>(index);
-    if (!CheckLifetime(operands.output, output, writer, check)) return false;
-  }
+  Operands operands;
+  view.LoadOperands(layer, last, &operands);
+  const auto writer = static_cast<std::uint16_t>(index);
+  if (!last && !CheckLifetime(operands.output, output, writer, check)) return false;
   if (!CheckReserved(view.layer_offset(index), sizeof(LayerRecord), kLayerRecordBytes, check)) {
     return false;
   }

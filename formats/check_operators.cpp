@@ -12,75 +12,84 @@ constexpr bool kHasPools = config::kMaxPool || config::kAveragePool;
 
 bool IsPool(OpCode op) { return op == OpCode::kMaxPool || op == OpCode::kAveragePool; }
 
-// One direction of a window, with its fields' places in the records.
+// A field of a record by its place.
+template <typename T, typename Record>
+T FieldAt(const Record& record, std::size_t field) {
+  T value;
+  std::memcpy(&value, reinterpret_cast<const std::uint8_t*>(&record) + field, sizeof(value));
+  return value;
+}
+
+// One direction of a window. Fields of the other direction lie behind those of the vertical one.
 struct Axis {
-  std::uint64_t kernel, stride, dilation, pad, out, in, pad_before, pad_after;
-  std::size_t stride_field, dilation_field, pad_field;  // of the layer
-  std::size_t extent_field, pad_after_field;            // of a tensor
+  const LayerRecord& layer;
+  const TensorRecord &in, &out;
+  std::uint32_t index;  // 0 is the vertical one
+
+  // Places of the layer's field, and of a tensor's extent and padding behind it.
+  std::size_t field(std::size_t vertical) const { return vertical + index * 2; }
+  std::size_t extent_field() const { return offsetof(TensorRecord, height) + index * 4; }
+  std::size_t pad_after_field() const { return offsetof(TensorRecord, pad_bottom) + index * 4; }
+  std::uint64_t of_layer(std::size_t vertical) const {
+    return FieldAt<std::uint16_t>(layer, field(vertical));
+  }
+  std::uint64_t extent(const TensorRecord& tensor) const {
+    return FieldAt<std::uint32_t>(tensor, extent_field());
+  }
+  std::uint64_t pad_before() const { return index == 0 ? in.pad_top : in.pad_left; }
+  std::uint64_t pad_after() const { return FieldAt<std::uint16_t>(in, pad_after_field()); }
 };
+constexpr std::size_t kKernel = offsetof(LayerRecord, kernel_h);
+constexpr std::size_t kStride = offsetof(LayerRecord, stride_h);
+constexpr std::size_t kDilation = offsetof(LayerRecord, dilation_h);
+constexpr std::size_t kPad = offsetof(LayerRecord, pad_top);
+static_assert(kKernel + 2 == offsetof(LayerRecord, kernel_w) &&
+              kStride + 2 == offsetof(LayerRecord, stride_w) &&
+              kDilation + 2 == offsetof(LayerRecord, dilation_w) &&
+              kPad + 2 == offsetof(LayerRecord, pad_left));
+static_assert(offsetof(TensorRecord, height) + 4 == offsetof(TensorRecord, width) &&
+              offsetof(TensorRecord, pad_bottom) + 4 == offsetof(TensorRecord, pad_right));
 
 // Pools: every window touches a real pixel; padded taps are skipped.
-bool CheckPoolAxis(const LayerRecord& layer, const Axis& axis, Checker* check) {
-  if (axis.dilation != 1) {
-    return check->FailLayer(Status::kWindow, axis.dilation_field, axis.dilation, 1);
+bool CheckPoolAxis(const Axis& axis, Checker* check) {
+  const std::uint64_t dilation = axis.of_layer(kDilation), pad = axis.of_layer(kPad);
+  if (dilation != 1) {
+    return check->FailLayer(Status::kWindow, axis.field(kDilation), dilation, 1);
   }
-  if (axis.pad >= axis.kernel) {
-    return check->FailLayer(Status::kWindow, axis.pad_field, axis.pad, axis.kernel - 1);
-  }
-  const std::uint64_t last_pixel = axis.in + axis.pad - 1;
-  const std::uint64_t steps = axis.out - 1;
-  if (steps * axis.stride <= last_pixel) return true;
+  const std::uint64_t kernel = axis.of_layer(kKernel), stride = axis.of_layer(kStride);
+  if (pad >= kernel) return check->FailLayer(Status::kWindow, axis.field(kPad), pad, kernel - 1);
+  const std::uint64_t last_pixel = axis.extent(axis.in) + pad - 1;
+  const std::uint64_t steps = axis.extent(axis.out) - 1;
+  if (steps * stride <= last_pixel) return true;
   const std::uint64_t most = last_pixel / steps;
-  if (most > 0) return check->FailLayer(Status::kWindow, axis.stride_field, axis.stride, most);
-  return check->FailTensor(Status::kWindow, layer.output, axis.extent_field, axis.out,
-                           last_pixel / axis.stride + 1);
+  if (most > 0) return check->FailLayer(Status::kWindow, axis.field(kStride), stride, most);
+  return check->FailTensor(Status::kWindow, axis.layer.output, axis.extent_field(), steps + 1,
+                           last_pixel / stride + 1);
 }
 
 // Convolutions read all taps: every window lies inside the tensor with its physical padding.
-bool CheckConvolutionAxis(const LayerRecord& layer, const Axis& axis, Checker* check) {
-  if (axis.pad > axis.pad_before) {
-    return check->FailLayer(Status::kWindow, axis.pad_field, axis.pad, axis.pad_before);
-  }
-  const std::uint64_t reach = (axis.out - 1) * axis.stride + (axis.kernel - 1) * axis.dilation + 1;
-  const std::uint64_t least = axis.pad + axis.in;
-  if (reach > least + axis.pad_after) {
-    return check->FailTensor(Status::kWindow, layer.input, axis.pad_after_field, axis.pad_after,
-                             reach - least);
-  }
-  return true;
+bool CheckConvolutionAxis(const Axis& axis, Checker* check) {
+  const std::uint64_t pad = axis.of_layer(kPad), before = axis.pad_before();
+  if (pad > before) return check->FailLayer(Status::kWindow, axis.field(kPad), pad, before);
+  const std::uint64_t reach = (axis.extent(axis.out) - 1) * axis.of_layer(kStride) +
+                              (axis.of_layer(kKernel) - 1) * axis.of_layer(kDilation) + 1;
+  const std::uint64_t least = pad + axis.extent(axis.in), after = axis.pad_after();
+  if (reach <= least + after) return true;
+  return check->FailTensor(Status::kWindow, axis.layer.input, axis.pad_after_field(), after,
+                           reach - least);
 }
 
 bool CheckWindow(const LayerRecord& layer, const Operands& operands, Checker* check) {
-  const TensorRecord& in = operands.input;
-  const TensorRecord& out = operands.output;
-  struct Extent {
-    std::size_t field;
-    std::uint16_t value;
-  };
-  for (const auto& [field, extent] :
-       {Extent{offsetof(LayerRecord, kernel_h), layer.kernel_h},
-        Extent{offsetof(LayerRecord, kernel_w), layer.kernel_w},
-        Extent{offsetof(LayerRecord, stride_h), layer.stride_h},
-        Extent{offsetof(LayerRecord, stride_w), layer.stride_w},
-        Extent{offsetof(LayerRecord, dilation_h), layer.dilation_h},
-        Extent{offsetof(LayerRecord, dilation_w), layer.dilation_w}}) {
+  static_assert(kStride == kKernel + 4 && kDilation == kStride + 4);
+  for (std::size_t field = kKernel; field < kDilation + 4; field += 2) {
+    const auto extent = FieldAt<std::uint16_t>(layer, field);
     const std::uint64_t expected = NearestCount(extent, kMaxWindow);
     if (extent != expected) return check->FailLayer(Status::kWindow, field, extent, expected);
   }
-  const Axis axes[2] = {
-      {layer.kernel_h, layer.stride_h, layer.dilation_h, layer.pad_top, out.height, in.height,
-       in.pad_top, in.pad_bottom, offsetof(LayerRecord, stride_h),
-       offsetof(LayerRecord, dilation_h), offsetof(LayerRecord, pad_top),
-       offsetof(TensorRecord, height), offsetof(TensorRecord, pad_bottom)},
-      {layer.kernel_w, layer.stride_w, layer.dilation_w, layer.pad_left, out.width, in.width,
-       in.pad_left, in.pad_right, offsetof(LayerRecord, stride_w),
-       offsetof(LayerRecord, dilation_w), offsetof(LayerRecord, pad_left),
-       offsetof(TensorRecord, width), offsetof(TensorRecord, pad_right)}};
   const bool is_pool = kHasPools && IsPool(static_cast<OpCode>(layer.op));
-  for (const Axis& axis : axes) {
-    const bool fits =
-        is_pool ? CheckPoolAxis(layer, axis, check) : CheckConvolutionAxis(layer, axis, check);
-    if (!fits) return false;
+  for (std::uint32_t index = 0; index < 2; ++index) {
+    const Axis axis{layer, operands.input, operands.output, index};
+    if (!(is_pool ? CheckPoolAxis(axis, check) : CheckConvolutionAxis(axis, check))) return false;
   }
   return true;
 }
@@ -181,14 +190,15 @@ bool CheckPlane(const TensorRecord& tensor, std::uint32_t index, const TensorRec
   }
   return true;
 }
+bool CheckChannels(const TensorRecord& tensor, std::uint32_t index, const TensorRecord& like,
+                   Checker* check) {
+  if (tensor.channels == like.channels) return true;
+  return check->FailTensor(Status::kOutputShape, index, offsetof(TensorRecord, channels),
+                           tensor.channels, like.channels);
+}
 bool CheckShape(const TensorRecord& tensor, std::uint32_t index, const TensorRecord& like,
                 Checker* check) {
-  if (!CheckPlane(tensor, index, like, check)) return false;
-  if (tensor.channels != like.channels) {
-    return check->FailTensor(Status::kOutputShape, index, offsetof(TensorRecord, channels),
-                             tensor.channels, like.channels);
-  }
-  return true;
+  return CheckPlane(tensor, index, like, check) && CheckChannels(tensor, index, like, check);
 }
 
 // The output keeps the input's stored values.
@@ -224,9 +234,9 @@ bool CheckElementwise(const LayerRecord& layer, const Operands& operands, Checke
   const TensorRecord& b = operands.input2;
   const bool is_residual = static_cast<OpCode>(layer.op) == OpCode::kConv2d;
   if (!is_residual && !CheckShape(operands.input, layer.input, out, check)) return false;
-  TensorRecord like = out;
-  if (!is_residual && b.height == 1 && b.width == 1) like.height = like.width = 1;
-  return CheckShape(b, layer.input2, like, check);
+  const bool is_pixel = !is_residual && b.height == 1 && b.width == 1;
+  return (is_pixel || CheckPlane(b, layer.input2, out, check)) &&
+         CheckChannels(b, layer.input2, out, check);
 }
 
 bool CheckConcat(const LayerRecord& layer, const Operands& operands, Checker* check) {

@@ -28,16 +28,13 @@ constexpr float NearestFixedPoint(float largest) {
 }
 
 // What follows from the scales of a layer and its tensors. Not inlined, nor are other parts below:
-// their records would lie in the frames of all that comes after them.
+// they would lie in the frames of all that comes after them.
 [[gnu::noinline]] WeightedScales ScalesOf(const LayerRecord& record, const View& view) {
-  const TensorRecord input = view.tensor(record.input);
-  TensorRecord output{};
-  TensorRecord residual{};
-  const bool logits = record.output == kNoTensor;
-  const bool adds = record.input2 != kNoTensor;
-  if (!logits) output = view.tensor(record.output);
-  if (adds) residual = view.tensor(record.input2);
-  return {input, logits ? nullptr : &output, adds ? &residual : nullptr};
+  const auto scale = [&](std::uint16_t tensor, float none) {
+    if (tensor == kNoTensor) return none;
+    return view.Load<float>(view.tensor_offset(tensor) + offsetof(TensorRecord, scale));
+  };
+  return {scale(record.input, 0.0F), scale(record.output, 1.0F), scale(record.input2, 0.0F)};
 }
 
 // A slot's scale, and the shift that a residual's factors share; 0: there is none.
@@ -215,6 +212,15 @@ bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) 
   return CheckTensorScales(record, check);
 }
 
+[[gnu::noinline]] bool CheckArena(std::uint32_t slots, Checker* check) {
+  const View& view = check->view;
+  const std::uint64_t arena =
+      SumOfParts(MakeArenaSizes(view.model, slots, 1, 0, view.has_stored_noise()));
+  if (view.model.arena_bytes == arena) return true;
+  return check->FailModel(Status::kArenaBytes, offsetof(ModelRecord, arena_bytes),
+                          view.model.arena_bytes, arena);
+}
+
 [[gnu::noinline]] bool CheckTotals(std::uint64_t panel_bytes, Checker* check) {
   const View& view = check->view;
   const LayerRecord last = view.layer(view.layer_count() - 1);
@@ -232,13 +238,7 @@ bool CheckOperator(const LayerRecord& record, std::uint64_t at, Checker* check) 
     return check->FailModel(Status::kPanelBytes, offsetof(ModelRecord, panel_bytes),
                             view.model.panel_bytes, panel_bytes);
   }
-  const std::uint64_t arena = SumOfParts(MakeArenaSizes(
-      view.model, MakePanelLayout(last).padded_channels, 1, 0, view.has_stored_noise()));
-  if (view.model.arena_bytes != arena) {
-    return check->FailModel(Status::kArenaBytes, offsetof(ModelRecord, arena_bytes),
-                            view.model.arena_bytes, arena);
-  }
-  return true;
+  return CheckArena(MakePanelLayout(last).padded_channels, check);
 }
 
 }  // namespace
@@ -286,6 +286,16 @@ std::uint64_t ParameterBytes(const LayerRecord& layer, const TensorRecord& outpu
   return 0;
 }
 
+namespace {
+
+[[gnu::noinline]] std::uint64_t ParameterBytes(const LayerRecord& layer, const View& view) {
+  TensorRecord output{};
+  if (layer.output != kNoTensor) output = view.tensor(layer.output);
+  return ParameterBytes(layer, output);
+}
+
+}  // namespace
+
 bool CheckParameters(Checker* check) {
   if (!CheckUnit(Unit::kCheckParameters, ProbeCheckParameters, check)) return false;
   const View& view = check->view;
@@ -294,9 +304,7 @@ bool CheckParameters(Checker* check) {
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
     check->layer = static_cast<std::int32_t>(i);
     const LayerRecord record = view.layer(i);
-    const bool logits = record.output == kNoTensor;
-    const std::uint64_t bytes =
-        ParameterBytes(record, logits ? TensorRecord{} : view.tensor(record.output));
+    const std::uint64_t bytes = ParameterBytes(record, view);
     if (record.parameter_offset != end) {
       return check->FailLayer(Status::kParameterLayout, offsetof(LayerRecord, parameter_offset),
                               record.parameter_offset, end);

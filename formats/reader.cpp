@@ -291,6 +291,20 @@ bool CheckReserved(std::uint64_t record, std::uint32_t begin, std::uint32_t end,
   return true;
 }
 
+void View::LoadOperands(const LayerRecord& layer, bool last, Operands* to) const {
+  *to = {};
+  to->logits = last;
+  const auto copy = [&](std::uint16_t index, TensorRecord* tensor) {
+    std::memcpy(tensor, data + tensor_offset(index), sizeof(TensorRecord));
+  };
+  copy(layer.input, &to->input);
+  if (layer.input2 != kNoTensor) copy(layer.input2, &to->input2);
+  if (!last) return copy(layer.output, &to->output);
+  to->output.height = output_height();
+  to->output.width = output_width();
+  to->output.channels = layer.output_channels;
+}
+
 bool Checker::Refuse(Status status) {
   diagnostic.status = status;
   return false;

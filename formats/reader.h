@@ -69,6 +69,9 @@ struct View {
   }
   LayerRecord layer(std::uint32_t index) const { return Load<LayerRecord>(layer_offset(index)); }
 
+  // Copies of what a layer, the last or not, reads and writes. Its tensors exist.
+  void LoadOperands(const LayerRecord& layer, bool last, Operands* to) const;
+
   bool IsBayesian(std::uint32_t index) const {
     const std::uint64_t flags = layer_offset(index) + offsetof(LayerRecord, flags);
     return (Load<std::uint8_t>(flags) & kLayerBayesian) != 0;
@@ -85,10 +88,12 @@ struct View {
   // Whether a tensor is alive in a layer (FORMAT.md section 4). What is computed once an image and
   // read by the passes stays: every pass reads it again. `first`: first_pass_layer().
   bool IsAlive(std::uint32_t index, std::uint32_t layer, std::uint32_t first) const {
-    const TensorRecord record = tensor(index);
-    if (index != 0 && record.first_layer > layer) return false;
-    const bool once = index == 0 || record.first_layer < first;
-    return record.last_layer >= layer || (once && record.last_layer >= first);
+    const std::uint64_t at = tensor_offset(index);
+    const auto first_layer = Load<std::uint16_t>(at + offsetof(TensorRecord, first_layer));
+    const auto last_layer = Load<std::uint16_t>(at + offsetof(TensorRecord, last_layer));
+    if (index != 0 && first_layer > layer) return false;
+    const bool once = index == 0 || first_layer < first;
+    return last_layer >= layer || (once && last_layer >= first);
   }
 
   InputKind input_kind() const { return static_cast<InputKind>(model.input); }

@@ -123,18 +123,7 @@ bool LoadLayer(const View& view, std::uint32_t index, LayerRecord* record, Opera
   const bool last = index + 1 == view.layer_count();
   const std::uint16_t output = last ? kNoTensor : static_cast<std::uint16_t>(index + 1);
   if (config::kRecheck && !CheckNames(view, *record, index, output, diagnostic)) return false;
-  operands->logits = last;
-  operands->input = view.tensor(record->input);
-  operands->input2 = {};
-  if (record->input2 != kNoTensor) operands->input2 = view.tensor(record->input2);
-  operands->output = {};
-  if (last) {
-    operands->output.height = view.output_height();
-    operands->output.width = view.output_width();
-    operands->output.channels = record->output_channels;
-  } else {
-    operands->output = view.tensor(output);
-  }
+  view.LoadOperands(*record, last, operands);
   KeepCopies();
   return !config::kRecheck || CheckCopies(view, *record, *operands, index, diagnostic);
 }

@@ -4,6 +4,7 @@
 
 #include "converters/host/error.h"
 #include "engine/src/input.h"
+#include "engine/src/layer_work.h"
 #include "engine/src/layers.h"
 #include "engine/src/moments.h"
 
@@ -105,9 +106,10 @@ void EngineTrace::RunMoments(std::uint32_t layer) {
   PassContext context = Context(0);
   context.variances = reinterpret_cast<std::uint8_t*>(variances_.data());
   context.panel = reinterpret_cast<std::int8_t*>(scratch_.data());
-  context.scratch = pieces_;
+  context.scratch = &pieces_;
   LayerCursor at{.layer = layer};
-  RunNext(&context, kAllPanels, &at);
+  LayerWork work;
+  RunNext(&context, kAllPanels, &at, &work);
 }
 
 std::vector<std::uint8_t> EngineTrace::Stored(std::uint32_t tensor) const {

@@ -321,11 +321,9 @@ std::int32_t mu8_session_create(const mu8_model* model, const mu8_options* optio
   }
   if (session == nullptr) return ReturnNull(5, diagnostic);
   mu8::Diagnostic detail;
-  mu8::Session created;
-  const mu8::Status status =
-      mu8::Session::Create(*AsModel(model), Options(model, *options),
-                           {static_cast<std::byte*>(arena), arena_bytes}, &created, &detail);
-  if (status == mu8::Status::kOk) new (session->storage) mu8::Session(created);
+  const mu8::Status status = mu8::Session::Create(*AsModel(model), Options(model, *options),
+                                                  {static_cast<std::byte*>(arena), arena_bytes},
+                                                  AsSession(session), &detail);
   return Return(status, detail, diagnostic);
 }
 
@@ -349,11 +347,9 @@ std::int32_t mu8_session_create_in_regions(const mu8_model* model, const mu8_opt
     return ReturnNull(null, diagnostic);
   }
   mu8::Diagnostic detail;
-  mu8::Session created;
   const mu8::Status status = mu8::Session::Create(
       *AsModel(model), Options(model, *options), {static_cast<std::byte*>(fast), fast_bytes},
-      {static_cast<std::byte*>(slow), slow_bytes}, &created, &detail);
-  if (status == mu8::Status::kOk) new (session->storage) mu8::Session(created);
+      {static_cast<std::byte*>(slow), slow_bytes}, AsSession(session), &detail);
   return Return(status, detail, diagnostic);
 }
 

@@ -24,8 +24,8 @@ constexpr std::uint32_t kSums = 64;  // inputs whose sums of weights are at hand
 
 // Adds (x - zero_point) * sum_c w[k][c] over `count` inputs, at most kSums, `offset` bytes into the
 // windows.
-void AddInputs(const ConvolveArgs& args, std::ptrdiff_t offset, std::uint32_t count,
-               const std::int8_t* weights, Pixels* pixels) {
+[[gnu::noinline]] void AddInputs(const ConvolveArgs& args, std::ptrdiff_t offset,
+                                 std::uint32_t count, const std::int8_t* weights, Pixels* pixels) {
   std::int16_t of_weights[kSums];  // of 16 channels
   const auto zero = static_cast<std::int16_t>(args.zero_point);
   for (std::uint32_t k = 0; k < count; k += 4, weights += std::size_t{args.width} * 4) {
@@ -60,7 +60,7 @@ void AddTap(const ConvolveArgs& args, std::ptrdiff_t offset, std::uint32_t tap, 
   }
 }
 
-void Expect(const ConvolveArgs& args, bool depthwise, Pixels* pixels) {
+[[gnu::noinline]] void Expect(const ConvolveArgs& args, bool depthwise, Pixels* pixels) {
   std::int64_t biases = 0;
   for (std::uint32_t c = 0; c < args.channels; ++c) biases += args.bias[c];
   for (std::uint32_t p = 0; p < pixels->count; ++p) pixels->expected[p] = biases;
@@ -99,8 +99,8 @@ bool Next(const ConvolveArgs& args, Pixels* pixels) {
 }
 
 // FORMAT.md 6.5 and 6.6.
-void Store(const ConvolveArgs& args, const std::int32_t* sums, const std::uint8_t* residual,
-           std::uint8_t* out) {
+[[gnu::noinline]] void Store(const ConvolveArgs& args, const std::int32_t* sums,
+                             const std::uint8_t* residual, std::uint8_t* out) {
   const auto low = static_cast<float>(args.clamp_min - args.zero_out);
   const auto high = static_cast<float>(args.clamp_max - args.zero_out);
   for (std::uint32_t c = 0; c < args.channels; ++c) {

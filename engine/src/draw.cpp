@@ -87,13 +87,16 @@ bool Draw(WeightedLayer* work, PanelDraw* draw) {
 
 }  // namespace
 
-bool DrawPanel(const format::MuCursor& mu, WeightedLayer* work) {
+[[gnu::noinline]] bool DrawBlocks(const format::MuCursor& mu, std::size_t first, std::size_t end,
+                                  WeightedLayer* work) {
   PanelDraw draw;
   if (!draw.Set(*work, mu)) return FailParameters(work->layer, work->context);
   const bool as_it_lies = work->as_they_lie();
   work->convolve.weights =
       as_it_lies ? reinterpret_cast<const std::int8_t*>(draw.sample.mu) : work->memory.weights;
   work->convolve.bias = work->parameters.bayesian ? work->bias : draw.sample.bias_mu;
+  draw.sample.first_block = first;
+  if (end < draw.sample.end_block) draw.sample.end_block = end;
   return as_it_lies || Draw(work, &draw);
 }
 
@@ -104,7 +107,6 @@ namespace {
 struct Pieces {
   const std::uint8_t* input;   // of the whole window
   std::int32_t* accumulators;  // of the layer, or null
-  const std::int32_t* bias;    // of the panel
   std::uint32_t run_groups, groups, next = 0;
   std::int32_t sum[kernels::kPanelWidth] = {};
 };
@@ -112,6 +114,7 @@ struct Pieces {
 bool MultiplyPiece(std::uint32_t first, std::size_t drawn, Pieces* pieces, WeightedLayer* work) {
   kernels::ConvolveArgs& args = work->convolve;
   const std::uint32_t run_groups = pieces->run_groups, inner_runs = work->runs.inner;
+  const std::int32_t* const bias = args.bias;  // of the panel
   while (pieces->next < drawn && pieces->next < pieces->groups) {
     const std::uint32_t run = pieces->next / run_groups, in_run = pieces->next % run_groups;
     const std::size_t left = drawn - pieces->next;
@@ -122,13 +125,14 @@ bool MultiplyPiece(std::uint32_t first, std::size_t drawn, Pieces* pieces, Weigh
     args.padded_run = count * 4;
     args.weights = work->memory.weights + std::size_t{pieces->next - first} * 4 * args.width;
     pieces->next += count;
-    args.bias = args.accumulators = pieces->sum;
+    args.accumulators = pieces->sum;
     if (pieces->next == pieces->groups) {
       for (std::uint32_t c = 0; c < args.channels; ++c) {
-        pieces->sum[c] = kernels::AddWrapping(pieces->sum[c], pieces->bias[c]);
+        pieces->sum[c] = kernels::AddWrapping(pieces->sum[c], bias[c]);
       }
       args.accumulators = pieces->accumulators;
     }
+    args.bias = pieces->sum;
     if (!work->context->check_products) {
       work->context->kernels.convolve(args);
     } else if (!ConvolveCheckedProducts(*work)) {
@@ -163,23 +167,19 @@ bool ConvolveCheckedProducts(const WeightedLayer& work) {
 
 // Partial sums fit as the whole does: Open bounds the sum of all magnitudes (FORMAT.md 6.4).
 bool RunInPieces(const format::MuCursor& mu, WeightedLayer* work) {
-  PanelDraw draw;
-  if (!draw.Set(*work, mu)) return FailParameters(work->layer, work->context);
   kernels::ConvolveArgs& args = work->convolve;
-  kernels::SampleArgs& sample = draw.sample;
   Pieces pieces{.input = args.input,
                 .accumulators = args.accumulators,
-                .bias = work->parameters.bayesian ? work->bias : sample.bias_mu,
                 .run_groups = args.padded_run / 4,
-                .groups = work->runs.outer * work->runs.inner * (args.padded_run / 4)};
+                .groups = args.outer_runs * args.inner_runs * (args.padded_run / 4)};
   args.outer_runs = args.inner_runs = 1;
-  const std::size_t blocks = sample.end_block;
-  for (std::size_t block = 0; block < blocks; block = sample.end_block) {
-    sample.first_block = block;
-    sample.end_block = block + work->memory.piece_bytes / kernels::kBlockBytes;
-    if (sample.end_block > blocks) sample.end_block = blocks;
-    const std::size_t drawn = sample.end_block * (kernels::kPanelWidth / args.width);
-    if (!Draw(work, &draw) || !MultiplyPiece(pieces.next, drawn, &pieces, work)) return false;
+  const std::size_t step = work->memory.piece_bytes / kernels::kBlockBytes;
+  for (std::size_t block = 0; pieces.next < pieces.groups; block += step) {
+    const std::size_t drawn = (block + step) * (kernels::kPanelWidth / args.width);
+    if (!DrawBlocks(mu, block, block + step, work) ||
+        !MultiplyPiece(pieces.next, drawn, &pieces, work)) {
+      return false;
+    }
   }
   args.outer_runs = work->runs.outer;
   args.inner_runs = work->runs.inner;

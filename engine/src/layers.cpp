@@ -1,5 +1,6 @@
 #include "engine/src/layers.h"
 
+#include "engine/src/layer_work.h"
 #include "engine/src/moments.h"
 #include "engine/src/operators.h"
 #include "engine/src/panel_place.h"
@@ -14,7 +15,8 @@ namespace {
 using format::OpCode;
 
 // True: the layer is done. Only those with weights have more than one part.
-bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at) {
+bool RunPart(PassContext* context, std::uint32_t panels, LayerCursor* at, LayerWork* work) {
+  const Layer& layer = work->layer;
   if (config::kMoments && context->variances != nullptr &&
       layer.index >= context->view.first_pass_layer()) {
     RunMoments(layer, context);
@@ -23,7 +25,7 @@ bool RunPart(const Layer& layer, PassContext* context, std::uint32_t panels, Lay
   switch (static_cast<OpCode>(layer.record.op)) {
     case OpCode::kConv2d:
     case OpCode::kDense:
-      return RunWeighted(layer, context, panels, at);
+      return RunWeighted(layer, context, panels, at, work->weighted);
     case OpCode::kMaxPool:
     case OpCode::kAveragePool:
       if constexpr (config::kMaxPool || config::kAveragePool) RunPool(layer, context);
@@ -77,8 +79,9 @@ bool FindParameters(PassContext* context, Layer* layer) {
 }
 
 void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
+  LayerWork work;
   for (LayerCursor at{.layer = begin}; at.layer < end && !context->failed;) {
-    RunNext(context, kAllPanels, &at);
+    RunNext(context, kAllPanels, &at, &work);
   }
 }
 
@@ -107,9 +110,9 @@ bool ReadParameters(const Layer& layer, std::uint64_t offset, void* to, std::siz
          FailRead(layer, context);
 }
 
-bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
+bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at, LayerWork* work) {
   if (at->panel == 0) Tell(*context, at->layer, true);
-  Layer layer;
+  Layer& layer = work->layer;
   layer.index = at->layer;
   if (!format::LoadLayer(context->view, at->layer, &layer.record, &layer, context->fault)) {
     context->failed = true;
@@ -119,7 +122,7 @@ bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at) {
   if (at->panel == 0 && !layer.logits) {
     ForImages(*context, [&](std::uint8_t* activations) { FillPadding(layer.output, activations); });
   }
-  if (!RunPart(layer, context, panels, at)) return false;
+  if (!RunPart(context, panels, at, work)) return false;
   if (context->failed) return true;
   Tell(*context, at->layer, false);
   *at = {.layer = at->layer + 1};

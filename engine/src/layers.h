@@ -45,15 +45,17 @@ struct PassContext {
   // Of a prediction by moments (moments.h): u8 [batch][activation_bytes] beside `activations`, and
   // the pieces of memory in place of `panel`, unless that is null. Null: weights are drawn.
   std::uint8_t* variances = nullptr;
-  MomentsScratch scratch = {};
+  const MomentsScratch* scratch = nullptr;
 };
+
+struct LayerWork;  // layer_work.h
 
 // For RunNext: a layer to its end.
 inline constexpr std::uint32_t kAllPanels = 0xffffffff;
 
 // Runs layer at->layer for the images, or of one with weights `panels` panels at most, and moves
-// `at` to what is next. True: the layer is done, or context->failed.
-bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at);
+// `at` to what is next. True: the layer is done, or context->failed. `work` is free between calls.
+bool RunNext(PassContext* context, std::uint32_t panels, LayerCursor* at, LayerWork* work);
 
 // Runs the layers that are the same in every pass: those before the first Bayesian one.
 void RunOnce(PassContext* context);

@@ -113,8 +113,8 @@ bool MomentsLayer::FindScratch() {
     auto* at = reinterpret_cast<std::uint8_t*>(context->panel);
     for (std::uint32_t i = 0; i < MomentsScratch::kPieces; ++i) {
       pieces[i] = at;
-      at += context->scratch.bytes[i];
-      fits = fits && needed.bytes[i] <= context->scratch.bytes[i];
+      at += context->scratch->bytes[i];
+      fits = fits && needed.bytes[i] <= context->scratch->bytes[i];
     }
     return fits || FailParameters(work.layer, context);
   }

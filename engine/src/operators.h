@@ -39,8 +39,9 @@ bool ReadParameters(const Layer& layer, std::uint64_t offset, void* to, std::siz
 
 // conv2d and dense: draws each panel once and uses it for all images (weighted_layer.cpp). Runs
 // `panels` panels at most, from the one that `at` stands at, which it moves on; true: it was the
-// last.
-bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at);
+// last. `memory` is a WeightedLayer's.
+bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panels, LayerCursor* at,
+                 void* memory);
 
 // What turns an accumulator of the last layer into an output (FORMAT.md 6.5); 0 where the file has
 // changed since Open so that nothing would.

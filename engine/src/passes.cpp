@@ -23,6 +23,7 @@ struct Job {
   const kernels::KernelTable& kernels;
   const SessionOptions& options;
   const Workspace& space;
+  LayerWork& layer;
   ImageList images;  // those that take part in this round
   std::uint32_t first_pass = 0, last_pass = 0;
   // Under a stop rule passes must be added in order, so the workers leave their logits.
@@ -54,7 +55,7 @@ PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image
           .check_products = config::kCheckProducts && job.options.check_products,
           .fault = job.faults + group * job.space.grid().image_groups + image_group,
           .variances = job.space.Variances(),
-          .scratch = job.space.scratch()};
+          .scratch = &job.space.scratch()};
 }
 
 // Part `index` of `count` about equal parts of a list.
@@ -305,20 +306,21 @@ Job MakeJob(const Run& run, const RunState& state) {
           .kernels = run.kernels,
           .options = run.options,
           .space = run.space,
+          .layer = run.layer,
           .images = {nullptr, 0, state.images},
           .has_stop_rule = run.options.stop.rule != StopRule::kNone};
 }
 
 // A layer of a prediction by moments; the last one makes the predictions.
-void AdvanceMoments(Job* job, RunState* state) {
+[[gnu::noinline]] void AdvanceMoments(Job* job, RunState* state) {
   const format::View& view = job->view;
   PassContext context = MakeContext(*job, 0, 0);
   context.images = {nullptr, 0, state->images};
   if (state->at.layer + 1 < view.layer_count()) {
-    RunNext(&context, kAllPanels, &state->at);
+    RunNext(&context, kAllPanels, &state->at, &job->layer);
     return;
   }
-  Layer layer;
+  Layer& layer = job->layer.layer;
   layer.index = state->at.layer;
   if (!format::LoadLayer(view, layer.index, &layer.record, &layer, context.fault)) return;
   for (std::uint32_t i = 0; i < state->images && !context.failed; ++i) {
@@ -332,14 +334,14 @@ void AdvanceMoments(Job* job, RunState* state) {
 }
 
 // A part of the layers before the first Bayesian one, or of a pass of a single worker.
-void Advance(std::uint32_t panels, Job* job, RunState* state) {
+[[gnu::noinline]] void Advance(std::uint32_t panels, Job* job, RunState* state) {
   if (config::kMoments && job->options.method == Method::kMoments) {
     return AdvanceMoments(job, state);
   }
   const std::uint32_t first = state->first_pass_layer;
   if (state->at.layer < first) {
     PassContext context = MakeContext(*job, 0, 0);
-    RunNext(&context, panels, &state->at);
+    RunNext(&context, panels, &state->at, &job->layer);
     return;  // or failed: job->faults says so
   }
   if (state->at.panel == 0 && !MayGoOn(*job, state)) return;
@@ -348,7 +350,7 @@ void Advance(std::uint32_t panels, Job* job, RunState* state) {
   context.stream = StreamOf(job->options, state->passes);
   context.pass = state->passes;
   PlaceLogits(*job, 0, state->passes, &context);
-  RunNext(&context, panels, &state->at);
+  RunNext(&context, panels, &state->at, &job->layer);
   if (context.failed || state->at.layer < job->view.layer_count()) return;
   state->at = {.layer = first};
   if (!job->add_in_order()) {
@@ -381,26 +383,23 @@ void StepRun(const Run& run, RunState* state, Diagnostic* fault) {
   if (!state->done) Advance(1, &job, state);
 }
 
-void FinishRun(const Run& run, RunState* state, Diagnostic* fault) {
-  Job job = MakeJob(run, *state);
-  const Workspace& space = run.space;
+namespace {
+
+// All that is left, of several workers. Apart: it takes more of the stack than one of them.
+[[gnu::noinline]] void RunWorkers(Job* job, RunState* state, Diagnostic* fault) {
+  const Workspace& space = job->space;
   const std::uint32_t workers = space.grid().workers();
-  if (!config::kWorkers || workers == 1) {
-    job.faults = fault;
-    while (!state->done && fault->status == Status::kOk) Advance(kAllPanels, &job, state);
-    return;
-  }
-  job.faults = space.Faults();
-  for (std::uint32_t worker = 0; worker < workers; ++worker) job.faults[worker] = {};
-  std::uint32_t undone = ForWorkers<RunPrefix>(&job);
-  if (undone == 0 && FindFault(job) == nullptr) {
-    undone = EndsEarly(run.options) ? RunRounds(&job, state) : RunAll(&job, state);
+  job->faults = space.Faults();
+  for (std::uint32_t worker = 0; worker < workers; ++worker) job->faults[worker] = {};
+  std::uint32_t undone = ForWorkers<RunPrefix>(job);
+  if (undone == 0 && FindFault(*job) == nullptr) {
+    undone = EndsEarly(job->options) ? RunRounds(job, state) : RunAll(job, state);
   }
   if (undone != 0) {
     *fault = {.status = Status::kTasksNotRun, .found = undone, .expected = workers};
     return;
   }
-  if (const Diagnostic* found = FindFault(job); found != nullptr) {
+  if (const Diagnostic* found = FindFault(*job); found != nullptr) {
     *fault = *found;
     return;
   }
@@ -409,6 +408,15 @@ void FinishRun(const Run& run, RunState* state, Diagnostic* fault) {
       MergeSums(space.head(), space.SumsOf(group, i), space.SumsOf(0, i));
     }
   }
+}
+
+}  // namespace
+
+void FinishRun(const Run& run, RunState* state, Diagnostic* fault) {
+  Job job = MakeJob(run, *state);
+  job.faults = fault;
+  if (config::kWorkers && run.space.grid().workers() > 1) return RunWorkers(&job, state, fault);
+  while (!state->done && fault->status == Status::kOk) Advance(kAllPanels, &job, state);
 }
 
 }  // namespace mu8

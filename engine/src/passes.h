@@ -4,6 +4,7 @@
 
 #include <cstdint>
 
+#include "engine/src/layer_work.h"
 #include "engine/src/workspace.h"
 #include "formats/reader.h"
 #include "kernels/kernel_table.h"
@@ -18,6 +19,7 @@ struct Run {
   const kernels::KernelTable& kernels;
   const SessionOptions& options;
   const Workspace& space;
+  LayerWork& layer;  // of a single worker
 };
 
 // Images lie in the activations of pass group 0. Once the state is `done` its sums hold every pass,

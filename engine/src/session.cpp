@@ -120,7 +120,8 @@ RegionBytes RegionsOf(const Workspace& space) {
 RegionBytes ArenaRegionBytes(const Model& model, const SessionOptions& options) {
   if (!model.is_open() || CheckOptions(model, options).bad()) return {};
   if (LacksMoments(model, options)) return {};
-  return RegionsOf(Workspace(ViewOf(model), options));
+  const format::View& view = ViewOf(model);
+  return RegionsOf(Workspace(view, options, ImageBytes(view, options)));
 }
 
 std::size_t ArenaBytes(const Model& model, const SessionOptions& options) {
@@ -164,19 +165,28 @@ Status Session::Make(const Model& model, const SessionOptions& options, std::spa
   if (const Unit unit = SelfTest(*table); unit != Unit::kNone) {
     return Report(diagnostic, Status::kSelfTest, Number(unit), 0);
   }
-  Workspace space(ViewOf(model), options);
+  const std::uint64_t image_bytes = ImageBytes(ViewOf(model), options);
+  return session->Take(model, options, image_bytes, table, fast, slow, diagnostic);
+}
+
+// Apart, so that a workspace is not on the stack while ImageBytes is.
+[[gnu::noinline]] Status Session::Take(const Model& model, const SessionOptions& options,
+                                       std::uint64_t image_bytes, const void* table,
+                                       std::span<std::byte> fast, const std::span<std::byte>* slow,
+                                       Diagnostic* diagnostic) {
+  Workspace space(ViewOf(model), options, image_bytes);
   const RegionBytes needed = RegionsOf(space);
   const Status status =
       slow == nullptr ? CheckMemory(fast, needed.fast + needed.slow, Option::kNone, 3, diagnostic)
                       : CheckRegions(fast, *slow, needed, diagnostic);
   if (status != Status::kOk) return status;
   space.SetRegions(fast.data(), slow == nullptr ? fast.data() + needed.fast : slow->data());
-  session->model_ = model;
-  session->options_ = options;
-  session->kernels_ = table;
-  session->run_ = {};
-  new (session->work_) SessionWork{.space = space};
-  format::View& view = session->model_.view();
+  model_ = model;
+  options_ = options;
+  kernels_ = table;
+  run_ = {};
+  (new (work_) SessionWork)->space = space;
+  format::View& view = model_.view();
   view.model.activation_bytes = space.image_bytes();
   if (view.is_streamed()) view.output_scales = space.OutputScales();
   return Status::kOk;
@@ -204,9 +214,10 @@ Status Session::CheckCall(const void* data, std::size_t elements, std::size_t im
   return Status::kOk;
 }
 
-Run Session::CurrentRun() const {
-  return {ViewOf(model_), *static_cast<const kernels::KernelTable*>(kernels_), options_,
-          work().space};
+Run Session::CurrentRun() {
+  auto& work = *reinterpret_cast<SessionWork*>(work_);
+  return {ViewOf(model_), *static_cast<const kernels::KernelTable*>(kernels_), options_, work.space,
+          work.layer};
 }
 
 template <typename Element>

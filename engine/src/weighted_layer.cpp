@@ -2,6 +2,7 @@
 #include "engine/src/weighted_layer.h"
 
 #include <cstring>
+#include <new>
 
 #include "engine/src/operators.h"
 #include "engine/src/panel.h"
@@ -152,7 +153,7 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
   return true;
 }
 
-void SetChannels(std::uint32_t panel, WeightedLayer* work) {
+[[gnu::noinline]] void SetChannels(std::uint32_t panel, WeightedLayer* work) {
   kernels::ConvolveArgs& args = work->convolve;
   args.width = work->parameters.panels.width(panel);
   args.channels = work->parameters.panels.channels(panel);
@@ -165,7 +166,7 @@ void SetChannels(std::uint32_t panel, WeightedLayer* work) {
   }
 }
 
-void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
+[[gnu::noinline]] void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work) {
   const Layer& layer = work->layer;
   const format::PanelLayout& panels = work->parameters.panels;
   const PassContext& context = *work->context;
@@ -211,7 +212,8 @@ bool OverwritesAccumulators(const PassContext& context) {
 
 // logit = float(acc) * m, of the panel at hand for one image: in the accumulator's own place, or
 // where the caller wants it.
-void WriteLogits(std::uint32_t panel, std::uint32_t image, const WeightedLayer& work) {
+[[gnu::noinline]] void WriteLogits(std::uint32_t panel, std::uint32_t image,
+                                   const WeightedLayer& work) {
   const PassContext& context = *work.context;
   if (!work.layer.logits || context.logits == nullptr) return;
   const format::PanelLayout& panels = work.parameters.panels;
@@ -233,7 +235,7 @@ void WriteLogits(std::uint32_t panel, std::uint32_t image, const WeightedLayer& 
 }
 
 // Logits in the accumulators' places close up: a position has `slots` of those, and a class no gap.
-void CloseUpLogits(const WeightedLayer& work) {
+[[gnu::noinline]] void CloseUpLogits(const WeightedLayer& work) {
   const PassContext& context = *work.context;
   const std::size_t classes = work.layer.record.output_channels;
   const std::size_t slots = work.parameters.panels.padded_channels;
@@ -260,7 +262,7 @@ bool RunOnePanel(format::MuCursor* mu, WeightedLayer* work) {
   SetChannels(panel, work);
   const bool in_pieces =
       !work->as_they_lie() && work->parameters.panels.panel_bytes(panel) > work->memory.piece_bytes;
-  if (!in_pieces && !DrawPanel(*mu, work)) return false;
+  if (!in_pieces && !DrawBlocks(*mu, 0, kAllBlocks, work)) return false;
   for (std::uint32_t i = 0; i < context->images.count; ++i) {
     SetImage(panel, context->images[i], work);
     if (!(in_pieces ? RunInPieces(*mu, work) : Convolve(work))) return false;
@@ -272,8 +274,8 @@ bool RunOnePanel(format::MuCursor* mu, WeightedLayer* work) {
 }  // namespace
 
 bool RunWeighted(const Layer& layer, PassContext* context, std::uint32_t panel_count,
-                 LayerCursor* at) {
-  WeightedLayer work(layer, context);
+                 LayerCursor* at, void* memory) {
+  WeightedLayer& work = *new (memory) WeightedLayer(layer, context);
   if (context->failed || !Prepare(at, &work)) return true;
   const std::uint32_t end = work.parameters.panels.panel_count();
   format::MuCursor mu = work.parameters.FirstMu(layer.record);

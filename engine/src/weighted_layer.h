@@ -32,7 +32,7 @@ struct WeightedLayer {
         memory(FindMemory(l, c)),
         parameters(c->view, l.record, staged()),
         runs(format::MakeRunLayout(l.record, l.input)),
-        scales(l.input, l.logits ? nullptr : &l.output, l.has_input2() ? &l.input2 : nullptr) {}
+        scales(l.input.scale, l.logits ? 1.0F : l.output.scale, l.input2.scale) {}
 
   // Panels that are used where the file has them.
   bool as_they_lie() const {
@@ -56,8 +56,11 @@ void SetImage(std::uint32_t panel, std::uint32_t image, WeightedLayer* work);
 
 // All these: false, and context->failed, where the layer cannot run to its end.
 
-// Draws, unpacks or finds the panel at `mu`, whole, for `convolve`.
-bool DrawPanel(const format::MuCursor& mu, WeightedLayer* work);
+// Draws, unpacks or finds blocks [first, end) of the panel at `mu`, as far as there are any, for
+// `convolve`; the biases with the last.
+inline constexpr std::size_t kAllBlocks = ~std::size_t{0};
+bool DrawBlocks(const format::MuCursor& mu, std::size_t first, std::size_t end,
+                WeightedLayer* work);
 
 // Draws the panel at `mu` a piece at a time, each of piece_bytes, and runs `convolve` over them,
 // for the image that it is set to.

@@ -19,7 +19,15 @@ Grid MakeGrid(const SessionOptions& options) {
   return {pass_groups, Least(options.workers / pass_groups, options.batch)};
 }
 
-Workspace::Workspace(const format::View& view, const SessionOptions& options)
+std::uint64_t ImageBytes(const format::View& view, const SessionOptions& options) {
+  if (!SharesActivations(options)) return view.model.activation_bytes;
+  const std::uint64_t bytes = BytesWithPanels(view, options.panel_bytes);
+  const bool moments = config::kMoments && options.method == Method::kMoments;
+  return moments ? BytesWithMoments(view, bytes) : bytes;
+}
+
+Workspace::Workspace(const format::View& view, const SessionOptions& options,
+                     std::uint64_t image_bytes)
     : grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
       shares_activations_(SharesActivations(options)),
@@ -43,10 +51,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options)
     panel_bytes_ = static_cast<std::size_t>(bytes);
   }
   sizes[format::kPanelPart] = panel_bytes_;
-  std::uint64_t image_bytes = view.model.activation_bytes;
   if (shares_activations_) {
-    image_bytes = BytesWithPanels(view, options.panel_bytes);
-    if (has_variances_) image_bytes = BytesWithMoments(view, image_bytes);
     sizes[format::kActivationsPart] = image_bytes;
     sizes[format::kPanelPart] = 0;
   }

@@ -50,11 +50,15 @@ struct Progress {
   Ended ended;
 };
 
+// Of an image's activations: the file's activation_bytes, or more where panels lie there, too; then
+// it asks the file's records where they find gaps.
+std::uint64_t ImageBytes(const format::View& view, const SessionOptions& options);
+
 class Workspace {
  public:
   Workspace() = default;  // there is none
-  // Asks the file where panels find gaps among its tensors. The regions are still to be set.
-  Workspace(const format::View& view, const SessionOptions& options);
+  // `image_bytes`: ImageBytes. The regions are still to be set.
+  Workspace(const format::View& view, const SessionOptions& options, std::uint64_t image_bytes);
   void SetRegions(std::byte* fast, std::byte* slow) {
     fast_ = fast;
     slow_ = slow;
@@ -69,7 +73,6 @@ class Workspace {
   std::size_t outputs() const { return outputs_; }      // of a prediction, at all positions
   std::size_t logits() const { return logits_; }        // of a pass, at all positions
   std::size_t slots() const { return slots_; }          // of one position's accumulators
-  // Of an image's activations: the file's activation_bytes, or more where panels lie there, too.
   std::size_t image_bytes() const { return image_bytes_; }
 
   // Of a pass group: u8 [batch][image_bytes], s32 [batch][positions][slots], sums of an image.

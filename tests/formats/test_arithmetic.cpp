@@ -83,7 +83,7 @@ TEST_CASE("arithmetic: a layer's multipliers and residual factors by slot") {
   const auto input = Scaled(0.3F);
   const auto output = Scaled(0.9F);
   const auto residual = Scaled(0.07F);
-  const format::WeightedScales of(input, &output, &residual);
+  const format::WeightedScales of(input.scale, output.scale, residual.scale);
   const float ratio = 0.3F / 0.9F;
   for (std::uint32_t c = 0; c < 16; ++c) {
     CAPTURE(c);
@@ -93,7 +93,7 @@ TEST_CASE("arithmetic: a layer's multipliers and residual factors by slot") {
     CHECK(of.ResidualUnit(scale) == unit);
     CHECK(of.ResidualFactor(scale) == 0.07F / unit);
   }
-  const format::WeightedScales logits(input, nullptr, nullptr);
+  const format::WeightedScales logits(input.scale, 1.0F, 0.0F);
   CHECK(logits.Multiplier(0.25F) == 0.25F * 0.3F);
 }
 

@@ -186,6 +186,9 @@ class Session {
   // Create; without `slow` that is behind `fast`.
   static Status Make(const Model& model, const SessionOptions& options, std::span<std::byte> fast,
                      const std::span<std::byte>* slow, Session* session, Diagnostic* diagnostic);
+  Status Take(const Model& model, const SessionOptions& options, std::uint64_t image_bytes,
+              const void* kernels, std::span<std::byte> fast, const std::span<std::byte>* slow,
+              Diagnostic* diagnostic);
   Status CheckCall(const void* data, std::size_t elements, std::size_t images,
                    Diagnostic* diagnostic) const;
   template <typename Element>
@@ -198,13 +201,13 @@ class Session {
   // Result of an image that has one.
   void Summarize(std::size_t index, Prediction* to) const;
   const SessionWork& work() const;
-  struct Run CurrentRun() const;
+  struct Run CurrentRun();
   Model model_;
   SessionOptions options_;
   const void* kernels_ = nullptr;  // kernels::KernelTable
   RunState run_;
   // A SessionWork, made once: no call asks the model's bytes again.
-  static constexpr std::size_t kWorkBytes = 56 + 40 * sizeof(void*);
+  static constexpr std::size_t kWorkBytes = 616 + 68 * sizeof(void*);
   alignas(std::uint64_t) std::byte work_[kWorkBytes] = {};
 };
 

@@ -19,7 +19,7 @@ typedef struct mu8_model {
   uint64_t storage[25];
 } mu8_model;
 typedef struct mu8_session {
-  uint64_t storage[104];
+  uint64_t storage[116 + 10 * sizeof(void*)];
 } mu8_session;
 /* Opaque; create with mu8_scrubber_create. The model's bytes must outlive it. */
 typedef struct mu8_scrubber {
