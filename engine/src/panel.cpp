@@ -32,6 +32,16 @@ void PlaceStaged(ArrayPlaces* layout) {
   layout->mu_table = offsetof(StagedSlots, mu_table);
 }
 
+// Has `sample` take copies that have been looked at.
+bool CopyShifts(Shifts* copies, kernels::SampleArgs* sample) {
+  const std::uint8_t* const weight = sample->shift;
+  const std::uint8_t* const bias = sample->bias_shift;
+  sample->shift = copies->weight;
+  sample->bias_shift = copies->bias;
+  return CopyShifts(weight, sample->width, copies->weight) &&
+         CopyShifts(bias, sample->width, copies->bias);
+}
+
 }  // namespace
 
 ArrayPlaces MakeArrayPlaces(const format::LayerRecord& record) {
@@ -99,8 +109,10 @@ bool SetPanel(const Parameters& parameters, const format::LayerRecord& record,
   const format::PanelLayout& panels = parameters.panels;
   const ArrayPlaces& layout = parameters.layout;
   const std::uint32_t index = mu.panel();
-  const std::uint64_t end = layout.mu + mu.offset() + panels.panel_bytes(index) * mu.bits() / 8;
-  if (mu.bits() - 1 >= format::kMaxMuBits || end > layout.sigma) return false;
+  if constexpr (config::kRecheck) {
+    const std::uint64_t end = layout.mu + mu.offset() + panels.panel_bytes(index) * mu.bits() / 8;
+    if (mu.bits() - 1 >= format::kMaxMuBits || end > layout.sigma) return false;
+  }
   sample->width = panels.width(index);
   sample->runs = panels.runs;
   sample->run_length = panels.run_length;
@@ -121,17 +133,16 @@ bool SetPanel(const Parameters& parameters, const format::LayerRecord& record,
     sample->codebook = codebook;
     sample->codebook_stride = format::kPanelChannels;
   } else {
-    sample->sigma = parameters.base + layout.sigma + panels.panel_offset(index) * sigma_bits / 8;
+    // A file has at most 2^31 bytes.
+    const auto before = static_cast<std::uint32_t>(panels.panel_offset(index));
+    sample->sigma = parameters.base + layout.sigma + before / 8 * sigma_bits;
     sample->codebook = codebook + (sigma_bits == 4 ? std::size_t{16} * index : panels.slot(index));
     sample->codebook_stride = panels.padded_channels;
   }
-  sample->shift = shifts->weight;
   sample->bias_level = parameters.Slots<std::uint16_t>(layout.bias_level, index);
-  sample->bias_shift = shifts->bias;
-  return CopyShifts(parameters.Slots<std::uint8_t>(layout.shift, index), sample->width,
-                    shifts->weight) &&
-         CopyShifts(parameters.Slots<std::uint8_t>(layout.bias_shift, index), sample->width,
-                    shifts->bias);
+  sample->shift = parameters.Slots<std::uint8_t>(layout.shift, index);
+  sample->bias_shift = parameters.Slots<std::uint8_t>(layout.bias_shift, index);
+  return !config::kRecheck || CopyShifts(shifts, sample);
 }
 
 }  // namespace mu8

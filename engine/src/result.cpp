@@ -37,8 +37,11 @@ bool AnyAbove(const format::View& view, std::uint32_t outputs, const Prediction&
 }
 
 // FORMAT.md 10.6.
-bool Abstains(const Model& model, const format::View& view, const Prediction& prediction) {
-  switch (model.abstain_measure()) {
+bool Abstains(const Model& model, Head head, const format::View& view,
+              const Prediction& prediction) {
+  const AbstainMeasure measure = model.abstain_measure();
+  if (measure > AbstainMeasure::kMutualInformation && !HasNumbers(head)) return false;
+  switch (measure) {
     case AbstainMeasure::kNone:
       return false;
     case AbstainMeasure::kPredictiveEntropy:
@@ -145,7 +148,7 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
     SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
                     &prediction);
   };
-  switch (model_.head()) {
+  switch (space.head()) {
     case Head::kSoftmax:
       if constexpr (config::kSoftmax) SummarizeSoftmax(sums, samples, results, &prediction);
       break;
@@ -182,7 +185,7 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
     prediction.logits_stride = stride;
   }
   if (by_moments) prediction.samples_used = 0;
-  prediction.abstains = Abstains(model_, view, prediction);
+  prediction.abstains = Abstains(model_, space.head(), view, prediction);
   SetRecord(model_, options_, &prediction);
   prediction.replay.format_major = model_.version_major_;
   prediction.replay.format_minor = model_.version_minor_;

@@ -24,7 +24,7 @@ float ProbeSession(float a, float b, float c) { return ProbeFloats(a, b, c); }
 
 namespace {
 
-Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::uint64_t expected) {
+Status Report(Diagnostic* diagnostic, Status status, std::size_t found, std::size_t expected) {
   if (diagnostic != nullptr) {
     *diagnostic = {.status = status, .found = found, .expected = expected};
   }
@@ -32,8 +32,8 @@ Status Report(Diagnostic* diagnostic, Status status, std::uint64_t found, std::u
 }
 
 template <typename Enumeration>
-std::uint64_t Number(Enumeration value) {
-  return static_cast<std::uint64_t>(value);
+std::size_t Number(Enumeration value) {
+  return static_cast<std::size_t>(value);
 }
 
 // The tables' names, by KernelSet.
@@ -53,8 +53,8 @@ const kernels::KernelTable* Choose(KernelSet set) {
 // Of an arena, or of a region that `option` names: large enough, there, and aligned. `place` is the
 // argument's in the call.
 Status CheckMemory(std::span<std::byte> memory, std::size_t needed, Option option,
-                   std::uint64_t place, Diagnostic* diagnostic) {
-  const auto report = [&](Status status, std::uint64_t found, std::uint64_t expected) {
+                   std::size_t place, Diagnostic* diagnostic) {
+  const auto report = [&](Status status, std::size_t found, std::size_t expected) {
     Report(diagnostic, status, found, expected);
     if (diagnostic != nullptr) diagnostic->option = option;
     return status;
@@ -150,8 +150,12 @@ Status Session::Make(const Model& model, const SessionOptions& options, std::spa
   if (session == nullptr) return Report(diagnostic, Status::kNullPointer, 4, 0);
   if (!model.is_open()) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (const BadOption bad = CheckOptions(model, options); bad.bad()) {
-    Report(diagnostic, Status::kBadOption, bad.found, bad.expected);
-    if (diagnostic != nullptr) diagnostic->option = bad.option;
+    if (diagnostic != nullptr) {
+      *diagnostic = {.status = Status::kBadOption,
+                     .option = bad.option,
+                     .found = bad.found,
+                     .expected = bad.expected};
+    }
     return Status::kBadOption;
   }
   if (LacksMoments(model, options)) {
@@ -159,8 +163,7 @@ Status Session::Make(const Model& model, const SessionOptions& options, std::spa
   }
   const kernels::KernelTable* table = Choose(options.kernels);
   if (table == nullptr) {
-    return Report(diagnostic, Status::kKernelsUnavailable,
-                  static_cast<std::uint64_t>(options.kernels), 0);
+    return Report(diagnostic, Status::kKernelsUnavailable, Number(options.kernels), 0);
   }
   if (const Unit unit = SelfTest(*table); unit != Unit::kNone) {
     return Report(diagnostic, Status::kSelfTest, Number(unit), 0);

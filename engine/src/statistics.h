@@ -10,6 +10,18 @@
 
 namespace mu8 {
 
+// The head of a model that this build has opened: known beforehand where it has one head alone.
+constexpr Head BuiltHead(Head head) {
+  constexpr int kHeads = int{config::kSoftmax} + int{config::kSigmoid} + int{config::kValues} +
+                         int{config::kGaussian} + int{config::kReconstruction};
+  if constexpr (kHeads != 1) return head;
+  return config::kSoftmax    ? Head::kSoftmax
+         : config::kSigmoid  ? Head::kSigmoid
+         : config::kValues   ? Head::kValues
+         : config::kGaussian ? Head::kGaussian
+                             : Head::kReconstruction;
+}
+
 // Whose statistics are those of accumulators, in exact integers.
 constexpr bool HasNumbers(Head head) {
   constexpr bool kAny = config::kValues || config::kGaussian || config::kReconstruction;

@@ -33,7 +33,8 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
       shares_activations_(SharesActivations(options)),
       has_variances_(config::kMoments && options.method == Method::kMoments),
       positions_(static_cast<std::size_t>(format::OutputPositions(view.model))),
-      outputs_(positions_ * format::OutputChannels(view.model)),
+      outputs_(positions_ *
+               (head() == Head::kGaussian ? view.model.class_count / 2 : view.model.class_count)),
       logits_(positions_ * view.model.class_count),
       slots_(view.output_slots),
       batch_(options.batch),
@@ -41,8 +42,10 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
                    StagingMemory(view)),
       decided_outputs_(EndsEarly(options) && options.stop.rule == StopRule::kThresholds ? outputs_
                                                                                         : 0) {
+  format::ModelRecord model = view.model;
+  model.head = static_cast<std::uint32_t>(head());
   format::ArenaSizes sizes =
-      format::MakeArenaSizes(view.model, view.output_slots, options.batch,
+      format::MakeArenaSizes(model, view.output_slots, options.batch,
                              options.keep_logits ? options.mc_samples : 0, view.has_stored_noise());
   if (has_variances_ && !shares_activations_) {
     scratch_ = MomentsScratchBytes(view);
@@ -65,7 +68,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
   Place(kPanelsPart, std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1) * panel_bytes_,
         &fast_bytes_);
   Place(kSlowGroupsPart, more_groups * at_[format::kMeanPart], &slow_bytes_);
-  Place(kOutputScalesPart, view.is_streamed() && HasNumbers(head_) ? slots_ * sizeof(float) : 0,
+  Place(kOutputScalesPart, view.is_streamed() && HasNumbers(head()) ? slots_ * sizeof(float) : 0,
         &slow_bytes_);
   PlaceProgress(options);
   const std::uint32_t workers = grid_.workers();
@@ -106,21 +109,21 @@ Sums Workspace::SumsOf(std::uint32_t group, std::size_t image) const {
   const auto row = [&](std::size_t offset, std::size_t size) {
     return std::span<std::uint64_t>(Slow<std::uint64_t>(base + offset) + image * size, size);
   };
-  const bool numbers = HasNumbers(head_), gaussian = head_ == Head::kGaussian;
-  const std::size_t entropies = numbers ? 0 : head_ == Head::kSigmoid ? outputs_ : positions_;
+  const bool numbers = HasNumbers(head()), gaussian = head() == Head::kGaussian;
+  const std::size_t entropies = numbers ? 0 : head() == Head::kSigmoid ? outputs_ : positions_;
   return {.sum = row(at_[format::kSumPart], outputs_),
           .square = row(at_[format::kSumSquaresPart], numbers ? 2 * outputs_ : outputs_),
           .entropy = row(at_[format::kEntropyPart], entropies),
           .noise = row(at_[format::kNoisePart], gaussian ? 2 * outputs_ : 0),
           .clamped_scales = row(at_[format::kClampedScalesPart], gaussian ? 1 : 0),
-          .error = row(at_[format::kErrorPart], head_ == Head::kReconstruction ? 3 : 0)};
+          .error = row(at_[format::kErrorPart], head() == Head::kReconstruction ? 3 : 0)};
 }
 Results Workspace::ResultsOf(std::size_t image) const {
   const auto row = [&](std::uint32_t part, std::size_t elements) {
     const std::size_t size = at_[part] == at_[part + 1] ? 0 : elements;  // of a part that there is
     return std::span<float>(Slow<float>(at_[part]) + image * size, size);
   };
-  const std::size_t entropies = head_ == Head::kSoftmax ? positions_ : outputs_;
+  const std::size_t entropies = head() == Head::kSoftmax ? positions_ : outputs_;
   return {.mean = row(format::kMeanPart, outputs_),
           .variance = row(format::kVariancePart, outputs_),
           .output_entropy = row(format::kOutputEntropyPart, entropies),

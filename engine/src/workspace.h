@@ -68,7 +68,7 @@ class Workspace {
   std::uint64_t fast_bytes() const { return fast_bytes_; }
   std::uint64_t slow_bytes() const { return slow_bytes_; }
   const Grid& grid() const { return grid_; }
-  Head head() const { return head_; }
+  Head head() const { return BuiltHead(head_); }
   std::size_t positions() const { return positions_; }  // of the output
   std::size_t outputs() const { return outputs_; }      // of a prediction, at all positions
   std::size_t logits() const { return logits_; }        // of a pass, at all positions
