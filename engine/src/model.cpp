@@ -25,7 +25,8 @@ bool IsBuilt(const format::LayerRecord& layer) {
   using format::OpCode;
   switch (static_cast<OpCode>(layer.op)) {
     case OpCode::kConv2d:
-      return config::kDepthwise || (layer.flags & format::kLayerDepthwise) == 0;
+      return (config::kDepthwise || (layer.flags & format::kLayerDepthwise) == 0) &&
+             (config::kResidual || layer.input2 == format::kNoTensor);
     case OpCode::kDense:
       return true;
     case OpCode::kMaxPool:

@@ -200,7 +200,7 @@ bool MomentsPanel::Set(const format::MuCursor& mu, MomentsLayer* layer) {
   clip.clamp_max = work.convolve.clamp_max;
   clip.inverse_step = 1.0F / context->view.layer_moments(work.layer.index).step;
   clip.output_col_step = work.convolve.output_col_step;
-  if (work.layer.has_input2()) {
+  if (work.layer.has_residual()) {
     clip.residual_col_step = work.convolve.residual_col_step;
     clip.residual_factor = work.residual_factor;
     clip.residual_zero = work.convolve.residual_zero;

@@ -6,6 +6,7 @@
 #include "engine/src/layers.h"
 #include "formats/layout.h"
 #include "formats/reader.h"
+#include "mu8/config.h"
 
 namespace mu8 {
 
@@ -17,6 +18,8 @@ struct Layer : format::Operands {
   const std::uint8_t* parameters;  // of layers without weights
 
   bool has_input2() const { return record.input2 != format::kNoTensor; }
+  // Of a conv2d.
+  bool has_residual() const { return config::kResidual && has_input2(); }
 };
 
 // Calls run(activations) for every image.

@@ -143,7 +143,7 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
   SetWindow(layer, work->runs, work->parameters.panels.padded_run, work->context->check_products,
             &args);
   args.multiplier = work->multiplier;
-  if (!layer.has_input2()) return true;
+  if (!layer.has_residual()) return true;
   if (at->residual_shift == 0 && !FindResidualShift(*work, &at->residual_shift)) return false;
   args.residual_shift = at->residual_shift;
   args.residual_zero = layer.input2.zero_point;
@@ -160,7 +160,7 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
   for (std::uint32_t c = 0; c < args.channels; ++c) {
     const float scale = work->Scale(panel, c);
     work->multiplier[c] = Sane(work->scales.Multiplier(scale), work->layer.logits);
-    if (work->layer.has_input2()) {
+    if (work->layer.has_residual()) {
       work->residual_factor[c] = ResidualFactor(work->scales, scale, args.residual_shift);
     }
   }
@@ -185,7 +185,7 @@ bool FindResidualShift(const WeightedLayer& work, std::int32_t* shift) {
     return;
   }
   args.output = FirstPixel(activations, layer.output) + panels.channel(panel);
-  if (layer.has_input2()) {
+  if (layer.has_residual()) {
     args.residual = FirstPixel(activations, layer.input2) + panels.channel(panel);
   }
 }

@@ -9,6 +9,7 @@
 #include "kernels/armdsp/requantize.h"
 #include "kernels/output_pixels.h"
 #include "kernels/window_taps.h"
+#include "mu8/config.h"
 
 namespace mu8::kernels::armdsp {
 
@@ -188,7 +189,7 @@ void AddResidual(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
 }
 
 [[gnu::flatten]] void Write(const ConvolveArgs& args, Pixel pixel, std::int32_t* sums) {
-  if (args.residual != nullptr) AddResidual(args, pixel, sums);
+  if (config::kResidual && args.residual != nullptr) AddResidual(args, pixel, sums);
   const Requantizer requantize(args);
   std::uint8_t* output = At(args.output, pixel, args.output_row_step, args.output_col_step);
   const float* multiplier = args.multiplier;

@@ -76,6 +76,8 @@ def parts_of(layer):
     parts = {SWITCHES.get(layer["op"], f"OP_{layer['op'].upper()}")}
     if is_depthwise(layer):
         parts.add("OP_DEPTHWISE")
+    if layer.get("residual"):
+        parts.add("OP_RESIDUAL")
     if layer.get("mu_bits", 8) != 8:
         parts.add("MEAN_CODES")
     if layer.get("bayesian"):

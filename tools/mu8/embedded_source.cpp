@@ -97,17 +97,19 @@ struct Part {
 std::vector<Part> PartsOf(const host::ModelFile& file, const SessionOptions& session, bool fixed) {
   std::set<std::string> operators;
   std::set<int> sigma_bits;
-  bool depthwise = false, mean_codes = false;
+  bool depthwise = false, residual = false, mean_codes = false;
   for (const LayerSummary& layer : Summarize(file).layers) {
     const format::LayerRecord& record = layer.record;
     operators.insert(OpName(record.op));
     depthwise = depthwise || (record.flags & format::kLayerDepthwise) != 0;
+    residual = residual || layer.residual();
     if ((record.flags & format::kLayerBayesian) != 0) sigma_bits.insert(record.sigma_bits);
     mean_codes = mean_codes || (record.mu_bits != 0 && record.mu_bits != 8);
   }
   const auto has = [&](const char* op) { return operators.contains(op); };
   const auto head = file.model.head();
   return {{"OP_DEPTHWISE", depthwise},
+          {"OP_RESIDUAL", residual},
           {"OP_MAX_POOL", has("max_pool")},
           {"OP_AVERAGE_POOL", has("average_pool")},
           {"OP_LOOKUP", has("lookup")},

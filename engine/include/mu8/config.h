@@ -11,9 +11,13 @@
 #include MU8_CONFIG_NAME_(MU8_CONFIG)
 #endif
 
-// Operators. Depthwise convolutions are conv2d's, and have kernels of their own.
+// Operators. Depthwise convolutions are conv2d's, and have kernels of their own; a residual is what
+// a conv2d adds.
 #if !defined(MU8_WITH_OP_DEPTHWISE)
 #define MU8_WITH_OP_DEPTHWISE 1
+#endif
+#if !defined(MU8_WITH_OP_RESIDUAL)
+#define MU8_WITH_OP_RESIDUAL 1
 #endif
 #if !defined(MU8_WITH_OP_MAX_POOL)
 #define MU8_WITH_OP_MAX_POOL 1
@@ -124,12 +128,12 @@
 
 namespace mu8::config {
 
-inline constexpr bool kDepthwise = MU8_WITH_OP_DEPTHWISE, kMaxPool = MU8_WITH_OP_MAX_POOL,
-                      kAveragePool = MU8_WITH_OP_AVERAGE_POOL, kLookup = MU8_WITH_OP_LOOKUP,
-                      kAdd = MU8_WITH_OP_ADD, kMultiply = MU8_WITH_OP_MULTIPLY,
-                      kSlice = MU8_WITH_OP_SLICE, kConcat = MU8_WITH_OP_CONCAT,
-                      kGather = MU8_WITH_OP_GATHER, kExtremum = MU8_WITH_OP_EXTREMUM,
-                      kConstant = MU8_WITH_OP_CONSTANT;
+inline constexpr bool kDepthwise = MU8_WITH_OP_DEPTHWISE, kResidual = MU8_WITH_OP_RESIDUAL,
+                      kMaxPool = MU8_WITH_OP_MAX_POOL, kAveragePool = MU8_WITH_OP_AVERAGE_POOL,
+                      kLookup = MU8_WITH_OP_LOOKUP, kAdd = MU8_WITH_OP_ADD,
+                      kMultiply = MU8_WITH_OP_MULTIPLY, kSlice = MU8_WITH_OP_SLICE,
+                      kConcat = MU8_WITH_OP_CONCAT, kGather = MU8_WITH_OP_GATHER,
+                      kExtremum = MU8_WITH_OP_EXTREMUM, kConstant = MU8_WITH_OP_CONSTANT;
 inline constexpr bool kSigma8 = MU8_WITH_SIGMA_8, kSigma4 = MU8_WITH_SIGMA_4,
                       kSigma2 = MU8_WITH_SIGMA_2, kSigma1 = MU8_WITH_SIGMA_1,
                       kMeanCodes = MU8_WITH_MEAN_CODES;
