@@ -4,12 +4,10 @@
 #if MU8_HAVE_ARMDSP
 #include "kernels/armdsp/instructions.h"
 #include "kernels/armdsp/kernels.h"
-#include "kernels/scalar/kernels.h"
+#include "kernels/taps.h"
 
 namespace mu8::kernels::armdsp {
 namespace {
-
-using scalar::TapSpan;
 
 // Of 4 channels, or of one in the lowest byte, over the window whose first value is at `input`.
 template <typename LoadTap>
@@ -30,12 +28,11 @@ std::uint32_t Maximum(const PoolArgs& args, const std::uint8_t* input, TapSpan r
 
 void MaxPool(const PoolArgs& args) {
   for (std::uint32_t y = 0; y < args.output_height; ++y) {
-    const TapSpan rows =
-        scalar::RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+    const TapSpan rows = RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
     std::uint8_t* out = args.output + Signed(y) * args.output_row_stride;
     for (std::uint32_t x = 0; x < args.output_width; ++x) {
       const TapSpan cols =
-          scalar::RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+          RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
       const std::uint8_t* in = args.input + Signed(rows.begin) * args.input_row_stride +
                                Signed(std::size_t{cols.begin} * args.channels);
       std::uint32_t left = args.channels;
