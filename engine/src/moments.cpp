@@ -65,7 +65,8 @@ struct Work {
   template <typename Write>
   void ForImages(const Write& write) const {
     for (std::uint32_t i = 0; i < context->images.count; ++i) {
-      const std::size_t at = context->images[i] * context->view.model.activation_bytes;
+      const auto at =
+          static_cast<std::size_t>(context->images[i] * context->view.model.activation_bytes);
       const Operand a = MakeOperand(*context, layer.record.input, layer.input, at);
       Operand b = a;
       if (layer.has_input2()) {

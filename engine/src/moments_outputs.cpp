@@ -90,7 +90,7 @@ class Outputs {
         file_(layer->work.layer),
         layout_(layer->work.parameters.panels),
         places_(context_.view, layer->panels, file_.record, file_),
-        image_at_(image * context_.view.model.activation_bytes),
+        image_at_(static_cast<std::size_t>(image * context_.view.model.activation_bytes)),
         image_(image),
         classes_(file_.record.output_channels),
         positions_(std::size_t{file_.output.height} * file_.output.width),

@@ -82,7 +82,7 @@ void RunPanel(const MomentsLayer& layer, const MomentsPanel& panel, const Places
               std::uint32_t image) {
   const Layer& file = layer.work.layer;
   PassContext* const context = layer.work.context;
-  const std::size_t image_at = image * context->view.model.activation_bytes;
+  const auto image_at = static_cast<std::size_t>(image * context->view.model.activation_bytes);
   std::uint8_t* const means = context->activations + image_at;
   std::uint8_t* const variances = context->variances + image_at;
   std::uint8_t* const seconds = layer.pieces[kSecondsPiece];

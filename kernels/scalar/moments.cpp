@@ -56,16 +56,17 @@ void Clip(const ClipArgs& args) {
       if (args.residual != nullptr) {
         // |r - z| <= 255 and factors are at most 2^21: below 2^30 with the rounding term.
         const std::int32_t scaled =
-            (args.residual[residual_at + c] - args.residual_zero) * args.residual_factor[c];
+            (args.residual[residual_at + Signed(c)] - args.residual_zero) * args.residual_factor[c];
         acc = AddWrapping(acc, (scaled + (1 << (args.residual_shift - 1))) >> args.residual_shift);
         if (args.residual_variance != nullptr) {
-          variance += static_cast<float>(args.residual_variance[residual_at + c]) * args.k_residual;
+          variance +=
+              static_cast<float>(args.residual_variance[residual_at + Signed(c)]) * args.k_residual;
         }
       }
       const CodePair out =
           ClipMoments(codes, static_cast<float>(acc) * args.multiplier[c], variance);
-      args.output[output_at + c] = out.mean;
-      args.variance[output_at + c] = out.variance;
+      args.output[output_at + Signed(c)] = out.mean;
+      args.variance[output_at + Signed(c)] = out.variance;
     }
   }
 }
