@@ -95,6 +95,30 @@ class BesideFp32(unittest.TestCase):
             self.assertNotEqual(self.run_script("uncertainty.py", "--work", folder), page)
             self.assertEqual(json.loads(path.read_text()), {**kept, means[0]: changed[means[0]]})
 
+    def test_moments_goes_on_from_what_is_kept(self):
+        with tempfile.TemporaryDirectory() as folder:
+            page = self.run_script("moments.py", "--work", folder)
+            rows = [line.split(" | ") for line in page.splitlines() if line.startswith("| ")]
+            names = [row[1] for row in rows]
+            for name in ("limit, T = 20", "T = 5", "T = 10", "T = 20", "T = 50", "T = 200", "moments"):
+                self.assertEqual(names.count(name), 1, page)
+            limit, moments = rows[names.index("limit, T = 20")], rows[names.index("moments")]
+            self.assertEqual(limit[2], "0.00000")
+            self.assertGreater(float(moments[2]), 0)
+            self.assertRegex(page, r"\| LeNet-5 \| 0\.[0-9]+ \(0\.[0-9]+\) \|")  # targets
+            self.assertRegex(page, r"\| LeNet-5 \| scalar \|( [0-9.,*]+ \|){8}\n")
+            path = pathlib.Path(folder) / "lenet5_mnist_by_moments.json"
+            kept = json.loads(path.read_text())
+            self.assertEqual(self.run_script("moments.py", "--work", folder), page)
+            kept["result"]["kl_against"] = 5.5
+            path.write_text(json.dumps(kept))
+            changed = self.run_script("moments.py", "--work", folder)
+            self.assertIn("| moments | 5.50000 |", changed)
+            self.assertIn("| LeNet-5 | **5.50000 (", changed)
+            kept["key"] = []  # made of something else, so it is run again
+            path.write_text(json.dumps(kept))
+            self.assertEqual(self.run_script("moments.py", "--work", folder), page)
+
 
 class Libraries(unittest.TestCase):
     """What bench/bayesian/libraries.py takes for a library."""
