@@ -148,7 +148,7 @@ void RunMaxPoolKernel(const Work& work) {
       });
 }
 
-void RunMaxPool(const Work& work) {
+[[maybe_unused]] void RunMaxPool(const Work& work) {
   const auto codes = CodesOf(work.layer, work.context->view, true);
   const bool clips = work.layer.record.clamp_min != 0;
   if (!clips && !IsCertain(work.context->view, work.layer.record.input) &&
@@ -170,7 +170,7 @@ void RunMaxPool(const Work& work) {
       });
 }
 
-void RunAveragePool(const Work& work) {
+[[maybe_unused]] void RunAveragePool(const Work& work) {
   const Layer& layer = work.layer;
   const auto codes = CodesOf(layer, work.context->view, true);
   const float ratio = format::ScaleRatio(layer.input, &layer.output);
@@ -194,7 +194,7 @@ void RunAveragePool(const Work& work) {
   });
 }
 
-void RunAddMoments(const Work& work) {
+[[maybe_unused]] void RunAddMoments(const Work& work) {
   const Layer& layer = work.layer;
   const format::View& view = work.context->view;
   const auto codes = CodesOf(layer, view, true);
@@ -221,7 +221,7 @@ void RunAddMoments(const Work& work) {
       });
 }
 
-void RunMultiplyMoments(const Work& work) {
+[[maybe_unused]] void RunMultiplyMoments(const Work& work) {
   const Layer& layer = work.layer;
   const auto codes = CodesOf(layer, work.context->view, true);
   const float m = format::MakeProductScales(layer.input, layer.input2, layer.output).multiplier;
@@ -249,7 +249,7 @@ kernels::CodePair StoreCode(const kernels::MomentsCodes& codes, const Moments& c
                       code.variance * factor);
 }
 
-void RunLookupMoments(const Work& work) {
+[[maybe_unused]] void RunLookupMoments(const Work& work) {
   const auto codes = CodesOf(work.layer, work.context->view, false);
   const bool by_channel = (work.layer.record.flags & format::kLayerByChannel) != 0;
   work.ForValues(
@@ -260,7 +260,7 @@ void RunLookupMoments(const Work& work) {
       });
 }
 
-void RunConcatMoments(const Work& work) {
+[[maybe_unused]] void RunConcatMoments(const Work& work) {
   const auto codes = CodesOf(work.layer, work.context->view, false);
   const std::uint32_t first = work.layer.input.channels;
   work.ForValues(
@@ -273,7 +273,7 @@ void RunConcatMoments(const Work& work) {
       });
 }
 
-void RunExtremumMoments(const Work& work) {
+[[maybe_unused]] void RunExtremumMoments(const Work& work) {
   const auto codes = CodesOf(work.layer, work.context->view, false);
   const bool maximum = static_cast<OpCode>(work.layer.record.op) == OpCode::kMaximum;
   work.ForValues(
@@ -292,7 +292,8 @@ void RunExtremumMoments(const Work& work) {
 }
 
 // Where values only move, their variances move with them.
-void Move(const Layer& layer, void (*run)(const Layer&, PassContext*), PassContext* context) {
+[[maybe_unused]] void Move(const Layer& layer, void (*run)(const Layer&, PassContext*),
+                           PassContext* context) {
   run(layer, context);
   PassContext of_variances = *context;
   of_variances.activations = context->variances;
@@ -316,7 +317,7 @@ void Move(const Layer& layer, void (*run)(const Layer&, PassContext*), PassConte
   });
 }
 
-void RunConstantMoments(const Layer& layer, PassContext* context) {
+[[maybe_unused]] void RunConstantMoments(const Layer& layer, PassContext* context) {
   RunConstant(layer, context);
   PassContext of_variances = *context;
   of_variances.activations = context->variances;

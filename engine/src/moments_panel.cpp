@@ -182,9 +182,10 @@ bool MomentsPanel::Set(const format::MuCursor& mu, MomentsLayer* layer) {
     const float square = Bound(work.multiplier[c] * work.multiplier[c]);
     k_spread[c] = k_bias[c] = 0.0F;
     if (layer->panels.bayesian) {
-      const float drawn = DrawnVariance(codes.top[c], shifts.weight[c]);
+      const float drawn = DrawnVariance(codes.top[c], sample.shift[c]);
       k_spread[c] = Bound(layer->factor * (square * ((drawn * k127th) * second_unit)));
-      const float level = static_cast<float>(sample.bias_level[c]) * TwoToMinus(shifts.bias[c]);
+      const float level =
+          static_cast<float>(sample.bias_level[c]) * TwoToMinus(sample.bias_shift[c]);
       k_bias[c] = Bound(layer->factor * (square * ((level * level) * kEpsilonVariance)));
     }
     k_input[c] = Bound(layer->factor * (square * (kernels::kMeanSquareUnit * layer->step_in)));

@@ -45,7 +45,8 @@ struct Parameters {
   bool staged_;
 };
 
-// A panel's shifts, copied from the file.
+// A panel's shifts, copied from the file where that may change (config::kRecheck): SampleArgs says
+// where they are.
 struct Shifts {
   std::uint8_t weight[kernels::kPanelWidth], bias[kernels::kPanelWidth];
 };
