@@ -278,6 +278,30 @@ Candidate ChooseSigmas(const ConvertOptions& options, const Prepared& prepared,
   return choice.Best();
 }
 
+// What is measured by predictions of the file itself, and becomes a part of it.
+void MeasureFile(const ConvertOptions& options, const host::Dataset& data,
+                 format::FileContent* content, ConvertResult* converted) {
+  ConvertResult& result = *converted;
+  if (options.abstain) {
+    result.abstain_share =
+        SetAbstain(*options.abstain, options.seed, result.file, data, options.progress, content);
+    result.abstain = content->outputs.abstain;
+    result.abstain_thresholds = content->outputs.abstain_thresholds;
+    result.file = format::Write(*content);
+    MustOpen(result.file, &result);
+  }
+  if (options.moments) {
+    result.moments = SetMoments(*options.moments, options.seed, options.max_memory_bytes,
+                                result.file, data, options.progress, content);
+    result.notices.insert(result.notices.end(), result.moments.notices.begin(),
+                          result.moments.notices.end());
+    content->metadata["moments.images"] = std::to_string(result.moments.images);
+    content->metadata["moments.passes"] = std::to_string(result.moments.passes);
+    result.file = format::Write(*content);
+    MustOpen(result.file, &result);
+  }
+}
+
 }  // namespace
 
 ConvertResult Convert(const ConvertOptions& options) {
@@ -331,24 +355,7 @@ ConvertResult Convert(const ConvertOptions& options) {
   result.input_error = prepared.input.output_error;
   result.file = format::Write(lowered.content);
   MustOpen(result.file, &result);
-  if (options.abstain) {
-    result.abstain_share = SetAbstain(*options.abstain, options.seed, result.file, data,
-                                      options.progress, &lowered.content);
-    result.abstain = lowered.content.outputs.abstain;
-    result.abstain_thresholds = lowered.content.outputs.abstain_thresholds;
-    result.file = format::Write(lowered.content);
-    MustOpen(result.file, &result);
-  }
-  if (options.moments) {
-    result.moments = SetMoments(*options.moments, options.seed, options.max_memory_bytes,
-                                result.file, data, options.progress, &lowered.content);
-    result.notices.insert(result.notices.end(), result.moments.notices.begin(),
-                          result.moments.notices.end());
-    lowered.content.metadata["moments.images"] = std::to_string(result.moments.images);
-    lowered.content.metadata["moments.passes"] = std::to_string(result.moments.passes);
-    result.file = format::Write(lowered.content);
-    MustOpen(result.file, &result);
-  }
+  MeasureFile(options, data, &lowered.content, &result);
   stage("quantize", 1.0);
   result.fidelity = MeasureFidelity(network, prepared.steps, data, result.file,
                                     {.seed = options.seed}, options.progress);

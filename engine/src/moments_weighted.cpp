@@ -77,85 +77,115 @@ void AccumulateTile(const MomentsLayer& layer, ConvolveArgs args, const Tile& ti
   }
 }
 
-// One panel over one image.
-void RunPanel(const MomentsLayer& layer, const MomentsPanel& panel, const Places& places,
-              std::uint32_t image) {
-  const Layer& file = layer.work.layer;
-  PassContext* const context = layer.work.context;
-  const auto image_at = static_cast<std::size_t>(image * context->view.model.activation_bytes);
-  std::uint8_t* const means = context->activations + image_at;
-  std::uint8_t* const variances = context->variances + image_at;
-  std::uint8_t* const seconds = layer.pieces[kSecondsPiece];
-  auto* const acc = reinterpret_cast<std::int32_t*>(seconds + places.acc);
-  std::uint8_t* const accumulators = layer.pieces[kAccumulatorsPiece];
-  auto* const spread = reinterpret_cast<std::int32_t*>(accumulators);
-  auto* const input = reinterpret_cast<std::int32_t*>(accumulators + places.input);
-  const ConvolveArgs& base = layer.work.convolve;
-  kernels::ClipArgs clip = panel.clip;
-  clip.acc = acc;
-  if (layer.panels.bayesian) clip.spread = spread;
-  if (layer.panels.uncertain) clip.input = input;
-  const Tile whole = TileOf(file.output);
-  for (std::uint32_t y = 0; y < file.output.height; y += whole.rows) {
-    const std::uint32_t rows =
-        file.output.height - y < whole.rows ? file.output.height - y : whole.rows;
-    // Where the band begins, from the activations' start, and its second moments in the scratch.
-    const std::uint64_t band_rows = BandRows(file.record, file.input, rows);
-    const std::size_t band_at =
-        file.input.offset + (std::size_t{file.input.pad_top} - file.record.pad_top +
-                             std::size_t{y} * (layer.is_dense ? 0U : file.record.stride_h)) *
-                                file.input.row_stride;
-    if (layer.panels.bayesian) {
-      layer.FindSecondMoments(means + band_at, variances + band_at,
-                              static_cast<std::size_t>(band_rows * file.input.row_stride), seconds);
-    }
-    for (std::uint32_t x = 0; x < file.output.width; x += whole.columns) {
-      const std::uint32_t left = file.output.width - x;
-      const Tile tile{whole.rows, left < whole.columns ? left : whole.columns};
-      const std::uint8_t* window =
-          base.input + Signed(y) * base.input_row_step + Signed(x) * base.input_col_step;
-      const std::ptrdiff_t window_at = window - means;
-      ConvolveArgs args = base;
-      args.weights = panel.means;
-      args.bias = panel.bias;
-      args.input = window;
-      AccumulateTile(layer, args, tile, rows, acc);
-      args.zero_point = 0;
-      args.bias = kNoBias;
-      if (layer.panels.bayesian) {
-        args.weights = panel.spread;
-        args.input = seconds + (window_at - Signed(band_at));
-        AccumulateTile(layer, args, tile, rows, spread);
-      }
-      if (layer.panels.uncertain) {
-        args.weights = panel.squares;
-        args.input = variances + window_at;
-        AccumulateTile(layer, args, tile, rows, input);
-      }
-      for (std::uint32_t row = 0; row < rows; ++row) {
-        const auto at = [&](std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
-          return Signed(y + row) * row_step + Signed(x) * col_step;
-        };
-        kernels::ClipArgs of_row = clip;
-        const std::size_t done = std::size_t{row} * tile.columns * kPanelWidth;
-        of_row.pixels = tile.columns;
-        of_row.acc += done;
-        if (of_row.spread != nullptr) of_row.spread += done;
-        if (of_row.input != nullptr) of_row.input += done;
-        const std::ptrdiff_t output_at = at(base.output_row_step, base.output_col_step);
-        of_row.output = base.output + output_at;
-        of_row.variance = variances + (base.output - means) + output_at;
-        if (file.has_input2()) {
-          of_row.residual = base.residual + at(base.residual_row_step, base.residual_col_step);
-          of_row.residual_variance = IsCertain(context->view, file.record.input2)
-                                         ? nullptr
-                                         : variances + (of_row.residual - means);
-        }
-        context->kernels.moments->clip(of_row);
+// One panel over one image, tile by tile.
+class PanelRun {
+ public:
+  PanelRun(const MomentsLayer& layer, const MomentsPanel& panel, const Places& places,
+           std::uint32_t image)
+      : layer_(layer),
+        panel_(panel),
+        file_(layer.work.layer),
+        context_(*layer.work.context),
+        base_(layer.work.convolve),
+        seconds_(layer.pieces[kSecondsPiece]),
+        clip_(panel.clip) {
+    const auto at = static_cast<std::size_t>(image * context_.view.model.activation_bytes);
+    means_ = context_.activations + at;
+    variances_ = context_.variances + at;
+    std::uint8_t* const accumulators = layer.pieces[kAccumulatorsPiece];
+    acc_ = reinterpret_cast<std::int32_t*>(seconds_ + places.acc);
+    spread_ = reinterpret_cast<std::int32_t*>(accumulators);
+    input_ = reinterpret_cast<std::int32_t*>(accumulators + places.input);
+    clip_.acc = acc_;
+    if (layer.panels.bayesian) clip_.spread = spread_;
+    if (layer.panels.uncertain) clip_.input = input_;
+  }
+
+  void Run() {
+    const Tile whole = TileOf(file_.output);
+    for (std::uint32_t y = 0; y < file_.output.height; y += whole.rows) {
+      const std::uint32_t left = file_.output.height - y;
+      const std::uint32_t rows = left < whole.rows ? left : whole.rows;
+      FindBand(y, rows);
+      for (std::uint32_t x = 0; x < file_.output.width; x += whole.columns) {
+        const std::uint32_t more = file_.output.width - x;
+        const Tile tile{rows, more < whole.columns ? more : whole.columns};
+        Accumulate(y, x, tile);
+        for (std::uint32_t row = 0; row < rows; ++row) ClipRow(y, x, row, tile.columns);
       }
     }
   }
-}
+
+ private:
+  // Where what `rows` of the output from y on read begins, from the image's means, and its second
+  // moments.
+  void FindBand(std::uint32_t y, std::uint32_t rows) {
+    const std::uint64_t band_rows = BandRows(file_.record, file_.input, rows);
+    band_at_ =
+        file_.input.offset + (std::size_t{file_.input.pad_top} - file_.record.pad_top +
+                              std::size_t{y} * (layer_.is_dense ? 0U : file_.record.stride_h)) *
+                                 file_.input.row_stride;
+    if (!layer_.panels.bayesian) return;
+    layer_.FindSecondMoments(means_ + band_at_, variances_ + band_at_,
+                             static_cast<std::size_t>(band_rows * file_.input.row_stride),
+                             seconds_);
+  }
+
+  void Accumulate(std::uint32_t y, std::uint32_t x, const Tile& tile) const {
+    ConvolveArgs args = base_;
+    args.weights = panel_.means;
+    args.bias = panel_.bias;
+    args.input = base_.input + Signed(y) * base_.input_row_step + Signed(x) * base_.input_col_step;
+    const std::ptrdiff_t window_at = args.input - means_;
+    AccumulateTile(layer_, args, tile, tile.rows, acc_);
+    args.zero_point = 0;
+    args.bias = kNoBias;
+    if (layer_.panels.bayesian) {
+      args.weights = panel_.spread;
+      args.input = seconds_ + (window_at - Signed(band_at_));
+      AccumulateTile(layer_, args, tile, tile.rows, spread_);
+    }
+    if (layer_.panels.uncertain) {
+      args.weights = panel_.squares;
+      args.input = variances_ + window_at;
+      AccumulateTile(layer_, args, tile, tile.rows, input_);
+    }
+  }
+
+  // Row `row` of the tile at (y, x).
+  void ClipRow(std::uint32_t y, std::uint32_t x, std::uint32_t row, std::uint32_t columns) const {
+    const auto at = [&](std::ptrdiff_t row_step, std::ptrdiff_t col_step) {
+      return Signed(y + row) * row_step + Signed(x) * col_step;
+    };
+    kernels::ClipArgs clip = clip_;
+    const std::size_t done = std::size_t{row} * columns * kPanelWidth;
+    clip.pixels = columns;
+    clip.acc += done;
+    if (clip.spread != nullptr) clip.spread += done;
+    if (clip.input != nullptr) clip.input += done;
+    const std::ptrdiff_t output_at = at(base_.output_row_step, base_.output_col_step);
+    clip.output = base_.output + output_at;
+    clip.variance = variances_ + (base_.output - means_) + output_at;
+    if (file_.has_input2()) {
+      clip.residual = base_.residual + at(base_.residual_row_step, base_.residual_col_step);
+      clip.residual_variance = IsCertain(context_.view, file_.record.input2)
+                                   ? nullptr
+                                   : variances_ + (clip.residual - means_);
+    }
+    context_.kernels.moments->clip(clip);
+  }
+
+  const MomentsLayer& layer_;
+  const MomentsPanel& panel_;
+  const Layer& file_;
+  const PassContext& context_;
+  const ConvolveArgs& base_;
+  std::uint8_t* const seconds_;
+  kernels::ClipArgs clip_;
+  std::uint8_t *means_, *variances_;
+  std::int32_t *acc_, *spread_, *input_;
+  std::size_t band_at_ = 0;
+};
 
 }  // namespace
 
@@ -177,7 +207,7 @@ void RunMomentsWeighted(const Layer& layer, PassContext* context) {
     if (!panel.Set(mu, &work)) return;
     for (std::uint32_t i = 0; i < context->images.count; ++i) {
       SetImage(mu.panel(), context->images[i], &work.work);
-      RunPanel(work, panel, places, context->images[i]);
+      PanelRun(work, panel, places, context->images[i]).Run();
     }
   }
 }
