@@ -16,16 +16,17 @@ namespace mu8 {
 // Rows of logits that a prediction by moments is made of (FORMAT.md 13.6).
 inline constexpr std::uint32_t kMomentsRows = 256;
 
-// Where a layer's pieces begin in the memory of the two; `end`: of the second.
+// Where two pieces of a layer begin in the memory that they share; `end`: of the one that ends
+// last.
 struct MomentsPlaces {
   std::uint64_t first, second, end;
 };
 MomentsPlaces PlaceMoments(const format::View& view, std::uint32_t layer, std::uint64_t first,
                            std::uint64_t second);
-// The most that any layer needs of each.
+// The most that any layer needs of each piece.
 MomentsScratch MomentsScratchBytes(const format::View& view);
-// Bytes of an image's activations, or variances, with the pieces of all layers among them; 0 where
-// `known` are enough.
+// Bytes of an image's activations, or variances, with the pieces of all layers among them: `known`
+// or more.
 std::uint64_t BytesWithMoments(const format::View& view, std::uint64_t known);
 
 // Any layer but the last, of the images of `context`.

@@ -40,11 +40,12 @@ enum class Noise : std::uint8_t {
 // How a prediction is made.
 enum class Method : std::uint8_t {
   kSampling = 0,  // mc_samples networks, their weights drawn (FORMAT.md 9)
-  // One pass with the mean and variance of each activation (FORMAT.md 13), some 3 to 4 times the
-  // work of one of the passes of sampling. Of files that have what it needs, and of heads softmax,
-  // sigmoid, values and gaussian, else kNoMoments. It approximates what infinitely many passes
-  // would say: how well, docs/RESULTS.md tells. mc_samples and noise do not matter; there is no
-  // stop rule (kBadOption), since there is nothing to stop.
+  // One pass with the mean and variance of each activation (FORMAT.md 13), of files that have what
+  // it needs, and of heads softmax, sigmoid, values and gaussian, else kNoMoments. Some 3 to 7
+  // times the work of a pass with fixed weights. It approximates what infinitely many passes would
+  // say: how well, docs/MOMENTS.md tells. mc_samples and noise do not matter, keep_going is not
+  // asked, one worker runs it, and `profile` is not told of the last layer; a stop rule,
+  // keep_logits and check_products are refused (kBadOption).
   kMoments = 1,
 };
 
