@@ -1,10 +1,8 @@
 #include "converters/calibrate/covariance.h"
 
-#include <dnnl.h>
-
 #include <algorithm>
 
-#include "converters/host/error.h"
+#include "converters/fp32/gram.h"
 
 namespace mu8::convert {
 namespace {
@@ -54,7 +52,7 @@ void CovarianceCollector::Add(const float* x, std::size_t first, std::size_t ima
   if (products_.empty()) return;
   const int windows = node_.op == Op::kDense ? 1 : out_.height * out_.width;
   const int step = std::max(1, windows / kWindowsPerImage);
-  std::vector<float> product(inputs_ * inputs_);
+  std::vector<float> product;
   for (int group = 0; group < node_.groups; ++group) {
     rows_.clear();
     for (std::size_t image = 0; image < images; ++image) {
@@ -69,12 +67,8 @@ void CovarianceCollector::Add(const float* x, std::size_t first, std::size_t ima
         AddWindow(pixels, group, w / out_.width, w % out_.width);
       }
     }
-    const auto k = static_cast<dnnl_dim_t>(inputs_);
-    const auto rows = static_cast<dnnl_dim_t>(rows_.size() / inputs_);
-    if (dnnl_sgemm('T', 'N', k, k, rows, 1.0F, rows_.data(), k, rows_.data(), k, 0.0F,
-                   product.data(), k) != dnnl_success) {
-      throw host::Error("oneDNN refused the covariance of node '" + node_.name + "'");
-    }
+    const std::size_t rows = rows_.size() / inputs_;
+    Gram(rows_, inputs_, BestFp32Kernels(), &product);
     const std::size_t of_group = static_cast<std::size_t>(group) * inputs_;
     double* products = products_.data() + of_group * inputs_;
     for (std::size_t i = 0; i < product.size(); ++i) products[i] += double{product[i]};

@@ -1,5 +1,6 @@
 // FP32 execution of a Network with given weights: what quantization is measured against, and the
-// source of calibration statistics. Convolutions, products and pools run in oneDNN.
+// source of calibration statistics. An image's values are the same bytes in any batch and at any
+// place of it; between instruction sets they may differ (kernels.h).
 #pragma once
 
 #include <cstddef>

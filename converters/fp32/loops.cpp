@@ -4,8 +4,11 @@
 #include <algorithm>
 #include <cstdint>
 #include <cstring>
+#include <string>
 #include <utility>
 #include <vector>
+
+#include "converters/host/error.h"
 
 namespace mu8::convert {
 namespace {
@@ -37,6 +40,26 @@ Loop MakeLookup(const Node& node, std::size_t size) {
   return [function = node.function, size](std::size_t images, Inputs inputs, float* output) {
     for (std::size_t i = 0; i < images * size; ++i) {
       output[i] = static_cast<float>(function(double{inputs[0][i]}));
+    }
+  };
+}
+
+Loop MakeAffine(const Value& in, const Value& out, const Node& node) {
+  const auto channels = static_cast<std::size_t>(out.channels);
+  if (in.height != out.height || in.width != out.width || in.channels != out.channels) {
+    throw host::Error("input and output differ in size");
+  }
+  for (const std::vector<float>* numbers : {&node.scale, &node.offset}) {
+    if (numbers->size() == channels) continue;
+    throw host::Error("affine: " + std::to_string(numbers->size()) + " numbers, expected " +
+                      std::to_string(channels));
+  }
+  return [scale = node.scale, offset = node.offset, size = out.size()](
+             std::size_t images, Inputs inputs, float* output) {
+    const float* input = inputs[0];
+    const std::size_t row = scale.size();
+    for (std::size_t i = 0; i < images * size; i += row, input += row, output += row) {
+      for (std::size_t c = 0; c < row; ++c) output[c] = input[c] * scale[c] + offset[c];
     }
   };
 }
@@ -159,10 +182,11 @@ Loop MakeLoop(const Network& network, const Node& node) {
       return MakeGather(in, out, node);
     case Op::kConstant:
       return MakeConstant(node);
+    case Op::kAffine:
+      return MakeAffine(in, out, node);
     case Op::kConv2d:
     case Op::kConvTranspose:
     case Op::kDense:
-    case Op::kAffine:
     case Op::kMaxPool:
     case Op::kAveragePool:
       break;

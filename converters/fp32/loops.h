@@ -1,4 +1,4 @@
-// Nodes of the FP32 reference that no oneDNN primitive is worth: copies and elementwise loops.
+// Nodes of the FP32 reference without weights and windows: copies and elementwise loops.
 #pragma once
 
 #include <cstddef>
@@ -13,8 +13,8 @@ namespace mu8::convert {
 using Loop =
     std::function<void(std::size_t images, std::span<const float* const> inputs, float* output)>;
 
-// For nodes without weights that are no pools; nullptr for all others. The node must have passed
-// WhyShapesDiffer.
+// nullptr for nodes with weights and for pools. The node must have passed WhyShapesDiffer. Throws
+// Error for an affine whose shapes or numbers do not fit.
 Loop MakeLoop(const Network& network, const Node& node);
 
 }  // namespace mu8::convert

@@ -1,5 +1,4 @@
-// The FP32 reference against plain loops in double precision, over shapes that select different
-// oneDNN kernels.
+// The FP32 reference against plain loops in double precision, over shapes of every kind.
 #include <doctest/doctest.h>
 
 #include <algorithm>
