@@ -7,7 +7,8 @@ well uncertainty tells errors and foreign images, and the time and memory of it.
     bench/moments.py --mu8 build/release/mu8 --quick    # a minute: its figures say nothing
 
 --data has mnist, cifar10 and ood (notmnist, cifar100), --models lenet5_mnist_elbo.pt and
-resnet20_cifar10_noisy.pt; the other two posteriors are in tests/data. Files have 4 bits of sigma.
+resnet20_cifar10_noisy.pt; the other posteriors are in tests/data, VGG-16's as a file of 3 bits of mu and 1
+of sigma (posterior_of.py). Files have 4 bits of sigma. --only VGG-16 leaves out the others.
 The limit's seed is none of the rows'. --work DIR keeps what is done, so that the same command goes
 on where it ended: a sampled row until its file changes, moments until the program does, times, too, or
 until --retime. On a busy machine the times want real-time priority: --part time, below chrt -f 10, with
@@ -33,6 +34,7 @@ try:
     from data_files import packed
     from data_files.atomic import write_atomic
     from export_posterior import main as export
+    from posterior_of import export as export_file
     from suite import machine
 except ModuleNotFoundError as missing:
     sys.exit(f"moments: {missing}; tools/setup test installs what it needs")
@@ -288,12 +290,25 @@ def subjects(options, folder):
             export([str(options.models / f"{stem}.pt"), "--arch", arch, "--output-prefix", str(prefix)])
         found.append(Subject(name, prefix, *data, False))
     found.insert(2, Subject("ResNet-20", COMMITTED / "resnet20_cifar10", *resnet, True))
-    return found
+    vgg = folder / "vgg16_cifar10"
+    if not vgg.with_suffix(".npz").exists():
+        export_file((COMMITTED / "vgg16_cifar10_mu3.mu8").read_bytes(), vgg)
+    return [*found, Subject("VGG-16", vgg, *resnet[:3], 300, 100, 200, False)]
+
+
+def chosen(options, folder):
+    """The subjects that --only names, all without it."""
+    found = subjects(options, folder)
+    known = [subject.name for subject in found]
+    unknown = set(options.only or ()) - set(known)
+    if unknown:
+        raise ValueError(f"--only: '{min(unknown)}' is none of {'; '.join(known)}")
+    return [subject for subject in found if subject.name in (options.only or known)]
 
 
 def page(options, folder):
     kept = Kept(folder)
-    measurements = [Measurement(subject, options, kept) for subject in subjects(options, folder)]
+    measurements = [Measurement(subject, options, kept) for subject in chosen(options, folder)]
     if options.retime:
         for file in folder.glob("*_time_*.json"):
             file.unlink()
@@ -320,6 +335,7 @@ def main():
     parser.add_argument("--work", type=pathlib.Path, help="kept: a rerun goes on from there")
     parser.add_argument("--threads", type=int, default=2, help="of mu8 eval; times are of one")
     parser.add_argument("--part", choices=("all", "quality", "time"), default="all")
+    parser.add_argument("--only", metavar="NAME", action="append", help="this posterior; can be repeated")
     parser.add_argument("--retime", action="store_true", help="forget the times in --work")
     parser.add_argument("--quick", action="store_true", help="its figures say nothing")
     parser.add_argument("-o", "--output", metavar="OUT.md", type=pathlib.Path)

@@ -14,7 +14,7 @@ constexpr To BitCast(const From& from) {
 
 // The largest power of two that is at most `value`, which is not 0.
 constexpr std::uint32_t BitFloor(std::uint32_t value) {
-  while ((value & (value - 1)) != 0) value &= value - 1;
+  while ((value & (value - 1)) != 0) value &= value - 1;  // at most 31 bits
   return value;
 }
 

@@ -122,6 +122,7 @@ bool CheckMeans(const CheckedLayer& layer, const MuCursor& mu, Checker* check) {
   PanelCodes codes(layer, mu);
   const std::uint32_t lowest = 1U << (mu.bits() - 1);
   const std::uint64_t end = layer.panels.panel_bytes(mu.panel());
+  // At most `end` times: what is there ends behind i.
   for (std::uint64_t i = 0; i < end;) {
     const std::uint64_t there = codes.Bring(i, end, check);
     if (there == 0) return false;

@@ -47,7 +47,7 @@ bool FailPair(std::uint64_t start, std::uint32_t i, std::uint32_t count, Checker
 bool FailOrder(std::uint64_t start, std::string_view key, std::string_view previous,
                Checker* check) {
   std::size_t i = 0;
-  while (i < key.size() && key[i] == previous[i]) ++i;
+  while (i < key.size() && key[i] == previous[i]) ++i;  // at most the key's bytes
   if (i == key.size()) {
     return check->Fail(Status::kMetadata, start, key.size(), previous.size() + 1);
   }

@@ -20,6 +20,7 @@ constexpr std::uint64_t SectionOffset(std::uint32_t index) {
 // The record of a section; it is present.
 std::uint64_t SectionRecordOffset(const View& view, SectionId id) {
   std::uint32_t i = 0;
+  // At most `id` sections lie before it.
   while (i < static_cast<std::uint32_t>(id) &&
          view.Load<SectionRecord>(SectionOffset(i)).id != static_cast<std::uint32_t>(id)) {
     ++i;

@@ -81,7 +81,7 @@ struct View {
   // layer, or the last layer if none is.
   std::uint32_t first_pass_layer() const {
     std::uint32_t index = 0;
-    while (index + 1 < layer_count() && !IsBayesian(index)) ++index;
+    while (index + 1 < layer_count() && !IsBayesian(index)) ++index;  // at most the layers
     return index;
   }
 

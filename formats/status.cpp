@@ -121,8 +121,8 @@ constexpr Entry kEntries[] = {
      "-ffp-contract=fast"},
     {Status::kReadFailed, "the source could not read (expected: how many bytes)"},
     {Status::kNoMoments,
-     "no predictions by moments: the file was converted without what they need, or its head has "
-     "none (found: the head)"},
+     "no predictions by moments: the file was converted without --moments, or its head has none "
+     "(found: the head)"},
     {Status::kInProgress, "the run is in progress: call Step again"},
     {Status::kComputationFault,
      "the processor or its memory has computed wrongly (found, expected: sums of accumulators, "
@@ -192,6 +192,8 @@ constexpr OptionEntry kOptions[] = {
     {Option::kCheckProducts, "check_products", 0, Shown::kNumber},
     {Option::kMethod, "method", 0, Shown::kNumber},
     {Option::kKeepLogits, "keep_logits", 0, Shown::kNumber},
+    {Option::kDoubtMargin, "doubt.margin", 1, Shown::kShare},
+    {Option::kDoubtEntropy, "doubt.entropy_from, entropy_to", 0, Shown::kShare},
 };
 
 const OptionEntry* Find(Option option) {
@@ -215,11 +217,12 @@ struct Printer {
   void Number(std::uint64_t value) {
     char digits[20];
     int count = 0;
+    // At most 20 digits.
     do {
       digits[count++] = static_cast<char>('0' + value % 10);
       value /= 10;
     } while (value != 0);
-    while (count > 0) Character(digits[--count]);
+    while (count > 0) Character(digits[--count]);  // at most 20
   }
   // Millionths as a decimal, without zeros at its end.
   void Share(std::uint64_t millionths) {

@@ -83,7 +83,7 @@ constexpr const KernelTable* kTables[] = {
 };
 
 bool SameText(const char* a, const char* b) {
-  while (*a != '\0' && *a == *b) {
+  while (*a != '\0' && *a == *b) {  // at most to the end of the shorter
     ++a;
     ++b;
   }

@@ -27,6 +27,11 @@ constexpr std::int32_t AddWrapping(std::int32_t a, std::int32_t b) {
   return static_cast<std::int32_t>(static_cast<std::uint32_t>(a) + static_cast<std::uint32_t>(b));
 }
 
+// (value + 2^(shift-1)) >> shift, for shift 1 to 15; some number for any other.
+constexpr std::int32_t RoundShift(std::int32_t value, std::int32_t shift) {
+  return ((value >> (static_cast<std::uint32_t>(shift - 1) & 15)) + 1) >> 1;
+}
+
 // Draws one panel's weights and biases for one pass, or unpacks its means; all of it or, from front
 // to back, in pieces of whole blocks. Panel byte i belongs to channel (i / 4) % width and takes the
 // random byte i % 64 of step i / 64.
@@ -172,10 +177,21 @@ enum Feature : std::uint32_t {
 struct SecondMomentsArgs;
 struct ClipArgs;
 struct RowsArgs;
+struct WeightedSumsArgs;
 struct MomentsPoolArgs;
+
+// Codes of squares: 0 to 63 of a mean, 0 to 64 of a level; rounded, halves up (FORMAT.md 13.2).
+inline constexpr int kSquareShift = 8, kSpreadShift = 10;
+constexpr std::int8_t SquareCode(std::int32_t mu) {
+  return static_cast<std::int8_t>((mu * mu + (1 << (kSquareShift - 1))) >> kSquareShift);
+}
+constexpr std::int8_t SpreadCode(std::uint32_t level) {
+  return static_cast<std::int8_t>((level * level + (1U << (kSpreadShift - 1))) >> kSpreadShift);
+}
+
 struct MomentsKernels {
-  // Panels of codes of squares in place of weights: of the means, weights = (mu mu + 64) >> 7, and
-  // of what weights are drawn with. That is (level level + 256) >> 9 with 8 bits of sigma, else
+  // Panels of codes of squares in place of weights: of the means, SquareCode(mu), and of what
+  // weights are drawn with. That is SpreadCode(level) with 8 bits of sigma, else
   // `codebook` has what stands for each code. Both read what unpack_panel reads, the latter sigma
   // and its codebook in place of mu.
   void (*square_means)(const SampleArgs&);
@@ -186,10 +202,14 @@ struct MomentsKernels {
   // [output_height][output_width][kPanelWidth]; those past `channels` may be anything. Null where
   // `convolve` does it pixel by pixel.
   void (*accumulate)(const ConvolveArgs&);
+  // The same of weights from 0 to kMostSquare, without zero point and bias; null where `accumulate`
+  // is as fast.
+  void (*accumulate_squares)(const ConvolveArgs&) = nullptr;
   // Null where it is done row by row.
   void (*add_softmax_rows)(const RowsArgs&);
   // Null where the engine does it value by value.
   void (*max_pool)(const MomentsPoolArgs&);
+  void (*weighted_sums)(const WeightedSumsArgs&) = nullptr;
   FloatProbe probe;
 };
 

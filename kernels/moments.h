@@ -10,9 +10,9 @@
 namespace mu8::kernels {
 
 // Largest code of a square in a panel: products are those of u8 and s8.
-inline constexpr std::uint32_t kMostSquare = 127;
+inline constexpr std::uint32_t kMostSquare = 64;
 // What a code of a squared mean is worth, in squared weight steps.
-inline constexpr float kMeanSquareUnit = 128.0F;
+inline constexpr float kMeanSquareUnit = 256.0F;
 
 // e = min((t C + 2^14) >> 15, 255), t = min((d d >> 1) + (v H >> 8), 32767), d = q - zero_point.
 struct SecondMomentsArgs {
@@ -52,9 +52,20 @@ struct ClipArgs {
   std::ptrdiff_t output_col_step;
 };
 
+// Sums of a panel's weights for a row of a covariance: sums[c] = sum over k of x[k] w[k / 4][c][k %
+// 4].
+inline constexpr std::uint32_t kMostWeightedTaps = 64;
+struct WeightedSumsArgs {
+  const std::int16_t* x;  // [taps], |x| <= 255 * 127
+  std::uint32_t taps;     // a multiple of 4, at most kMostWeightedTaps
+  std::uint32_t width;
+  const std::int8_t* weights;  // [taps / 4][width][4]
+  std::int32_t* sums;          // [kPanelWidth]; those past `width` may be anything
+};
+
 // A max-pool without clamp_min, of one image (FORMAT.md 13.4); zero_point is both tensors'.
 struct MomentsPoolArgs {
-  const std::uint8_t* means;      // pixel (0, 0)
+  const std::uint8_t* means;      // pixel (0, 0), with a tensor's tail behind the last
   const std::uint8_t* variances;  // laid out like the means, as the output's are
   std::ptrdiff_t input_row_stride;
   std::uint32_t input_height, input_width, channels;
@@ -68,15 +79,11 @@ struct MomentsPoolArgs {
   std::uint32_t output_height, output_width;
 };
 
-// Rows of logits (FORMAT.md 13.6), whose softmax is added to the sums of 10.1: row 2 n is means + L
-// x and row 2 n + 1 means - L x, x[c] = eps(bytes[n classes + c]) kDrawUnit.
+// Rows of logits (FORMAT.md 13.6), whose softmax is added to the sums of 10.1: rows 2 n and 2 n + 1
+// are means + L x and means - L x, x[c] = RowNumber(classes, n, c).
 inline constexpr std::uint32_t kMostCorrelated = 64;  // classes
-inline constexpr std::uint32_t kRowPairs = 16;        // pairs of rows come in multiples of it
-inline constexpr float kDrawUnit = 0x1.004e24p-5F;    // 1 / 31.96, of eps
 struct RowsArgs {
   std::uint32_t classes;        // at most kMostCorrelated
-  std::uint32_t pairs;          // a multiple of kRowPairs
-  const std::uint8_t* bytes;    // [pairs][classes]
   const float* means;           // [classes]
   const float* factor;          // L [classes][classes]; what is above its diagonal may be anything
   std::uint64_t *sum, *square;  // [classes], added to

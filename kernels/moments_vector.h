@@ -6,14 +6,17 @@
 //     using F, I, M;  // kLanes floats, 32-bit integers, and conditions
 //     static constexpr std::uint32_t kLanes;
 //     struct Table { explicit Table(const float* entries /* [32] */); F operator[](I) const; };
-//     static F Set(float); Add, Sub, Mul; Min, Max (b where a or b is NaN); ToFloat(I); AsFloat(I)
-//     static I SetInt, AddInt, SubInt, MulInt; Truncate(F), Nearest(F), AsInt(F);
-//     static I Left<n>, Right<n>(I) of bits; RightBy(I, std::int32_t n) with the sign
-//     static M Less(F, F); AndNot(M a, M b): b and not a; bool Any(M); F Select(M, F yes, F no);
+//     static F Set(float); Add, Sub, Mul, Div; Min, Max (b where a or b is NaN); ToFloat(I);
+//     AsFloat(I) static I SetInt, AddInt, SubInt, MulInt; Truncate(F), Nearest(F), AsInt(F); static
+//     I Left<n>, Right<n>(I) of bits; RightBy(I, std::int32_t n) with the sign static M Less(F, F);
+//     AndNot(M a, M b): b and not a; bool Any(M); F Select(M, F yes, F no);
 //     // `count` elements, at most kLanes; what is behind them is 0, and nothing there is touched
 //     static F LoadFloats(const float*, count); I LoadInts(const std::int32_t*, count);
 //     static I LoadBytes(const std::uint8_t*, count); void StoreBytes(I, count, std::uint8_t*);
 //     static I LoadAll(const std::int32_t*);  // kLanes
+//     static void StoreFloats(F, float*);     // kLanes
+//     // Where a lookup takes long: of [32], the low half of each with its sign, and the high one.
+//     struct PackedTable { explicit PackedTable(const std::uint32_t*); I operator[](I) const; };
 //   };
 //
 // Powers of two do not change what is rounded: with R = 4 InverseRoot, S = V R = 4 s and U / 4,
@@ -33,40 +36,58 @@
 namespace mu8::kernels {
 namespace {
 
-// Entries made of others, to be looked up.
+// Entries made of others when this is compiled, to be looked up.
 struct Entries {
   alignas(64) float at[32];
+};
 
-  static Entries OfRoots() {
-    Entries entries;
-    for (std::uint32_t i = 0; i < 32; ++i) {
-      entries.at[i] = format::BitCast<float>(kInverseRoots[i] + (std::uint32_t{2} << 23));
-    }
-    return entries;
+constexpr Entries EntriesOfRoots() {
+  Entries entries{};
+  for (std::uint32_t i = 0; i < 32; ++i) {
+    entries.at[i] = format::BitCast<float>(kInverseRoots[i] + (std::uint32_t{2} << 23));
   }
-  static Entries OfKnots(const ShapeTable& table, float unit) {
-    Entries entries;
-    for (std::uint32_t i = 0; i < 32; ++i) entries.at[i] = static_cast<float>(table[i]) * unit;
-    return entries;
-  }
-  static Entries OfRises(const ShapeTable& table, float unit) {
-    Entries entries;
+  return entries;
+}
+constexpr Entries kRootEntries = EntriesOfRoots();
+
+// A function's knots and how it rises behind each, times a power of two; and both in one word, the
+// knot above, without it.
+struct Curve {
+  const ShapeTable& table;
+  float unit;
+  Entries low{}, rise{};
+  alignas(64) std::uint32_t packed[32] = {};
+
+  constexpr Curve(const ShapeTable& of, float times) : table(of), unit(times) {
     for (std::uint32_t i = 0; i < 32; ++i) {
-      entries.at[i] = static_cast<float>(table[i + 1] - table[i]) * unit;
+      const std::int32_t up = table[i + 1] - table[i];
+      low.at[i] = static_cast<float>(table[i]) * unit;
+      rise.at[i] = static_cast<float>(up) * unit;
+      packed[i] = std::uint32_t{table[i]} << 16 | (static_cast<std::uint32_t>(up) & 0xffff);
     }
-    return entries;
+  }
+};
+constexpr Curve kCurveU(kShapeU, 0x1p-17F), kCurveG(kShapeG, 0x1p-15F), kCurveP(kShapeP, 0x1p-15F);
+
+template <typename V, const Curve& kCurve>
+struct Knots {
+  typename V::Table low{kCurve.low.at}, rise{kCurve.rise.at};
+
+  typename V::F At(typename V::I knot, typename V::F fraction) const {
+    return V::Add(low[knot], V::Mul(fraction, rise[knot]));
   }
 };
 
-// A function's knots and how it rises behind each, times a power of two.
-template <typename V>
-struct Knots {
-  typename V::Table low, rise;
+template <typename V, const Curve& kCurve>
+requires requires { typename V::PackedTable; }
+struct Knots<V, kCurve> {
+  typename V::PackedTable both{kCurve.packed};
 
-  Knots(const ShapeTable& table, float unit)
-      : low(Entries::OfKnots(table, unit).at), rise(Entries::OfRises(table, unit).at) {}
   typename V::F At(typename V::I knot, typename V::F fraction) const {
-    return V::Add(low[knot], V::Mul(fraction, rise[knot]));
+    const auto found = both[knot];
+    const auto low = V::ToFloat(V::template Right<16>(found));
+    const auto rise = V::ToFloat(V::RightBy(V::template Left<16>(found), 16));
+    return V::Mul(V::Add(low, V::Mul(fraction, rise)), V::Set(kCurve.unit));
   }
 };
 
@@ -121,8 +142,9 @@ template <typename V>
 struct Clipper {
   using F = typename V::F;
   using M = typename V::M;
-  Knots<V> u{kShapeU, 0x1p-17F}, g{kShapeG, 0x1p-15F};
-  typename V::Table roots{Entries::OfRoots().at};
+  Knots<V, kCurveU> u;
+  Knots<V, kCurveG> g;
+  typename V::Table roots{kRootEntries.at};
   Storer<V> store;
 
   explicit Clipper(const ClipArgs& args)
@@ -174,8 +196,9 @@ struct ClipChannels {
   }
 };
 
+// Arguments as a copy: stores of bytes might change those of the caller.
 template <typename V>
-void ClipChannelsOf(const ClipArgs& args, const Clipper<V>& clipper, std::uint32_t first) {
+void ClipChannelsOf(ClipArgs args, const Clipper<V>& clipper, std::uint32_t first) {
   using F = typename V::F;
   const ClipChannels<V> channels(args, first);
   for (std::uint32_t p = 0; p < args.pixels; ++p) {
@@ -216,8 +239,10 @@ void ClipWith(const ClipArgs& args) {
 template <typename V>
 struct Largest {
   using F = typename V::F;
-  Knots<V> u{kShapeU, 0x1p-17F}, g{kShapeG, 0x1p-15F}, p{kShapeP, 0x1p-15F};
-  typename V::Table roots{Entries::OfRoots().at};
+  Knots<V, kCurveU> u;
+  Knots<V, kCurveG> g;
+  Knots<V, kCurveP> p;
+  typename V::Table roots{kRootEntries.at};
 
   void Add(F x, F variance, F* mean, F* found) const {
     const F zero = V::Set(0.0F);
@@ -259,8 +284,12 @@ void MaxPoolWith(const MomentsPoolArgs& args) {
           for (std::uint32_t column = columns.begin; column < columns.end; ++column) {
             const std::ptrdiff_t at = Signed(row) * args.input_row_stride +
                                       Signed(std::size_t{column} * args.channels + first);
-            const F m = V::ToFloat(V::SubInt(V::LoadBytes(args.means + at, count), zero_point));
-            const F v = V::Mul(V::ToFloat(V::LoadBytes(args.variances + at, count)), step);
+            // Whole registers, of few channels into the next pixel or the tensor's tail.
+            const auto load = [at](const std::uint8_t* from) {
+              return V::LoadBytes(from + at, V::kLanes);
+            };
+            const F m = V::ToFloat(V::SubInt(load(args.means), zero_point));
+            const F v = V::Mul(V::ToFloat(load(args.variances)), step);
             if (begins) {
               mean = m;
               variance = v;

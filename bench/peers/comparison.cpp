@@ -13,7 +13,6 @@
 namespace mu8::bench {
 namespace {
 
-constexpr std::uint32_t kPasses = 50;
 // Roundings of halves and of products may differ by one step; a chain carries that on.
 constexpr int kLayerTolerance = 1;
 constexpr int kChainTolerance = 3;
@@ -80,10 +79,8 @@ KernelSet SetOf(const kernels::KernelTable& table) {
 
 // A model, an image for it and a session.
 struct Network {
-  Network(const std::string& path, std::uint32_t passes, KernelSet kernels)
-      : file(host::OpenModel(path)),
-        image(file.model.input_size()),
-        runner(file, {.mc_samples = passes, .kernels = kernels}) {
+  Network(const std::string& path, const SessionOptions& options)
+      : file(host::OpenModel(path)), image(file.model.input_size()), runner(file, options) {
     std::mt19937 random(1);
     for (std::uint8_t& pixel : image) pixel = static_cast<std::uint8_t>(random() >> 24);
   }
@@ -96,9 +93,10 @@ struct Network {
 };
 
 // The kernels in use against the scalar ones, which define mu8's results: not one bit may differ.
-void CheckNetwork(Row* row, const std::string& path, const kernels::KernelTable& table) {
-  Network fast(path, 2, SetOf(table));
-  Network defined(path, 2, KernelSet::kScalar);
+void CheckNetwork(Row* row, const std::string& path, const kernels::KernelTable& table,
+                  Method method = Method::kSampling) {
+  Network fast(path, {.mc_samples = 2, .kernels = SetOf(table), .method = method});
+  Network defined(path, {.mc_samples = 2, .kernels = KernelSet::kScalar, .method = method});
   fast.Run();
   defined.Run();
   if (!std::ranges::equal(fast.prediction.mean, defined.prediction.mean) ||
@@ -162,16 +160,23 @@ Row CompareNetwork(const NetworkFiles& files, const std::vector<Shape>& shapes,
   }
   row.sides["mu8"].kernels = {table.name};
   CheckNetwork(&row, files.bayesian, table);
-  Network bayesian(files.bayesian, kPasses, SetOf(table));
+  Network bayesian(files.bayesian, {.mc_samples = kPasses, .kernels = SetOf(table)});
   std::vector<Timed> timed = {
       {"mu8", "both", [&bayesian] { bayesian.Run(); }, static_cast<double>(kPasses)},
       {"mu8", "weights", [&layers] {
          for (const auto& layer : layers) layer->Sample();
        }}};
-  std::unique_ptr<Network> deterministic;
+  std::unique_ptr<Network> moments, deterministic;
+  if (bayesian.file.model.has_moments()) {
+    CheckNetwork(&row, files.bayesian, table, Method::kMoments);
+    moments = std::make_unique<Network>(
+        files.bayesian, SessionOptions{.kernels = SetOf(table), .method = Method::kMoments});
+    timed.push_back({"mu8", kMoments, [&moments] { moments->Run(); }});
+  }
   if (!files.deterministic.empty()) {
     CheckNetwork(&row, files.deterministic, table);
-    deterministic = std::make_unique<Network>(files.deterministic, 1, SetOf(table));
+    deterministic = std::make_unique<Network>(
+        files.deterministic, SessionOptions{.mc_samples = 1, .kernels = SetOf(table)});
     timed.push_back({"mu8", "compute", [&deterministic] { deterministic->Run(); }});
   }
   AddPeers(data, ChainReference(data), &row, &timed);

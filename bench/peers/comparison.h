@@ -17,7 +17,10 @@ namespace mu8::bench {
 //   compute  a pass with weights that are there already
 //   weights  what new weights cost: mu8 draws them, a peer brings given ones into its order
 //   both     new weights and a pass with them
+// Of a network's file with what moments need also kMoments, a whole prediction by moments.
 inline constexpr const char* kParts[] = {"compute", "weights", "both"};
+inline constexpr const char* kMoments = "moments";
+inline constexpr std::uint32_t kPasses = 50;  // T of a sampled prediction
 
 struct SideTimes {
   std::vector<std::string> kernels;
@@ -54,5 +57,9 @@ std::map<std::string, double> WrongAtFullRange();
 nlohmann::json ToJson(const Row& row);
 // The table's lines: Markdown.
 std::string ToMarkdown(const std::vector<Row>& rows, const std::string& table);
+// The same of predictions: T passes of mu8 and of the peers beside one by moments. Empty where no
+// row has any; a peer's T passes are T times its part "both", and the ratios are taken within
+// rounds.
+std::string MomentsToMarkdown(const std::vector<Row>& rows, const std::string& table);
 
 }  // namespace mu8::bench

@@ -36,6 +36,15 @@ std::string RatioCell(const Row& row, const std::string& peer, const std::string
   return Format("%.2f", Median(Ratios(*theirs, *ours)));
 }
 
+std::vector<std::string> PeersOf(const std::vector<Row>& rows) {
+  std::vector<std::string> peers;
+  if (rows.empty()) return peers;
+  for (const auto& [side, times] : rows[0].sides) {
+    if (side != "mu8") peers.push_back(side);
+  }
+  return peers;
+}
+
 }  // namespace
 
 Json ToJson(const Row& row) {
@@ -60,12 +69,7 @@ Json ToJson(const Row& row) {
 }
 
 std::string ToMarkdown(const std::vector<Row>& rows, const std::string& table) {
-  std::vector<std::string> peers;
-  if (!rows.empty()) {
-    for (const auto& [side, times] : rows[0].sides) {
-      if (side != "mu8") peers.push_back(side);
-    }
-  }
+  const std::vector<std::string> peers = PeersOf(rows);
   std::string head = "| us a pass | mu8 " + table + " compute | weights | both |";
   std::string rule = "|---|---|---|---|";
   for (const std::string& peer : peers) {
@@ -83,6 +87,38 @@ std::string ToMarkdown(const std::vector<Row>& rows, const std::string& table) {
     text += "\n";
   }
   return text;
+}
+
+std::string MomentsToMarkdown(const std::vector<Row>& rows, const std::string& table) {
+  std::string head = "| us a prediction | mu8 " + table +
+                     " moments | deterministic pass | T = " + std::to_string(kPasses) + " |";
+  std::string rule = "|---|---|---|---|";
+  std::vector<std::string> sides = {"mu8"};
+  for (const std::string& peer : PeersOf(rows)) {
+    head += " " + peer + " T = " + std::to_string(kPasses) + " |";
+    rule += "---|";
+    sides.push_back(peer);
+  }
+  for (const std::string& side : sides) {
+    head += " " + side + " T / moments |";
+    rule += "---|";
+  }
+  std::string text;
+  for (const Row& row : rows) {
+    const std::vector<double>* moments = Find(row, "mu8", kMoments);
+    if (moments == nullptr) continue;
+    text += "| " + row.name + " | " + TimeCell(row, "mu8", kMoments) + " | " +
+            TimeCell(row, "mu8", "compute") + " |";
+    std::string ratios;
+    for (const std::string& side : sides) {
+      const std::vector<double>* both = Find(row, side, "both");
+      if (both == nullptr) return "";
+      text += " " + Format("%.1f", kPasses * Minimum(*both) * kMicro) + " |";
+      ratios += " " + Format("%.1f", kPasses * Median(Ratios(*both, *moments))) + " |";
+    }
+    text += ratios + "\n";
+  }
+  return text.empty() ? "" : head + "\n" + rule + "\n" + text;
 }
 
 }  // namespace mu8::bench

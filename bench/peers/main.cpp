@@ -14,7 +14,7 @@ struct Options {
   std::string lenet5, lenet5_deterministic, resnet20, resnet20_deterministic, kernels, json;
   std::uint32_t sigma_bits = 4;
   TurnOptions turns;
-  bool quick = false;
+  bool quick = false, networks_only = false;
 };
 
 const kernels::KernelTable& Table(const std::string& name) {
@@ -38,6 +38,7 @@ std::vector<Row> Compare(const Options& options, const kernels::KernelTable& tab
   };
   network("resnet20", options.resnet20, options.resnet20_deterministic, ResNet20());
   network("lenet5", options.lenet5, options.lenet5_deterministic, LeNet5());
+  if (options.networks_only) return rows;
   std::vector<Shape> shapes = AllShapes();
   if (options.quick) shapes = {{1, 6, 5, 28}, {64, 64, 3, 8}, {64, 10, 1, 1}};
   for (const Shape& shape : shapes) {
@@ -54,6 +55,8 @@ int Run(const Options& options) {
   if (peers.empty()) std::cerr << "no peer is built: tools/setup bench installs them\n";
   const std::vector<Row> rows = Compare(options, table);
   std::fputs(ToMarkdown(rows, table.name).c_str(), stdout);
+  const std::string moments = MomentsToMarkdown(rows, table.name);
+  if (!moments.empty()) std::printf("\n%s", moments.c_str());
   const std::map<std::string, double> wrong = WrongAtFullRange();
   for (const auto& [peer, share] : wrong) {
     std::printf("\nWith weights of all 8 bits %.1f %% of %s's outputs are wrong (64x64x3x3@8).\n",
@@ -97,6 +100,7 @@ int main(int argc, char** argv) {
       ->capture_default_str();
   app.add_option("--json", options.json, "Where to write the results");
   app.add_flag("--quick", options.quick, "Three layers only");
+  app.add_flag("--networks-only", options.networks_only, "No single layers");
   CLI11_PARSE(app, argc, argv);
   try {
     return mu8::bench::Run(options);

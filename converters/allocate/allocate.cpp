@@ -9,6 +9,7 @@
 
 #include "converters/host/error.h"
 #include "converters/judge/ensemble_judge.h"
+#include "converters/judge/set_moments.h"
 #include "converters/lower/limits.h"
 #include "converters/lower/lower.h"
 #include "converters/lower/records.h"
@@ -114,6 +115,7 @@ void MeasureWidth(int bits, Widths* widths) {
 // Before anything is measured: bits can be allocated, and with the fewest the file is not too
 // large.
 void CheckImported(const AllocateOptions& options, const Imported& imported) {
+  if (options.convert.moments) CheckMoments(imported.network);
   std::vector<std::string> problems;
   CheckFileSize(imported.network, imported.steps,
                 std::vector<MuBits>(imported.steps.size(), {options.least}),
@@ -151,11 +153,24 @@ Widths QuantizeWidths(const AllocateOptions& options) {
   return widths;
 }
 
+// What moments need of each layer, measured on the file with `bits` bits everywhere.
+std::vector<format::MomentsRecord> MeasureRecords(const ConvertOptions& options, int bits,
+                                                  Widths* widths) {
+  Lowered lowered = widths->Lower(Plan(widths->units.size(), bits));
+  const std::vector<std::byte> file = format::Write(lowered.content);
+  return SetMoments(*options.moments, options.seed, options.max_memory_bytes, file,
+                    widths->prepared.data, options.progress, &lowered.content)
+      .layers;
+}
+
 // Compares plans with FP32 on the calibration images.
 class Judge {
  public:
-  Judge(Widths* widths, std::uint64_t seed)
-      : widths_(*widths), judge_(widths->prepared.network, widths->prepared.data, seed, kPasses) {}
+  Judge(const AllocateOptions& options, Widths* widths)
+      : widths_(*widths),
+        judge_(widths->prepared.network, widths->prepared.data, options.convert.seed, kPasses) {
+    if (options.convert.moments) records_ = MeasureRecords(options.convert, options.most, widths);
+  }
 
   // KL(FP32, plan); of a plan whose file the reader refuses the largest that there can be.
   double Divergence(const Plan& plan) { return Of(plan).divergence; }
@@ -173,11 +188,15 @@ class Judge {
  private:
   Judgement Of(const Plan& plan) {
     ++evaluations_;
-    return judge_.Judge(format::Write(widths_.Lower(plan).content));
+    Lowered lowered = widths_.Lower(plan);
+    lowered.content.outputs.moments = records_;
+    return judge_.Judge(format::Write(lowered.content),
+                        records_.empty() ? Method::kSampling : Method::kMoments);
   }
 
   Widths& widths_;
   EnsembleJudge judge_;
+  std::vector<format::MomentsRecord> records_;  // by layer; empty: plans are judged by sampling
   int evaluations_ = 0;
 };
 
@@ -234,9 +253,7 @@ const std::vector<std::string>& AllocationMethods() {
 class Allocator::Work {
  public:
   explicit Work(const AllocateOptions& options)
-      : options_(options),
-        widths_(QuantizeWidths(options)),
-        judge_(&widths_, options.convert.seed) {}
+      : options_(options), widths_(QuantizeWidths(options)), judge_(options, &widths_) {}
 
   Allocation Find(const Request& request) {
     const auto start = std::chrono::steady_clock::now();

@@ -13,7 +13,9 @@
 namespace mu8::convert {
 
 struct AllocateOptions {
-  ConvertOptions convert;  // files, calibration and sigma bits; its own mu bits do not count
+  // Files, calibration and sigma bits; its own mu bits do not count. With `moments` plans are
+  // judged by them, with the records that are measured once, of the file with the most bits.
+  ConvertOptions convert;
   int least = 1, most = kMostMuBits;  // bits of each unit
   bool by_panel = false;  // units are panels of up to 16 output channels, not whole layers
   double quantile = 0.1;  // of quantile-inform

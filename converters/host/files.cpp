@@ -120,6 +120,7 @@ class Source {
   std::span<std::uint8_t> chunk() { return std::span(buffer_).first(size_); }
   std::string_view text() const { return {reinterpret_cast<const char*>(buffer_.data()), size_}; }
   const std::string& path() const { return file_.path(); }
+  std::uintmax_t bytes() const { return file_.bytes(); }
 
  private:
   File file_;
@@ -133,6 +134,11 @@ class Sink {
   Sink(const std::string& path, std::size_t limit) : path_(path), limit_(limit) {}
 
   bool full() const { return used_ == limit_; }
+
+  // For so many bytes and the last room, so that growing does not copy what is there.
+  void Reserve(std::uintmax_t bytes) {
+    bytes_.reserve(static_cast<std::size_t>(std::min<std::uintmax_t>(bytes, limit_)) + kChunkBytes);
+  }
 
   // Room for more output, at least one byte; call Commit with what was written there.
   std::span<std::uint8_t> Room() {
@@ -162,6 +168,7 @@ std::string Truncated(const std::string& path, const char* format) {
 }
 
 void ReadPlain(Source* source, Sink* sink) {
+  sink->Reserve(std::min<std::uintmax_t>(source->bytes(), kMaxFileBytes));
   for (; !source->chunk().empty(); source->Next()) {
     std::span<const std::uint8_t> rest = source->chunk();
     while (!rest.empty()) {

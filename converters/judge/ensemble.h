@@ -9,6 +9,7 @@
 
 #include "converters/host/metrics.h"
 #include "converters/network/network.h"
+#include "mu8/options.h"
 
 namespace mu8::convert {
 
@@ -34,13 +35,14 @@ struct EnsembleResult {
   std::vector<std::uint8_t> abstains;    // images (of several positions whole ones), where the file
                                          // has a threshold; or empty
   std::vector<std::uint32_t> used;       // samples of each image, where they may differ; or empty
+  std::size_t by_moments = 0;            // of these images: decided by moments, without samples
   std::size_t undecided = 0;             // of these images: without a decision after all samples
   std::size_t clipped = 0;               // of their passes: Prediction::clipped_passes
   // Of a stop rule about several outputs: what was decided of them, over all images.
   std::size_t outputs_above = 0, outputs_below = 0, outputs_undecided = 0;
-  std::string kernels;        // what ran: "scalar", ..., "fp32", or "recorded"
-  bool by_moments = false;    // FORMAT.md 13: not sampled
-  std::uint32_t samples = 0;  // 0: by moments
+  std::string kernels;  // what ran: "scalar", ..., "fp32", or "recorded"
+  Method method = Method::kSampling;
+  std::uint32_t samples = 0;  // at most; 0: by moments
   double seconds = 0;         // prediction alone, sampling included; not loading. 0: not known
 
   host::Probabilities view() const { return {mean, classes}; }

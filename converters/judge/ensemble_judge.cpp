@@ -57,7 +57,7 @@ EnsembleJudge::EnsembleJudge(const Network& network, const host::Dataset& data, 
       reference_(PredictFp32(network, data, count_, seed, passes)),
       spread_(SpreadOf(head_, reference_)) {}
 
-Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
+Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file, Method method) const {
   host::AlignedBuffer bytes(file.size());
   std::memcpy(bytes.data(), file.data(), file.size());
   Model model;
@@ -67,7 +67,8 @@ Judgement EnsembleJudge::Judge(const std::vector<std::byte>& file) const {
   }
   const SessionOptions options{.mc_samples = passes_,
                                .seed = seed_,
-                               .batch = static_cast<std::uint32_t>(std::min(kBatch, count_))};
+                               .batch = static_cast<std::uint32_t>(std::min(kBatch, count_)),
+                               .method = method};
   host::AlignedBuffer arena(ArenaBytes(model, options));
   Session session;
   MustBeOk(Session::Create(model, options, arena.span(), &session, &diagnostic), diagnostic);

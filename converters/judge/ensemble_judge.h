@@ -10,6 +10,7 @@
 #include "converters/host/datasets.h"
 #include "converters/judge/expected_outputs.h"
 #include "converters/network/network.h"
+#include "mu8/options.h"
 #include "mu8/status.h"
 
 namespace mu8::convert {
@@ -36,8 +37,8 @@ class EnsembleJudge {
 
   // Compares the reference with an ensemble of the same size from the .mu8 file `file`. All
   // candidates are drawn with the same random numbers, so that their differences are not
-  // Monte-Carlo noise.
-  Judgement Judge(const std::vector<std::byte>& file) const;
+  // Monte-Carlo noise. Or with what moments say, of a file that has what they need.
+  Judgement Judge(const std::vector<std::byte>& file, Method method = Method::kSampling) const;
 
  private:
   const host::Dataset& data_;

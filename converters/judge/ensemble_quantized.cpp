@@ -50,8 +50,8 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
   result.classes = file.model.class_count();
   result.positions = file.model.output_size() / result.classes;
   result.kernels = runner.kernels();
-  result.by_moments = options.method == Method::kMoments;
-  result.samples = result.by_moments ? 0 : options.mc_samples;
+  result.method = options.method;
+  result.samples = options.method == Method::kMoments ? 0 : options.mc_samples;
   result.mean.reserve(data.count * result.classes);
   result.variance.reserve(data.count * result.classes);
   std::vector<Prediction> predictions(session_options.batch);
@@ -66,9 +66,11 @@ EnsembleResult RunQuantized(const host::ModelFile& file, const SessionOptions& o
     for (const Prediction& prediction : chunk) {
       Add(prediction, &result);
       if (may_abstain) result.abstains.push_back(prediction.abstains ? 1 : 0);
-      if (options.stop.rule == StopRule::kNone) continue;
+      if (options.stop.rule == StopRule::kNone && options.method != Method::kAuto) continue;
       result.used.push_back(prediction.samples_used);
-      if (prediction.ended == Ended::kAllSamples) ++result.undecided;
+      if (prediction.ended == Ended::kMoments) ++result.by_moments;
+      const bool may_decide = options.stop.rule != StopRule::kNone;
+      if (may_decide && prediction.ended == Ended::kAllSamples) ++result.undecided;
       result.clipped += prediction.clipped_passes;
       for (const Decision decision : prediction.decisions) {
         if (decision == Decision::kAbove) ++result.outputs_above;

@@ -2,6 +2,7 @@
 #include <cstddef>
 #include <cstring>
 #include <new>
+#include <string_view>
 
 #include "mu8/mu8.h"
 #include "mu8/mu8_c.h"
@@ -13,6 +14,8 @@ static_assert(sizeof(mu8::Model) <= sizeof(mu8_model));
 static_assert(sizeof(mu8::Session) <= sizeof(mu8_session));
 static_assert(alignof(mu8::Session) <= alignof(mu8_session));
 static_assert(sizeof(mu8::Scrubber) <= sizeof(mu8_scrubber));
+
+constexpr std::size_t kMostKeyBytes = 65535;  // FORMAT.md 7
 
 constexpr bool Same(int c, mu8::Option option) { return c == static_cast<int>(option); }
 static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
@@ -34,10 +37,14 @@ static_assert(Same(MU8_OPTION_NONE, mu8::Option::kNone) &&
               Same(MU8_OPTION_STREAMED, mu8::Option::kStreamed) &&
               Same(MU8_OPTION_CHECK_PRODUCTS, mu8::Option::kCheckProducts) &&
               Same(MU8_OPTION_METHOD, mu8::Option::kMethod) &&
-              Same(MU8_OPTION_KEEP_LOGITS, mu8::Option::kKeepLogits));
-static_assert(MU8_METHOD_MOMENTS == static_cast<int>(mu8::Method::kMoments));
+              Same(MU8_OPTION_KEEP_LOGITS, mu8::Option::kKeepLogits) &&
+              Same(MU8_OPTION_DOUBT_MARGIN, mu8::Option::kDoubtMargin) &&
+              Same(MU8_OPTION_DOUBT_ENTROPY, mu8::Option::kDoubtEntropy));
+static_assert(MU8_METHOD_MOMENTS == static_cast<int>(mu8::Method::kMoments) &&
+              MU8_METHOD_AUTO == static_cast<int>(mu8::Method::kAuto));
 static_assert(MU8_STOP_THRESHOLDS == static_cast<int>(mu8::StopRule::kThresholds) &&
               MU8_ENDED_DECIDED == static_cast<int>(mu8::Ended::kDecided) &&
+              MU8_ENDED_MOMENTS == static_cast<int>(mu8::Ended::kMoments) &&
               MU8_DECISION_UNDECIDED == static_cast<int>(mu8::Decision::kUndecided) &&
               MU8_DECISION_ABOVE == static_cast<int>(mu8::Decision::kAbove) &&
               MU8_DECISION_BELOW == static_cast<int>(mu8::Decision::kBelow));
@@ -81,6 +88,9 @@ mu8::SessionOptions Options(const mu8_model* model, const mu8_options& options) 
           .keep_logits = options.keep_logits != 0,
           .kernels = static_cast<mu8::KernelSet>(options.kernels),
           .method = static_cast<mu8::Method>(options.method),
+          .doubt = {.margin = options.doubt_margin,
+                    .entropy_from = options.doubt_entropy_from,
+                    .entropy_to = options.doubt_entropy_to},
           .noise = static_cast<mu8::Noise>(options.noise),
           .stop = {.rule = static_cast<mu8::StopRule>(options.stop_rule),
                    .error = options.stop_error,
@@ -134,7 +144,9 @@ mu8_prediction Convert(const mu8::Prediction& p) {
           p.clipped_passes,
           p.decisions.empty() ? nullptr : reinterpret_cast<const std::uint8_t*>(p.decisions.data()),
           Record<mu8_replay_record>(p.replay),
-          p.abstains};
+          p.abstains,
+          p.logit_covariance.empty() ? nullptr : p.logit_covariance.data(),
+          p.logit_covariance.size()};
 }
 
 // The first null pointer of the arguments that must be none, counted from 1; 0: there is none.
@@ -206,7 +218,10 @@ mu8_options mu8_default_options(void) {
           .profile_context = nullptr,
           .check_products = 0,
           .method = MU8_METHOD_SAMPLING,
-          .panel_bytes = defaults.panel_bytes};
+          .panel_bytes = defaults.panel_bytes,
+          .doubt_margin = defaults.doubt.margin,
+          .doubt_entropy_from = defaults.doubt.entropy_from,
+          .doubt_entropy_to = defaults.doubt.entropy_to};
 }
 
 mu8_options mu8_replay_options(const mu8_replay_record* record) {
@@ -227,7 +242,7 @@ mu8_options mu8_replay_options(const mu8_replay_record* record) {
 
 std::int32_t mu8_model_open(const void* bytes, size_t size, mu8_model* model,
                             mu8_diagnostic* diagnostic) {
-  const void* const unused = model;  // `size` is the second argument
+  const void* const unused = bytes;  // `size` is the second argument
   if (const std::uint64_t null = FirstNull(bytes, unused, model); null != 0) {
     return ReturnNull(null, diagnostic);
   }
@@ -262,6 +277,19 @@ std::int32_t mu8_model_open_streamed(const mu8_source* source, void* resident,
 size_t mu8_model_input_size(const mu8_model* model) {
   return model == nullptr ? 0 : AsModel(model)->input_size();
 }
+
+uint32_t mu8_model_input_height(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->input_height();
+}
+
+uint32_t mu8_model_input_width(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->input_width();
+}
+
+uint32_t mu8_model_input_channels(const mu8_model* model) {
+  return model == nullptr ? 0 : AsModel(model)->input_channels();
+}
+
 uint32_t mu8_model_class_count(const mu8_model* model) {
   return model == nullptr ? 0 : AsModel(model)->class_count();
 }
@@ -302,6 +330,17 @@ bool mu8_model_abstain_threshold(const mu8_model* model, uint32_t output, float*
 
 bool mu8_model_has_moments(const mu8_model* model) {
   return model != nullptr && AsModel(model)->has_moments();
+}
+
+size_t mu8_model_metadata(const mu8_model* model, const char* key, const char** text) {
+  if (text != nullptr) *text = nullptr;
+  if (model == nullptr || key == nullptr || text == nullptr) return 0;
+  std::size_t length = 0;
+  // By hand: no strlen where a device has none. At most the bytes of the longest key.
+  while (length < kMostKeyBytes && key[length] != '\0') ++length;
+  const std::string_view value = AsModel(model)->Metadata({key, length});
+  if (!value.empty()) *text = value.data();
+  return value.size();
 }
 
 uint64_t mu8_model_hash(const mu8_model* model) {

@@ -3,6 +3,7 @@
 #include "engine/src/real.h"
 #include "engine/src/stopping.h"
 #include "engine/src/unit_probes.h"
+#include "engine/src/workspace.h"
 #include "formats/limits.h"
 #include "mu8/config.h"
 
@@ -89,13 +90,36 @@ BadOption CheckChosen(const Model& model, const Stop& stop) {
   return CheckShare(Option::kStopThreshold, stop.threshold, 1.0F - 1e-6F);
 }
 
+// What is in doubt after moments.
+BadOption CheckDoubt(const Model& model, const SessionOptions& options) {
+  const Doubt& doubt = options.doubt;
+  const StopRule rule = options.stop.rule;
+  if (rule == StopRule::kWithin) {
+    return {Option::kStopRule, Number(rule), Number(StopRule::kThreshold)};
+  }
+  if (options.keep_logits) return {Option::kKeepLogits, 1, 0};
+  // Nats: no entropy of 65,535 classes or labels is above.
+  constexpr float kMost = 65536.0F;
+  if (doubt.entropy_to != 0.0F || doubt.entropy_from != 0.0F) {
+    if (HasNumbers(model.head())) return {Option::kDoubtEntropy, 1000000, 0};
+    const BadOption bad = CheckShare(Option::kDoubtEntropy, doubt.entropy_to, kMost);
+    if (bad.bad()) return bad;
+    if (!(doubt.entropy_from >= 0.0F && doubt.entropy_from <= doubt.entropy_to)) {
+      return {Option::kDoubtEntropy, 0, ToInteger(doubt.entropy_to * 1e6F)};
+    }
+  } else if (rule == StopRule::kNone) {
+    return {Option::kMethod, Number(options.method), Number(Method::kMoments)};
+  }
+  return CheckShare(Option::kDoubtMargin, doubt.margin, 1.0F);
+}
+
 // What sampling alone has.
-BadOption CheckMoments(const SessionOptions& options) {
+BadOption CheckMoments(const Model& model, const SessionOptions& options) {
+  if (options.check_products) return {Option::kCheckProducts, 1, 0};
+  if (IsAuto(options)) return CheckDoubt(model, options);
   if (options.stop.rule != StopRule::kNone) {
     return {Option::kStopRule, Number(options.stop.rule), Number(StopRule::kNone)};
   }
-  if (options.keep_logits) return {Option::kKeepLogits, 1, 0};
-  if (options.check_products) return {Option::kCheckProducts, 1, 0};
   return {};
 }
 
@@ -116,9 +140,11 @@ BadOption CheckOptions(const Model& model, const SessionOptions& options) {
     bad = {Option::kStopRule, Number(options.stop.rule), 0};
   }
   if (!bad.bad()) bad = CheckChoice(Option::kNoise, options.noise, kLastNoise);
-  constexpr Method kLastMethod = config::kMoments ? Method::kMoments : Method::kSampling;
+  constexpr Method kLastMethod = !config::kMoments       ? Method::kSampling
+                                 : config::kEarlyEndings ? Method::kAuto
+                                                         : Method::kMoments;
   if (!bad.bad()) bad = CheckChoice(Option::kMethod, options.method, kLastMethod);
-  if (!bad.bad() && options.method == Method::kMoments) bad = CheckMoments(options);
+  if (!bad.bad() && HasMoments(options)) bad = CheckMoments(model, options);
   if (!bad.bad() && options.panel_bytes < kLeastPanelBytes) {
     bad = {Option::kPanelBytes, options.panel_bytes, kMost};
   }

@@ -122,6 +122,7 @@ bool ConvolveChecked(const ConvolveArgs& args, bool depthwise, std::uint32_t slo
                      void (*convolve)(const ConvolveArgs&), ProductFault* fault) {
   ConvolveArgs one = args;
   std::int32_t sums[kernels::kPanelWidth];
+  // At most once a pixel.
   for (Pixels pixels; Next(args, &pixels);) {
     Expect(args, depthwise, &pixels);  // before any product: the bias may be the accumulators
     for (std::uint32_t p = 0; p < pixels.count; ++p) {

@@ -115,6 +115,7 @@ bool MultiplyPiece(std::uint32_t first, std::size_t drawn, Pieces* pieces, Weigh
   kernels::ConvolveArgs& args = work->convolve;
   const std::uint32_t run_groups = pieces->run_groups, inner_runs = work->runs.inner;
   const std::int32_t* const bias = args.bias;  // of the panel
+  // At most once a group: count is 1 or more.
   while (pieces->next < drawn && pieces->next < pieces->groups) {
     const std::uint32_t run = pieces->next / run_groups, in_run = pieces->next % run_groups;
     const std::size_t left = drawn - pieces->next;

@@ -80,6 +80,7 @@ bool FindParameters(PassContext* context, Layer* layer) {
 
 void RunLayers(std::uint32_t begin, std::uint32_t end, PassContext* context) {
   LayerWork work;
+  // At most once a layer: all panels of one are done.
   for (LayerCursor at{.layer = begin}; at.layer < end && !context->failed;) {
     RunNext(context, kAllPanels, &at, &work);
   }

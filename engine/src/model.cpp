@@ -10,14 +10,15 @@
 namespace mu8 {
 namespace {
 
-// Of the section table.
+// Of the section table, whose sections are in the order of their ids.
 std::uint32_t ParametersCrc(const format::View& view) {
-  std::uint64_t at = sizeof(format::FileHeader);
-  auto section = view.Load<format::SectionRecord>(at);
-  while (section.id != static_cast<std::uint32_t>(format::SectionId::kParameters)) {
-    section = view.Load<format::SectionRecord>(at += sizeof(section));
+  constexpr auto kParameters = static_cast<std::uint32_t>(format::SectionId::kParameters);
+  std::uint32_t at = sizeof(format::FileHeader);
+  for (std::uint32_t i = 1; i < kParameters; ++i) {
+    if (view.Load<format::SectionRecord>(at).id == kParameters) break;
+    at += sizeof(format::SectionRecord);
   }
-  return section.crc;
+  return view.Load<format::SectionRecord>(at).crc;
 }
 
 // Whether this build has what runs a layer.

@@ -9,12 +9,27 @@
 #include "engine/src/operators.h"
 #include "engine/src/statistics.h"
 #include "formats/reader.h"
+#include "kernels/moments.h"
 #include "kernels/moments_math.h"
+#include "kernels/row_numbers.h"
 
 namespace mu8 {
 
 // Rows of logits that a prediction by moments is made of (FORMAT.md 13.6).
-inline constexpr std::uint32_t kMomentsRows = 256;
+constexpr std::uint32_t MomentsRows(std::uint32_t classes) {
+  return 2 * kernels::RowNumbers(classes);
+}
+
+// Most classes whose logits have a covariance of their own (FORMAT.md 13.5).
+inline bool HasCovariance(const format::View& view) {
+  return view.head() == format::Head::kSoftmax &&
+         view.model.class_count <= kernels::kMostCorrelated;
+}
+// Variances and covariances of one position's logits.
+inline std::size_t CovariancesOf(const format::View& view) {
+  const std::size_t classes = view.model.class_count;
+  return classes * (HasCovariance(view) ? classes : 1);
+}
 
 // Where two pieces of a layer begin in the memory that they share; `end`: of the one that ends
 // last.
@@ -32,10 +47,16 @@ std::uint64_t BytesWithMoments(const format::View& view, std::uint64_t known);
 // Any layer but the last, of the images of `context`.
 void RunMoments(const Layer& layer, PassContext* context);
 
-// The last one, of one image: adds kMomentsRows rows to `sums`, or sets `results`, and `*clamped`,
+// Where the logits' mean and covariance go; empty: nowhere.
+struct KeptLogits {
+  std::span<float> means, covariance;
+};
+
+// The last one, of one image: adds MomentsRows rows to `sums`, or sets `results`, and `*clamped`,
 // how many scales were clamped (kGaussian).
 void RunMomentsOutputs(const Layer& layer, std::uint32_t image, const Sums& sums,
-                       const Results& results, std::uint32_t* clamped, PassContext* context);
+                       const Results& results, const KeptLogits& kept, std::uint32_t* clamped,
+                       PassContext* context);
 
 // What follows is for the operators' own files.
 

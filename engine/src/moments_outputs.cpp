@@ -6,7 +6,7 @@
 #include "engine/src/unit_probes.h"
 #include "formats/noise.h"
 #include "formats/real_math.h"
-#include "kernels/gaussian_table.h"
+#include "kernels/row_numbers.h"
 
 namespace mu8 {
 
@@ -19,14 +19,6 @@ using kernels::Bound;
 using kernels::ConvolveArgs;
 using kernels::kPanelWidth;
 using kernels::Signed;
-
-constexpr std::uint32_t kPairsAtOnce = 128;  // of rows, for a kernel
-constexpr std::uint32_t kDrawsPass = 0x80000000U;
-
-bool HasCovariance(const format::View& view) {
-  return view.head() == format::Head::kSoftmax &&
-         view.model.class_count <= kernels::kMostCorrelated;
-}
 
 float Root(float x) { return x >= 0x1p-126F ? format::SqrtPositive(x) : 0.0F; }
 
@@ -43,42 +35,13 @@ struct Places {
     // f32 [slots][2]: k_spread and k_bias of each.
     gains = panels.bayesian ? positions * slots * sizeof(std::int32_t) : 0;
     covariance = gains + slots * 2 * sizeof(float);
-    row = covariance + classes * (HasCovariance(view) ? classes : 1) * sizeof(float);
+    row = covariance + CovariancesOf(view) * sizeof(float);
     needed.bytes[kSquaresPiece] = panels.squares_end;
     needed.bytes[kSecondsPiece] = panels.bayesian ? operands.input.bytes : 0;
     needed.bytes[kSpreadPiece] = panels.spread_end;
     needed.bytes[kAccumulatorsPiece] =
         RoundUp(row + 3 * classes * sizeof(float), format::kAlignment);
   }
-};
-
-// The random bytes of section 9, one after the other.
-class RandomBytes {
- public:
-  explicit RandomBytes(const kernels::StreamId& stream) {
-    for (std::uint32_t lane = 0; lane < kernels::kLanes; ++lane) {
-      lanes_[lane] = kernels::MakeLane(stream, lane);
-    }
-  }
-  std::uint8_t Next() {
-    if (at_ == kernels::kBlockBytes) Fill();
-    return block_[at_++];
-  }
-
- private:
-  void Fill() {
-    for (std::uint32_t lane = 0; lane < kernels::kLanes; ++lane) {
-      const std::uint32_t four = lanes_[lane].Next();
-      for (std::uint32_t j = 0; j < 4; ++j) {
-        block_[lane * 4 + j] = static_cast<std::uint8_t>(four >> (8 * j));
-      }
-    }
-    at_ = 0;
-  }
-
-  kernels::Xoshiro lanes_[kernels::kLanes];
-  std::uint8_t block_[kernels::kBlockBytes];
-  std::uint32_t at_ = kernels::kBlockBytes;
 };
 
 // The last layer over one image.
@@ -118,9 +81,12 @@ class Outputs {
   }
 
   // Mean, covariance and what they give, position by position.
-  void Predict(const Sums& sums, const Results& results, std::uint32_t* clamped) {
+  void Predict(const Sums& sums, const Results& results, const KeptLogits& kept,
+               std::uint32_t* clamped) {
     for (std::size_t p = 0; p < positions_; ++p) {
       FindCovariance(p);
+      if (!kept.means.empty()) Keep(p, kept);
+      if (correlated_) Factorize();
       switch (context_.view.head()) {
         case format::Head::kSoftmax:
         case format::Head::kSigmoid:
@@ -203,38 +169,85 @@ class Outputs {
            y * args.input_row_step + x * args.input_col_step;
   }
 
-  // B of two channels: they read the same inputs, or have nothing in common.
-  std::int64_t Common(std::size_t p, std::uint32_t a, std::uint32_t b) const {
-    const std::uint8_t* const window = Window(p, a);
-    if (!layer_.panels.uncertain || window != Window(p, b)) return 0;
+  // tap(its input's variance, where its weight lies behind the channel's first) for the taps of a
+  // channel; of a run's padding weights are 0.
+  template <typename Tap>
+  void ForTaps(std::size_t p, std::uint32_t c, const Tap& tap) const {
     const ConvolveArgs& args = layer_.work.convolve;
-    const std::int8_t *of_a = Weights(a), *of_b = Weights(b);
-    const std::size_t step_a = Width(a) * 4, step_b = Width(b) * 4;
-    std::int64_t sum = 0;
-    if (layer_.work.runs.depthwise) {
-      std::uint32_t tap = 0;
-      for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
-        for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner, ++tap) {
-          const std::int32_t w = of_a[tap / 4 * step_a + tap % 4];
-          sum += window[Signed(outer) * args.outer_step + Signed(inner) * args.inner_step] * w * w;
-        }
-      }
-      return sum;
-    }
+    const std::uint8_t* const window = Window(p, c);
+    const std::uint32_t run = layer_.work.runs.depthwise ? 1 : args.padded_run;
+    const std::size_t step = Width(c) * 4;
+    std::size_t k = 0;
     for (std::uint32_t outer = 0; outer < args.outer_runs; ++outer) {
       for (std::uint32_t inner = 0; inner < args.inner_runs; ++inner) {
-        const std::uint8_t* run =
+        const std::uint8_t* const from =
             window + Signed(outer) * args.outer_step + Signed(inner) * args.inner_step;
-        for (std::uint32_t k = 0; k < args.padded_run; k += 4, of_a += step_a, of_b += step_b) {
-          const std::uint32_t left = file_.record.run_length - k;
-          for (std::uint32_t j = 0; j < 4 && j < left; ++j) {
-            sum += run[k + j] * of_a[j] * of_b[j];
-          }
-        }
+        for (std::uint32_t i = 0; i < run; ++i, ++k) tap(from[i], k / 4 * step + k % 4);
       }
     }
+  }
+
+  // B of a channel with itself.
+  std::int64_t Own(std::size_t p, std::uint32_t c) const {
+    std::int64_t sum = 0;
+    if (!layer_.panels.uncertain) return sum;
+    const std::int8_t* const weights = Weights(c);
+    ForTaps(p, c, [&](std::int32_t v, std::size_t at) { sum += v * weights[at] * weights[at]; });
     return sum;
   }
+
+  // B of channel a with itself and those before it: those of its group, the others are 0.
+  void FindCommon(std::size_t p, std::uint32_t a, std::int64_t* common) const {
+    for (std::uint32_t b = 0; b <= a; ++b) common[b] = 0;
+    if (!layer_.panels.uncertain) return;
+    if (layer_.work.runs.depthwise) {
+      common[a] = Own(p, a);
+      return;
+    }
+    const std::int8_t* const weights = Weights(a);
+    std::int16_t x[kernels::kMostWeightedTaps];
+    std::uint32_t taps = 0, done = 0;
+    const auto add = [&] {
+      AddCommon(a, x, done, taps, common);
+      done += taps;
+      taps = 0;
+    };
+    ForTaps(p, a, [&](std::int32_t v, std::size_t at) {
+      x[taps++] = static_cast<std::int16_t>(v * weights[at]);
+      if (taps == kernels::kMostWeightedTaps) add();
+    });
+    if (taps > 0) add();
+  }
+
+  // Of `taps` taps from tap `done` on, multiples of 4.
+  void AddCommon(std::uint32_t a, const std::int16_t* x, std::uint32_t done, std::uint32_t taps,
+                 std::int64_t* common) const {
+    for (std::uint32_t b = a - a % layout_.group_channels; b <= a; b += kPanelWidth) {
+      std::int32_t sums[kPanelWidth];
+      const auto width = static_cast<std::uint32_t>(Width(b));
+      const kernels::WeightedSumsArgs args{.x = x,
+                                           .taps = taps,
+                                           .width = width,
+                                           .weights = Weights(b) + std::size_t{done} * width,
+                                           .sums = sums};
+      if (const auto kernel = context_.kernels.moments->weighted_sums; kernel != nullptr) {
+        kernel(args);
+      } else {
+        FindSums(args);
+      }
+      for (std::uint32_t i = 0; i < width && b + i <= a; ++i) common[b + i] += sums[i];
+    }
+  }
+
+  static void FindSums(const kernels::WeightedSumsArgs& args) {
+    for (std::uint32_t c = 0; c < args.width; ++c) {
+      args.sums[c] = 0;
+      for (std::uint32_t k = 0; k < args.taps; ++k) {
+        args.sums[c] += args.x[k] * args.weights[(k / 4 * args.width + c) * 4 + k % 4];
+      }
+    }
+  }
+
   std::size_t Width(std::uint32_t c) const {
     const std::uint32_t in_group = c % layout_.group_channels;
     return layout_.width(c / layout_.group_channels * layout_.panels_per_group +
@@ -243,10 +256,12 @@ class Outputs {
 
   void FindCovariance(std::size_t p) {
     for (std::uint32_t a = 0; a < classes_; ++a) {
+      std::int64_t common[kernels::kMostCorrelated];
+      if (correlated_) FindCommon(p, a, common);
       const float m = multipliers_(a);
       for (std::uint32_t b = correlated_ ? 0 : a; b <= a; ++b) {
         const float gain = Bound(layer_.factor * ((m * multipliers_(b)) * layer_.step_in));
-        float variance = static_cast<float>(Common(p, a, b)) * gain;
+        float variance = static_cast<float>(correlated_ ? common[b] : Own(p, a)) * gain;
         if (a == b) {
           const std::uint32_t slot = format::SlotOf(layout_, a);
           const std::size_t at = p * layout_.padded_channels + slot;
@@ -256,7 +271,17 @@ class Outputs {
         *Covariance(a, b) = variance;
       }
     }
-    if (correlated_) Factorize();
+  }
+
+  void Keep(std::size_t p, const KeptLogits& kept) const {
+    for (std::uint32_t c = 0; c < classes_; ++c) kept.means[p * classes_ + c] = Logit(p, c);
+    const std::size_t width = correlated_ ? classes_ : 1;
+    float* const to = kept.covariance.data() + p * classes_ * width;
+    for (std::uint32_t a = 0; a < classes_; ++a) {
+      for (std::uint32_t b = 0; b < width; ++b) {
+        to[a * width + b] = b > a ? *Covariance(b, a) : *Covariance(a, b);
+      }
+    }
   }
 
   // L of K = L L^T in its place.
@@ -277,7 +302,6 @@ class Outputs {
 
   // The logits of one position, drawn.
   void AddRows(std::size_t p, const Sums& sums) {
-    RandomBytes bytes({.seed = context_.stream.seed, .pass = kDrawsPass, .layer = file_.index});
     float* const means = Scratch<float>(places_.row);
     float* const x = means + classes_;
     float* const logits = x + classes_;
@@ -289,15 +313,16 @@ class Outputs {
         .square = sums.square.subspan(first, classes_),
         .entropy = softmax ? sums.entropy.subspan(p, 1) : sums.entropy.subspan(first, classes_)};
     if (correlated_ && context_.kernels.moments->add_softmax_rows != nullptr) {
-      return AddRowsSideBySide(means, here);
+      return context_.kernels.moments->add_softmax_rows({.classes = classes_,
+                                                         .means = means,
+                                                         .factor = Covariance(0, 0),
+                                                         .sum = here.sum.data(),
+                                                         .square = here.square.data(),
+                                                         .entropy = here.entropy.data()});
     }
-    for (std::uint32_t row = 0; row < kMomentsRows; ++row) {
+    for (std::uint32_t row = 0; row < MomentsRows(classes_); ++row) {
       for (std::uint32_t c = 0; c < classes_; ++c) {
-        if (row % 2 == 0) {
-          x[c] = static_cast<float>(kernels::Epsilon(bytes.Next())) * kernels::kDrawUnit;
-        } else {
-          x[c] = -x[c];
-        }
+        x[c] = row % 2 == 0 ? kernels::RowNumber(classes_, row / 2, c) : -x[c];
       }
       for (std::uint32_t c = 0; c < classes_; ++c) {
         float sum = 0.0F;
@@ -310,23 +335,6 @@ class Outputs {
       }
       const std::span<const float> all(logits, classes_);
       softmax ? AddSoftmax(all, here, nullptr) : AddSigmoid(all, here, nullptr);
-    }
-  }
-
-  // The same by a kernel: kMomentsRows rows in a few calls, each with its random bytes.
-  void AddRowsSideBySide(const float* means, const Sums& here) {
-    RandomBytes random({.seed = context_.stream.seed, .pass = kDrawsPass, .layer = file_.index});
-    std::uint8_t bytes[kPairsAtOnce * kernels::kMostCorrelated];
-    for (std::uint32_t pair = 0; pair < kMomentsRows / 2; pair += kPairsAtOnce) {
-      for (std::uint32_t i = 0; i < kPairsAtOnce * classes_; ++i) bytes[i] = random.Next();
-      context_.kernels.moments->add_softmax_rows({.classes = classes_,
-                                                  .pairs = kPairsAtOnce,
-                                                  .bytes = bytes,
-                                                  .means = means,
-                                                  .factor = Covariance(0, 0),
-                                                  .sum = here.sum.data(),
-                                                  .square = here.square.data(),
-                                                  .entropy = here.entropy.data()});
     }
   }
 
@@ -370,12 +378,13 @@ MomentsScratch OutputsScratch(const format::View& view, const MomentsPanels& pan
 }
 
 void RunMomentsOutputs(const Layer& layer, std::uint32_t image, const Sums& sums,
-                       const Results& results, std::uint32_t* clamped, PassContext* context) {
+                       const Results& results, const KeptLogits& kept, std::uint32_t* clamped,
+                       PassContext* context) {
   MomentsLayer work(layer, context);
   LayerCursor at{.layer = layer.index};
   if (context->failed || !Prepare(&at, &work.work) || !work.FindScratch()) return;
   Outputs outputs(&work, image);
-  if (outputs.Accumulate()) outputs.Predict(sums, results, clamped);
+  if (outputs.Accumulate()) outputs.Predict(sums, results, kept, clamped);
 }
 
 }  // namespace mu8

@@ -14,7 +14,7 @@ using kernels::Bound;
 
 constexpr float kEpsilonVariance = 1021.5625F;  // kEpsilonSumOfSquares / 256
 constexpr float kTwelfth = 0x1.555556p-4F;
-constexpr float k127th = 0x1.020408p-7F;
+constexpr float kSpreadUnit = 0x1p-6F;  // 1 / kMostSquare
 
 // 2^-shift, of a shift of 1 to 15.
 float TwoToMinus(std::uint32_t shift) { return format::BitCast<float>((127 - shift) << 23); }
@@ -94,6 +94,9 @@ MomentsLayer::MomentsLayer(const Layer& layer, PassContext* context)
       convolve(work.runs.depthwise ? context->kernels.convolve_depthwise
                                    : context->kernels.convolve),
       accumulate(work.runs.depthwise ? nullptr : context->kernels.moments->accumulate),
+      accumulate_squares(!work.runs.depthwise && context->kernels.moments->accumulate_squares
+                             ? context->kernels.moments->accumulate_squares
+                             : accumulate),
       factor(context->view.layer_moments(layer.index).factor),
       step_in(StepOf(context->view, layer.record.input)) {
   const std::uint32_t zero = layer.input.zero_point;
@@ -183,7 +186,7 @@ bool MomentsPanel::Set(const format::MuCursor& mu, MomentsLayer* layer) {
     k_spread[c] = k_bias[c] = 0.0F;
     if (layer->panels.bayesian) {
       const float drawn = DrawnVariance(codes.top[c], sample.shift[c]);
-      k_spread[c] = Bound(layer->factor * (square * ((drawn * k127th) * second_unit)));
+      k_spread[c] = Bound(layer->factor * (square * ((drawn * kSpreadUnit) * second_unit)));
       const float level =
           static_cast<float>(sample.bias_level[c]) * TwoToMinus(sample.bias_shift[c]);
       k_bias[c] = Bound(layer->factor * (square * ((level * level) * kEpsilonVariance)));

@@ -28,7 +28,9 @@ struct MomentsLayer {
   MomentsPanels panels;
   bool is_dense;
   void (*convolve)(const kernels::ConvolveArgs&);
-  void (*accumulate)(const kernels::ConvolveArgs&);  // or null: pixel by pixel
+  // Or null: pixel by pixel.
+  void (*accumulate)(const kernels::ConvolveArgs&);
+  void (*accumulate_squares)(const kernels::ConvolveArgs&);
   float factor, step_in;
   std::uint32_t gain, variance_gain;                   // of second moments: C, H
   std::uint8_t* pieces[MomentsScratch::kPieces] = {};  // of the scratch

@@ -1,5 +1,7 @@
 // Predictions by moments: convolutions and dense layers (FORMAT.md 13.2, 13.3), three products in
 // place of one: of means, of what weights are drawn with, and of the inputs' variances.
+#include <cstring>
+
 #include "engine/src/moments.h"
 #include "engine/src/moments_panel.h"
 #include "engine/src/tensor.h"
@@ -57,17 +59,17 @@ struct Places {
 };
 
 // Accumulators of a tile's pixels, the first window at args.input.
-void AccumulateTile(const MomentsLayer& layer, ConvolveArgs args, const Tile& tile,
-                    std::uint32_t rows, std::int32_t* to) {
-  if (layer.accumulate != nullptr) {
-    args.output_height = rows;
+void AccumulateTile(const MomentsLayer& layer, void (*accumulate)(const ConvolveArgs&),
+                    ConvolveArgs args, const Tile& tile, std::int32_t* to) {
+  if (accumulate != nullptr) {
+    args.output_height = tile.rows;
     args.output_width = tile.columns;
     args.accumulators = to;
-    return layer.accumulate(args);
+    return accumulate(args);
   }
   args.output_height = args.output_width = 1;
   const std::uint8_t* row = args.input;
-  for (std::uint32_t y = 0; y < rows; ++y, row += args.input_row_step) {
+  for (std::uint32_t y = 0; y < tile.rows; ++y, row += args.input_row_step) {
     args.input = row;
     for (std::uint32_t x = 0; x < tile.columns; ++x, to += kPanelWidth) {
       args.accumulators = to;
@@ -118,17 +120,23 @@ class PanelRun {
 
  private:
   // Where what `rows` of the output from y on read begins, from the image's means, and its second
-  // moments.
+  // moments: of rows that the tile before has read, too, they move up.
   void FindBand(std::uint32_t y, std::uint32_t rows) {
-    const std::uint64_t band_rows = BandRows(file_.record, file_.input, rows);
-    band_at_ =
+    const auto bytes = static_cast<std::size_t>(BandRows(file_.record, file_.input, rows) *
+                                                file_.input.row_stride);
+    const std::size_t band_at =
         file_.input.offset + (std::size_t{file_.input.pad_top} - file_.record.pad_top +
                               std::size_t{y} * (layer_.is_dense ? 0U : file_.record.stride_h)) *
                                  file_.input.row_stride;
+    const std::size_t end = band_at_ + band_bytes_;
+    const std::size_t known = end > band_at ? end - band_at : 0;
+    const std::size_t before = band_at - band_at_;
+    band_at_ = band_at;
+    band_bytes_ = bytes;
     if (!layer_.panels.bayesian) return;
-    layer_.FindSecondMoments(means_ + band_at_, variances_ + band_at_,
-                             static_cast<std::size_t>(band_rows * file_.input.row_stride),
-                             seconds_);
+    if (known != 0) std::memmove(seconds_, seconds_ + before, known);
+    layer_.FindSecondMoments(means_ + band_at + known, variances_ + band_at + known, bytes - known,
+                             seconds_ + known);
   }
 
   void Accumulate(std::uint32_t y, std::uint32_t x, const Tile& tile) const {
@@ -137,18 +145,18 @@ class PanelRun {
     args.bias = panel_.bias;
     args.input = base_.input + Signed(y) * base_.input_row_step + Signed(x) * base_.input_col_step;
     const std::ptrdiff_t window_at = args.input - means_;
-    AccumulateTile(layer_, args, tile, tile.rows, acc_);
+    AccumulateTile(layer_, layer_.accumulate, args, tile, acc_);
     args.zero_point = 0;
     args.bias = kNoBias;
     if (layer_.panels.bayesian) {
       args.weights = panel_.spread;
       args.input = seconds_ + (window_at - Signed(band_at_));
-      AccumulateTile(layer_, args, tile, tile.rows, spread_);
+      AccumulateTile(layer_, layer_.accumulate_squares, args, tile, spread_);
     }
     if (layer_.panels.uncertain) {
       args.weights = panel_.squares;
       args.input = variances_ + window_at;
-      AccumulateTile(layer_, args, tile, tile.rows, input_);
+      AccumulateTile(layer_, layer_.accumulate_squares, args, tile, input_);
     }
   }
 
@@ -184,7 +192,7 @@ class PanelRun {
   kernels::ClipArgs clip_;
   std::uint8_t *means_, *variances_;
   std::int32_t *acc_, *spread_, *input_;
-  std::size_t band_at_ = 0;
+  std::size_t band_at_ = 0, band_bytes_ = 0;
 };
 
 }  // namespace

@@ -5,10 +5,9 @@
 #include "engine/src/float_state.h"
 #include "engine/src/gaussian.h"
 #include "engine/src/layers.h"
-#include "engine/src/moments.h"
+#include "engine/src/pass_job.h"
 #include "engine/src/reconstruction.h"
 #include "engine/src/unit_probes.h"
-#include "formats/recheck.h"
 #include "mu8/config.h"
 
 namespace mu8 {
@@ -17,45 +16,11 @@ float ProbePasses(float a, float b, float c) { return ProbeFloats(a, b, c); }
 
 namespace {
 
-// What the tasks of a call share. Passes [first_pass, last_pass) are this round's.
-struct Job {
-  const format::View& view;
-  const kernels::KernelTable& kernels;
-  const SessionOptions& options;
-  const Workspace& space;
-  LayerWork& layer;
-  ImageList images;  // those that take part in this round
-  std::uint32_t first_pass = 0, last_pass = 0;
-  // Under a stop rule passes must be added in order, so the workers leave their logits.
-  bool has_stop_rule = false;
-  bool add_in_order() const { return config::kEarlyEndings && has_stop_rule; }
-  Diagnostic* faults = nullptr;  // [workers]
-};
-
 kernels::StreamId StreamOf(const SessionOptions& options, std::uint32_t pass) {
   if (!config::kAntithetic || options.noise == Noise::kIndependent)
     return {.seed = options.seed, .pass = pass};
   const std::uint8_t flip = pass % 2 == 0 ? 0 : 0x80;
   return {.seed = options.seed, .pass = pass - pass % 2, .flip = flip};
-}
-
-PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image_group) {
-  return {.view = job.view,
-          .kernels = job.kernels,
-          .stream = {.seed = job.options.seed},
-          .images = job.images,
-          .activations = job.space.Activations(group),
-          .panel = job.space.Panel(group, image_group),
-          .accumulators = job.space.Accumulators(group),
-          .logits = nullptr,
-          .logits_stride = 0,
-          .profile = job.options.profile,
-          .profile_context = job.options.profile_context,
-          .panel_bytes = job.options.panel_bytes,
-          .check_products = config::kCheckProducts && job.options.check_products,
-          .fault = job.faults + group * job.space.grid().image_groups + image_group,
-          .variances = job.space.Variances(),
-          .scratch = &job.space.scratch()};
 }
 
 // Part `index` of `count` about equal parts of a list.
@@ -196,20 +161,6 @@ void ShareOfRange(const Job& job, const PassContext& context, std::uint32_t imag
   space.Probabilities()[output] = share(value);
 }
 
-// The rule as one output is watched by it: in shares of a value's range, with its share of the
-// error.
-Stop RuleOfOne(const Job& job) {
-  Stop stop = job.options.stop;
-  if (HasNumbers(job.space.head())) {
-    const format::OutputRange range = job.view.range(stop.class_index);
-    return InShares(stop, {range.low, range.high});
-  }
-  if (stop.rule == StopRule::kThresholds) {
-    stop.error /= static_cast<float>(ChosenCount(stop, job.space.outputs()));
-  }
-  return stop;
-}
-
 // Shows the stop rule an image's pass, which is added already.
 Ended Watch(const Job& job, const Stop& stop, std::uint32_t pass, std::uint32_t image) {
   const Workspace& space = job.space;
@@ -248,7 +199,8 @@ void AddRound(const Job& job, std::uint32_t* active_count) {
 // Between two rounds, or layers; no: the images that are not decided end with the passes they have.
 bool MayGoOn(const Job& job, RunState* state) {
   const SessionOptions& options = job.options;
-  if (!config::kEarlyEndings || state->passes == 0 || options.keep_going == nullptr ||
+  const bool has_prediction = state->passes != 0 || IsAuto(options);
+  if (!config::kEarlyEndings || !has_prediction || options.keep_going == nullptr ||
       options.keep_going(options.keep_going_context)) {
     return true;
   }
@@ -275,18 +227,28 @@ void FinishRound(const Job& job, RunState* state) {
   if (job.add_in_order()) {
     AddRound(job, &state->active);
   } else if (EndsEarly(job.options)) {
-    for (std::uint32_t i = 0; i < state->images; ++i) {
-      job.space.ProgressOf(i).samples = state->passes;
+    for (std::uint32_t i = 0; i < state->active; ++i) {
+      job.space.ProgressOf(job.space.ActiveImages()[i]).samples = state->passes;
     }
   }
   state->done = state->passes == job.options.mc_samples || state->active == 0;
 }
 
+// Before the first pass is added: until then the images have a prediction by moments.
+void ClearMoments(const Job& job, const RunState& state) {
+  if (!IsAuto(job.options) || state.passes != 0) return;
+  for (std::uint32_t i = 0; i < state.active; ++i) {
+    ClearSums(job.space.SumsOf(0, job.space.ActiveImages()[i]));
+  }
+}
+
 // Round by round, one pass of each group, until all images are decided or there is no more time.
 // Returns how many tasks of a round were left undone.
 std::uint32_t RunRounds(Job* job, RunState* state) {
+  // At most mc_samples rounds.
   while (!state->done && MayGoOn(*job, state)) {
     SetRound(*state, job);
+    ClearMoments(*job, *state);
     if (const std::uint32_t undone = ForWorkers<RunShare>(job); undone != 0) return undone;
     if (FindFault(*job) != nullptr) return 0;
     FinishRound(*job, state);
@@ -308,36 +270,13 @@ Job MakeJob(const Run& run, const RunState& state) {
           .space = run.space,
           .layer = run.layer,
           .images = {nullptr, 0, state.images},
-          .has_stop_rule = run.options.stop.rule != StopRule::kNone};
-}
-
-// A layer of a prediction by moments; the last one makes the predictions.
-[[gnu::noinline]] void AdvanceMoments(Job* job, RunState* state) {
-  const format::View& view = job->view;
-  PassContext context = MakeContext(*job, 0, 0);
-  context.images = {nullptr, 0, state->images};
-  if (state->at.layer + 1 < view.layer_count()) {
-    RunNext(&context, kAllPanels, &state->at, &job->layer);
-    return;
-  }
-  Layer& layer = job->layer.layer;
-  layer.index = state->at.layer;
-  if (!format::LoadLayer(view, layer.index, &layer.record, &layer, context.fault)) return;
-  for (std::uint32_t i = 0; i < state->images && !context.failed; ++i) {
-    const Sums sums = job->space.SumsOf(0, i);
-    std::uint32_t clamped = 0;
-    RunMomentsOutputs(layer, i, sums, job->space.ResultsOf(i), &clamped, &context);
-    if (!sums.clamped_scales.empty()) sums.clamped_scales[0] = clamped;
-  }
-  state->passes = 1;
-  state->done = true;
+          .has_stop_rule = run.options.stop.rule != StopRule::kNone,
+          .by_moments = config::kMoments && state.by_moments};
 }
 
 // A part of the layers before the first Bayesian one, or of a pass of a single worker.
 [[gnu::noinline]] void Advance(std::uint32_t panels, Job* job, RunState* state) {
-  if (config::kMoments && job->options.method == Method::kMoments) {
-    return AdvanceMoments(job, state);
-  }
+  if (config::kMoments && job->by_moments) return AdvanceMoments(job, state);
   const std::uint32_t first = state->first_pass_layer;
   if (state->at.layer < first) {
     PassContext context = MakeContext(*job, 0, 0);
@@ -353,13 +292,45 @@ Job MakeJob(const Run& run, const RunState& state) {
   RunNext(&context, panels, &state->at, &job->layer);
   if (context.failed || state->at.layer < job->view.layer_count()) return;
   state->at = {.layer = first};
-  if (!job->add_in_order()) {
-    for (std::uint32_t i = 0; i < state->images; ++i) AddPass(*job, context, 0, i, nullptr);
+  ClearMoments(*job, *state);
+  for (std::uint32_t i = 0; !job->add_in_order() && i < context.images.count; ++i) {
+    AddPass(*job, context, 0, context.images[i], nullptr);
   }
   FinishRound(*job, state);
 }
 
 }  // namespace
+
+PassContext MakeContext(const Job& job, std::uint32_t group, std::uint32_t image_group) {
+  return {.view = job.view,
+          .kernels = job.kernels,
+          .stream = {.seed = job.options.seed},
+          .images = job.images,
+          .activations = job.space.Activations(group),
+          .panel = job.space.Panel(group, image_group),
+          .accumulators = job.space.Accumulators(group),
+          .logits = nullptr,
+          .logits_stride = 0,
+          .profile = job.options.profile,
+          .profile_context = job.options.profile_context,
+          .panel_bytes = job.options.panel_bytes,
+          .check_products = config::kCheckProducts && job.options.check_products,
+          .fault = job.faults + group * job.space.grid().image_groups + image_group,
+          .variances = config::kMoments && job.by_moments ? job.space.Variances() : nullptr,
+          .scratch = &job.space.scratch()};
+}
+
+Stop RuleOfOne(const Job& job) {
+  Stop stop = job.options.stop;
+  if (HasNumbers(job.space.head())) {
+    const format::OutputRange range = job.view.range(stop.class_index);
+    return InShares(stop, {range.low, range.high});
+  }
+  if (stop.rule == StopRule::kThresholds) {
+    stop.error /= static_cast<float>(ChosenCount(stop, job.space.outputs()));
+  }
+  return stop;
+}
 
 RunState BeginRun(const Run& run, std::uint32_t images) {
   const Workspace& space = run.space;
@@ -374,6 +345,7 @@ RunState BeginRun(const Run& run, std::uint32_t images) {
   return {.images = images,
           .active = images,
           .first_pass_layer = run.view.first_pass_layer(),
+          .by_moments = run.options.method != Method::kSampling,
           .at = {}};
 }
 
@@ -392,6 +364,11 @@ namespace {
   job->faults = space.Faults();
   for (std::uint32_t worker = 0; worker < workers; ++worker) job->faults[worker] = {};
   std::uint32_t undone = ForWorkers<RunPrefix>(job);
+  state->at = {.layer = state->first_pass_layer};
+  // At most once a layer: its end is by_moments' end.
+  while (config::kMoments && job->by_moments && undone == 0 && FindFault(*job) == nullptr) {
+    AdvanceMoments(job, state);
+  }
   if (undone == 0 && FindFault(*job) == nullptr) {
     undone = EndsEarly(job->options) ? RunRounds(job, state) : RunAll(job, state);
   }
@@ -416,6 +393,7 @@ void FinishRun(const Run& run, RunState* state, Diagnostic* fault) {
   Job job = MakeJob(run, *state);
   job.faults = fault;
   if (config::kWorkers && run.space.grid().workers() > 1) return RunWorkers(&job, state, fault);
+  // At most mc_samples passes of all layers, and one by moments.
   while (!state->done && fault->status == Status::kOk) Advance(kAllPanels, &job, state);
 }
 

@@ -78,19 +78,24 @@ std::uint32_t ChosenCrc(std::span<const std::uint8_t> chosen) {
   return crc;
 }
 
-void SetRecord(const Model& model, const SessionOptions& options, Prediction* prediction) {
+void SetRecord(const Model& model, const SessionOptions& options, Method method,
+               Prediction* prediction) {
   ReplayRecord& record = prediction->replay;
   record = {.model_hash = model.hash(),
             .seed = options.seed,
             .mc_samples = options.mc_samples,
             .samples_used = prediction->samples_used,
             .library_version = kLibraryVersion,
-            .method = options.method,
+            .method = method,
             .noise = options.noise,
             .stop_rule = options.stop.rule,
             .ended = prediction->ended};
   const Stop& stop = options.stop;
   if (!config::kEarlyEndings || stop.rule == StopRule::kNone) return;
+  if (method == Method::kMoments) {  // the rule saw no pass
+    record.stop_rule = StopRule::kNone;
+    return;
+  }
   record.stop_error = stop.error;
   if (stop.rule == StopRule::kLabel) return;
   if (stop.rule == StopRule::kThresholds) {
@@ -106,7 +111,7 @@ void SetRecord(const Model& model, const SessionOptions& options, Prediction* pr
 }  // namespace
 
 SessionOptions ReplayOptions(const ReplayRecord& record, std::span<const std::uint8_t> chosen) {
-  const bool out_of_time = record.ended == Ended::kDeadline;
+  const bool out_of_time = record.ended == Ended::kDeadline && record.samples_used != 0;
   return {.mc_samples = out_of_time ? record.samples_used : record.mc_samples,
           .seed = record.seed,
           .method = record.method,
@@ -132,17 +137,18 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
   const format::View& view = ViewOf(model_);
   const Workspace& space = work().space;
   std::uint32_t samples = options_.mc_samples;
+  bool by_moments = config::kMoments && options_.method == Method::kMoments;
   if (EndsEarly(options_)) {
     const Progress& progress = space.ProgressOf(index);
     samples = progress.samples;
+    by_moments = by_moments || (HasMoments(options_) && samples == 0);
     prediction.ended = progress.ended;
     prediction.clipped_passes = progress.stop.clipped;
     prediction.decisions = space.DecisionsOf(index);
   }
   const Sums sums = space.SumsOf(0, index);
   const Results results = space.ResultsOf(index);
-  const bool by_moments = config::kMoments && options_.method == Method::kMoments;
-  if (by_moments) samples = kMomentsRows;
+  if (by_moments) samples = MomentsRows(model_.class_count());
   const auto summarize_values = [&] {
     if (by_moments) return TakeValues(results, &prediction);
     SummarizeValues(sums, samples, OutputMultipliers(view), model_.class_count(), results,
@@ -178,15 +184,19 @@ void Session::Summarize(std::size_t index, Prediction* to) const {
   }
   prediction.clamped_inputs =
       ClampedInputs(view, space.Activations(0) + index * space.image_bytes());
-  if (options_.keep_logits) {
+  if (by_moments) {
+    prediction.samples_used = 0;
+    prediction.logits = space.LogitMeans(index);
+    prediction.logits_stride = prediction.logits.size();
+    prediction.logit_covariance = space.LogitCovariance(index);
+  } else if (options_.keep_logits) {
     const std::size_t stride = std::size_t{options_.batch} * space.logits();
     prediction.logits = {space.Logits(0) + index * space.logits(),
                          (samples - 1) * stride + space.logits()};
     prediction.logits_stride = stride;
   }
-  if (by_moments) prediction.samples_used = 0;
   prediction.abstains = Abstains(model_, space.head(), view, prediction);
-  SetRecord(model_, options_, &prediction);
+  SetRecord(model_, options_, by_moments ? Method::kMoments : Method::kSampling, &prediction);
   prediction.replay.format_major = model_.version_major_;
   prediction.replay.format_minor = model_.version_minor_;
 }

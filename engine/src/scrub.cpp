@@ -118,6 +118,7 @@ Status Scrubber::CheckNext(std::uint32_t bytes, Diagnostic* diagnostic) {
 // has there is compared with them.
 Status Scrubber::CheckStreamed(std::uint32_t bytes, Diagnostic* diagnostic) {
   std::byte chunk[64];
+  // At most `bytes` times: count is 1 or more.
   while (bytes != 0) {
     std::uint32_t count = bytes < sizeof(chunk) ? bytes : std::uint32_t{sizeof(chunk)};
     if (offset_ < streamed_at_ && streamed_at_ - offset_ < count) count = streamed_at_ - offset_;
@@ -166,6 +167,7 @@ Status Scrubber::Scrub(std::size_t bytes, Diagnostic* diagnostic) {
     return Status::kNotReady;
   }
   const std::uint32_t rounds = rounds_;
+  // At most once a part of the file: a step ends one or uses up the bytes.
   while (rounds_ == rounds) {
     const std::uint32_t left = end_ - offset_;
     const std::uint32_t now = bytes < left ? static_cast<std::uint32_t>(bytes) : left;

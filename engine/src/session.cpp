@@ -105,7 +105,7 @@ Status CheckKind(const Model& model, std::span<const float> values, Diagnostic* 
 
 // Whether a prediction by moments is asked for that the model cannot give.
 bool LacksMoments(const Model& model, const SessionOptions& options) {
-  return config::kMoments && options.method == Method::kMoments && !model.has_moments();
+  return HasMoments(options) && !model.has_moments();
 }
 
 // More than a 32-bit target can address: no arena is large enough.

@@ -42,6 +42,7 @@ std::uint64_t StickyShift(std::uint64_t value, int shift) {
 // Rounds a significand of any 64 bits.
 SoftDouble Join(Parts parts) {
   if (parts.significand == 0) return {};
+  // At most 63 times: a bit is set.
   while ((parts.significand & kSign) == 0) {
     parts.significand <<= 1;
     --parts.exponent;
@@ -92,7 +93,7 @@ std::uint64_t SoftFloor(float value) {
 
 float SoftRound(std::uint64_t value) {
   int shift = 0;
-  while (value >> shift >= (1U << 24)) ++shift;
+  while (value >> shift >= (1U << 24)) ++shift;  // at most 40
   if (shift == 0) return static_cast<float>(static_cast<std::uint32_t>(value));
   const auto rounded = static_cast<std::uint32_t>(RoundShift(value, shift));
   return format::BitCast<float>((static_cast<std::uint32_t>(shift + 127 + 22) << 23) + rounded);

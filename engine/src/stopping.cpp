@@ -154,6 +154,42 @@ void ClearDecisions(const Stop& stop, std::span<Bets> bets, std::span<Decision> 
   }
 }
 
+bool LeavesDoubt(const Stop& stop, const Doubt& doubt, const Share* share,
+                 std::span<const float> mean, float predictive_entropy) {
+  if (doubt.entropy_to != 0.0F && predictive_entropy >= doubt.entropy_from &&
+      predictive_entropy <= doubt.entropy_to) {
+    return true;
+  }
+  const auto is_near = [&](float value) {
+    const float distance = value - stop.threshold;
+    return (distance < 0.0F ? -distance : distance) < doubt.margin;
+  };
+  switch (stop.rule) {
+    case StopRule::kLabel:
+      return Lead(mean, MostProbable(mean)) < doubt.margin;
+    case StopRule::kThreshold: {
+      const float value = mean[stop.class_index];
+      return is_near(share == nullptr ? value : (*share)(value));
+    }
+    case StopRule::kThresholds:
+      for (std::size_t c = 0; c < mean.size(); ++c) {
+        if (IsChosen(stop, c) && is_near(mean[c])) return true;
+      }
+      return false;
+    case StopRule::kNone:
+    case StopRule::kWithin:  // refused by Session::Create
+      return false;
+  }
+  return true;
+}
+
+void DecideByMean(const Stop& stop, std::span<const float> mean, std::span<Decision> decisions) {
+  for (std::size_t c = 0; c < decisions.size(); ++c) {
+    if (!IsChosen(stop, c)) continue;
+    decisions[c] = mean[c] > stop.threshold ? Decision::kAbove : Decision::kBelow;
+  }
+}
+
 Ended WatchOutputs(const Stop& stop, Noise noise, std::uint32_t pass,
                    std::span<const float> probabilities, std::span<Bets> bets,
                    std::span<Decision> decisions) {

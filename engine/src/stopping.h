@@ -50,6 +50,13 @@ Stop InShares(const Stop& stop, const Share& share);
 Ended WatchPass(const Stop& stop, Noise noise, std::uint32_t pass,
                 std::span<const float> probabilities, const Sums& sums, StopState* state);
 
+// Method::kAuto: whether a prediction by moments leaves its image to sampling. `stop` is in shares
+// of the range, where there is one, and `share` what makes those of `mean`.
+bool LeavesDoubt(const Stop& stop, const Doubt& doubt, const Share* share,
+                 std::span<const float> mean, float predictive_entropy);
+// kThresholds: on which side of the threshold each chosen output's mean lies.
+void DecideByMean(const Stop& stop, std::span<const float> mean, std::span<Decision> decisions);
+
 // kThresholds: how many of `outputs` are to be decided about.
 std::uint32_t ChosenCount(const Stop& stop, std::size_t outputs);
 

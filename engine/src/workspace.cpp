@@ -14,7 +14,7 @@ std::uint32_t Least(std::uint32_t a, std::uint32_t b) { return a < b ? a : b; }
 
 Grid MakeGrid(const SessionOptions& options) {
   // Moments are one pass, which one worker makes.
-  if (!config::kWorkers || options.method != Method::kSampling) return {1, 1};
+  if (!config::kWorkers || options.method == Method::kMoments) return {1, 1};
   const std::uint32_t pass_groups = Least(options.workers, options.mc_samples);
   return {pass_groups, Least(options.workers / pass_groups, options.batch)};
 }
@@ -22,8 +22,7 @@ Grid MakeGrid(const SessionOptions& options) {
 std::uint64_t ImageBytes(const format::View& view, const SessionOptions& options) {
   if (!SharesActivations(options)) return view.model.activation_bytes;
   const std::uint64_t bytes = BytesWithPanels(view, options.panel_bytes);
-  const bool moments = config::kMoments && options.method == Method::kMoments;
-  return moments ? BytesWithMoments(view, bytes) : bytes;
+  return HasMoments(options) ? BytesWithMoments(view, bytes) : bytes;
 }
 
 Workspace::Workspace(const format::View& view, const SessionOptions& options,
@@ -31,7 +30,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
     : grid_(MakeGrid(options)),
       head_(static_cast<Head>(view.model.head)),
       shares_activations_(SharesActivations(options)),
-      has_variances_(config::kMoments && options.method == Method::kMoments),
+      has_variances_(HasMoments(options)),
       positions_(static_cast<std::size_t>(format::OutputPositions(view.model))),
       outputs_(positions_ *
                (head() == Head::kGaussian ? view.model.class_count / 2 : view.model.class_count)),
@@ -47,11 +46,15 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
   format::ArenaSizes sizes =
       format::MakeArenaSizes(model, view.output_slots, options.batch,
                              options.keep_logits ? options.mc_samples : 0, view.has_stored_noise());
+  if (config::kMoments && options.keep_logits && has_variances_) {
+    covariances_ = positions_ * CovariancesOf(view);
+    sizes[format::kLogitsPart] = batch_ * (logits_ + std::uint64_t{covariances_}) * sizeof(float);
+  }
   if (has_variances_ && !shares_activations_) {
     scratch_ = MomentsScratchBytes(view);
     std::uint64_t bytes = 0;
     for (const std::uint64_t piece : scratch_.bytes) bytes += piece;
-    panel_bytes_ = static_cast<std::size_t>(bytes);
+    panel_bytes_ = static_cast<std::size_t>(bytes);  // those of a drawn panel among them
   }
   sizes[format::kPanelPart] = panel_bytes_;
   if (shares_activations_) {
@@ -62,11 +65,11 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
   for (std::uint32_t part = 0; part < format::kArenaParts; ++part) {
     Place(part, sizes[part], part < format::kSumPart ? &fast_bytes_ : &slow_bytes_);
   }
-  Place(kVariancesPart, has_variances_ ? sizes[format::kActivationsPart] : 0, &fast_bytes_);
   const std::uint64_t more_groups = grid_.pass_groups - 1;
   Place(kFastGroupsPart, more_groups * fast_bytes_, &fast_bytes_);
   Place(kPanelsPart, std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1) * panel_bytes_,
         &fast_bytes_);
+  Place(kVariancesPart, has_variances_ ? sizes[format::kActivationsPart] : 0, &fast_bytes_);
   Place(kSlowGroupsPart, more_groups * at_[format::kMeanPart], &slow_bytes_);
   Place(kOutputScalesPart, view.is_streamed() && HasNumbers(head()) ? slots_ * sizeof(float) : 0,
         &slow_bytes_);
@@ -142,6 +145,13 @@ std::int8_t* Workspace::Panel(std::uint32_t group, std::uint32_t image_group) co
 }
 float* Workspace::Logits(std::size_t pass) const {
   return Slow<float>(at_[format::kLogitsPart]) + pass * batch_ * logits_;
+}
+std::span<float> Workspace::LogitMeans(std::size_t image) const {
+  return {Slow<float>(at_[format::kLogitsPart]) + image * (logits_ + covariances_),
+          covariances_ == 0 ? 0 : logits_};
+}
+std::span<float> Workspace::LogitCovariance(std::size_t image) const {
+  return {LogitMeans(image).data() + logits_, covariances_};
 }
 std::uint8_t* Workspace::OutputScales() const { return Slow<std::uint8_t>(at_[kOutputScalesPart]); }
 std::uint32_t* Workspace::TasksDone() const { return Slow<std::uint32_t>(at_[kTasksPart]); }

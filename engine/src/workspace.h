@@ -32,10 +32,18 @@ struct Grid {
 // Passes first: they cost no weight twice. Images where there are more workers than passes.
 Grid MakeGrid(const SessionOptions& options);
 
+// Whether predictions by moments are made, of some images at least; whether others are sampled.
+inline bool HasMoments(const SessionOptions& options) {
+  return config::kMoments && options.method != Method::kSampling;
+}
+inline bool IsAuto(const SessionOptions& options) {
+  return config::kMoments && config::kEarlyEndings && options.method == Method::kAuto;
+}
+
 // Whether images can have different numbers of passes.
 inline bool EndsEarly(const SessionOptions& options) {
   return config::kEarlyEndings &&
-         (options.stop.rule != StopRule::kNone || options.keep_going != nullptr);
+         (options.stop.rule != StopRule::kNone || options.keep_going != nullptr || IsAuto(options));
 }
 
 // Whether a session runs one image by one worker, so that panels can lie among its activations.
@@ -81,7 +89,7 @@ class Workspace {
   std::uint8_t* Activations(std::uint32_t group) const;
   std::int32_t* Accumulators(std::uint32_t group) const;
   Sums SumsOf(std::uint32_t group, std::size_t image) const;
-  // Of Method::kMoments, else null: u8 [batch][image_bytes] beside the activations.
+  // Where there are moments, else null: u8 [batch][image_bytes] beside the activations.
   std::uint8_t* Variances() const;
   // What its layers have in place of a panel (moments.h), where that has a part of its own.
   const MomentsScratch& scratch() const { return scratch_; }
@@ -90,7 +98,10 @@ class Workspace {
 
   Results ResultsOf(std::size_t image) const;
   std::span<float> Targets(std::size_t image) const;  // [outputs], kReconstruction
-  float* Logits(std::size_t pass) const;              // [batch][logits], when kept
+  float* Logits(std::size_t pass) const;              // [batch][logits], when kept by sampling
+  // When kept by moments, else empty: [logits], [positions][CovariancesOf].
+  std::span<float> LogitMeans(std::size_t image) const;
+  std::span<float> LogitCovariance(std::size_t image) const;
   // f32 [slots] of the last layer, of a streamed file whose outputs are numbers.
   std::uint8_t* OutputScales() const;
 
@@ -110,8 +121,8 @@ class Workspace {
   // What there is beside format::ArenaPart, whose first three are the fast ones.
   enum Part : std::uint32_t {
     kFastGroupsPart = format::kArenaParts,  // fast parts of pass groups past the first
-    kVariancesPart,                         // fast
     kPanelsPart,                            // fast: of image groups past the first
+    kVariancesPart,                         // fast
     kSlowGroupsPart,                        // sums of pass groups past the first
     kOutputScalesPart,
     kProgressPart,
@@ -142,6 +153,7 @@ class Workspace {
   bool shares_activations_ = false, has_variances_ = false;
   std::size_t positions_ = 0, outputs_ = 0, logits_ = 0, slots_ = 0, batch_ = 0, panel_bytes_ = 0,
               image_bytes_ = 0;
+  std::size_t covariances_ = 0;      // of an image's logits, where they are kept by moments
   std::size_t decided_outputs_ = 0;  // outputs_ of StopRule::kThresholds, else 0
   std::uint64_t fast_bytes_ = 0, slow_bytes_ = 0;
   MomentsScratch scratch_;

@@ -116,7 +116,7 @@ struct Place {
   const auto zero = static_cast<std::uint32_t>(-args.zero_point);
   const std::uint32_t minus_zero = Pack(zero, zero);
   const std::ptrdiff_t to_second = second - first;
-  for (;;) {
+  for (;;) {  // at most once a run: each takes 1 or more
     const std::uint32_t in_run = (args.padded_run - place->k) / 4;
     const std::uint32_t count = in_run < groups ? in_run : groups;
     const std::uint8_t* from = first + place->at + place->k;
@@ -128,7 +128,7 @@ struct Place {
       from += 4;
     };
     if (count % 2 != 0) widen_group();
-    while (from != end) {
+    while (from != end) {  // at most count / 2 times: an even number is left
       widen_group();
       widen_group();
     }
@@ -165,7 +165,7 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* first, const std::
   auto* const multiply = args.width == 16 ? Multiply16 : args.width == 8 ? Multiply8 : Multiply4;
   Place place;
   std::uint32_t left = args.outer_runs * args.inner_runs * (args.padded_run / 4);
-  while (left != 0) {
+  while (left != 0) {  // at most once a group
     const std::uint32_t groups = left < kPieceGroups ? left : kPieceGroups;
     Widen(args, first, second, groups, &place, halves);
     product.window_end = halves + groups * 4;
@@ -248,9 +248,31 @@ void AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* window, P
   }
 }
 
-void WriteAccumulators(const ConvolveArgs& args, const PairSums* sums) {
+// Of the first pixel, or the second.
+void WriteAccumulators(const ConvolveArgs& args, const PairSums* sums, std::uint32_t pixel,
+                       std::int32_t* to) {
   for (std::uint32_t c = 0; c < args.channels; ++c) {
-    args.accumulators[c] = sums[c / 2].sum[c % 2];
+    to[c] = sums[c / 2].sum[pixel * 2 + c % 2];
+  }
+}
+
+// write(pixel, sums, which of the two) of every pixel, of two windows side by side.
+template <typename Write>
+void ForPixels(const ConvolveArgs& args, const Write& write) {
+  PairSums sums[kPanelWidth / 2];
+  Pixel pixel;
+  for (bool more = true; more;) {  // at most once a pixel
+    const Pixel first = pixel;
+    const bool two = Next(args, &pixel);
+    const std::uint8_t* windows[2];
+    windows[0] = windows[1] = At(args.input, first, args.input_row_step, args.input_col_step);
+    // Alone at the end, a pixel's sums are made twice.
+    if (two) windows[1] = At(args.input, pixel, args.input_row_step, args.input_col_step);
+    Accumulate(args, windows[0], windows[1], sums);
+    write(first, sums, 0);
+    if (!two) return;
+    write(pixel, sums, 1);
+    more = Next(args, &pixel);
   }
 }
 
@@ -260,10 +282,10 @@ void ConvolveDepthwise(const ConvolveArgs& args) {
   PairSums sums[kPanelWidth / 2];
   if (args.accumulators != nullptr) {
     AccumulateDepthwise(args, args.input, sums);
-    return WriteAccumulators(args, sums);
+    return WriteAccumulators(args, sums, 0, args.accumulators);
   }
   Pixel pixel;
-  do {
+  do {  // at most once a pixel
     AccumulateDepthwise(args, At(args.input, pixel, args.input_row_step, args.input_col_step),
                         sums);
     Write(args, pixel, sums[0].sum);
@@ -271,25 +293,22 @@ void ConvolveDepthwise(const ConvolveArgs& args) {
 }
 
 void Convolve(const ConvolveArgs& args) {
-  PairSums sums[kPanelWidth / 2];
   if (args.accumulators != nullptr) {
+    PairSums sums[kPanelWidth / 2];
     Accumulate(args, args.input, args.input, sums);
-    return WriteAccumulators(args, sums);
+    return WriteAccumulators(args, sums, 0, args.accumulators);
   }
-  Pixel pixel;
-  for (bool more = true; more;) {
-    const Pixel first = pixel;
-    const bool two = Next(args, &pixel);
-    const std::uint8_t* windows[2];
-    windows[0] = windows[1] = At(args.input, first, args.input_row_step, args.input_col_step);
-    // Alone at the end, a pixel's sums are made twice.
-    if (two) windows[1] = At(args.input, pixel, args.input_row_step, args.input_col_step);
-    Accumulate(args, windows[0], windows[1], sums);
-    Write(args, first, sums[0].sum);
-    if (!two) return;
-    Write(args, pixel, sums[0].sum + 2);
-    more = Next(args, &pixel);
-  }
+  ForPixels(args, [&args](Pixel pixel, PairSums* sums, std::uint32_t which) {
+    Write(args, pixel, sums[0].sum + 2 * which);
+  });
+}
+
+void Accumulate(const ConvolveArgs& args) {
+  std::int32_t* to = args.accumulators;
+  ForPixels(args, [&args, &to](Pixel, const PairSums* sums, std::uint32_t which) {
+    WriteAccumulators(args, sums, which, to);
+    to += kPanelWidth;
+  });
 }
 
 }  // namespace mu8::kernels::armdsp

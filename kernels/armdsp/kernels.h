@@ -10,6 +10,11 @@ void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
+// Predictions by moments.
+void SquareMeans(const SampleArgs& args);
+void UnpackSpread(const SampleArgs& args);
+void Accumulate(const ConvolveArgs& args);
+extern const MomentsKernels kMoments;
 
 float ProbeConvolve(float a, float b, float c);
 

@@ -164,6 +164,36 @@ void UnpackPanel(const SampleArgs& args) {
   scalar::SilencePadding(args);
 }
 
+void SquareMeans(const SampleArgs& args) {
+  UnpackPanel(args);
+  std::int8_t* const end = args.weights + PieceBlocks(args) * kBlockBytes;
+  for (std::int8_t* at = args.weights; at != end; ++at) {
+    *at = SquareCode(*at);
+  }
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  const std::uint32_t bits = args.sigma_bits;
+  for (std::uint32_t index = 0; index < kLanes; ++index) {
+    const CodePlace place(bits == 0 ? 8 : bits, index);
+    const std::uint8_t* sigma =
+        bits == 0 ? args.mu : args.sigma + args.first_block * 8 * bits + place.byte;
+    const std::uint8_t* book = args.codebook + (bits >= 4 ? 0 : index & (args.width - 1));
+    const std::size_t stride = bits == 4 ? 1 : args.codebook_stride;
+    const std::uint32_t mask = (1U << bits) - 1;
+    std::int8_t* out = args.weights + index * 4;
+    for (std::size_t left = PieceBlocks(args); left != 0; --left, out += kBlockBytes) {
+      const std::uint32_t codes = LoadCodes(bits, sigma, place.shift);
+      for (std::uint32_t j = 0; j < 4; ++j) {
+        const std::uint32_t code = Byte(codes, j) & mask;
+        out[j] = bits == 8 ? SpreadCode(code) : static_cast<std::int8_t>(book[code * stride]);
+      }
+      sigma += 8 * bits;
+    }
+  }
+  scalar::SilencePadding(args);
+}
+
 void SamplePanel(const SampleArgs& args) {
   const bool is_last = args.end_block == BlockCount(args);
   Xoshiro own;  // of a whole panel
@@ -195,10 +225,7 @@ void SamplePanel(const SampleArgs& args) {
     }
     if (!is_last || index >= args.width) continue;
     // The biases take the step after the weights: byte 0 of lane c.
-    const std::int32_t epsilon = kEpsilon[(random->Next() & 255) ^ args.stream.flip] / 256;
-    const std::int32_t shift = args.bias_shift[index];
-    args.bias[index] = AddWrapping(
-        args.bias_mu[index], (args.bias_level[index] * epsilon + (1 << (shift - 1))) >> shift);
+    scalar::DrawBias(args, index, kEpsilon[(random->Next() & 255) ^ args.stream.flip] / 256);
   }
   scalar::SilencePadding(args);
 }

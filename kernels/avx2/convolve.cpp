@@ -3,6 +3,7 @@
 // 2, its odd bytes 1 and 3. Two shifts split them in place.
 #include "kernels/avx2/convolve_panel.h"
 #include "kernels/avx2/kernels.h"
+#include "kernels/moments.h"
 
 namespace mu8::kernels::avx2 {
 
@@ -37,10 +38,28 @@ struct SplitProduct {
   }
 };
 
+// Of weights from 0 to 64: 255 * 64 twice is within int16, so pmaddubsw does not saturate.
+struct SquareProduct {
+  using Inputs = __m256i;
+  using Weights = __m256i;
+  static constexpr std::uint32_t kTilePixels = 4;
+  static constexpr std::uint32_t kNarrowTilePixels = 4;
+  static constexpr std::uint32_t kChains = 1;
+
+  static __m256i ToInputs(__m256i bytes) { return bytes; }
+  static __m256i ToWeights(__m256i bytes) { return bytes; }
+  static __m256i Dot(__m256i acc, __m256i x, __m256i w) {
+    const __m256i pairs = _mm256_maddubs_epi16(x, w);
+    return _mm256_add_epi32(acc, _mm256_madd_epi16(pairs, _mm256_set1_epi16(1)));
+  }
+};
+static_assert(2 * 255 * kMostSquare <= 32767);
+
 }  // namespace
 
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<SplitProduct>(args); }
 void Accumulate(const ConvolveArgs& args) { AccumulatePanel<SplitProduct>(args); }
+void AccumulateSquares(const ConvolveArgs& args) { AccumulatePanel<SquareProduct>(args); }
 void ConvolveDepthwise(const ConvolveArgs& args) { DepthwisePanel<SplitProduct>(args); }
 
 }  // namespace mu8::kernels::avx2

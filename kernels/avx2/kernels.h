@@ -15,8 +15,10 @@ void UnpackSpread(const SampleArgs& args);
 void SecondMoments(const SecondMomentsArgs& args);
 void Clip(const ClipArgs& args);
 void AddSoftmaxRows(const RowsArgs& args);
+void WeightedSums(const WeightedSumsArgs& args);
 void MaxPoolMoments(const MomentsPoolArgs& args);
 void Accumulate(const ConvolveArgs& args);
+void AccumulateSquares(const ConvolveArgs& args);
 float ProbeMoments(float a, float b, float c);
 extern const MomentsKernels kMoments;
 

@@ -56,10 +56,18 @@ struct Vector {
     }
   };
 
+  struct PackedTable {
+    Table words;
+    explicit PackedTable(const std::uint32_t* entries)
+        : words(reinterpret_cast<const float*>(entries)) {}
+    I operator[](I index) const { return _mm256_castps_si256(words[index]); }
+  };
+
   static F Set(float x) { return _mm256_set1_ps(x); }
   static F Add(F a, F b) { return _mm256_add_ps(a, b); }
   static F Sub(F a, F b) { return _mm256_sub_ps(a, b); }
   static F Mul(F a, F b) { return _mm256_mul_ps(a, b); }
+  static F Div(F a, F b) { return _mm256_div_ps(a, b); }
   static F Min(F a, F b) { return _mm256_min_ps(a, b); }
   static F Max(F a, F b) { return _mm256_max_ps(a, b); }
   static F ToFloat(I a) { return _mm256_cvtepi32_ps(a); }
@@ -93,6 +101,7 @@ struct Vector {
     for (std::uint32_t i = 0; i < count; ++i) all[i] = from[i];
     return LoadAll(all);
   }
+  static void StoreFloats(F a, float* to) { _mm256_storeu_ps(to, a); }
   static F LoadFloats(const float* from, std::uint32_t count) {
     alignas(32) float all[kLanes] = {};
     for (std::uint32_t i = 0; i < count; ++i) all[i] = from[i];
@@ -113,6 +122,11 @@ struct Vector {
     if (count == kLanes) return _mm_storel_epi64(reinterpret_cast<__m128i*>(to), bytes);
     alignas(16) std::uint8_t all[16];
     _mm_store_si128(reinterpret_cast<__m128i*>(all), bytes);
+    if (count >= 4) {  // as two pieces that may overlap
+      __builtin_memcpy(to, all, 4);
+      __builtin_memcpy(to + count - 4, all + count - 4, 4);
+      return;
+    }
     for (std::uint32_t i = 0; i < count; ++i) to[i] = all[i];
   }
 };
@@ -147,6 +161,27 @@ void Clip(const ClipArgs& args) { ClipWith<Vector>(args); }
 
 void MaxPoolMoments(const MomentsPoolArgs& args) { MaxPoolWith<Vector>(args); }
 
-void AddSoftmaxRows(const RowsArgs& args) { kernels::AddSoftmaxRows(args); }
+void AddSoftmaxRows(const RowsArgs& args) { AddSoftmaxRowsWith<Vector>(args); }
+
+void WeightedSums(const WeightedSumsArgs& args) {
+  // Four channels a register, of each its sums over taps 0 and 1 of four and over taps 2 and 3.
+  __m256i pairs[4] = {};
+  const std::int8_t* weights = args.weights;
+  for (std::uint32_t k = 0; k < args.taps; k += 4) {
+    std::int64_t four;
+    __builtin_memcpy(&four, args.x + k, sizeof(four));
+    const __m256i x = _mm256_set1_epi64x(four);
+    for (std::uint32_t c = 0; c < args.width; c += 4, weights += 16) {
+      const __m128i bytes = _mm_loadu_si128(reinterpret_cast<const __m128i*>(weights));
+      pairs[c / 4] =
+          _mm256_add_epi32(pairs[c / 4], _mm256_madd_epi16(_mm256_cvtepi8_epi16(bytes), x));
+    }
+  }
+  for (std::size_t half = 0; half < 2; ++half) {
+    const __m256i sums = _mm256_hadd_epi32(pairs[2 * half], pairs[2 * half + 1]);
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(args.sums + 8 * half),
+                        _mm256_permute4x64_epi64(sums, 0xd8));
+  }
+}
 
 }  // namespace mu8::kernels::avx2

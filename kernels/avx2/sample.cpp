@@ -295,11 +295,13 @@ void UnpackPanel(const SampleArgs& args) {
 namespace {
 
 // (x x + half) >> kShift of 32 bytes' worth in 16-bit lanes, which are bytes again afterwards.
+// Halved before the sum: 255 * 255 + 512 is more than 16 bits.
 template <int kShift>
 __m256i Squares(__m256i low, __m256i high) {
-  const __m256i half = _mm256_set1_epi16(1 << (kShift - 1));
+  const __m256i half = _mm256_set1_epi16(1 << (kShift - 2));
   const auto square = [half](__m256i x) {
-    return _mm256_srli_epi16(_mm256_add_epi16(_mm256_mullo_epi16(x, x), half), kShift);
+    const __m256i halved = _mm256_srli_epi16(_mm256_mullo_epi16(x, x), 1);
+    return _mm256_srli_epi16(_mm256_add_epi16(halved, half), kShift - 1);
   };
   const __m256i bytes = _mm256_packus_epi16(square(low), square(high));
   return _mm256_permute4x64_epi64(bytes, 0xd8);
@@ -322,8 +324,8 @@ void ForHalves(const SampleArgs& args, const Bytes& bytes) {
 void SquareMeans(const SampleArgs& args) {
   ForHalves(args, [&](std::size_t block, std::uint32_t half) {
     const __m256i mu = Mu(args, block, half);
-    return Squares<7>(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(mu)),
-                      _mm256_cvtepi8_epi16(_mm256_extracti128_si256(mu, 1)));
+    return Squares<kSquareShift>(_mm256_cvtepi8_epi16(_mm256_castsi256_si128(mu)),
+                                 _mm256_cvtepi8_epi16(_mm256_extracti128_si256(mu, 1)));
   });
 }
 
@@ -332,8 +334,8 @@ void UnpackSpread(const SampleArgs& args) {
   ForHalves(args, [&](std::size_t block, std::uint32_t half) {
     const __m256i level = halves[half].Level(args, block);
     if (args.sigma_bits < 8) return level;
-    return Squares<9>(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(level)),
-                      _mm256_cvtepu8_epi16(_mm256_extracti128_si256(level, 1)));
+    return Squares<kSpreadShift>(_mm256_cvtepu8_epi16(_mm256_castsi256_si128(level)),
+                                 _mm256_cvtepu8_epi16(_mm256_extracti128_si256(level, 1)));
   });
 }
 
@@ -353,10 +355,7 @@ void SamplePanel(const SampleArgs& args) {
   scalar::SilencePadding(args);
   if (!is_last) return;
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t epsilon =
-        Epsilon(static_cast<std::uint8_t>(random[c * 4] ^ args.stream.flip));
-    const std::int32_t shift = args.bias_shift[c];
-    args.bias[c] = args.bias_mu[c] + ((args.bias_level[c] * epsilon + (1 << (shift - 1))) >> shift);
+    scalar::DrawBias(args, c, Epsilon(static_cast<std::uint8_t>(random[c * 4] ^ args.stream.flip)));
   }
 }
 

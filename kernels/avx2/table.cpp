@@ -10,8 +10,10 @@ constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
                                            .second_moments = SecondMoments,
                                            .clip = Clip,
                                            .accumulate = Accumulate,
+                                           .accumulate_squares = AccumulateSquares,
                                            .add_softmax_rows = AddSoftmaxRows,
                                            .max_pool = MaxPoolMoments,
+                                           .weighted_sums = WeightedSums,
                                            .probe = ProbeMoments};
 
 constinit const KernelTable kTable = {

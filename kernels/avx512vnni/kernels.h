@@ -16,6 +16,7 @@ void UnpackSpread(const SampleArgs& args);
 void SecondMoments(const SecondMomentsArgs& args);
 void Clip(const ClipArgs& args);
 void AddSoftmaxRows(const RowsArgs& args);
+void WeightedSums(const WeightedSumsArgs& args);
 void MaxPoolMoments(const MomentsPoolArgs& args);
 void Accumulate(const ConvolveArgs& args);
 float ProbeMoments(float a, float b, float c);

@@ -33,6 +33,7 @@ struct Vector {
   static F Add(F a, F b) { return _mm512_add_ps(a, b); }
   static F Sub(F a, F b) { return _mm512_sub_ps(a, b); }
   static F Mul(F a, F b) { return _mm512_mul_ps(a, b); }
+  static F Div(F a, F b) { return _mm512_div_ps(a, b); }
   static F Min(F a, F b) { return _mm512_min_ps(a, b); }
   static F Max(F a, F b) { return _mm512_max_ps(a, b); }
   static F ToFloat(I a) { return _mm512_cvtepi32_ps(a); }
@@ -58,6 +59,7 @@ struct Vector {
   static bool Any(M m) { return m != 0; }
   static F Select(M m, F yes, F no) { return _mm512_mask_mov_ps(no, m, yes); }
 
+  static void StoreFloats(F a, float* to) { _mm512_storeu_ps(to, a); }
   static F LoadFloats(const float* from, std::uint32_t count) {
     return _mm512_maskz_loadu_ps(First(count), from);
   }
@@ -119,6 +121,28 @@ void Clip(const ClipArgs& args) { ClipWith<Vector>(args); }
 
 void MaxPoolMoments(const MomentsPoolArgs& args) { MaxPoolWith<Vector>(args); }
 
-void AddSoftmaxRows(const RowsArgs& args) { kernels::AddSoftmaxRows(args); }
+void AddSoftmaxRows(const RowsArgs& args) { AddSoftmaxRowsWith<Vector>(args); }
+
+void WeightedSums(const WeightedSumsArgs& args) {
+  // Eight channels a register, of each its sums over taps 0 and 1 of four and over taps 2 and 3.
+  __m512i pairs[2] = {};
+  const std::uint64_t bytes = (std::uint64_t{1} << (args.width * 2) << (args.width * 2)) - 1;
+  const __mmask32 masks[2] = {static_cast<__mmask32>(bytes), static_cast<__mmask32>(bytes >> 32)};
+  const std::int8_t* weights = args.weights;
+  for (std::uint32_t k = 0; k < args.taps; k += 4, weights += std::size_t{args.width} * 4) {
+    std::int64_t four;
+    __builtin_memcpy(&four, args.x + k, sizeof(four));
+    const __m512i x = _mm512_set1_epi64(four);
+    for (std::size_t i = 0; i < 2; ++i) {
+      const __m256i eight = _mm256_maskz_loadu_epi8(masks[i], weights + 32 * i);
+      pairs[i] = _mm512_add_epi32(pairs[i], _mm512_madd_epi16(_mm512_cvtepi8_epi16(eight), x));
+    }
+  }
+  const __m512i even = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30);
+  const __m512i odd = _mm512_add_epi32(even, _mm512_set1_epi32(1));
+  _mm512_storeu_si512(args.sums,
+                      _mm512_add_epi32(_mm512_permutex2var_epi32(pairs[0], even, pairs[1]),
+                                       _mm512_permutex2var_epi32(pairs[0], odd, pairs[1])));
+}
 
 }  // namespace mu8::kernels::avx512vnni

@@ -45,11 +45,11 @@ void UnpackPanel(const SampleArgs& args) {
 
 void SquareMeans(const SampleArgs& args) {
   const Means means(args);
-  const __m512i half = _mm512_set1_epi16(64);
+  const __m512i half = _mm512_set1_epi16(1 << (kSquareShift - 1));
   const auto square = [half](__m256i mu) {
     const __m512i wide = _mm512_cvtepi8_epi16(mu);
     const __m512i sum = _mm512_add_epi16(_mm512_mullo_epi16(wide, wide), half);
-    return _mm512_cvtepi16_epi8(_mm512_srli_epi16(sum, 7));
+    return _mm512_cvtepi16_epi8(_mm512_srli_epi16(sum, kSquareShift));
   };
   std::int8_t* to = args.weights;
   for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {
@@ -63,11 +63,13 @@ void SquareMeans(const SampleArgs& args) {
 
 void UnpackSpread(const SampleArgs& args) {
   const Levels levels(args);
-  const __m512i half = _mm512_set1_epi16(256);
+  // Halved before the sum: 255 * 255 + 512 is more than 16 bits.
+  const __m512i half = _mm512_set1_epi16(1 << (kSpreadShift - 2));
   const auto square = [half](__m256i level) {
     const __m512i wide = _mm512_cvtepu8_epi16(level);
-    const __m512i sum = _mm512_add_epi16(_mm512_mullo_epi16(wide, wide), half);
-    return _mm512_cvtepi16_epi8(_mm512_srli_epi16(sum, 9));
+    const __m512i halved = _mm512_srli_epi16(_mm512_mullo_epi16(wide, wide), 1);
+    return _mm512_cvtepi16_epi8(
+        _mm512_srli_epi16(_mm512_add_epi16(halved, half), kSpreadShift - 1));
   };
   std::int8_t* to = args.weights;
   for (std::size_t block = args.first_block; block < args.end_block; ++block, to += kBlockBytes) {

@@ -12,6 +12,7 @@ constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
                                            .accumulate = Accumulate,
                                            .add_softmax_rows = AddSoftmaxRows,
                                            .max_pool = MaxPoolMoments,
+                                           .weighted_sums = WeightedSums,
                                            .probe = ProbeMoments};
 
 constinit const KernelTable kTable = {

@@ -13,6 +13,7 @@ constinit const MomentsKernels kMoments = {.square_means = avx2::SquareMeans,
                                            .accumulate = Accumulate,
                                            .add_softmax_rows = avx2::AddSoftmaxRows,
                                            .max_pool = avx2::MaxPoolMoments,
+                                           .weighted_sums = avx2::WeightedSums,
                                            .probe = avx2::ProbeMoments};
 
 constinit const KernelTable kTable = {

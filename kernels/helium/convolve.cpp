@@ -108,7 +108,7 @@ struct Place {
 // `inputs` of each window from `place` on.
 void CopyPiece(const ConvolveArgs& args, const std::uint8_t* const* windows, std::uint32_t inputs,
                Place* place, std::int8_t* to) {
-  for (;;) {
+  for (;;) {  // at most once a run
     const std::uint32_t in_run = args.padded_run - place->k;
     const std::uint32_t count = in_run < inputs ? in_run : inputs;
     CopyRuns(windows, place->at + Signed(place->k), count, to);
@@ -141,7 +141,7 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* const* windows, bo
   auto* const multiply = args.width == 16 ? Multiply16 : args.width == 8 ? Multiply8 : Multiply4;
   Place place;
   std::uint32_t left = args.outer_runs * args.inner_runs * args.padded_run;
-  while (left != 0) {
+  while (left != 0) {  // at most once an input
     const std::uint32_t inputs = left < kPieceInputs ? left : kPieceInputs;
     CopyPiece(args, windows, inputs, &place, piece);
     if (weigh) std::memset(piece + (kPixels - 1) * kPieceInputs, 1, inputs);
@@ -265,12 +265,36 @@ void AccumulateDepthwise(const ConvolveArgs& args, const std::uint8_t* window, s
   vstrwq_scatter_shifted_offset_s32(sums + kPixels, evens, odd);
 }
 
+// Of every pixel, up to kPixels at a time, the sums from which write(pixels, count, base, sums)
+// makes what is asked for.
+template <typename Write>
+void ForPixels(const ConvolveArgs& args, const Write& write) {
+  std::int32_t sums[kPanelWidth * kPixels];
+  std::int32_t base[kPanelWidth];
+  const std::uint8_t* windows[kPixels] = {args.input, args.input, args.input};
+  Pixel pixel;
+  bool more = true, weigh = true;
+  while (more) {  // at most once a pixel
+    // With the first pixels the weights are summed, in the place of a third one.
+    Pixel pixels[kPixels];
+    std::uint32_t count = 0;
+    for (; more && count < kPixels - (weigh ? 1 : 0); ++count, more = Next(args, &pixel)) {
+      pixels[count] = pixel;
+      windows[count] = At(args.input, pixel, args.input_row_step, args.input_col_step);
+    }
+    Accumulate(args, windows, weigh, sums);
+    if (weigh) SetBase(args, sums, base);
+    weigh = false;
+    write(pixels, count, base, sums);
+  }
+}
+
 }  // namespace
 
 void ConvolveDepthwise(const ConvolveArgs& args) {
   std::int32_t sums[kPanelWidth * kPixels];
   Pixel pixel;
-  do {
+  do {  // at most once a pixel
     const std::uint8_t* window = At(args.input, pixel, args.input_row_step, args.input_col_step);
     for (std::uint32_t c = 0; c < args.channels; c += 8) {
       AccumulateDepthwise(args, window, c, sums);
@@ -297,21 +321,22 @@ void Convolve(const ConvolveArgs& args) {
     }
     return;
   }
-  Pixel pixel;
-  bool more = true, weigh = true;
-  while (more) {
-    // With the first pixels the weights are summed, in the place of a third one.
-    Pixel pixels[kPixels];
-    std::uint32_t count = 0;
-    for (; more && count < kPixels - (weigh ? 1 : 0); ++count, more = Next(args, &pixel)) {
-      pixels[count] = pixel;
-      windows[count] = At(args.input, pixel, args.input_row_step, args.input_col_step);
+  ForPixels(args, [&args](const Pixel* pixels, std::uint32_t count, const std::int32_t* of_all,
+                          std::int32_t* of_each) { Write(args, pixels, count, of_all, of_each); });
+}
+
+void Accumulate(const ConvolveArgs& args) {
+  std::int32_t* to = args.accumulators;
+  const uint32x4_t places = vmulq_n_u32(vidupq_n_u32(0, 1), kPixels);
+  ForPixels(args, [&](const Pixel*, std::uint32_t count, const std::int32_t* base,
+                      const std::int32_t* sums) {
+    for (std::uint32_t i = 0; i < count; ++i, to += kPanelWidth) {
+      for (std::uint32_t c = 0; c < args.channels; c += 4) {
+        const int32x4_t sum = vldrwq_gather_shifted_offset_s32(sums + c * kPixels + i, places);
+        vst1q_s32(to + c, vaddq_s32(sum, vld1q_s32(base + c)));
+      }
     }
-    Accumulate(args, windows, weigh, sums);
-    if (weigh) SetBase(args, sums, base);
-    weigh = false;
-    Write(args, pixels, count, base, sums);
-  }
+  });
 }
 
 }  // namespace mu8::kernels::helium

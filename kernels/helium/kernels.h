@@ -10,6 +10,15 @@ void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
+// Predictions by moments; the last two only where vectors have floats.
+void SquareMeans(const SampleArgs& args);
+void UnpackSpread(const SampleArgs& args);
+void SecondMoments(const SecondMomentsArgs& args);
+void Accumulate(const ConvolveArgs& args);
+float ProbeMoments(float a, float b, float c);
+void Clip(const ClipArgs& args);
+void MaxPoolMoments(const MomentsPoolArgs& args);
+extern const MomentsKernels kMoments;
 
 float ProbeConvolve(float a, float b, float c);
 

@@ -157,15 +157,19 @@ int16x8_t Draw(int16x8_t mean, uint16x8_t level, int16x8_t epsilon, int16x8_t sh
   return vaddq_s16(vrshlq_s16(product, shift), mean);
 }
 
+// Of each of a quarter's bytes.
+uint8x16_t Channels(const SampleArgs& args, std::uint32_t quarter) {
+  const auto last = static_cast<std::uint8_t>(args.width - 1);
+  return vandq_u8(vshrq_n_u8(vidupq_n_u8(quarter * 16, 1), 2), vdupq_n_u8(last));
+}
+
 // A quarter of each block; `mu` is the piece's means of 8 bits.
 template <std::uint32_t kBits>
 [[gnu::noinline]] void DrawQuarter(const SampleArgs& args, std::uint32_t quarter,
                                    const std::uint8_t* mu) {
   Xoshiro* lanes = args.lanes != nullptr ? args.lanes->lanes + quarter * 4 : nullptr;
   State state(args.first_block == 0 ? MakeLanes(args.stream, quarter) : vld4q_u32(lanes->s.data()));
-  const auto last = static_cast<std::uint8_t>(args.width - 1);
-  const uint8x16_t channels =
-      vandq_u8(vshrq_n_u8(vidupq_n_u8(quarter * 16, 1), 2), vdupq_n_u8(last));
+  const uint8x16_t channels = Channels(args, quarter);
   // Even and odd bytes belong to the same channels.
   const int16x8_t shift =
       vnegq_s16(vreinterpretq_s16_u16(vldrbq_gather_offset_u16(args.shift, vmovlbq_u8(channels))));
@@ -222,6 +226,26 @@ void Unpack(const SampleArgs& args) {
   }
 }
 
+// What stands for each code of sigma, of a quarter of each block.
+template <std::uint32_t kBits>
+void UnpackCodes(const SampleArgs& args, std::uint32_t quarter) {
+  const uint8x16_t channels = Channels(args, quarter);
+  const Levels<kBits> levels(args, quarter, channels);
+  const std::uint8_t* sigma = args.sigma + args.first_block * 8 * kBits;
+  auto* out = reinterpret_cast<std::uint8_t*>(args.weights) + quarter * kQuarterBytes;
+  for (std::size_t left = PieceBlocks(args); left != 0; --left) {
+    uint8x16_t level = levels.Load(sigma);
+    if constexpr (kBits == 8) {
+      const uint16x8_t even = vrshrq_n_u16(vmullbq_int_u8(level, level), kSpreadShift);
+      const uint16x8_t odd = vrshrq_n_u16(vmulltq_int_u8(level, level), kSpreadShift);
+      level = vmovntq_u16(vmovnbq_u16(level, even), odd);
+    }
+    vst1q_u8(out, level);
+    sigma += 8 * kBits;
+    out += kBlockBytes;
+  }
+}
+
 }  // namespace
 
 void UnpackPanel(const SampleArgs& args) {
@@ -230,6 +254,39 @@ void UnpackPanel(const SampleArgs& args) {
                 PieceBlocks(args) * kBlockBytes);
   } else {
     Unpack(args);
+  }
+  scalar::SilencePadding(args);
+}
+
+void SquareMeans(const SampleArgs& args) {
+  UnpackPanel(args);
+  std::int8_t* const end = args.weights + PieceBlocks(args) * kBlockBytes;
+  for (std::int8_t* at = args.weights; at != end; at += 16) {
+    const int8x16_t mu = vld1q_s8(at);
+    const int16x8_t even = vrshrq_n_s16(vmullbq_int_s8(mu, mu), kSquareShift);
+    const int16x8_t odd = vrshrq_n_s16(vmulltq_int_s8(mu, mu), kSquareShift);
+    vst1q_s8(at, vmovntq_s16(vmovnbq_s16(mu, even), odd));
+  }
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  for (std::uint32_t quarter = 0; quarter < kQuarters; ++quarter) {
+    switch (args.sigma_bits) {
+      case 8:
+        UnpackCodes<8>(args, quarter);
+        break;
+      case 4:
+        UnpackCodes<4>(args, quarter);
+        break;
+      case 2:
+        UnpackCodes<2>(args, quarter);
+        break;
+      case 1:
+        UnpackCodes<1>(args, quarter);
+        break;
+      default:
+        UnpackCodes<0>(args, quarter);
+    }
   }
   scalar::SilencePadding(args);
 }

@@ -8,6 +8,23 @@
 
 namespace mu8::kernels::helium {
 
+#if (__ARM_FEATURE_MVE & 2) != 0
+constexpr auto kClip = Clip;
+constexpr auto kMaxPoolMoments = config::Keep<config::kMaxPool>(MaxPoolMoments);
+#else
+constexpr auto kClip = scalar::Clip;
+constexpr decltype(MaxPoolMoments)* kMaxPoolMoments = nullptr;
+#endif
+
+constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
+                                           .unpack_spread = UnpackSpread,
+                                           .second_moments = SecondMoments,
+                                           .clip = kClip,
+                                           .accumulate = Accumulate,
+                                           .add_softmax_rows = nullptr,
+                                           .max_pool = kMaxPoolMoments,
+                                           .probe = ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "helium",
     .required = kFeatureHelium,
@@ -20,7 +37,7 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(scalar::Add),
     .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
     .lookup = config::Keep<config::kLookup>(scalar::Lookup),
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &helium::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

@@ -97,5 +97,6 @@ struct LongProducts {
 }  // namespace
 
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<LongProducts>(args); }
+void Accumulate(const ConvolveArgs& args) { AccumulatePanel<LongProducts>(args); }
 
 }  // namespace mu8::kernels::neon

@@ -168,21 +168,60 @@ void ConvolveRows(const ConvolveArgs& args, const int32x4_t (&base)[kVectors]) {
   }
 }
 
+// What all pixels' sums begin with.
 template <typename Products, std::size_t kVectors>
-void ConvolveWidth(const ConvolveArgs& args) {
+void FindBase(const ConvolveArgs& args, int32x4_t (&base)[kVectors]) {
   // The accumulators' own memory may be the bias.
   std::int32_t words[kVectors * 4] = {};
-  const std::size_t bytes = args.channels * sizeof(std::int32_t);
-  std::memcpy(words, args.bias, bytes);
-  int32x4_t base[kVectors];
+  std::memcpy(words, args.bias, args.channels * sizeof(std::int32_t));
 #pragma GCC unroll 8
   for (std::size_t v = 0; v < kVectors; ++v) base[v] = vld1q_s32(words + v * 4);
-  Base<Products, kVectors>(args, base);
+  if (args.zero_point != Products::kOffset) Base<Products, kVectors>(args, base);
+}
+
+// Sums as they are, kPanelWidth a pixel.
+template <typename Products, std::size_t kVectors, std::size_t kPixels>
+void StoreSums(const ConvolveArgs& args, const int32x4_t (&base)[kVectors],
+               const std::uint8_t* window, std::int32_t* to) {
+  int32x4_t sum[kPixels][kVectors];
+  Products::template Sum<kVectors, kPixels>(args, window, base, sum);
+#pragma GCC unroll 8
+  for (std::size_t p = 0; p < kPixels; ++p) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < kVectors; ++v) vst1q_s32(to + p * kPanelWidth + v * 4, sum[p][v]);
+  }
+}
+
+template <typename Products, std::size_t kVectors>
+void AccumulateWidth(const ConvolveArgs& args) {
+  constexpr std::size_t kPixels = Products::template kPixels<kVectors>;
+  int32x4_t base[kVectors];
+  FindBase<Products, kVectors>(args, base);
+  std::int32_t* to = args.accumulators;
+  const std::uint8_t* row = args.input;
+  for (std::uint32_t y = 0; y < args.output_height; ++y, row += args.input_row_step) {
+    const std::uint8_t* window = row;
+    std::size_t left = args.output_width;
+    for (; left >= kPixels; left -= kPixels, to += kPixels * kPanelWidth) {
+      StoreSums<Products, kVectors, kPixels>(args, base, window, to);
+      window += Signed(kPixels) * args.input_col_step;
+    }
+    for (; left != 0; --left, to += kPanelWidth, window += args.input_col_step) {
+      StoreSums<Products, kVectors, 1>(args, base, window, to);
+    }
+  }
+}
+
+template <typename Products, std::size_t kVectors>
+void ConvolveWidth(const ConvolveArgs& args) {
+  int32x4_t base[kVectors];
+  FindBase<Products, kVectors>(args, base);
   if (args.accumulators == nullptr) return ConvolveRows<Products, kVectors>(args, base);
   int32x4_t sum[1][kVectors];
   Products::template Sum<kVectors, 1>(args, args.input, base, sum);
+  std::int32_t words[kVectors * 4];
   for (std::size_t v = 0; v < kVectors; ++v) vst1q_s32(words + v * 4, sum[0][v]);
-  std::memcpy(args.accumulators, words, bytes);
+  std::memcpy(args.accumulators, words, args.channels * sizeof(std::int32_t));
 }
 
 template <typename Products>
@@ -190,6 +229,13 @@ void ConvolvePanel(const ConvolveArgs& args) {
   if (args.width == 16) return ConvolveWidth<Products, 4>(args);
   if (args.width == 8) return ConvolveWidth<Products, 2>(args);
   return ConvolveWidth<Products, 1>(args);
+}
+
+template <typename Products>
+void AccumulatePanel(const ConvolveArgs& args) {
+  if (args.width == 16) return AccumulateWidth<Products, 4>(args);
+  if (args.width == 8) return AccumulateWidth<Products, 2>(args);
+  return AccumulateWidth<Products, 1>(args);
 }
 
 }  // namespace

@@ -324,6 +324,29 @@ void UnpackMeans(const SampleArgs& args) {
   }
 }
 
+// What stands for each code of sigma, of every quarter of every block.
+template <std::uint32_t kBits>
+void UnpackCodes(const SampleArgs& args) {
+  for (std::uint32_t quarter = 0; quarter < kQuarters; ++quarter) {
+    const Levels<kBits> levels(args, quarter);
+    const std::uint8_t* sigma = kBits == 0 ? nullptr : args.sigma + args.first_block * 8 * kBits;
+    std::int8_t* out = args.weights + quarter * 16;
+    for (std::size_t left = args.end_block - args.first_block; left != 0; --left) {
+      const uint8x16_t level = veorq_u8(vreinterpretq_u8_s8(levels.Of(sigma)), vdupq_n_u8(128));
+      if constexpr (kBits == 8) {
+        const uint8x8_t low = vget_low_u8(level), high = vget_high_u8(level);
+        vst1q_s8(out, vreinterpretq_s8_u8(vcombine_u8(
+                          vmovn_u16(vrshrq_n_u16(vmull_u8(low, low), kSpreadShift)),
+                          vmovn_u16(vrshrq_n_u16(vmull_u8(high, high), kSpreadShift)))));
+      } else {
+        vst1q_s8(out, vreinterpretq_s8_u8(level));
+      }
+      if (kBits != 0) sigma += 8 * kBits;
+      out += kBlockBytes;
+    }
+  }
+}
+
 // The step after the weights: byte 0 of lane c.
 void DrawBiases(const SampleArgs& args, const EpsilonTable& table, const LaneStates& after) {
   std::int8_t epsilon[kLanes * 4];
@@ -332,9 +355,7 @@ void DrawBiases(const SampleArgs& args, const EpsilonTable& table, const LaneSta
     vst1q_s8(epsilon + quarter * 16, table.Epsilon(lanes.Next()));
   }
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t shift = args.bias_shift[c];
-    const std::int32_t noise = (args.bias_level[c] * epsilon[c * 4] + (1 << (shift - 1))) >> shift;
-    args.bias[c] = args.bias_mu[c] + noise;
+    scalar::DrawBias(args, c, epsilon[c * 4]);
   }
 }
 
@@ -346,6 +367,43 @@ void UnpackPanel(const SampleArgs& args) {
                 (args.end_block - args.first_block) * kBlockBytes);
   } else {
     UnpackMeans(args);
+  }
+  scalar::SilencePadding(args);
+}
+
+void SquareMeans(const SampleArgs& args) {
+  const std::size_t bytes = (args.end_block - args.first_block) * kBlockBytes;
+  const auto* mu = reinterpret_cast<const std::int8_t*>(args.mu) + args.first_block * kBlockBytes;
+  if (args.mu_bits != 8) {
+    UnpackMeans(args);
+    mu = args.weights;
+  }
+  for (std::size_t i = 0; i < bytes; i += 16) {
+    const int8x16_t m = vld1q_s8(mu + i);
+    const int8x8_t low = vget_low_s8(m), high = vget_high_s8(m);
+    vst1q_s8(args.weights + i, vcombine_s8(vrshrn_n_s16(vmull_s8(low, low), kSquareShift),
+                                           vrshrn_n_s16(vmull_s8(high, high), kSquareShift)));
+  }
+  scalar::SilencePadding(args);
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  switch (args.sigma_bits) {
+    case 8:
+      UnpackCodes<8>(args);
+      break;
+    case 4:
+      UnpackCodes<4>(args);
+      break;
+    case 2:
+      UnpackCodes<2>(args);
+      break;
+    case 1:
+      UnpackCodes<1>(args);
+      break;
+    default:
+      UnpackCodes<0>(args);
+      break;
   }
   scalar::SilencePadding(args);
 }

@@ -5,6 +5,21 @@
 
 namespace mu8::kernels::neon {
 
+#if defined(__aarch64__)
+constexpr auto kAddSoftmaxRows = AddSoftmaxRows;
+#else
+constexpr decltype(AddSoftmaxRows)* kAddSoftmaxRows = nullptr;
+#endif
+
+constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
+                                           .unpack_spread = UnpackSpread,
+                                           .second_moments = SecondMoments,
+                                           .clip = Clip,
+                                           .accumulate = Accumulate,
+                                           .add_softmax_rows = kAddSoftmaxRows,
+                                           .max_pool = MaxPoolMoments,
+                                           .probe = ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "neon",
     .required = kFeatureNeon,
@@ -17,7 +32,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &neon::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

@@ -84,5 +84,6 @@ struct DotProducts {
 }  // namespace
 
 void Convolve(const ConvolveArgs& args) { neon::ConvolvePanel<DotProducts>(args); }
+void Accumulate(const ConvolveArgs& args) { neon::AccumulatePanel<DotProducts>(args); }
 
 }  // namespace mu8::kernels::neondot

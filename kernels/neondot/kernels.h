@@ -7,6 +7,9 @@
 namespace mu8::kernels::neondot {
 
 void Convolve(const ConvolveArgs& args);
+// Predictions by moments.
+void Accumulate(const ConvolveArgs& args);
+extern const MomentsKernels kMoments;
 
 float ProbeConvolve(float a, float b, float c);
 

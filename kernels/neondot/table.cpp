@@ -6,6 +6,15 @@
 
 namespace mu8::kernels::neondot {
 
+constinit const MomentsKernels kMoments = {.square_means = neon::SquareMeans,
+                                           .unpack_spread = neon::UnpackSpread,
+                                           .second_moments = neon::SecondMoments,
+                                           .clip = neon::Clip,
+                                           .accumulate = Accumulate,
+                                           .add_softmax_rows = neon::AddSoftmaxRows,
+                                           .max_pool = neon::MaxPoolMoments,
+                                           .probe = neon::ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "neondot",
     .required = kFeatureNeon | kFeatureNeonDot,
@@ -18,7 +27,7 @@ constinit const KernelTable kTable = {
     .add = scalar::Add,
     .multiply = scalar::Multiply,
     .lookup = scalar::Lookup,
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &neondot::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

@@ -119,5 +119,6 @@ struct MatrixProducts {
 }  // namespace
 
 void Convolve(const ConvolveArgs& args) { neon::ConvolvePanel<MatrixProducts>(args); }
+void Accumulate(const ConvolveArgs& args) { neon::AccumulatePanel<MatrixProducts>(args); }
 
 }  // namespace mu8::kernels::neoni8mm

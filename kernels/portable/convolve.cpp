@@ -1,6 +1,8 @@
 // Convolution and dense product of one panel in plain C++: 4 output channels at a time, two pixels
 // side by side, and the input's zero point taken out of the sums over the inputs:
 //   sum (x - z) * w = sum x * w - z * sum w
+#include <cstring>
+
 #include "kernels/portable/kernels.h"
 #include "kernels/scalar/kernels.h"
 
@@ -182,6 +184,7 @@ void ConvolvePanel(const ConvolveArgs& args) {
     std::uint8_t* out = args.output + Signed(y) * args.output_row_step;
     const std::uint8_t* residual =
         args.residual == nullptr ? nullptr : args.residual + Signed(y) * args.residual_row_step;
+    // At most once a pixel.
     for (std::uint32_t x = 0; x < args.output_width;) {
       const std::ptrdiff_t pixels = args.output_width - x < 2 ? 1 : 2;
       for (std::uint32_t first = 0; first < args.channels; first += kBlockChannels) {
@@ -206,6 +209,33 @@ void ConvolvePanel(const ConvolveArgs& args) {
   }
 }
 
+// Sums as they are, kPanelWidth a pixel.
+void AccumulatePixels(const ConvolveArgs& args) {
+  std::int32_t base[kPanelWidth];
+  HoistZeroPoint<false>(args, base);
+  std::int32_t* to = args.accumulators;
+  for (std::uint32_t y = 0; y < args.output_height; ++y) {
+    const std::uint8_t* window = args.input + Signed(y) * args.input_row_step;
+    // At most once a pixel.
+    for (std::uint32_t left = args.output_width; left != 0;) {
+      const std::uint32_t pixels = left < 2 ? 1 : 2;
+      for (std::uint32_t first = 0; first < args.channels; first += kBlockChannels) {
+        std::int32_t sums[2][kBlockChannels];
+        for (std::uint32_t c = 0; c < kBlockChannels; ++c)
+          sums[0][c] = sums[1][c] = base[first + c];
+        pixels == 2 ? AddWindows<false, 2, false>(args, window, first, sums)
+                    : AddWindows<false, 1, false>(args, window, first, sums);
+        for (std::uint32_t p = 0; p < pixels; ++p) {
+          std::memcpy(to + p * kPanelWidth + first, sums[p], sizeof(sums[p]));
+        }
+      }
+      left -= pixels;
+      window += std::ptrdiff_t{static_cast<std::int32_t>(pixels)} * args.input_col_step;
+      to += pixels * kPanelWidth;
+    }
+  }
+}
+
 #undef MU8_APART
 
 }  // namespace
@@ -213,5 +243,7 @@ void ConvolvePanel(const ConvolveArgs& args) {
 void Convolve(const ConvolveArgs& args) { ConvolvePanel<false>(args); }
 
 void ConvolveDepthwise(const ConvolveArgs& args) { ConvolvePanel<true>(args); }
+
+void Accumulate(const ConvolveArgs& args) { AccumulatePixels(args); }
 
 }  // namespace mu8::kernels::portable

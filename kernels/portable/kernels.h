@@ -11,6 +11,11 @@ void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
+// Predictions by moments.
+void SquareMeans(const SampleArgs& args);
+void UnpackSpread(const SampleArgs& args);
+void Accumulate(const ConvolveArgs& args);
+extern const MomentsKernels kMoments;
 
 // What scalar::Requantize gives.
 std::uint8_t RequantizeInIntegers(std::int32_t accumulator, float multiplier, std::int32_t zero_out,

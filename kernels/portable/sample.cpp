@@ -59,6 +59,27 @@ struct CodePlace {
   }
 };
 
+// The piece's codes of sigma. Without any a word will do: its mask is 0.
+const std::uint8_t* FirstCodes(const SampleArgs& args) {
+  if (args.sigma_bits == 0) return reinterpret_cast<const std::uint8_t*>(kEpsilon.of_byte);
+  return args.sigma + args.first_block * 8 * args.sigma_bits;
+}
+
+// The level of each code of a channel; of 8 bits not used.
+struct Levels {
+  std::uint8_t own[4] = {};
+  const std::uint8_t* of_code;
+
+  Levels(const SampleArgs& args, std::uint32_t channel)
+      : of_code(args.sigma_bits < 4 ? own : args.codebook) {
+    if (args.sigma_bits >= 4) return;
+    const std::uint32_t codes = 1U << args.sigma_bits;
+    for (std::uint32_t code = 0; code < 4 && code < codes; ++code) {
+      own[code] = args.codebook[code * args.codebook_stride + channel];
+    }
+  }
+};
+
 // One lane's weights of `blocks` blocks. `mu` and `weights` may be the same bytes. kDirect: levels
 // are the codes (8 bits), else levels[code].
 template <bool kDirect>
@@ -116,10 +137,6 @@ void UnpackMeans(const SampleArgs& args) {
   }
 }
 
-std::int32_t BiasNoise(std::int32_t level, std::int32_t epsilon, std::int32_t shift) {
-  return (level * epsilon + (1 << (shift - 1))) >> shift;
-}
-
 }  // namespace
 
 void UnpackPanel(const SampleArgs& args) {
@@ -128,6 +145,35 @@ void UnpackPanel(const SampleArgs& args) {
                 (args.end_block - args.first_block) * kBlockBytes);
   } else {
     UnpackMeans(args);
+  }
+  scalar::SilencePadding(args);
+}
+
+void SquareMeans(const SampleArgs& args) {
+  UnpackPanel(args);
+  std::int8_t* const end = args.weights + (args.end_block - args.first_block) * kBlockBytes;
+  for (std::int8_t* at = args.weights; at != end; ++at) {
+    *at = SquareCode(*at);
+  }
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  const std::uint32_t bits = args.sigma_bits;
+  for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
+    const CodePlace place(bits, lane);
+    const Levels levels(args, lane % args.width);
+    const std::uint8_t* sigma = FirstCodes(args);
+    std::int8_t* out = args.weights + lane * 4;
+    for (std::size_t left = args.end_block - args.first_block; left != 0; --left) {
+      const std::uint32_t codes = place.Codes(sigma);
+#pragma GCC unroll 4
+      for (std::uint32_t j = 0; j < 4; ++j) {
+        const std::uint32_t code = codes >> (8 * j) & 255;
+        out[j] = bits == 8 ? SpreadCode(code) : static_cast<std::int8_t>(levels.of_code[code]);
+      }
+      sigma += std::size_t{8} * bits;
+      out += kBlockBytes;
+    }
   }
   scalar::SilencePadding(args);
 }
@@ -145,27 +191,18 @@ void SamplePanel(const SampleArgs& args) {
   }
   const std::uint32_t bits = args.sigma_bits;
   const std::size_t sigma_step = std::size_t{8} * bits;
-  // Without sigma codes any word will do: its mask is 0.
-  const std::uint8_t* sigma = bits == 0 ? reinterpret_cast<const std::uint8_t*>(kEpsilon.of_byte)
-                                        : args.sigma + args.first_block * sigma_step;
+  const std::uint8_t* sigma = FirstCodes(args);
   const std::uint32_t flip = args.stream.flip * 0x01010101U;
   std::int8_t* weights = args.weights;
   std::size_t left = args.end_block - args.first_block;
-  while (left != 0) {
+  while (left != 0) {  // at most once a block
     const std::size_t blocks = left < kChunkBlocks ? left : kChunkBlocks;
     for (std::uint32_t lane = 0; lane < kLanes; ++lane) {
       const std::uint32_t channel = lane % args.width;
       const CodePlace place(bits, lane);
-      std::uint8_t of_channel[4] = {};
-      const std::uint8_t* levels = args.codebook;
-      if (bits < 4) {
-        for (std::uint32_t code = 0; code < 1U << bits; ++code) {
-          of_channel[code] = args.codebook[code * args.codebook_stride + channel];
-        }
-        levels = of_channel;
-      }
-      (bits == 8 ? DrawLane<true> : DrawLane<false>)(place, levels, args.shift[channel], flip,
-                                                     blocks, sigma, sigma_step, mu + lane * 4,
+      const Levels levels(args, channel);
+      (bits == 8 ? DrawLane<true> : DrawLane<false>)(place, levels.of_code, args.shift[channel],
+                                                     flip, blocks, sigma, sigma_step, mu + lane * 4,
                                                      weights + lane * 4, &lanes[lane]);
     }
     sigma += blocks * sigma_step;
@@ -178,9 +215,7 @@ void SamplePanel(const SampleArgs& args) {
 
   // The biases take the step after the weights: byte 0 of lane c.
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t epsilon = kEpsilon.of_byte[(lanes[c].Next() ^ flip) & 255];
-    args.bias[c] =
-        AddWrapping(args.bias_mu[c], BiasNoise(args.bias_level[c], epsilon, args.bias_shift[c]));
+    scalar::DrawBias(args, c, kEpsilon.of_byte[(lanes[c].Next() ^ flip) & 255]);
   }
 }
 

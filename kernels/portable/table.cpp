@@ -5,6 +5,15 @@
 
 namespace mu8::kernels::portable {
 
+constinit const MomentsKernels kMoments = {.square_means = SquareMeans,
+                                           .unpack_spread = UnpackSpread,
+                                           .second_moments = scalar::SecondMoments,
+                                           .clip = scalar::Clip,
+                                           .accumulate = Accumulate,
+                                           .add_softmax_rows = nullptr,
+                                           .max_pool = nullptr,
+                                           .probe = scalar::ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "portable",
     .required = 0,
@@ -17,7 +26,7 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(scalar::Add),
     .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
     .lookup = config::Keep<config::kLookup>(scalar::Lookup),
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &portable::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

@@ -21,6 +21,12 @@ void Lookup(const LookupArgs& args);
 // ends in this piece.
 void SilencePadding(const SampleArgs& args);
 
+// The bias of channel c; its epsilon is of byte 0 of lane c, of the step after the weights.
+inline void DrawBias(const SampleArgs& args, std::uint32_t c, std::int32_t epsilon) {
+  const std::int32_t noise = RoundShift(args.bias_level[c] * epsilon, args.bias_shift[c]);
+  args.bias[c] = AddWrapping(args.bias_mu[c], noise);
+}
+
 // The level of panel byte i, of channel i / 4 % width.
 std::int32_t SigmaLevel(const SampleArgs& args, std::size_t i, std::uint32_t channel);
 

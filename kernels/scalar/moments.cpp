@@ -12,8 +12,7 @@ void SquareMeans(const SampleArgs& args) {
   UnpackPanel(args);
   const std::size_t count = (args.end_block - args.first_block) * kBlockBytes;
   for (std::size_t i = 0; i < count; ++i) {
-    const std::int32_t mu = args.weights[i];
-    args.weights[i] = static_cast<std::int8_t>((mu * mu + 64) >> 7);
+    args.weights[i] = SquareCode(args.weights[i]);
   }
 }
 
@@ -22,8 +21,8 @@ void UnpackSpread(const SampleArgs& args) {
   for (std::size_t i = begin; i < args.end_block * kBlockBytes; ++i) {
     const auto channel = static_cast<std::uint32_t>(i / 4 % args.width);
     const std::int32_t level = SigmaLevel(args, i, channel);
-    args.weights[i - begin] =
-        static_cast<std::int8_t>(args.sigma_bits == 8 ? (level * level + 256) >> 9 : level);
+    args.weights[i - begin] = args.sigma_bits == 8 ? SpreadCode(static_cast<std::uint32_t>(level))
+                                                   : static_cast<std::int8_t>(level);
   }
   SilencePadding(args);
 }

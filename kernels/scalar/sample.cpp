@@ -39,10 +39,6 @@ std::int32_t Mu(const SampleArgs& args, std::size_t i) {
   return static_cast<std::int8_t>(static_cast<std::uint8_t>(code << (8 - bits)));
 }
 
-std::int32_t RoundShift(std::int32_t value, std::int32_t shift) {
-  return (value + (1 << (shift - 1))) >> shift;
-}
-
 }  // namespace
 
 std::int32_t SigmaLevel(const SampleArgs& args, std::size_t i, std::uint32_t channel) {
@@ -110,10 +106,7 @@ void SamplePanel(const SampleArgs& args) {
 
   // The biases take the step after the weights: byte 0 of lane c.
   for (std::uint32_t c = 0; c < args.width; ++c) {
-    const std::int32_t epsilon =
-        Epsilon(static_cast<std::uint8_t>(lanes[c].Next()) ^ args.stream.flip);
-    const std::int32_t noise = RoundShift(args.bias_level[c] * epsilon, args.bias_shift[c]);
-    args.bias[c] = AddWrapping(args.bias_mu[c], noise);
+    DrawBias(args, c, Epsilon(static_cast<std::uint8_t>(lanes[c].Next()) ^ args.stream.flip));
   }
 }
 

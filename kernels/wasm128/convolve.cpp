@@ -61,7 +61,7 @@ void Accumulate(const ConvolveArgs& args, const std::uint8_t* const* windows,
     for (std::uint32_t inner = args.inner_runs; inner != 0; --inner, inner_at += args.inner_step) {
       std::ptrdiff_t at = inner_at;
       std::uint32_t left = args.padded_run;
-      while (left != 0) {
+      while (left != 0) {  // at most once an input
         v128_t x[kCount], first[kCount], second[kCount];
 #pragma GCC unroll 8
         for (std::size_t p = 0; p < kCount; ++p) {
@@ -190,7 +190,7 @@ void ConvolvePanel(const ConvolveArgs& args) {
   const Output output(args);
   Pixel pixel;
   bool more = true;
-  while (more) {
+  while (more) {  // at most once a pixel
     Pixel pixels[kPixels];
     const std::uint8_t* windows[kPixels];
     std::uint32_t count = 0;
@@ -205,6 +205,41 @@ void ConvolvePanel(const ConvolveArgs& args) {
     for (std::uint32_t i = 0; i < count; ++i) {
       ConvolvePixels<1, kVectors>(args, output, biases, windows + i, pixels + i);
     }
+  }
+}
+
+// Accumulators of kCount pixels, kPanelWidth a pixel.
+template <std::size_t kCount, std::size_t kVectors>
+void AccumulatePixels(const ConvolveArgs& args, const Biases& biases, const std::uint8_t* window,
+                      std::int32_t* to) {
+  const std::uint8_t* windows[kCount];
+  for (std::size_t p = 0; p < kCount; ++p) windows[p] = window + Signed(p) * args.input_col_step;
+  for (std::uint32_t first = 0; first < args.channels; first += kVectors * 4) {
+    v128_t sums[kCount][kVectors];
+    Sum<kCount, kVectors>(args, biases, windows, first, sums);
+    for (std::size_t p = 0; p < kCount; ++p) {
+      for (std::size_t v = 0; v < kVectors; ++v) {
+        wasm_v128_store(to + p * kPanelWidth + first + v * 4, sums[p][v]);
+      }
+    }
+  }
+}
+
+template <std::size_t kVectors>
+void AccumulatePanel(const ConvolveArgs& args) {
+  const Biases biases(args);
+  std::int32_t* to = args.accumulators;
+  const std::uint8_t* row = args.input;
+  for (std::uint32_t y = 0; y < args.output_height; ++y, row += args.input_row_step) {
+    const std::uint8_t* window = row;
+    std::uint32_t left = args.output_width;
+    for (; left >= kPixels; left -= kPixels, to += kPixels * kPanelWidth) {
+      AccumulatePixels<kPixels, kVectors>(args, biases, window, to);
+      window += std::ptrdiff_t{kPixels} * args.input_col_step;
+    }
+    if (left == 0) continue;
+    AccumulatePixels<1, kVectors>(args, biases, window, to);
+    to += kPanelWidth;
   }
 }
 
@@ -267,7 +302,7 @@ void DepthwisePanel(const ConvolveArgs& args) {
   const Biases biases(args);
   const Output output(args);
   Pixel pixel;
-  do {
+  do {  // at most once a pixel
     v128_t sums[kVectors];
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < kVectors; ++v) sums[v] = biases.Of(v * 4);
@@ -289,6 +324,11 @@ void Convolve(const ConvolveArgs& args) {
   if (args.accumulators != nullptr) return ConvolveOne(args);
   if (args.width == 4) return ConvolvePanel<1>(args);
   ConvolvePanel<2>(args);
+}
+
+void Accumulate(const ConvolveArgs& args) {
+  if (args.width == 4) return AccumulatePanel<1>(args);
+  AccumulatePanel<2>(args);
 }
 
 void ConvolveDepthwise(const ConvolveArgs& args) {

@@ -11,6 +11,16 @@ void UnpackPanel(const SampleArgs& args);
 void Convolve(const ConvolveArgs& args);
 void ConvolveDepthwise(const ConvolveArgs& args);
 void MaxPool(const PoolArgs& args);
+// Predictions by moments.
+void SquareMeans(const SampleArgs& args);
+void UnpackSpread(const SampleArgs& args);
+void SecondMoments(const SecondMomentsArgs& args);
+void Clip(const ClipArgs& args);
+void Accumulate(const ConvolveArgs& args);
+void AddSoftmaxRows(const RowsArgs& args);
+void MaxPoolMoments(const MomentsPoolArgs& args);
+float ProbeMoments(float a, float b, float c);
+extern const MomentsKernels kMoments;
 
 float ProbeConvolve(float a, float b, float c);
 

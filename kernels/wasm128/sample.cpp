@@ -257,6 +257,29 @@ void UnpackMeans(const SampleArgs& args) {
   }
 }
 
+// What stands for each code of sigma, of a quarter of each block.
+template <std::uint32_t kBits>
+void UnpackCodes(const SampleArgs& args, std::uint32_t quarter) {
+  const Levels<kBits> levels(args, quarter);
+  const std::uint8_t* sigma = args.sigma + args.first_block * 8 * kBits;
+  std::int8_t* out = args.weights + quarter * kQuarterBytes;
+  for (std::size_t left = args.end_block - args.first_block; left != 0; --left) {
+    v128_t level = levels.Load(sigma);
+    if constexpr (kBits == 8) {
+      // Shifted by one before the sum, which is more than 16 bits else.
+      const v128_t half = wasm_i16x8_splat(1 << (kSpreadShift - 2));
+      const auto code = [half](v128_t square) {
+        return wasm_u16x8_shr(wasm_i16x8_add(wasm_u16x8_shr(square, 1), half), kSpreadShift - 1);
+      };
+      level = wasm_u8x16_narrow_i16x8(code(wasm_u16x8_extmul_low_u8x16(level, level)),
+                                      code(wasm_u16x8_extmul_high_u8x16(level, level)));
+    }
+    wasm_v128_store(out, level);
+    sigma += 8 * kBits;
+    out += kBlockBytes;
+  }
+}
+
 // The step after the weights: byte 0 of lane c, of the quarter's lanes.
 void DrawBiases(const SampleArgs& args, const EpsilonTable& table, std::uint32_t quarter,
                 Lanes* lanes) {
@@ -264,10 +287,7 @@ void DrawBiases(const SampleArgs& args, const EpsilonTable& table, std::uint32_t
   wasm_v128_store(epsilon, table.Epsilon(lanes->Next()));
   for (std::uint32_t lane = 0; lane < 4 && quarter * 4 + lane < args.width; ++lane) {
     const std::uint32_t c = quarter * 4 + lane;
-    const std::int32_t shift = args.bias_shift[c];
-    const std::int32_t noise =
-        (args.bias_level[c] * epsilon[lane * 4] + (1 << (shift - 1))) >> shift;
-    args.bias[c] = AddWrapping(args.bias_mu[c], noise);
+    scalar::DrawBias(args, c, epsilon[lane * 4]);
   }
 }
 
@@ -279,6 +299,41 @@ void UnpackPanel(const SampleArgs& args) {
                 (args.end_block - args.first_block) * kBlockBytes);
   } else {
     UnpackMeans(args);
+  }
+  scalar::SilencePadding(args);
+}
+
+void SquareMeans(const SampleArgs& args) {
+  UnpackPanel(args);
+  std::int8_t* const end = args.weights + (args.end_block - args.first_block) * kBlockBytes;
+  const v128_t half = wasm_i16x8_splat(1 << (kSquareShift - 1));
+  for (std::int8_t* at = args.weights; at != end; at += 16) {
+    const v128_t mu = wasm_v128_load(at);
+    const v128_t low = wasm_i16x8_add(wasm_i16x8_extmul_low_i8x16(mu, mu), half);
+    const v128_t high = wasm_i16x8_add(wasm_i16x8_extmul_high_i8x16(mu, mu), half);
+    wasm_v128_store(at, wasm_i8x16_narrow_i16x8(wasm_i16x8_shr(low, kSquareShift),
+                                                wasm_i16x8_shr(high, kSquareShift)));
+  }
+}
+
+void UnpackSpread(const SampleArgs& args) {
+  for (std::uint32_t quarter = 0; quarter < kQuarters; ++quarter) {
+    switch (args.sigma_bits) {
+      case 8:
+        UnpackCodes<8>(args, quarter);
+        break;
+      case 4:
+        UnpackCodes<4>(args, quarter);
+        break;
+      case 2:
+        UnpackCodes<2>(args, quarter);
+        break;
+      case 1:
+        UnpackCodes<1>(args, quarter);
+        break;
+      default:
+        UnpackCodes<0>(args, quarter);
+    }
   }
   scalar::SilencePadding(args);
 }

@@ -8,6 +8,16 @@
 
 namespace mu8::kernels::wasm128 {
 
+constinit const MomentsKernels kMoments = {
+    .square_means = SquareMeans,
+    .unpack_spread = UnpackSpread,
+    .second_moments = SecondMoments,
+    .clip = Clip,
+    .accumulate = Accumulate,
+    .add_softmax_rows = config::Keep<config::kSoftmax>(AddSoftmaxRows),
+    .max_pool = config::Keep<config::kMaxPool>(MaxPoolMoments),
+    .probe = ProbeMoments};
+
 constinit const KernelTable kTable = {
     .name = "wasm128",
     .required = kFeatureWasm128,
@@ -20,7 +30,7 @@ constinit const KernelTable kTable = {
     .add = config::Keep<config::kAdd>(scalar::Add),
     .multiply = config::Keep<config::kMultiply>(scalar::Multiply),
     .lookup = config::Keep<config::kLookup>(scalar::Lookup),
-    .moments = config::kMoments ? &scalar::kMoments : nullptr,
+    .moments = config::kMoments ? &wasm128::kMoments : nullptr,
     .convolve_probe = ProbeConvolve,
     .requantize_probe = scalar::ProbeConvolve,
     .pool_probe = scalar::ProbePool,

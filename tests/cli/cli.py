@@ -8,6 +8,7 @@ converted model, is made in setUpModule or setUpClass. Nothing but Python itself
 import collections
 import json
 import pathlib
+import re
 import struct
 import subprocess
 import sys
@@ -34,6 +35,9 @@ CALIBRATION = (*IMAGES, "--calibration-limit", 64)
 QUICK = (*IMAGES, "--calibration-limit", 32, "--calibration-passes", 2)  # a quarter of the time
 LENET5 = (*MODEL, *POSTERIOR, *NORMAL)
 
+# What a command says on a machine that is slow enough.
+PROGRESS = re.compile(r"^mu8: [^\n]*: [^\n]* left\n", re.MULTILINE)
+
 Outcome = collections.namedtuple("Outcome", "command code stdout stderr")
 
 
@@ -52,7 +56,7 @@ class CommandTest(unittest.TestCase):
         command = [str(part) for part in arguments]
         done = subprocess.run([cls.program, *command], cwd=cls.folder, capture_output=True,
                               text=True, check=False, timeout=300)
-        return Outcome(["mu8", *command], done.returncode, done.stdout, done.stderr)
+        return Outcome(["mu8", *command], done.returncode, done.stdout, PROGRESS.sub("", done.stderr))
 
     @classmethod
     def text_of(cls, *arguments, note=None):

@@ -78,6 +78,14 @@ class OnePlan(PlanTest):
     def test_conversion_follows_the_plan(self):
         self.check_conversion("plan.json", "plan.mu8")
 
+    def test_moments_judge_it_alike(self):
+        by_moments = self.json_of(*ALLOCATE, "--average-bits", 3, "--judge", "moments", "-o", "moments.json")
+        self.assertEqual((self.plan["judge"], by_moments["judge"]), ("sampling", "moments"))
+        self.assertEqual(by_moments["layers"], self.plan["layers"])  # found without a judge
+        self.assertNotEqual(by_moments["divergence"], self.plan["divergence"])
+        self.assertLess(by_moments["divergence"], 1.5 * self.plan["divergence"])
+        self.assertGreater(by_moments["divergence"], self.plan["divergence"] / 4)
+
 
 class SeveralPlans(PlanTest):
     """Every method for two averages; random search with two seeds."""

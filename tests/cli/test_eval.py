@@ -10,6 +10,7 @@ import math
 import shutil
 
 import cli
+import numpy as np
 import recompute_metrics
 from inputs import flip_a_bit
 
@@ -340,6 +341,58 @@ class WrongOptions(EvalTest):
 
     def test_curves_are_no_text(self):
         self.refuses("--curves", says="--curves: expected --json with it")
+
+
+class Ensembles(EvalTest):
+    """Several models are one mixture of networks."""
+
+    @classmethod
+    def setUpClass(cls):
+        super().setUpClass()
+        cls.text_of("convert", *cli.LENET5, *cli.QUICK, "--sigma-bits", 2, "-o", "other.mu8")
+
+    def test_two_members(self):
+        files = {}
+        for name, models in (("one", ["model.mu8"]), ("two", ["other.mu8"]), ("both", ["model.mu8", "other.mu8"])):
+            files[name] = self.json_of("eval", *models, "--data", cli.DIGITS, "--limit", 50, "--samples", 6,
+                                       "--predictions", f"{name}.f32", "--uncertainty", f"{name}.u.f32")
+        self.assertEqual(files["both"]["members"], ["model.mu8", "other.mu8"])
+        self.assertNotIn("members", files["one"])
+        self.assertEqual(files["both"]["samples"], 12)
+        means = [self.rows_of(f"{name}.f32", 10) for name in ("one", "two", "both")]
+        parts = [self.rows_of(f"{name}.u.f32", 3) for name in ("one", "two", "both")]
+        for image in range(50):
+            for a, b, both in zip(*(rows[image] for rows in means)):
+                self.assert_near((a + b) / 2, both, 1e-7)
+            entropy = -sum(p * math.log(p) for p in means[2][image] if p > 0)
+            self.assert_near(parts[2][image][0], entropy, 1e-5)
+            self.assert_near(parts[2][image][1], (parts[0][image][1] + parts[1][image][1]) / 2, 1e-6)
+            self.assert_near(parts[2][image][2], max(entropy - parts[2][image][1], 0), 1e-5)
+
+    def test_noise_that_one_member_alone_says(self):
+        """It was read beyond the end of the other's."""
+        np.save(self.folder / "pixels.npy", np.arange(4 * 36, dtype=np.uint8).reshape(4, 6, 6, 1))
+        for models, known in ((["tiny_values_noise"], True), (["tiny_values_noise", "tiny_values"], False)):
+            found = self.json_of("eval", *(cli.GOLDEN / f"{name}.mu8" for name in models), "--data", "pixels.npy",
+                                 note="pixels.npy: its elements are uint8")
+            self.assertEqual(["mean_noise_variance" in each for each in found["values"]], [known] * 3)
+
+    def test_text_names_them(self):
+        text = self.text_of("eval", "model.mu8", "other.mu8", "--data", cli.DIGITS, "--limit", 5)
+        self.assertRegex(text, r"model +model.mu8\n +other.mu8\n")
+
+    def test_refused(self):
+        few = ("--data", cli.DIGITS, "--limit", 5)
+        self.fails("eval", "model.mu8", "other.mu8", "model.mu8", *few,
+                   says="model.mu8: is the same model as model.mu8")
+        self.fails("eval", "model.mu8", cli.GOLDEN / "tiny_sigma4.mu8", *few,
+                   says=f"{cli.GOLDEN / 'tiny_sigma4.mu8'}: differs from model.mu8 in its input")
+        self.write("names.txt", "\n".join("abcdefghij"))
+        self.text_of("convert", *cli.LENET5, *cli.QUICK, "--labels", "names.txt", "-o", "named.mu8")
+        self.fails("eval", "model.mu8", "named.mu8", *few,
+                   says="named.mu8: differs from model.mu8 in its names of the outputs")
+        self.wrong_command("eval", "model.mu8", "other.mu8", *few, "--stop-error", 0.05,
+                           says="--stop-error, --method auto: decide about the networks of one MODEL")
 
 
 if __name__ == "__main__":

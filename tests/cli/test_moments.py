@@ -208,6 +208,90 @@ class Diff(MomentsTest):
         self.wrong_command(*self.DIFF, "--samples", 1, says="--samples: is 1, --method moments")
 
 
+class Auto(MomentsTest):
+    RULE = ("--method", "auto", "--stop-error", 0.05)
+    NOTE = "with --method auto images have different numbers of samples"
+
+    def predictions(self, name, *how):
+        note = None if how == BY_MOMENTS else "with --"
+        self.text_of("eval", "moments.mu8", *FEW, *how, "--predictions", name, note=note)
+        return self.rows_of(name, 10)
+
+    def test_each_image_is_of_moments_or_of_sampling(self):
+        auto = self.predictions("auto.f32", *self.RULE, "--margin", 0.5)
+        moments = self.predictions("moments.f32", *BY_MOMENTS)
+        sampled = self.predictions("sampled.f32", "--stop-error", 0.05)
+        found = self.json_of("eval", "moments.mu8", *FEW, *self.RULE, "--margin", 0.5,
+                             note=self.NOTE)
+        decided = 0
+        for mine, one, many in zip(auto, moments, sampled):
+            first, second = sorted(one)[-1], sorted(one)[-2]
+            self.assertEqual(mine, one if first - second >= 0.5 else many)
+            decided += first - second >= 0.5
+        self.assertGreater(decided, 0)
+        self.assertAlmostEqual(found["samples_used"]["by_moments"], decided / len(auto), 9)
+        self.assertEqual(found["method"], "auto")
+        self.assertEqual(found["samples"], 50)
+
+    def test_entropies_in_the_band_are_sampled(self):
+        found = self.json_of("eval", "moments.mu8", *FEW, "--method", "auto", "--doubt-entropy",
+                             "0.1,0.7", "--samples", 9, note=self.NOTE)["samples_used"]
+        self.assertGreater(found["by_moments"], 0.5)
+        self.assertLess(found["by_moments"], 1)
+        self.assertAlmostEqual(found["mean"], 9 * (1 - found["by_moments"]), 9)
+        self.assertEqual(found["undecided"], 0)  # there was nothing to decide
+
+    def test_a_prediction_says_which_it_is_and_is_replayed(self):
+        inputs = [cli.PICTURES[0], *[f"{cli.FASHION}#{i}" for i in range(12)]]
+        found = self.json_of("predict", "moments.mu8", *inputs, *self.RULE)
+        self.assertEqual(found["method"], "auto")
+        self.assertEqual(found["predictions"][0]["ended"], "moments")
+        ways = set()
+        for index, prediction in enumerate(found["predictions"]):
+            by_moments = prediction["ended"] == "moments"
+            ways.add(by_moments)
+            self.assertEqual(prediction["samples_used"] == 0, by_moments)
+            self.assertEqual(prediction["replay"]["method"], int(by_moments))
+            self.assertEqual(prediction["replay"]["stop_rule"], int(not by_moments))
+            self.write("record.json", json.dumps(found))
+            self.text_of("replay", "record.json", "moments.mu8", inputs[index], "--index", index)
+        self.assertEqual(ways, {False, True})
+
+    def test_decisions_of_moments_are_replayed(self):
+        found = self.json_of("predict", "moments.mu8", cli.PICTURES[0], *self.RULE, "--stop-class",
+                             "all", "--stop-threshold", 0.5)
+        self.assertEqual(found["predictions"][0]["ended"], "moments")
+        decisions = {one["label"]: one["decision"] for one in found["predictions"][0]["decisions"]}
+        self.assertEqual(decisions, {c: "above" if c == 7 else "below" for c in range(10)})
+        self.write("record.json", json.dumps(found))
+        self.text_of("replay", "record.json", "moments.mu8", cli.PICTURES[0])
+
+    def test_text(self):
+        text = self.text_of("predict", "moments.mu8", cli.PICTURES[0], *self.RULE)
+        self.assertIn("\n  by moments, which left no doubt\n", text)
+        text = self.text_of("eval", "moments.mu8", *FEW, *self.RULE, note=self.NOTE)
+        self.assertRegex(text, r"\nmethod +auto: moments first")
+        self.assertRegex(text, r"\ndecided by moments +[0-9.]+ %, without samples and without")
+
+    def test_wrong_ones(self):
+        predict = ("predict", "moments.mu8", cli.PICTURES[0])
+        for options, says in (
+                (("--method", "auto"), "--method auto: expected --stop-error"),
+                (("--margin", 0.1), "--margin: expected --method auto with it"),
+                (("--doubt-entropy", "0,1"), "--doubt-entropy: expected --method auto with it"),
+                (("--method", "auto", "--doubt-entropy", "0,1", "--margin", 0.1),
+                 "--margin: is about the decision of --stop-error"),
+                ((*self.RULE, "--margin", 2), '--margin: is "2", expected a number from 0.000001 to 1'),
+                ((*self.RULE, "--doubt-entropy", "1,0.5"), '--doubt-entropy: is "1,0.5", expected two'),
+                ((*self.RULE, "--doubt-entropy", "1"), '--doubt-entropy: is "1", expected two'),
+                ((*self.RULE, "--doubt-entropy", "1,x"), '--doubt-entropy: is "1,x", expected comma'),
+                ((*self.RULE, "--stop-class", "7", "--stop-within", 0.1), "--stop-within: moments cannot")):
+            self.wrong_command(*predict, *options, says=says)
+        self.wrong_command("bench", "moments.mu8", "--method", "auto", "--doubt-entropy", "0,1",
+                           says="--method auto: its time depends on the images")
+        self.fails("predict", "sampling.mu8", cli.PICTURES[0], *self.RULE, says="sampling.mu8: mu8 error 78")
+
+
 class Refusals(MomentsTest):
     def test_a_file_without_what_it_needs(self):
         says = "sampling.mu8: mu8 error 78: no predictions by moments"
@@ -229,7 +313,7 @@ class Refusals(MomentsTest):
 
     def test_another_method(self):
         self.wrong_command("predict", "moments.mu8", cli.PICTURES[0], "--method", "guess",
-                           says="--method: guess not in {sampling,moments}")
+                           says="--method: guess not in {sampling,moments,auto}")
 
 
 if __name__ == "__main__":

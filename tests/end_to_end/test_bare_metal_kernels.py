@@ -16,8 +16,8 @@ from mu8_command import Checks
 
 SKIPPED = 77
 CASES = 400
-KERNELS = ("sample", "convolve", "depthwise", "pool")
-SOURCES = ["tests/bare_metal/kernels.cpp", "tests/bare_metal/guards.cpp"]
+KERNELS = ("sample", "convolve", "depthwise", "pool", "moments")
+SOURCES = [f"tests/bare_metal/{name}.cpp" for name in ("kernels", "moments", "guards")]
 
 
 def main():

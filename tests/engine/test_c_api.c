@@ -134,6 +134,8 @@ int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena
   uint32_t classes;
   size_t i;
 
+  const char* text;
+
   options.mc_samples = 8;
   options.batch = 2;
   options.seed = 1234567890123456789U;
@@ -142,6 +144,14 @@ int mu8_test_c_predict(const void* bytes, size_t size, void* arena, size_t arena
   classes = mu8_model_class_count(&model);
   MU8_TEST(classes == 3);
   MU8_TEST(mu8_model_input_size(&model) == 36);
+  MU8_TEST(mu8_model_input_height(&model) * mu8_model_input_width(&model) *
+               mu8_model_input_channels(&model) ==
+           36);
+  MU8_TEST(mu8_model_input_channels(NULL) == 0);
+  MU8_TEST(mu8_model_metadata(&model, "name", &text) == 4 && memcmp(text, "tiny", 4) == 0);
+  MU8_TEST(mu8_model_metadata(&model, "nam", &text) == 0 && text == NULL);
+  MU8_TEST(mu8_model_metadata(NULL, "name", &text) == 0);
+  MU8_TEST(mu8_model_metadata(&model, NULL, &text) == 0);
   MU8_TEST(mu8_arena_bytes(&model, &options) == arena_bytes);
   MU8_TEST(mu8_session_create(&model, &options, arena, arena_bytes, &session, NULL) == 0);
   if (pixels != NULL) {

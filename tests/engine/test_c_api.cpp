@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <string_view>
 #include <vector>
 
 #include "mu8/mu8_c.h"
@@ -80,6 +81,80 @@ TEST_CASE("c api: decides about several classes as C++ does") {
   }
   CHECK(found == expected);
   CHECK(std::count(found.begin(), found.end(), MU8_DECISION_BELOW) > 0);
+}
+
+constexpr auto kNull = static_cast<std::int32_t>(Status::kNullPointer);
+
+TEST_CASE("c api: of no model, session or scrubber there is nothing to tell") {
+  CHECK(mu8_model_input_size(nullptr) == 0);
+  CHECK(mu8_model_input_height(nullptr) == 0);
+  CHECK(mu8_model_input_width(nullptr) == 0);
+  CHECK(mu8_model_input_channels(nullptr) == 0);
+  CHECK(mu8_model_class_count(nullptr) == 0);
+  CHECK(mu8_model_output_height(nullptr) == 0);
+  CHECK(mu8_model_output_width(nullptr) == 0);
+  CHECK(mu8_model_output_size(nullptr) == 0);
+  CHECK(mu8_model_head(nullptr) == 0);
+  CHECK(mu8_model_input_kind(nullptr) == 0);
+  CHECK(mu8_model_abstain_measure(nullptr) == 0);
+  CHECK_FALSE(mu8_model_has_moments(nullptr));
+  CHECK(mu8_model_hash(nullptr) == 0);
+  CHECK(mu8_passes_done(nullptr) == 0);
+  CHECK(mu8_scrub_rounds(nullptr) == 0);
+  mu8_abandon(nullptr);
+  CHECK(mu8_scrub(nullptr, 64, nullptr) == kNull);
+
+  float low = 7, high = 7;
+  CHECK_FALSE(mu8_model_output_range(nullptr, 0, &low, &high));
+  CHECK_FALSE(mu8_model_abstain_threshold(nullptr, 0, &low));
+  CHECK(low == 7.0F);
+  mu8_options options = mu8_default_options();
+  CHECK(mu8_arena_bytes(nullptr, &options) == 0);
+  std::size_t fast = 7, slow = 7;
+  mu8_arena_region_bytes(nullptr, &options, &fast, &slow);
+  CHECK(fast == 0);
+  CHECK(slow == 0);
+  mu8_arena_region_bytes(nullptr, nullptr, nullptr, nullptr);
+}
+
+// Arguments are counted from 1, as in the header. A model without a place was once said to be the
+// second one.
+TEST_CASE("c api: the first null pointer among the arguments is named") {
+  const AlignedBytes file = TinyModel(4).File();
+  AlignedBytes arena(65536);
+  mu8_model model;
+  mu8_session session;
+  mu8_scrubber scrubber;
+  mu8_diagnostic why;
+  const mu8_options options = mu8_default_options();
+  REQUIRE(mu8_model_open(file.data(), file.size(), &model, nullptr) == 0);
+  const auto names = [&why](std::int32_t status) {
+    CHECK(status == kNull);
+    CHECK(why.status == kNull);
+    return why.found;
+  };
+  CHECK(names(mu8_model_open(nullptr, file.size(), &model, &why)) == 1);
+  CHECK(names(mu8_model_open(file.data(), file.size(), nullptr, &why)) == 3);
+  const auto create = [&](const mu8_model* m, const mu8_options* o, void* a, mu8_session* s) {
+    return names(mu8_session_create(m, o, a, arena.size(), s, &why));
+  };
+  CHECK(create(nullptr, &options, arena.data(), &session) == 1);
+  CHECK(create(&model, nullptr, arena.data(), &session) == 2);
+  CHECK(create(&model, &options, nullptr, &session) == 3);
+  CHECK(create(&model, &options, arena.data(), nullptr) == 5);
+  CHECK(create(nullptr, nullptr, arena.data(), nullptr) == 1);
+  REQUIRE(mu8_session_create(&model, &options, arena.data(), arena.size(), &session, nullptr) == 0);
+  const std::vector<std::uint8_t> pixels(36);
+  mu8_prediction prediction;
+  CHECK(names(mu8_predict_u8(nullptr, pixels.data(), 1, &prediction, &why)) == 1);
+  CHECK(names(mu8_predict_u8(&session, nullptr, 1, &prediction, &why)) == 2);
+  CHECK(names(mu8_predict_u8(&session, pixels.data(), 1, nullptr, &why)) == 4);
+  CHECK(names(mu8_scrubber_create(nullptr, &scrubber, &why)) == 1);
+  CHECK(names(mu8_scrubber_create(&model, nullptr, &why)) == 2);
+  char text[8] = "before";
+  CHECK(mu8_explain(nullptr, text, sizeof(text)) == 0);
+  CHECK(mu8_explain(&why, nullptr, sizeof(text)) == 0);
+  CHECK(std::string_view(text) == "before");
 }
 
 }  // namespace

@@ -8,6 +8,7 @@
 #include "tests/support/effort.h"
 #include "tests/support/golden.h"
 #include "tests/support/model_builder.h"
+#include "tests/support/one_pass.h"
 #include "tests/support/predict.h"
 #include "tests/support/random_model.h"
 
@@ -105,6 +106,50 @@ TEST_CASE("checked products: no false alarm, and flipped bits are found") {
   CHECK(products == static_cast<std::size_t>(checks + flips));
   CHECK(alarms == 0);
   CHECK(found * 1000 >= flips * 999);
+}
+
+std::size_t flip_at = 0;  // the product, counted from 1
+template <bool depthwise>
+void FlippingOnce(const kernels::ConvolveArgs& args) {
+  flip = products + 1 == flip_at ? 1 << 9 : 0;
+  Flipping<depthwise>(args);
+}
+
+// Whichever product of a pass it is: none follows, and the fault says in which layer it was.
+TEST_CASE("checked products: one that is wrong ends its pass and is told") {
+  kernels::KernelTable table = kernels::TableAt(0);
+  table.convolve = FlippingOnce<false>;
+  table.convolve_depthwise = FlippingOnce<true>;
+  const TestModel model = EveryOperatorModel();
+  flip_channel = 0;
+  std::size_t all = 1;
+  std::int32_t layer = 0;
+  for (flip_at = 0; flip_at <= all; ++flip_at) {
+    CAPTURE(flip_at);
+    OnePass pass(model, table);
+    Diagnostic fault;
+    pass.context.check_products = true;
+    pass.context.fault = &fault;
+    products = 0;
+    RunOnce(&pass.context);
+    RunPass(&pass.context);
+    if (flip_at == 0) {
+      REQUIRE_FALSE(pass.context.failed);
+      REQUIRE(fault.status == Status::kOk);
+      all = products;
+      continue;
+    }
+    REQUIRE(pass.context.failed);
+    CHECK(products == flip_at);
+    CHECK(fault.status == Status::kComputationFault);
+    CHECK(fault.layer >= layer);
+    layer = fault.layer;
+    const auto off = static_cast<std::int64_t>(fault.found - fault.expected);
+    CHECK((off == 512 || off == -512));
+  }
+  MESSAGE("products of a pass, each wrong once: " << all);
+  CHECK(all > 100);
+  CHECK(layer == 11);  // the last one of the model
 }
 
 TEST_CASE("checked products: the message names layer and pixel") {

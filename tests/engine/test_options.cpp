@@ -1,6 +1,7 @@
 // Options out of range: each is named, with its value and the most that it may be.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <limits>
 #include <set>
 #include <string>
@@ -42,7 +43,7 @@ std::vector<Wrong> WrongOptions() {
       {Option::kWorkers, {.workers = 1025}, 1025, 1024},
       {Option::kPanelBytes, {.panel_bytes = 63}, 63, 0xffffffff},
       {Option::kNoise, {.noise = static_cast<Noise>(2)}, 2, 1},
-      {Option::kMethod, {.method = static_cast<Method>(2)}, 2, 1},
+      {Option::kMethod, {.method = static_cast<Method>(3)}, 3, 2},
       {Option::kStopRule, WithStop({.rule = StopRule::kWithin}), 3, 2},
       {Option::kStopRule, WithStop({.rule = static_cast<StopRule>(5)}), 5, 4},
       {Option::kStopClass, WithStop({.rule = StopRule::kThreshold, .class_index = 3}), 3, 2}};
@@ -99,7 +100,7 @@ TEST_CASE("options: each out of range is named and needs no arena") {
   named.insert(Option::kStreamed);  // of builds without it
   named.insert(Option::kSlowArena);
   named.insert(Option::kCheckProducts);  // of builds without: test_trimmed.py
-  named.insert(Option::kKeepLogits);     // below: with moments
+  named.insert({Option::kKeepLogits, Option::kDoubtMargin, Option::kDoubtEntropy});  // below
   // Every option that there is.
   const std::string unknown = OptionName(static_cast<Option>(1000));
   for (int option = 1; OptionName(static_cast<Option>(option)) != unknown; ++option) {
@@ -118,10 +119,28 @@ TEST_CASE("options: moments take none of sampling's own") {
     Option option;
     SessionOptions options;
   };
+  const Stop label{.rule = StopRule::kLabel};
+  const auto with = [](const Doubt& doubt, StopRule rule) {
+    return SessionOptions{.method = Method::kAuto, .doubt = doubt, .stop = {.rule = rule}};
+  };
   const Case cases[] = {
       {Option::kStopRule, {.method = Method::kMoments, .stop = {.rule = StopRule::kLabel}}},
-      {Option::kKeepLogits, {.keep_logits = true, .method = Method::kMoments}},
       {Option::kCheckProducts, {.method = Method::kMoments, .check_products = true}},
+      // Of kAuto: something to decide, that moments can decide, and a doubt in its range.
+      {Option::kMethod, {.method = Method::kAuto}},
+      {Option::kStopRule, with({}, StopRule::kWithin)},
+      {Option::kKeepLogits, {.keep_logits = true, .method = Method::kAuto, .stop = label}},
+      {Option::kCheckProducts, {.method = Method::kAuto, .stop = label, .check_products = true}},
+      {Option::kDoubtMargin, with({.margin = 0}, StopRule::kLabel)},
+      {Option::kDoubtMargin, with({.margin = 1.01F}, StopRule::kLabel)},
+      {Option::kDoubtMargin, with({.margin = std::nanf("")}, StopRule::kLabel)},
+      {Option::kDoubtEntropy, with({.entropy_from = 2, .entropy_to = 1}, StopRule::kNone)},
+      {Option::kDoubtEntropy, with({.entropy_from = -1, .entropy_to = 1}, StopRule::kNone)},
+      {Option::kDoubtEntropy,
+       with({.entropy_from = std::nanf(""), .entropy_to = 1}, StopRule::kNone)},
+      {Option::kDoubtEntropy, with({.entropy_to = std::nanf("")}, StopRule::kLabel)},
+      {Option::kDoubtEntropy, with({.entropy_to = INFINITY}, StopRule::kLabel)},
+      {Option::kDoubtEntropy, with({.entropy_from = 1}, StopRule::kLabel)},
   };
   for (const Case& one : cases) {
     Session session;

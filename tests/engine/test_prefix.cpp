@@ -2,12 +2,7 @@
 // a kernel table that counts its calls.
 #include <doctest/doctest.h>
 
-#include <vector>
-
-#include "engine/src/input.h"
-#include "engine/src/layers.h"
-#include "formats/reader.h"
-#include "tests/support/model_builder.h"
+#include "tests/support/one_pass.h"
 
 namespace mu8::testing {
 namespace {
@@ -44,35 +39,16 @@ struct Counts {
 };
 
 Counts Count(const TestModel& model) {
-  const AlignedBytes file = model.File();
-  format::View view;
-  REQUIRE(format::Open(file.span(), &view) == Status::kOk);
   const kernels::KernelTable table = CountingTable();
-  AlignedBytes arena(view.model.arena_bytes);
-  std::vector<std::int8_t> panel(view.model.panel_bytes);
-  std::vector<std::int32_t> accumulators(64);
-  std::vector<float> logits(view.model.class_count);
-  auto* activations = reinterpret_cast<std::uint8_t*>(arena.data());
-  PassContext context{.view = view,
-                      .kernels = table,
-                      .stream = {.seed = 1},
-                      .images = {nullptr, 0, 1},
-                      .activations = activations,
-                      .panel = panel.data(),
-                      .accumulators = accumulators.data(),
-                      .logits = logits.data(),
-                      .logits_stride = view.model.class_count};
-  const format::TensorRecord input = view.tensor(0);
-  const std::vector<std::uint8_t> pixels(std::size_t{input.height} * input.width * input.channels);
-  LoadPixels(view, pixels.data(), activations);
+  OnePass pass(model, table);
   Counts counts{};
   calls = 0;
-  RunOnce(&context);
+  RunOnce(&pass.context);
   counts.once = calls;
-  for (int pass = 0; pass < 2; ++pass) {
+  for (int round = 0; round < 2; ++round) {
     calls = 0;
-    RunPass(&context);
-    if (pass == 1) CHECK(counts.pass == calls);
+    RunPass(&pass.context);
+    if (round == 1) CHECK(counts.pass == calls);
     counts.pass = calls;
   }
   return counts;

@@ -1,6 +1,7 @@
 // The sequential rule: how often it decides wrongly, how soon it decides rightly.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <array>
 #include <cmath>
 #include <vector>
@@ -49,6 +50,8 @@ auto TwoPoint(Random* random, float high, float low, double mean) {
 TEST_CASE("stopping: wrong decisions are as rare as promised, however long one watches") {
   Random random(401);
   const int runs = Effort(20000, 2000);
+  int trials = 0;
+  double worst = 0;  // share of wrong decisions, of what is promised
   for (const float error : {0.05F, 0.2F}) {
     for (const float high : {0.999F, 0.9F, 0.6F}) {
       for (const StopRule rule : {StopRule::kLabel, StopRule::kThreshold}) {
@@ -75,9 +78,13 @@ TEST_CASE("stopping: wrong decisions are as rare as promised, however long one w
         CHECK(above <= most);
         CHECK(below <= most);
         CHECK(above + below > 0);  // the game is on
+        trials += runs;
+        worst = std::max(worst, std::max(above, below) / (runs * static_cast<double>(error)));
       }
     }
   }
+  MESSAGE("trials: " << trials << ", wrong decisions at most " << worst << " of what is promised");
+  CHECK(trials == 12 * runs);
 }
 
 TEST_CASE("stopping: near-certain images take 6 passes, uncertain ones more") {
@@ -175,6 +182,8 @@ std::uint32_t WatchWithin(const Stop& stop, std::uint32_t most, Interval* refere
 TEST_CASE("stopping: a mean is known as well as promised, and the bound is the theorem's") {
   Random random(402);
   const int runs = Effort(4000, 400);
+  int trials = 0;
+  double worst = 0;  // share of wrong means, of what is promised
   for (const float error : {0.05F, 0.5F}) {
     for (const float within : {0.2F, 0.1F}) {
       for (const double mean : {0.5, 0.1, 0.02}) {
@@ -198,9 +207,12 @@ TEST_CASE("stopping: a mean is known as well as promised, and the bound is the t
         CHECK(ended == runs);
         const double most = runs * static_cast<double>(error);
         CHECK(wrong <= most + 3 * std::sqrt(most));
+        trials += runs;
+        worst = std::max(worst, wrong / most);
       }
     }
   }
+  MESSAGE("means: " << trials << ", wrong ones at most " << worst << " of what is promised");
 }
 
 TEST_CASE("stopping: steady values take few passes, pairs count as one, no pass is lost") {

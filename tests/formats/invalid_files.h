@@ -4,11 +4,13 @@
 // further ones as N_name_case.mu8, with the names of FORMAT.md section 11.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <bit>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <iterator>
 #include <optional>
 #include <string>
 #include <vector>
@@ -34,6 +36,14 @@ std::vector<InvalidFile> InvalidGraphs();
 std::vector<InvalidFile> InvalidParameters();
 // Inputs, outputs and heads (13, 14, 17, 30, 31, 46, 49, 52 to 57).
 std::vector<InvalidFile> InvalidOutputs();
+
+inline std::vector<InvalidFile> AllInvalidFiles() {
+  std::vector<InvalidFile> files = InvalidContainers();
+  for (auto more : {InvalidGraphs(), InvalidParameters(), InvalidOutputs()}) {
+    std::move(more.begin(), more.end(), std::back_inserter(files));
+  }
+  return files;
+}
 
 // A field of a file: where it lies, how wide it is, and what a diagnostic that names it says
 // beside.

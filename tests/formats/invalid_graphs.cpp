@@ -55,6 +55,8 @@ void AddTensors(std::vector<InvalidFile>* files) {
   scale("nan", std::numeric_limits<float>::quiet_NaN(), kMostNormalBits);
   tiny.Set(Status::kTensorPlacement, "outside", TensorField(1, &TensorRecord::offset), 192, 128);
   tiny.Set(Status::kTensorPlacement, "misaligned", TensorField(0, &TensorRecord::offset), 16, 0);
+  tiny.Set(Status::kTensorPlacement, "misaligned_behind_another",
+           TensorField(1, &TensorRecord::offset), 136, 128);
   tiny.Set(Status::kTensorPlacement, "larger_than_the_memory",
            ModelField(&format::ModelRecord::activation_bytes), 64,
            TensorField(0, &TensorRecord::bytes), 64);

@@ -220,6 +220,14 @@ void AddGaussian(std::vector<InvalidFile>* files) {
   set(logs, "nan_high", 5, std::numeric_limits<float>::quiet_NaN(), kMostNormalBits);
   set(logs, "low_is_high", 3, -2.5F, Bits(-2.5F) - 1);
   set(logs, "high_is_zero", 3, -3.0F, Bits(-2.5F) - 1);
+  const auto set_both = [&](const char* name, float value, std::uint64_t above) {
+    logs.Add(
+        kStatus, name,
+        logs.Edit().Set(word.Element(2), Bits(value)).Set(word.Element(3), Bits(value)).Repaired(),
+        word.Element(3), above);
+  };
+  set_both("low_and_high_are_zero", 0, 1);
+  set_both("low_and_high_are_one", 1, Bits(1) + 1);
   set(logs, "least_variance_of_zero", 2, -88.0F, kLeastNormalBits, 0);
   set(logs, "infinite_variance", 3, 88.0F, kMostNormalBits, Bits(kInfinity));
   set(softplus, "least_variance_subnormal", 4, -44.0F, kLeastNormalBits,

@@ -31,6 +31,29 @@ TEST_CASE("arithmetic: normal means positive, finite and not subnormal") {
   }
 }
 
+TEST_CASE("arithmetic: finite is all but infinities and NaN") {
+  for (const float value : {0.0F, -0.0F, Limits::denorm_min(), Limits::max(), -Limits::max()}) {
+    CAPTURE(value);
+    CHECK(format::IsFinite(value));
+  }
+  for (const float value : {Limits::infinity(), -Limits::infinity(), Limits::quiet_NaN()}) {
+    CAPTURE(value);
+    CHECK_FALSE(format::IsFinite(value));
+  }
+}
+
+TEST_CASE("arithmetic: the nearest normal number of those up to a bound") {
+  CHECK(format::NearestNormal(1.5F, 2.0F) == 1.5F);
+  CHECK(format::NearestNormal(2.0F, 2.0F) == 2.0F);
+  CHECK(format::NearestNormal(2.5F, 2.0F) == 2.0F);
+  CHECK(format::NearestNormal(Limits::infinity(), format::kMostNormal) == Limits::max());
+  CHECK(format::NearestNormal(Limits::min(), 2.0F) == Limits::min());
+  for (const float value : {0.0F, -0.0F, -1.0F, -Limits::infinity(), Limits::denorm_min()}) {
+    CAPTURE(value);
+    CHECK(format::NearestNormal(value, 2.0F) == Limits::min());
+  }
+}
+
 TEST_CASE("arithmetic: rounds to the nearest integer, ties to even") {
   for (const float value : {0.5F, 1.5F, 2.5F, -0.5F, -1.5F, 0.49999997F, 4194303.5F, -4194304.0F}) {
     CAPTURE(value);

@@ -23,14 +23,6 @@ namespace {
 
 const std::filesystem::path kFolder = "tests/data/invalid";
 
-std::vector<InvalidFile> AllInvalidFiles() {
-  std::vector<InvalidFile> files = InvalidContainers();
-  for (auto more : {InvalidGraphs(), InvalidParameters(), InvalidOutputs()}) {
-    std::move(more.begin(), more.end(), std::back_inserter(files));
-  }
-  return files;
-}
-
 // The names of the codes: rows "| 31 | output_shape | ..." of FORMAT.md section 11.
 std::map<int, std::string> CodeNames() {
   std::ifstream document("formats/FORMAT.md");

@@ -59,5 +59,28 @@ TEST_CASE("gaussian table: where its tail ends, and what that costs") {
   CHECK(fourth / (variance * variance) == doctest::Approx(2.93).epsilon(0.002));
 }
 
+// Kolmogorov and Smirnov's distance of the table's distribution from the normal's. An atom of the
+// grid holds up to 7 of 256 bytes; half of that is the least that a distribution on this grid can
+// have there.
+TEST_CASE(
+    "gaussian table: its distribution is nowhere further from the normal's than half an atom") {
+  double distance = 0;
+  std::array<int, 256> counts{};
+  for (int byte = 0; byte < 256; ++byte) {
+    ++counts[static_cast<std::size_t>(kernels::Epsilon(static_cast<std::uint8_t>(byte)) + 128)];
+  }
+  const int most = *std::max_element(counts.begin(), counts.end());
+  int below = 0;
+  for (int value = -128; value < 128; ++value) {
+    const double normal = 0.5 * std::erfc(-value / (kernels::kEpsilonUnit * std::sqrt(2.0)));
+    distance = std::max(distance, std::abs(below / 256.0 - normal));
+    below += counts[static_cast<std::size_t>(value + 128)];
+    distance = std::max(distance, std::abs(below / 256.0 - normal));
+  }
+  CHECK(most == 7);
+  CHECK(distance < (most / 2.0 + 0.5) / 256);
+  CHECK(distance > 0.01);  // it is measured
+}
+
 }  // namespace
 }  // namespace mu8::testing

@@ -7,9 +7,12 @@
 #include <string>
 #include <vector>
 
+#include "engine/src/statistics.h"
 #include "kernels/moments.h"
 #include "kernels/moments_math.h"
+#include "kernels/row_numbers.h"
 #include "kernels/scalar/kernels.h"
+#include "kernels/taps.h"
 #include "tests/kernels/tables.h"
 #include "tests/support/effort.h"
 #include "tests/support/guarded_buffer.h"
@@ -88,7 +91,7 @@ TEST_CASE("moments: every table clips like the definition") {
     const std::uint32_t pixels = 1 + random.Below(9);
     const std::uint32_t channels = 1 + random.Below(kPanelWidth);
     const std::size_t count = std::size_t{pixels} * kPanelWidth;
-    const auto step = static_cast<std::ptrdiff_t>(channels + random.Below(3));
+    const auto step = kernels::Signed(std::size_t{channels} + random.Below(3));
     const std::size_t bytes = static_cast<std::size_t>(step) * (pixels - 1) + channels;
     const int magnitude = 1 << (4 + random.Below(20));
     const Guarded<std::int32_t> acc(count, &random, -magnitude, magnitude);
@@ -206,6 +209,269 @@ TEST_CASE("moments: every table's panels of squares equal the definition") {
   }
   MESSAGE("panels of squares: ", panels);
   CHECK(panels > 0);
+}
+
+// A window as of a convolution or, with one pixel, a dense layer.
+TEST_CASE("moments: every table's accumulators of all pixels equal those pixel by pixel") {
+  constexpr std::uint32_t kTail = 64;  // of a tensor, that kernels may read
+  Random random(34);
+  std::size_t pixels = 0;
+  for (int round = 0; round < Effort(600, 60); ++round) {
+    const std::uint32_t width = random.OneOf<std::uint32_t>({4, 8, 16});
+    const std::uint32_t channels = width - random.Below(4);
+    const std::uint32_t outer = 1 + random.Below(3), inner = 1 + random.Below(2);
+    const std::uint32_t run = 4 * (1 + random.Below(9));
+    const std::uint32_t height = 1 + random.Below(3), columns = 1 + random.Below(12);
+    const std::uint32_t step = 1 + random.Below(20), inner_step = run + random.Below(9);
+    const std::uint32_t row = step * columns + inner_step * inner;
+    const std::size_t bytes = std::size_t{row} * (height + outer - 1) + kTail;
+    const Guarded<std::uint8_t> input(bytes, &random, 0, 255);
+    const std::size_t weight_bytes = (std::size_t{width} * outer * inner * run + 63) / 64 * 64;
+    const Guarded<std::int8_t> weights(weight_bytes, &random, -127, 127);
+    const Guarded<std::int32_t> bias(width, &random, -99999, 99999);
+    kernels::ConvolveArgs args{};
+    args.input = input.data();
+    args.input_row_step = kernels::Signed(row);
+    args.input_col_step = kernels::Signed(step);
+    args.outer_runs = outer;
+    args.inner_runs = inner;
+    args.padded_run = run;
+    args.outer_step = kernels::Signed(row);
+    args.inner_step = kernels::Signed(inner_step);
+    args.zero_point = random.OneOf({0, 128, static_cast<int>(random.Below(256))});
+    args.weights = weights.data();
+    args.bias = bias.data();
+    args.width = width;
+    args.channels = channels;
+    for (const kernels::KernelTable* table : RunnableTables()) {
+      if (table->moments->accumulate == nullptr) continue;
+      const Guarded<std::int32_t> found(std::size_t{height} * columns * kPanelWidth);
+      kernels::ConvolveArgs all = args;
+      all.output_height = height;
+      all.output_width = columns;
+      all.accumulators = found.data();
+      table->moments->accumulate(all);
+      CAPTURE(table->name);
+      for (std::uint32_t pixel = 0; pixel < height * columns; ++pixel, ++pixels) {
+        std::int32_t expected[kPanelWidth];
+        kernels::ConvolveArgs one = args;
+        one.output_height = one.output_width = 1;
+        one.input += std::size_t{pixel / columns} * row + std::size_t{pixel % columns} * step;
+        one.accumulators = expected;
+        kernels::scalar::Convolve(one);
+        for (std::uint32_t c = 0; c < channels; ++c) {
+          REQUIRE(found[pixel * kPanelWidth + c] == expected[c]);
+        }
+      }
+    }
+  }
+  MESSAGE("pixels of accumulators: ", pixels);
+}
+
+// The pixel at (y, x), of one channel, as FORMAT.md 13.4 has it.
+kernels::CodePair LargestOf(const kernels::MomentsPoolArgs& args, std::uint32_t y, std::uint32_t x,
+                            std::uint32_t c) {
+  const auto rows =
+      kernels::RealTaps(y, args.stride_h, args.pad_top, args.kernel_h, args.input_height);
+  const auto columns =
+      kernels::RealTaps(x, args.stride_w, args.pad_left, args.kernel_w, args.input_width);
+  kernels::Moments largest{};
+  bool first = true;
+  for (std::uint32_t row = rows.begin; row < rows.end; ++row) {
+    for (std::uint32_t column = columns.begin; column < columns.end; ++column) {
+      const std::ptrdiff_t at = static_cast<std::ptrdiff_t>(row) * args.input_row_stride +
+                                static_cast<std::ptrdiff_t>(column * args.channels + c);
+      const kernels::Moments tap{static_cast<float>(args.means[at] - args.zero_point),
+                                 static_cast<float>(args.variances[at]) * args.step};
+      largest = first ? tap : Larger(largest, tap);
+      first = false;
+    }
+  }
+  const kernels::MomentsCodes codes{
+      args.zero_point, static_cast<float>(args.clamp_min - args.zero_point),
+      static_cast<float>(args.clamp_max - args.zero_point), args.inverse_step};
+  return StoreMoments(codes, largest.mean, largest.variance * args.factor);
+}
+
+TEST_CASE("moments: every table's pools of the largest equal the definition") {
+  Random random(35);
+  std::size_t values = 0;
+  for (int round = 0; round < Effort(400, 40); ++round) {
+    kernels::MomentsPoolArgs args{};
+    args.channels = 1 + random.Below(37);
+    args.kernel_h = 1 + random.Below(3);
+    args.kernel_w = 1 + random.Below(3);
+    args.stride_h = 1 + random.Below(2);
+    args.stride_w = 1 + random.Below(2);
+    args.pad_top = random.Below(args.kernel_h);
+    args.pad_left = random.Below(args.kernel_w);
+    args.input_height = args.kernel_h + random.Below(5);
+    args.input_width = args.kernel_w + random.Below(5);
+    args.output_height = (args.input_height + args.pad_top - args.kernel_h) / args.stride_h + 1;
+    args.output_width = (args.input_width + args.pad_left - args.kernel_w) / args.stride_w + 1;
+    args.input_row_stride = kernels::Signed(std::size_t{args.input_width} * args.channels);
+    args.output_row_stride = kernels::Signed(std::size_t{args.output_width} * args.channels);
+    const std::size_t in = std::size_t{args.input_height} * args.input_width * args.channels;
+    const std::size_t out = std::size_t{args.output_height} * args.output_width * args.channels;
+    constexpr std::size_t kTail = 64;  // of a tensor, that kernels may read
+    const Guarded<std::uint8_t> means(in + kTail, &random, 0, 255);
+    const Guarded<std::uint8_t> variances(in + kTail, &random, 0, random.OneOf({0, 3, 255}));
+    args.means = means.data();
+    args.variances = variances.data();
+    args.step = AnyScale(&random, -40, 12);
+    args.factor = AnyScale(&random, -10, 10);
+    args.zero_point = static_cast<std::int32_t>(random.Below(256));
+    args.clamp_max = static_cast<std::int32_t>(255 - random.Below(100));
+    args.inverse_step = AnyScale(&random, -12, 40);
+    for (const kernels::KernelTable* table : RunnableTables()) {
+      if (table->moments->max_pool == nullptr) continue;
+      const Guarded<std::uint8_t> found(out), found_variances(out);
+      args.output = found.data();
+      args.output_variances = found_variances.data();
+      table->moments->max_pool(args);
+      CAPTURE(table->name);
+      for (std::uint32_t i = 0; i < out; ++i, ++values) {
+        const std::uint32_t pixel = i / args.channels;
+        const kernels::CodePair expected = LargestOf(args, pixel / args.output_width,
+                                                     pixel % args.output_width, i % args.channels);
+        REQUIRE(int{found[i]} == int{expected.mean});
+        REQUIRE(int{found_variances[i]} == int{expected.variance});
+      }
+    }
+  }
+  MESSAGE("pooled values: ", values);
+}
+
+struct RowTotals {
+  std::vector<std::uint64_t> sum, square;
+  std::uint64_t entropy = 0;
+
+  explicit RowTotals(std::uint32_t classes) : sum(classes), square(classes) {}
+  bool operator==(const RowTotals&) const = default;
+};
+
+// FORMAT.md 13.6 row by row, each added as a pass is.
+void AddRow(const kernels::RowsArgs& args, std::uint32_t row, RowTotals* totals) {
+  std::vector<float> logits(args.classes);
+  for (std::uint32_t c = 0; c < args.classes; ++c) {
+    float sum = 0.0F;
+    for (std::uint32_t k = 0; k <= c; ++k) {
+      const float x = kernels::RowNumber(args.classes, row / 2, k);
+      sum += args.factor[std::size_t{c} * args.classes + k] * (row % 2 == 0 ? x : -x);
+    }
+    logits[c] = args.means[c] + sum;
+  }
+  AddSoftmax(logits,
+             {.sum = totals->sum, .square = totals->square, .entropy = {&totals->entropy, 1}},
+             nullptr);
+}
+
+TEST_CASE("moments: every table's rows of logits equal those row by row") {
+  Random random(36);
+  std::size_t rows = 0;
+  for (int round = 0; round < Effort(40, 6); ++round) {
+    const std::uint32_t classes = 2 + random.Below(kernels::kMostCorrelated - 1);
+    const std::uint32_t pairs = kernels::RowNumbers(classes);
+    const Guarded<float> means(classes), factor(std::size_t{classes} * classes);
+    const float scale = AnyScale(&random, -10, 7);
+    for (std::uint32_t i = 0; i < classes * classes; ++i) {
+      factor[i] = scale * (static_cast<float>(random.Unit()) - 0.5F);
+    }
+    for (std::uint32_t c = 0; c < classes; ++c) {
+      means[c] = scale * (static_cast<float>(random.Unit()) - 0.5F);
+    }
+    kernels::RowsArgs args{.classes = classes,
+                           .means = means.data(),
+                           .factor = factor.data(),
+                           .sum = nullptr,
+                           .square = nullptr,
+                           .entropy = nullptr};
+    RowTotals expected(classes);
+    for (std::uint32_t row = 0; row < 2 * pairs; ++row) AddRow(args, row, &expected);
+    for (const kernels::KernelTable* table : RunnableTables()) {
+      if (table->moments->add_softmax_rows == nullptr) continue;
+      RowTotals found(classes);
+      args.sum = found.sum.data();
+      args.square = found.square.data();
+      args.entropy = &found.entropy;
+      table->moments->add_softmax_rows(args);
+      CAPTURE(table->name);
+      REQUIRE(found == expected);
+      rows += 2 * pairs;
+    }
+  }
+  MESSAGE("rows: ", rows);
+}
+
+TEST_CASE("moments: every table's weighted sums are the plain ones") {
+  Random random(37);
+  std::size_t values = 0;
+  for (int round = 0; round < Effort(300, 30); ++round) {
+    const std::uint32_t width = random.OneOf<std::uint32_t>({4, 8, 16});
+    const std::uint32_t taps = 4 * (1 + random.Below(kernels::kMostWeightedTaps / 4));
+    const int most = random.Below(4) == 0 ? 255 * 127 : 2000;
+    const Guarded<std::int16_t> x(taps, &random, -most, most);
+    const Guarded<std::int8_t> weights(std::size_t{width} * taps, &random, -127, 127);
+    for (const kernels::KernelTable* table : RunnableTables()) {
+      if (table->moments->weighted_sums == nullptr) continue;
+      Guarded<std::int32_t> found(kPanelWidth);
+      table->moments->weighted_sums({.x = x.data(),
+                                     .taps = taps,
+                                     .width = width,
+                                     .weights = weights.data(),
+                                     .sums = found.data()});
+      CAPTURE(table->name);
+      for (std::uint32_t c = 0; c < width; ++c) {
+        std::int32_t sum = 0;
+        for (std::uint32_t k = 0; k < taps; ++k) {
+          sum += x[k] * weights[(k / 4 * width + c) * 4 + k % 4];
+        }
+        REQUIRE(found[c] == sum);
+        ++values;
+      }
+    }
+  }
+  MESSAGE("weighted sums: ", values);
+}
+
+// The largest inputs and weights: sums of two products must not saturate.
+TEST_CASE("moments: every table's products of squares are the plain ones") {
+  Random random(38);
+  for (int round = 0; round < Effort(200, 20); ++round) {
+    const std::uint32_t width = random.OneOf<std::uint32_t>({4, 8, 16});
+    const std::uint32_t pixels = 1 + random.Below(12), run = 4 * (1 + random.Below(12));
+    const int least = random.Below(2) == 0 ? 0 : 250;
+    const Guarded<std::uint8_t> input(std::size_t{pixels} * run, &random, least, 255);
+    const Guarded<std::int8_t> weights(std::size_t{width} * run, &random, least / 4,
+                                       static_cast<int>(kernels::kMostSquare));
+    const std::int32_t bias[kPanelWidth] = {};
+    kernels::ConvolveArgs args{};
+    args.input = input.data();
+    args.input_col_step = static_cast<std::ptrdiff_t>(run);
+    args.outer_runs = args.inner_runs = 1;
+    args.padded_run = run;
+    args.weights = weights.data();
+    args.bias = bias;
+    args.width = args.channels = width;
+    args.output_height = 1;
+    args.output_width = pixels;
+    for (const kernels::KernelTable* table : RunnableTables()) {
+      if (table->moments->accumulate_squares == nullptr) continue;
+      Guarded<std::int32_t> found(std::size_t{pixels} * kPanelWidth);
+      args.accumulators = found.data();
+      table->moments->accumulate_squares(args);
+      CAPTURE(table->name);
+      for (std::uint32_t p = 0; p < pixels; ++p) {
+        for (std::uint32_t c = 0; c < width; ++c) {
+          std::int32_t sum = 0;
+          for (std::uint32_t k = 0; k < run; ++k) {
+            sum += input[p * run + k] * weights[(k / 4 * width + c) * 4 + k % 4];
+          }
+          REQUIRE(found[p * kPanelWidth + c] == sum);
+        }
+      }
+    }
+  }
 }
 
 }  // namespace

@@ -73,6 +73,7 @@ TEST_CASE("streams: (seed, pass, layer, panel, lane) each name another stream") 
 TEST_CASE("streams: key is the seed, counter is pass, layer, panel, lane") {
   const kernels::StreamId id{.seed = 0x0123456789abcdefU, .pass = 1, .layer = 2, .panel = 3};
   CHECK(kernels::MakeLane(id, 15).s == ReferencePhilox({1, 2, 3, 15}, 0x0123456789abcdefU));
+  CHECK(kernels::MakeLane({}, 4).s == ReferencePhilox({0, 0, 0, 4}, 0));  // what is not said is 0
 }
 
 }  // namespace

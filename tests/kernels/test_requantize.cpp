@@ -51,7 +51,8 @@ TEST_CASE("requantize: in integers as in floats") {
   Random random(11);
   int inside = 0;
   for (int i = 0; i < 1000000; ++i) {
-    auto accumulator = static_cast<std::int32_t>(random.Next() >> random.Below(32));
+    // 1 to 31 bits. (They once had all 32, so that nothing saw a magnitude that was 1 too large.)
+    auto accumulator = static_cast<std::int32_t>(random.Next() >> (33 + random.Below(31)));
     if (random.OneIn(2)) accumulator = ~accumulator;
     const int exponent = random.OneIn(4) ? random.Between(-126, 127) : random.Between(-31, 2);
     float multiplier = std::ldexp(1.0F, exponent);
@@ -76,6 +77,30 @@ TEST_CASE("requantize: in integers as in floats") {
     FAIL("differs, expected " << expected);
   }
   CHECK(inside > 50000);
+}
+
+// The carry of a rounding then reaches the first bit.
+TEST_CASE("requantize: in integers, accumulators that round up to a power of two") {
+  using kernels::portable::RequantizeInIntegers;
+  int compared = 0;
+  for (int bits = 24; bits <= 31; ++bits) {
+    for (const std::int64_t below : {1, 2, 3, 64, 65}) {
+      const auto magnitude = static_cast<std::int32_t>((std::int64_t{1} << bits) - below);
+      for (const std::int32_t accumulator : {magnitude, -magnitude}) {
+        for (int exponent = -bits; exponent <= 8 - bits; ++exponent) {
+          for (const float fraction : {1.0F, 1.5F, 0x1.000002p0F, 0x1.fffffep0F}) {
+            const float multiplier = std::ldexp(fraction, exponent);
+            CAPTURE(accumulator);
+            CAPTURE(multiplier);
+            REQUIRE(RequantizeInIntegers(accumulator, multiplier, 128, 0, 255) ==
+                    Requantize(accumulator, multiplier, 128, 0, 255));
+            ++compared;
+          }
+        }
+      }
+    }
+  }
+  CHECK(compared == 8 * 5 * 2 * 9 * 4);
 }
 
 }  // namespace

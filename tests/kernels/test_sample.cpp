@@ -56,8 +56,9 @@ void FillValues(int variant, Random* random, Panel* panel) {
   random->Fill(std::span(panel->shift), 1, 15);
   random->Fill(std::span(panel->bias_shift), 1, 15);
   random->Fill(std::span(panel->bias_level), 0, 65535);
-  // 65535 * 93 / 2 is below 3.1 million.
-  random->Fill(std::span(panel->bias_mu), -2144000000, 2144000000);
+  // A file that was checked has none whose sum wraps; memory that changed afterwards may.
+  random->Fill(std::span(panel->bias_mu), -2147483647, 2147483647);
+  if (extremes) random->Fill(std::span(panel->bias_mu), 2147400000, 2147483647);
   if (variant >= 1 && variant <= kLargestShift) {
     std::fill(panel->shift.begin(), panel->shift.end(), static_cast<std::uint8_t>(variant));
   }

@@ -116,9 +116,13 @@ std::map<std::string, TestModel> MomentsModels() {
 
 TestModel RandomMomentsModel(std::uint64_t number) {
   Random random(number + 4000);
-  TestModel model = RandomModel(&random, number % 5 == 4);
+  return RandomMomentsModel(number, &random);
+}
+
+TestModel RandomMomentsModel(std::uint64_t number, Random* random) {
+  TestModel model = RandomModel(random, number % 5 == 4);
   std::vector<MomentsRecord> records(model.content.layers.size());
-  for (MomentsRecord& record : records) record = RandomRecord(&random);
+  for (MomentsRecord& record : records) record = RandomRecord(random);
   model = WithMoments(std::move(model), records);
   switch (number % 4) {
     case 1:

@@ -8,6 +8,7 @@
 
 #include "formats/layout.h"
 #include "tests/support/model_builder.h"
+#include "tests/support/random.h"
 
 namespace mu8::testing {
 
@@ -28,5 +29,7 @@ std::map<std::string, TestModel> MomentsModels();
 
 // Random models of all heads, by their number; with random steps and factors.
 TestModel RandomMomentsModel(std::uint64_t number);
+// The same with what is random from a generator: `number` says the head and where it answers.
+TestModel RandomMomentsModel(std::uint64_t number, Random* random);
 
 }  // namespace mu8::testing

@@ -12,8 +12,15 @@ namespace mu8::testing {
 class Random {
  public:
   explicit Random(std::uint64_t seed) : state_(seed) {}
+  // The first numbers come from bytes, one each, so that a fuzzer can change them one by one.
+  Random(std::span<const std::uint8_t> bytes, std::uint64_t seed) : state_(seed), bytes_(bytes) {}
 
   std::uint64_t Next() {
+    if (!bytes_.empty()) {
+      const std::uint64_t byte = bytes_.front();
+      bytes_ = bytes_.subspan(1);
+      return byte * 0x0101010101010101U;
+    }
     state_ += 0x9e3779b97f4a7c15U;
     std::uint64_t z = state_;
     z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9U;
@@ -40,6 +47,7 @@ class Random {
 
  private:
   std::uint64_t state_;
+  std::span<const std::uint8_t> bytes_;
 };
 
 }  // namespace mu8::testing

@@ -12,6 +12,8 @@ import sys
 import tempfile
 import unittest
 
+import numpy as np
+
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 sys.path.insert(0, str(ROOT / "bench"))
 
@@ -118,6 +120,42 @@ class BesideFp32(unittest.TestCase):
             kept["key"] = []  # made of something else, so it is run again
             path.write_text(json.dumps(kept))
             self.assertEqual(self.run_script("moments.py", "--work", folder), page)
+
+    def test_moments_cost_has_every_method(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "page.md"
+            page = self.run_script("moments_cost.py", "--work", folder, "-o", out)
+            self.assertEqual(page, out.read_text(encoding="utf-8"))
+            self.assertIn("<svg", out.with_suffix(".svg").read_text(encoding="utf-8"))
+            rows = {row[1]: row for row in (line.split(" | ") for line in page.splitlines()
+                                            if line.startswith("| LeNet-5 |"))}
+            self.assertEqual(len(rows), 5 + 3 + 2 + 1, page)
+            self.assertEqual(rows["T = 50"][2], "50.0")
+            self.assertLess(float(rows["T at most 50, error 0.05"][2]), 50)
+            self.assertEqual(rows["moments"][2], "")
+            again = self.run_script("moments_cost.py", "--work", folder, "-o", out)
+            self.assertEqual(again, page)
+
+    def test_a_file_gives_back_its_posterior(self):
+        with tempfile.TemporaryDirectory() as folder:
+            given, found = ROOT / "tests" / "data" / "lenet5_mnist", pathlib.Path(folder) / "found"
+            file = pathlib.Path(folder) / "net.mu8"
+            digits = ROOT / "tests" / "data" / "mnist" / "calibration-images-idx3-ubyte.gz"
+            subprocess.run([BUILD / "mu8", "convert", "--model", f"{given}.onnx", "--posterior",
+                            f"{given}.npz", "--calibration", digits, "--sigma-bits", "8", "-o", file],
+                           check=True, capture_output=True)
+            subprocess.run(["/usr/bin/python3", ROOT / "bench" / "posterior_of.py", file, "--output-prefix",
+                            found], check=True)
+            read, had = np.load(f"{found}.npz"), np.load(f"{given}.npz")
+            names = [f"{layer}.{part}.sigma" for layer in ("conv1", "conv2", "fc1", "fc2", "fc3")
+                     for part in ("weight", "bias")]
+            self.assertEqual(len(read.files), len(names))
+            for mine, name in zip(read.files, names):
+                self.assertEqual(read[mine].shape, had[name].shape)
+                if name.endswith("weight.sigma"):
+                    ratio = np.sqrt((read[mine] ** 2).mean() / (had[name] ** 2).mean())
+                    self.assertAlmostEqual(float(ratio), 1, delta=0.1)
+                    self.assertGreater(np.corrcoef(read[mine].ravel(), had[name].ravel())[0, 1], 0.9)
 
 
 class Libraries(unittest.TestCase):

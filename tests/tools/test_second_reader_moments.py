@@ -27,8 +27,7 @@ from second_reader.moments_math import (F, Target, bound, clip_moments, inverse_
 from second_reader.moments_prediction import lower_triangle, normals, predict_moments  # noqa: E402
 from second_reader.prediction import predict  # noqa: E402
 from second_reader.reader import read_model  # noqa: E402
-from second_reader.sampling import (EPSILON, WeightSource, first_states,  # noqa: E402
-                                    lane_outputs)
+from second_reader.sampling import EPSILON, WeightSource  # noqa: E402
 
 
 def density(z):
@@ -178,7 +177,7 @@ class WeightTest(unittest.TestCase):
                     self.assertLess(abs(found / exact - 1), 0.1, (top, shift))
 
     def test_squares_of_every_sigma_width(self):
-        """S * W / 127 against the variance of 300 draws, M * 128 against mu * mu."""
+        """S * W / 64 against the variance of 300 draws, M * 256 against mu * mu."""
         compared = 0
         for bits in (8, 4, 2, 1, 0):
             model = golden(f"tiny_sigma{bits}")
@@ -188,10 +187,10 @@ class WeightTest(unittest.TestCase):
                 source = WeightSource(model, layer)
                 found = squares(source)
                 mu = source.means()[0]
-                self.assertLessEqual(np.abs(found.mu * 128 - mu * mu).max(), 64)
-                self.assertLessEqual(found.levels.max(), 127)
+                self.assertLessEqual(np.abs(found.mu * 256 - mu * mu).max(), 128)
+                self.assertLessEqual(found.levels.max(), 64)
                 drawn = np.stack([source.sample(4, t)[0] for t in range(300)]).astype(float)
-                expected = found.levels * found.weight[:, None] / 127
+                expected = found.levels * found.weight[:, None] / 64
                 # Not where rounding leaves few values or few bits of S, nor where weights are
                 # clamped.
                 fits = ((expected > 2) & (found.levels > 3)
@@ -285,19 +284,21 @@ class PredictionTest(unittest.TestCase):
         self.assertEqual(lower_triangle(k).tolist(), [[1, 0, 0], [1, 0, 0], [1, 0, 0]])
         self.assertFalse(lower_triangle(np.zeros((2, 2), F)).any())
 
-    def test_the_draws(self):
-        x = normals(9, 4, 10)
-        self.assertEqual(x.shape, (256, 10))
-        np.testing.assert_array_equal(x[0::2], -x[1::2])
-        self.assertAlmostEqual(float(x.var()), 1, delta=0.08)
-        word = int(lane_outputs(first_states(9, 2 ** 31, 4, 1), 1)[0, 0, 0])
-        byte = [word >> 8 * i & 255 for i in range(4)]
-        np.testing.assert_allclose(x[0, :4], EPSILON[byte] / 31.962, rtol=1e-5)
+    def test_the_numbers_of_rows(self):
+        for classes, rows in ((1, 64), (10, 64), (32, 64), (33, 128), (64, 128)):
+            x = normals(classes)
+            self.assertEqual(x.shape, (rows, classes))
+            np.testing.assert_array_equal(x[0::2], -x[1::2])
+            np.testing.assert_allclose(x.T @ x / rows, np.eye(classes), atol=1e-6)
+            self.assertAlmostEqual(float((x ** 4).mean()), 2.93, delta=0.06)
+        x = normals(200)  # those of 64 and more by themselves
+        np.testing.assert_allclose((x ** 2).mean(0), 1)
+        self.assertLess(np.abs(x.T @ x / 128 - np.eye(200)).max(), 0.8)
 
     def test_a_network_without_noise(self):
         for name in ("deterministic", "tiny_deterministic"):
             model = golden(name)
-            found, wanted = predict_moments(model, image_of(model), 1), predict(
+            found, wanted = predict_moments(model, image_of(model)), predict(
                 model, image_of(model), 1, 1)
             self.assertEqual(found.label, wanted.label)
             np.testing.assert_allclose(found.mean, wanted.mean, rtol=1e-5, atol=1e-6)
@@ -307,7 +308,7 @@ class PredictionTest(unittest.TestCase):
         plain = read_model((GOLDEN / "tiny_sigma4.mu8").read_bytes())
         for model in (plain, golden("tiny_reconstruction")):
             with self.assertRaisesRegex(ValueError, "error 78"):
-                predict_moments(model, image_of(model), 1)
+                predict_moments(model, image_of(model))
 
 
 class CommandTest(unittest.TestCase):
@@ -323,7 +324,7 @@ class CommandTest(unittest.TestCase):
         digits.parent.mkdir(exist_ok=True)
         np.save(digits, image_of(model))
         self.addCleanup(digits.unlink)
-        mean = predict_moments(model, image_of(model), 8).mean
+        mean = predict_moments(model, image_of(model)).mean
         self.assertEqual(self.run_command(path, "--image", digits, "--method", "moments", "--seed",
                                           "8", "--hash"),
                          (0, mean.astype("<f4").tobytes().hex() + "\n", ""))

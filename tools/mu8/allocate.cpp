@@ -25,7 +25,7 @@ struct Options {
   std::vector<std::uint64_t> seeds = {1};
   std::string output_path;
   HeadArguments head;
-  std::string mean, std, layer_bits = "1..8", unit = "layer";
+  std::string mean, std, layer_bits = "1..8", unit = "layer", judge = "sampling";
   bool json = false;
 };
 
@@ -75,6 +75,7 @@ Json PlanJson(const Options& options, const convert::Request& request,
             {"seed", request.seed},
             {"posterior_error", found.posterior_error},
             {"divergence", found.divergence},
+            {"judge", options.judge},
             {"evaluations", found.evaluations},
             {"seconds", found.seconds},
             {"layers", Json::array()}};
@@ -118,6 +119,7 @@ void Run(Options* options) {
   convert::AllocateOptions& asked = options->allocate;
   ParseLayerBits(options->layer_bits, &asked);
   asked.by_panel = options->unit == "panel";
+  if (options->judge == "moments") asked.convert.moments.emplace();
   asked.convert.head = options->head.Parse();
   ParseNormalization(options->mean, options->std, &asked.convert.mean, &asked.convert.std);
   const std::vector<convert::Request> requests = Requests(*options);
@@ -214,6 +216,12 @@ void AddSearchOptions(CLI::App* app, Options* options) {
       ->capture_default_str();
   app->add_option("--evaluations", to.evaluations, "Plans that the searches may judge")
       ->check(WholeNumber(1, 1000000))
+      ->capture_default_str();
+  app->add_option(
+         "--judge", options->judge,
+         "What plans predict with when they are judged: 16 sampled networks, or one pass by "
+         "moments, which is sooner")
+      ->check(CLI::IsMember({"sampling", "moments"}))
       ->capture_default_str();
   app->add_option("--seed", options->seeds, "Of the searches; several with commas")
       ->delimiter(',')

@@ -165,6 +165,10 @@ void Run(const Options& options) {
   if (options.sampling.stop.error) {
     throw UsageError("--stop-error: mu8 bench times a fixed number of passes");
   }
+  if (options.sampling.is_auto()) {
+    throw UsageError(
+        "--method auto: its time depends on the images: mu8 eval says how many were sampled");
+  }
   const bool with_moments = options.sampling.by_moments();
   if (!with_moments && !options.deterministic_path.empty()) {
     throw UsageError("--deterministic: expected --method moments with it");

@@ -6,7 +6,6 @@
 #include <vector>
 
 #include "converters/judge/abstain.h"
-#include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/text.h"
 
@@ -156,7 +155,7 @@ Json VerdictJson(const convert::ConvertResult& result, bool written) {
 
 }  // namespace
 
-void PrintAsJson(const Conversion& conversion) {
+Json ConversionJson(const Conversion& conversion) {
   const convert::ConvertOptions& options = conversion.options;
   const convert::ConvertResult& result = conversion.result;
   Json json{{"file", conversion.path},
@@ -189,7 +188,7 @@ void PrintAsJson(const Conversion& conversion) {
     json["output_ranges"].push_back({ShortestDouble(range.low), ShortestDouble(range.high)});
   }
   json["notices"] = result.notices;
-  PrintJson(json);
+  return json;
 }
 
 namespace {

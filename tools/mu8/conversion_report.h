@@ -4,6 +4,7 @@
 #include <string>
 
 #include "converters/convert.h"
+#include "tools/mu8/json_output.h"
 
 namespace mu8::tool {
 
@@ -16,6 +17,7 @@ struct Conversion {
 };
 
 void PrintAsText(const Conversion& conversion);
-void PrintAsJson(const Conversion& conversion);
+// README.md documents the keys.
+Json ConversionJson(const Conversion& conversion);
 
 }  // namespace mu8::tool

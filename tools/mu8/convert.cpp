@@ -13,6 +13,7 @@
 #include "converters/host/output_file.h"
 #include "converters/judge/abstain.h"
 #include "tools/mu8/command.h"
+#include "tools/mu8/conversion_page.h"
 #include "tools/mu8/conversion_report.h"
 #include "tools/mu8/options.h"
 #include "tools/mu8/progress.h"
@@ -34,6 +35,7 @@ struct Options {
   bool moments = false;
   convert::MomentsOptions moments_of;
   bool json = false;
+  std::string report_path;
   bool accept = false;
 };
 
@@ -125,7 +127,7 @@ void Run(Options* options) {
       options->importance == "power"    ? convert::SigmaImportance::kPower
       : options->importance == "fisher" ? convert::SigmaImportance::kFisher
                                         : convert::SigmaImportance::kMeasured;
-  CheckOutputs({{"--output", options->output_path}},
+  CheckOutputs({{"--output", options->output_path}, {"--report", options->report_path}},
                {{"--model", convert_options.model_path},
                 {"--posterior", convert_options.posterior_path},
                 {"--calibration", convert_options.calibration_path},
@@ -146,7 +148,11 @@ void Run(Options* options) {
                               .path = options->output_path,
                               .quantizer = options->quantizer,
                               .written = !refused};
-  options->json ? PrintAsJson(conversion) : PrintAsText(conversion);
+  if (!options->report_path.empty()) {
+    const std::string page = ConversionPage(ConversionJson(conversion));
+    host::WriteFileAtomically(options->report_path, page.data(), page.size());
+  }
+  options->json ? PrintJson(ConversionJson(conversion)) : PrintAsText(conversion);
   if (refused) {
     throw LostNetwork(options->output_path + ": not written: " + result.judged.reason +
                       " (--accept writes it all the same)");
@@ -277,6 +283,7 @@ Command AddConvert(CLI::App* parent) {
   AddBits(app, options.get());
   AddCalibrationAndMetadata(app, options.get());
   app->add_flag("--accept", options->accept, "Write the file whatever the verdict on it is");
+  AddReport(app, &options->report_path);
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
   return {app, [options] { Run(options.get()); }};

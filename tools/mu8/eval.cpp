@@ -8,6 +8,7 @@
 #include <limits>
 #include <memory>
 #include <optional>
+#include <utility>
 #include <vector>
 
 #include "converters/convert.h"
@@ -16,11 +17,13 @@
 #include "converters/host/metrics_labels.h"
 #include "converters/host/output_file.h"
 #include "converters/host/target_layout.h"
+#include "converters/judge/ensemble_members.h"
 #include "converters/judge/ensemble_quantized.h"
 #include "converters/judge/ensemble_recorded.h"
 #include "converters/judge/ensemble_reference.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/eval_options.h"
+#include "tools/mu8/eval_page.h"
 #include "tools/mu8/eval_report.h"
 #include "tools/mu8/eval_targets.h"
 #include "tools/mu8/eval_text.h"
@@ -87,32 +90,38 @@ void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run
     other = convert::ReadPredictions(options.against_path, outputs.head,
                                      data.count * outputs.positions, outputs.count);
   }
-  std::vector<NamedPath> inputs = {
-      {"MODEL", options.model_path},           {"--model", options.onnx_path},
-      {"--posterior", options.posterior_path}, {"--engine-weights", options.engine_weights},
-      {"--data", options.data_path},           {"--against", options.against_path}};
+  std::vector<NamedPath> inputs = {{"--model", options.onnx_path},
+                                   {"--posterior", options.posterior_path},
+                                   {"--engine-weights", options.engine_weights},
+                                   {"--data", options.data_path},
+                                   {"--against", options.against_path}};
   const auto add = [&inputs](const std::string& option, const std::vector<std::string>& paths) {
     for (const std::string& path : paths) inputs.push_back({option, path});
   };
+  add("MODEL", options.model_paths);
   add("--ood", options.ood_paths);
   add("--recorded", options.recorded);
   add("--recorded-uncertainty", options.recorded_uncertainty);
-  CheckOutputs(
-      {{"--predictions", options.predictions_path}, {"--uncertainty", options.uncertainty_path}},
-      inputs);
+  CheckOutputs({{"--predictions", options.predictions_path},
+                {"--uncertainty", options.uncertainty_path},
+                {"--report", options.report_path}},
+               inputs);
 
-  Report report{.model = options.onnx_path.empty() ? options.model_path : options.onnx_path,
-                .data = options.data_path,
-                .seed = options.sampling.seed,
-                .result = run(data),
-                .names = outputs.names,
-                .targets = std::move(targets),
-                .noise = {},
-                .against = options.against_path,
-                .kl_against = {},
-                .label_agreement = {},
-                .ood = {},
-                .curves = options.curves};
+  Report report{
+      .model = options.onnx_path.empty() ? options.model_paths.front() : options.onnx_path,
+      .members = options.model_paths,
+      .data = options.data_path,
+      .seed = options.sampling.seed,
+      .result = run(data),
+      .names = outputs.names,
+      .targets = std::move(targets),
+      .noise = {},
+      .against = options.against_path,
+      .kl_against = {},
+      .label_agreement = {},
+      .ood = {},
+      .curves = options.curves ||
+                (!options.report_path.empty() && outputs.head == convert::Head::kSoftmax)};
   report.noise = NoiseOf(options, outputs, report.result);
   if (!other.empty()) {
     const host::Probabilities there{other, outputs.count};
@@ -125,7 +134,12 @@ void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run
   for (std::size_t i = 0; i < ood.size(); ++i) {
     report.ood.push_back({.data = options.ood_paths[i], .result = run(ood[i])});
   }
-  const Json json = ReportJson(report);
+  Json json = ReportJson(report);
+  if (!options.report_path.empty()) {
+    const std::string page = EvalPage(json);
+    host::WriteFileAtomically(options.report_path, page.data(), page.size());
+  }
+  if (!options.curves) json.erase("curves");
   if (options.json) {
     PrintJson(json);
   } else {
@@ -186,31 +200,69 @@ void RunReference(const EvalOptions& options) {
   });
 }
 
-void RunModel(const EvalOptions& options) {
-  const host::ModelFile file = host::OpenModel(options.model_path);
-  const Model& model = file.model;
+Shape ShapeOf(const Model& model) {
   const host::InputSpec input = host::InputSpecOf(model);
   const host::ImageSize size = {static_cast<int>(model.output_height()),
                                 static_cast<int>(model.output_width()),
                                 static_cast<int>(model.class_count())};
-  const Shape shape{.input = input,
-                    .outputs = {.head = static_cast<convert::Head>(model.head()),
-                                .count = model.class_count(),
-                                .positions = model.output_size() / model.class_count(),
-                                .array = host::AnswerSpec(size, input),
-                                .names = host::Labels(model)}};
-  if (options.sampling.stop.error) {
+  return {.input = input,
+          .outputs = {.head = static_cast<convert::Head>(model.head()),
+                      .count = model.class_count(),
+                      .positions = model.output_size() / model.class_count(),
+                      .array = host::AnswerSpec(size, input),
+                      .names = host::Labels(model)}};
+}
+
+// Members of an ensemble answer the same question about the same inputs, each in its own way.
+void CheckMember(const host::ModelFile& first, const host::ModelFile& other) {
+  const Model &a = first.model, &b = other.model;
+  const auto differ = [&](const char* what) {
+    throw host::Error(other.path + ": differs from " + first.path + " in its " + what +
+                      ", expected members of an ensemble to be alike in it");
+  };
+  if (a.input_height() != b.input_height() || a.input_width() != b.input_width() ||
+      a.input_channels() != b.input_channels() || a.input_kind() != b.input_kind()) {
+    differ("input");
+  }
+  if (host::LayoutText(host::InputSpecOf(a)) != host::LayoutText(host::InputSpecOf(b))) {
+    differ("layout of arrays");
+  }
+  if (a.head() != b.head()) differ("head");
+  if (a.class_count() != b.class_count() || a.output_size() != b.output_size()) {
+    differ("outputs");
+  }
+  if (host::Labels(a) != host::Labels(b)) differ("names of the outputs");
+  if (a.hash() == b.hash()) {
+    throw host::Error(other.path + ": is the same model as " + first.path +
+                      ", expected members of an ensemble to be different ones");
+  }
+}
+
+void RunModels(const EvalOptions& options) {
+  std::vector<host::ModelFile> files;
+  for (const std::string& path : options.model_paths) {
+    files.push_back(host::OpenModel(path));
+    for (std::size_t i = 0; i + 1 < files.size(); ++i) CheckMember(files[i], files.back());
+  }
+  if (options.sampling.stop.error || options.sampling.is_auto()) {
+    const std::string option = options.sampling.is_auto() ? "--method auto" : "--stop-error";
     std::fputs(
-        "mu8: note: with --stop-error images have different numbers of samples; mutual information "
-        "grows with them, so its means and rankings do not compare with those of other runs\n",
+        ("mu8: note: with " + option +
+         " images have different numbers of samples; mutual information "
+         "grows with them, so its means and rankings do not compare with those of other runs\n")
+            .c_str(),
         stderr);
   }
   std::vector<std::uint8_t> chosen;
-  const SessionOptions session =
-      options.sampling.ForSession(model, options.batch.value_or(kQuantizedBatch), &chosen);
-  Evaluate(options, shape, [&](const host::Dataset& data) {
+  const SessionOptions session = options.sampling.ForSession(
+      files.front().model, options.batch.value_or(kQuantizedBatch), &chosen);
+  Evaluate(options, ShapeOf(files.front().model), [&](const host::Dataset& data) {
     ProgressBar progress;
-    return convert::RunQuantized(file, session, data, progress.Function());
+    std::vector<convert::EnsembleResult> results;
+    for (const host::ModelFile& file : files) {
+      results.push_back(convert::RunQuantized(file, session, data, progress.Function()));
+    }
+    return files.size() == 1 ? std::move(results.front()) : convert::Together(results);
   });
 }
 
@@ -219,7 +271,7 @@ void Run(const EvalOptions& options) {
   if (!options.recorded.empty()) {
     RunRecorded(options);
   } else if (options.onnx_path.empty()) {
-    RunModel(options);
+    RunModels(options);
   } else {
     RunReference(options);
   }
@@ -232,6 +284,7 @@ Command AddEval(CLI::App* parent) {
       parent->add_subcommand("eval", "Accuracy, calibration and uncertainty over a data set");
   const auto options = std::make_shared<EvalOptions>();
   AddEvalOptions(app, options.get());
+  AddReport(app, &options->report_path);
   AddJsonFlag(app, &options->json);
   app->add_flag("--curves", options->curves,
                 "With --json: also bins, curves and histograms for plots");

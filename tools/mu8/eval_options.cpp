@@ -70,7 +70,8 @@ bool IsNumeric(convert::Head head) {
 
 // The model, or the FP32 reference and how it draws.
 void AddModelOptions(CLI::App* app, EvalOptions* options) {
-  app->add_option("MODEL", options->model_path, "A .mu8 file");
+  app->add_option("MODEL", options->model_paths,
+                  "A .mu8 file; several are the members of an ensemble");
   app->add_option("--model", options->onnx_path, "Instead of it: the FP32 reference's ONNX file")
       ->type_name("M.onnx");
   app->add_option("--posterior", options->posterior_path, "The reference's sigmas")
@@ -158,7 +159,7 @@ void AddEvalOptions(CLI::App* app, EvalOptions* options) {
 
 void CheckUsage(const EvalOptions& options) {
   const bool reference = !options.onnx_path.empty();
-  if (reference == !options.model_path.empty()) {
+  if (reference == !options.model_paths.empty()) {
     throw UsageError("expected either MODEL.mu8 or --model M.onnx (the FP32 reference)");
   }
   if (!options.recorded.empty()) {
@@ -185,6 +186,11 @@ void CheckUsage(const EvalOptions& options) {
         "--model M.onnx; a .mu8 file has its own");
   }
   if (options.curves && !options.json) throw UsageError("--curves: expected --json with it");
+  if (options.model_paths.size() > 1 &&
+      (options.sampling.stop.error || options.sampling.is_auto())) {
+    throw UsageError(
+        "--stop-error, --method auto: decide about the networks of one MODEL, several are given");
+  }
 }
 
 // Files of predictions made elsewhere, and comparisons with them, are of classes so far.

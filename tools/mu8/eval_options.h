@@ -16,7 +16,7 @@
 namespace mu8::tool {
 
 struct EvalOptions {
-  std::string model_path;                              // a .mu8 file, or
+  std::vector<std::string> model_paths;                // .mu8 files, or
   std::string onnx_path, posterior_path, output_name;  // the FP32 reference
   HeadArguments head;
   bool mean_weights = false;
@@ -35,11 +35,12 @@ struct EvalOptions {
   std::string predictions_path;
   std::string uncertainty_path;
   std::string against_path;
+  std::string report_path;
   bool json = false;
   bool curves = false;
 };
 
-// All of them but --json and --curves, and what the help says below.
+// All of them but --report, --json and --curves, and what the help says below.
 void AddEvalOptions(CLI::App* app, EvalOptions* options);
 
 // Throw UsageError where options exclude each other, or belong to another head than the model's.

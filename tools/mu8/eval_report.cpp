@@ -236,6 +236,9 @@ Json SamplesUsedJson(const convert::EnsembleResult& result) {
             {"p50", rank(0.5)},
             {"p90", rank(0.9)},
             {"undecided", static_cast<double>(result.undecided) / count}};
+  if (result.method == Method::kAuto) {
+    json["by_moments"] = static_cast<double>(result.by_moments) / count;
+  }
   if (result.clipped > 0) json["clipped"] = static_cast<double>(result.clipped) / sum;
   const auto above = static_cast<double>(result.outputs_above);
   const auto below = static_cast<double>(result.outputs_below);
@@ -298,7 +301,10 @@ Json ReportJson(const Report& report) {
   Json json{{"model", report.model},     {"data", report.data},       {"images", result.images()},
             {"classes", result.classes}, {"samples", result.samples}, {"seed", report.seed},
             {"kernels", result.kernels}};
-  json["method"] = result.by_moments ? "moments" : "sampling";
+  if (report.members.size() > 1) json["members"] = report.members;
+  json["method"] = result.method == Method::kMoments ? "moments"
+                   : result.method == Method::kAuto  ? "auto"
+                                                     : "sampling";
   json["head"] = convert::HeadName(result.head);
   if (result.positions > 1) {
     json["images"] = result.images() / result.positions;

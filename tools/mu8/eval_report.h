@@ -18,7 +18,9 @@ struct OodSet {
 };
 
 struct Report {
-  std::string model, data;
+  std::string model;
+  std::vector<std::string> members;  // .mu8 files: `model` and, of an ensemble, the others
+  std::string data;
   std::uint64_t seed = 0;
   convert::EnsembleResult result;
   std::vector<std::string> names;  // of the outputs, or empty

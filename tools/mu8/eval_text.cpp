@@ -17,6 +17,9 @@ void PrintGroup(const char* heading, const Table& table) {
 Table RunFields(const Report& report, const Json& json) {
   Table fields = Fields();
   fields.Add({"model", Printable(report.model)});
+  for (std::size_t i = 1; i < report.members.size(); ++i) {
+    fields.Add({"", Printable(report.members[i])});
+  }
   const std::size_t positions = report.result.positions;
   fields.Add({"data", Printable(report.data) + ", " +
                           std::to_string(report.result.images() / positions) + " images" +
@@ -24,9 +27,11 @@ Table RunFields(const Report& report, const Json& json) {
                                                " positions, each of which counts below"
                                          : "") +
                           (report.targets.empty() ? " without labels or targets" : "")});
-  if (report.result.by_moments) {
+  if (report.result.method == Method::kMoments) {
     fields.Add({"method", "moments, kernels " + report.result.kernels});
   } else {
+    const bool is_auto = report.result.method == Method::kAuto;
+    if (is_auto) fields.Add({"method", "auto: moments first, then the samples"});
     fields.Add({"samples", std::to_string(report.result.samples) + ", seed " +
                                std::to_string(report.seed) + ", kernels " + report.result.kernels});
   }
@@ -85,6 +90,10 @@ void PrintUncertainty(const Report& report, const Json& json) {
                                     std::to_string(used["p50"].get<int>()) + ", 90 % at most " +
                                     std::to_string(used["p90"].get<int>()) + "; " +
                                     Percent(used["undecided"], 2) + " undecided"});
+    if (used.contains("by_moments")) {
+      fields.Add({"decided by moments", Percent(used["by_moments"], 2) +
+                                            ", without samples and without the rule's promise"});
+    }
     if (used.contains("decisions")) {
       const Json& decisions = used["decisions"];
       fields.Add({"decisions", Percent(decisions["above"], 2) + " of the labels above, " +

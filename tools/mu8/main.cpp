@@ -1,106 +1,16 @@
 // The `mu8` command: from a trained posterior to a .mu8 file, and from there to predictions,
-// figures and timings. This file parses, runs one subcommand and turns its outcome into an exit
-// code.
-#include <algorithm>
-#include <cerrno>
+// figures and timings. command_line.cpp runs it; this file is what a process has beside that.
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <exception>
-#include <iostream>
 #include <new>
-#include <string>
-#include <string_view>
-#include <vector>
 
-#include "converters/host/error.h"
-#include "formats/layout.h"
 #include "tools/mu8/command.h"
-#include "tools/mu8/text.h"
+#include "tools/mu8/command_line.h"
 
 namespace mu8::tool {
 namespace {
-
-constexpr const char* kVersion = MU8_VERSION;  // the project's, from CMake
-
-constexpr const char* kDescription =
-    "mu8: quantized Bayesian neural networks. A .mu8 file holds a Gaussian for every weight;\n"
-    "a prediction is the mean over many networks drawn from it, and says how sure it is and why.\n";
-
-constexpr const char* kFooter = R"(
-Example, from the root of the source tree:
-  mu8 convert --model tests/data/lenet5_mnist.onnx --posterior tests/data/lenet5_mnist.npz
-      --calibration tests/data/mnist/calibration-images-idx3-ubyte.gz
-      --mean 0.1307 --std 0.3081 -o lenet5.mu8
-  mu8 inspect lenet5.mu8
-  mu8 predict lenet5.mu8 tests/data/mnist/digit_0_label7.png
-  mu8 eval lenet5.mu8 --data tests/data/mnist/digits-images-idx3-ubyte.gz
-
-Results go to stdout, everything else to stderr. With --json stdout is one JSON object. The same
-model, image, samples and seed give the same prediction, byte for byte, with all kernels.
-
-Exit codes:
-  0  success
-  1  the input (file, model, data) is bad, or the operation failed; no output file is left
-  2  wrong command line
-  3  `convert`: the converted network is not what the FP32 network was; no file is left
-
-"mu8 COMMAND --help" describes a command and all of its options.)";
-
-// One line of stderr: names from files are in it, and must not look like more of them.
-void PrintError(std::string_view text) {
-  std::fprintf(stderr, "mu8: %s\n", Printable(text).c_str());
-}
-
-// All of them, but for the many that one cause can make.
-void PrintProblems(const std::vector<std::string>& problems) {
-  constexpr std::size_t kMostPrinted = 100;
-  const std::size_t count = std::min(problems.size(), kMostPrinted);
-  for (std::size_t i = 0; i < count; ++i) PrintError(problems[i]);
-  if (count < problems.size()) {
-    PrintError("and " + std::to_string(problems.size() - count) + " more problems");
-  }
-}
-
-// What was printed has arrived, or the program has failed.
-int FlushStdout() {
-  errno = 0;
-  if (std::fflush(stdout) == 0 && std::ferror(stdout) == 0) return kSuccess;
-  PrintError(std::string("cannot write to stdout") +
-             (errno == 0 ? "" : std::string(": ") + std::strerror(errno)));
-  return kFailed;
-}
-
-int ParseProblem(const CLI::App& app, const std::string& what) {
-  const std::vector<const CLI::App*> chosen =
-      app.get_subcommands([](const CLI::App* sub) { return sub->parsed(); });
-  PrintError(what);
-  std::fprintf(stderr, "mu8: run \"mu8 %s--help\" for the options\n",
-               chosen.empty() ? "" : (chosen.front()->get_name() + " ").c_str());
-  return kWrongCommand;
-}
-
-int Run(const CLI::App& app, const Command& command) {
-  try {
-    command.run();
-  } catch (const UsageError& error) {
-    return ParseProblem(app, error.what());
-  } catch (const LostNetwork& lost) {
-    PrintError(lost.what());
-    return std::max<int>(FlushStdout(), kLost);
-  } catch (const std::bad_alloc&) {
-    PrintError("out of memory");
-    return kFailed;
-  } catch (const host::Error& error) {
-    PrintProblems(error.problems());
-    return kFailed;
-  } catch (const std::exception& error) {
-    PrintError(error.what());
-    return kFailed;
-  }
-  return FlushStdout();
-}
 
 // A destructor that wants memory, as those of JSON values do, and the initializers of libraries end
 // here when there is none.
@@ -122,43 +32,17 @@ int Run(const CLI::App& app, const Command& command) {
 };
 #endif
 
-int Main(int argc, char** argv) {
-  std::set_terminate(Terminate);
-  // A reader that has gone and a file over the size limit are errors of writing, with a reason, not
-  // the end of the program.
-  std::signal(SIGPIPE, SIG_IGN);
-  std::signal(SIGXFSZ, SIG_IGN);
-  CLI::App app(kDescription, "mu8");
-  app.footer(kFooter);
-  app.require_subcommand(1);
-  app.set_version_flag("--version", std::string("mu8 ") + kVersion + ", file format " +
-                                        std::to_string(format::kVersionMajor) + "." +
-                                        std::to_string(format::kVersionMinor));
-  const std::vector<Command> commands = {AddAllocate(&app), AddConvert(&app), AddInspect(&app),
-                                         AddPredict(&app),  AddEval(&app),    AddDiff(&app),
-                                         AddBench(&app),    AddEmbed(&app),   AddReplay(&app)};
-  try {
-    app.parse(argc, argv);
-  } catch (const CLI::ParseError& error) {
-    if (error.get_exit_code() == 0) {  // --help, --version
-      app.exit(error);
-      std::cout.flush();
-      return FlushStdout();
-    }
-    return ParseProblem(app, error.what());
-  }
-  for (const Command& command : commands) {
-    if (command.app->parsed()) return Run(app, command);
-  }
-  return kWrongCommand;
-}
-
 }  // namespace
 }  // namespace mu8::tool
 
 int main(int argc, char** argv) {
+  std::set_terminate(mu8::tool::Terminate);
+  // A reader that has gone and a file over the size limit are errors of writing, with a reason, not
+  // the end of the program.
+  std::signal(SIGPIPE, SIG_IGN);
+  std::signal(SIGXFSZ, SIG_IGN);
   try {
-    return mu8::tool::Main(argc, argv);
+    return mu8::tool::RunCommandLine(argc, argv);
   } catch (const std::bad_alloc&) {  // before a command ran, or while another error was printed
     std::fputs("mu8: out of memory\n", stderr);
     return mu8::tool::kFailed;

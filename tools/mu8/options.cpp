@@ -46,12 +46,23 @@ void SamplingOptions::AddTo(CLI::App* app) {
       ->check(WholeNumber(1, 65536))
       ->capture_default_str();
   app->add_option("--method", method,
-                  "How predictions are made: sampling, T drawn networks, or moments, one pass with "
-                  "means and variances, of files converted with --moments (docs/MOMENTS.md); "
-                  "--samples then means nothing")
-      ->check(CLI::IsMember({"sampling", "moments"}))
+                  "How predictions are made: sampling, T drawn networks; moments, one pass with "
+                  "means and variances, of files converted with --moments (docs/MOMENTS.md), "
+                  "--samples then means nothing; auto, moments and, of what they leave in doubt, "
+                  "sampling")
+      ->check(CLI::IsMember({"sampling", "moments", "auto"}))
       ->type_name("HOW")
       ->capture_default_str();
+  app->add_option("--margin", margin,
+                  "Method auto: sample where the mean by moments is less than this away from "
+                  "another decision of --stop-error; in probability, of numbers in shares of the "
+                  "output's range [0.2]")
+      ->check(Share(1.0))
+      ->type_name("P");
+  app->add_option("--doubt-entropy", doubt_entropy,
+                  "Method auto: sample also where the predictive entropy by moments is from LOW to "
+                  "HIGH nats")
+      ->type_name("LOW,HIGH");
   app->add_option("--seed", seed, "Names the ensemble of T networks: same seed, same bytes")
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()))
       ->capture_default_str();
@@ -68,22 +79,61 @@ void SamplingOptions::AddTo(CLI::App* app) {
       ->capture_default_str();
 }
 
+void SamplingOptions::CheckMethod() const {
+  const char* const of_passes = antithetic ? "--antithetic" : stop.error ? "--stop-error" : nullptr;
+  if (by_moments() && of_passes != nullptr) {
+    throw UsageError(std::string(of_passes) +
+                     ": is about the passes of --method sampling, --method moments has none");
+  }
+  const char* const of_auto = margin                   ? "--margin"
+                              : !doubt_entropy.empty() ? "--doubt-entropy"
+                                                       : nullptr;
+  if (!is_auto() && of_auto != nullptr) {
+    throw UsageError(std::string(of_auto) + ": expected --method auto with it");
+  }
+  if (is_auto() && !stop.error && doubt_entropy.empty()) {
+    throw UsageError(
+        "--method auto: expected --stop-error, which says what is to be decided, or "
+        "--doubt-entropy, or both");
+  }
+  if (margin && !stop.error) {
+    throw UsageError("--margin: is about the decision of --stop-error, expected it, too");
+  }
+  if (is_auto() && stop.within) {
+    throw UsageError(
+        "--stop-within: moments cannot say how far a mean of passes is from its limit: give "
+        "--stop-threshold, or --method sampling");
+  }
+}
+
+Doubt SamplingOptions::ParseDoubt() const {
+  Doubt doubt;
+  doubt.margin = margin.value_or(doubt.margin);
+  if (doubt_entropy.empty()) return doubt;
+  const std::vector<float> band = ParseFloats("--doubt-entropy", doubt_entropy);
+  if (band.size() != 2 || band[0] < 0 || band[1] < band[0] || band[1] < 1e-6F) {
+    throw UsageError("--doubt-entropy: is \"" + doubt_entropy +
+                     "\", expected two numbers of nats, LOW,HIGH, with 0 <= LOW <= HIGH");
+  }
+  doubt.entropy_from = band[0];
+  doubt.entropy_to = band[1];
+  return doubt;
+}
+
 SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t batch,
                                            std::vector<std::uint8_t>* chosen) const {
-  if (by_moments()) {
-    const char* const of_passes = antithetic   ? "--antithetic"
-                                  : stop.error ? "--stop-error"
-                                               : nullptr;
-    if (of_passes != nullptr) {
-      throw UsageError(std::string(of_passes) +
-                       ": is about the passes of --method sampling, --method moments has none");
-    }
+  CheckMethod();
+  if (!doubt_entropy.empty() && model.head() > Head::kSigmoid) {
+    throw UsageError("--doubt-entropy: the model's outputs are numbers, which have no entropy");
   }
   return {.mc_samples = samples,
           .seed = seed,
           .batch = batch,
           .kernels = ParseKernels(kernels),
-          .method = by_moments() ? Method::kMoments : Method::kSampling,
+          .method = by_moments() ? Method::kMoments
+                    : is_auto()  ? Method::kAuto
+                                 : Method::kSampling,
+          .doubt = ParseDoubt(),
           .noise = antithetic ? Noise::kAntithetic : Noise::kIndependent,
           .stop = stop.Parse(model, chosen),
           .workers = threads};
@@ -91,7 +141,7 @@ SessionOptions SamplingOptions::ForSession(const Model& model, std::uint32_t bat
 
 const char* SamplingOptions::EngineOnly() const {
   if (kernels != "auto") return "--kernels";
-  if (by_moments()) return "--method";
+  if (method != "sampling") return "--method";
   if (antithetic) return "--antithetic";
   if (stop.error) return "--stop-error";
   if (stop.outputs || stop.threshold || stop.within) return "--stop-class";
@@ -100,6 +150,12 @@ const char* SamplingOptions::EngineOnly() const {
 
 void AddJsonFlag(CLI::App* app, bool* json) {
   app->add_flag("--json", *json, "Print one JSON object on stdout and nothing else there");
+}
+
+void AddReport(CLI::App* app, std::string* path) {
+  app->add_option("--report", *path,
+                  "Also write a page with all figures, which needs nothing beside itself")
+      ->type_name("OUT.html");
 }
 
 void AddMaxMemory(CLI::App* app, std::uint64_t* bytes) {
@@ -157,6 +213,17 @@ void PrintNotices(const std::vector<std::string>& notices) {
   for (const std::string& notice : notices) {
     std::fprintf(stderr, "mu8: note: %s\n", Printable(notice).c_str());
   }
+}
+
+CLI::Validator Share(double most) {
+  const auto check = [most](std::string& text) -> std::string {
+    double value = 0;
+    const char* end = text.data() + text.size();
+    const auto [stop, problem] = std::from_chars(text.data(), end, value);
+    if (problem == std::errc() && stop == end && value >= 1e-6 && value <= most) return {};
+    return "is \"" + text + "\", expected a number from 0.000001 to " + Fixed(most, 6);
+  };
+  return CLI::Validator(check, "");
 }
 
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {

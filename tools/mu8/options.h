@@ -20,19 +20,27 @@ struct SamplingOptions {
   std::uint64_t seed = 1;
   std::string kernels = "auto";
   std::string method = "sampling";
+  std::optional<float> margin;  // of method auto: Doubt
+  std::string doubt_entropy;
   bool antithetic = false;
   StopOptions stop;
   std::uint32_t threads = 1;
 
   void AddTo(CLI::App* app);
   bool by_moments() const { return method == "moments"; }
+  bool is_auto() const { return method == "auto"; }
   // What the engine is asked for. `*chosen` and errors are StopOptions::Parse's.
   SessionOptions ForSession(const Model& model, std::uint32_t batch,
                             std::vector<std::uint8_t>* chosen) const;
+  // That the options fit the method. Throws UsageError.
+  void CheckMethod() const;
+  Doubt ParseDoubt() const;
   // The options that only the engine has, if any is set: a name for a message.
   const char* EngineOnly() const;
 };
 void AddJsonFlag(CLI::App* app, bool* json);
+// --report: a page with all that --json says.
+void AddReport(CLI::App* app, std::string* path);
 
 // --max-memory: bytes, or a number with K, M or G (times 1024).
 void AddMaxMemory(CLI::App* app, std::uint64_t* bytes);
@@ -58,6 +66,9 @@ void PrintNotices(const std::vector<std::string>& notices);
 // Accepts decimal whole numbers from `min` to `max`. CLI11 2.1 alone would wrap "-1" around, cut
 // values that do not fit and read "010" as eight.
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);
+
+// A number from a millionth to `most`; CLI::Range lets NaN pass.
+CLI::Validator Share(double most);
 
 // "auto" or the name of a table, built or not: "scalar", "portable", "neondot", ...; throws
 // UsageError for anything else.

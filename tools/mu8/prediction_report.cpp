@@ -37,6 +37,8 @@ EndedWords WordsOf(Ended ended, const Stop& stop) {
       return {"decided", ", then all were decided"};
     case Ended::kDeadline:
       return {"deadline", ", then time was up"};
+    case Ended::kMoments:
+      return {"moments", ", which left no doubt"};
   }
   return {"unknown", ""};
 }
@@ -341,7 +343,7 @@ void PrintPrediction(const std::string& path, const Prediction& prediction, Head
       break;
   }
   if (prediction.replay.method == Method::kMoments) {
-    std::printf("  by moments\n");
+    std::printf("  by moments%s\n", WordsOf(prediction.ended, stop).sentence);
   } else {
     std::printf("  %u samples%s\n", prediction.samples_used,
                 WordsOf(prediction.ended, stop).sentence);

@@ -12,6 +12,7 @@
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
 #include "tools/mu8/options.h"
+#include "tools/mu8/prediction_crc.h"
 #include "tools/mu8/replay_record.h"
 #include "tools/mu8/text.h"
 

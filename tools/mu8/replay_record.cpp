@@ -5,7 +5,7 @@
 #include <string>
 
 #include "converters/host/error.h"
-#include "formats/crc32c.h"
+#include "tools/mu8/prediction_crc.h"
 
 namespace mu8::tool {
 namespace {
@@ -49,7 +49,7 @@ Recorded Parse(const Json& json) {
   record.method = Number<Method>(json, "method", 1);
   record.noise = Number<Noise>(json, "noise", 1);
   record.stop_rule = Number<StopRule>(json, "stop_rule", 4);
-  record.ended = Number<Ended>(json, "ended", 6);
+  record.ended = Number<Ended>(json, "ended", 7);
   record.stop_error = json.at("stop_error").get<float>();
   record.stop_threshold = json.at("stop_threshold").get<float>();
   record.stop_within = json.at("stop_within").get<float>();
@@ -66,25 +66,6 @@ Recorded Parse(const Json& json) {
 }
 
 }  // namespace
-
-std::uint32_t PredictionCrc(const Prediction& p) {
-  std::uint32_t crc = 0;
-  const auto add = [&](auto values) {
-    crc = format::Crc32c(values.data(), values.size_bytes(), crc);
-  };
-  for (const auto values :
-       {p.mean, p.variance, p.output_entropy, p.output_expected_entropy, p.noise_variance}) {
-    add(values);
-  }
-  const float floats[] = {p.predictive_entropy, p.expected_entropy, p.mutual_information, p.error,
-                          p.error_variance};
-  const std::uint32_t words[] = {p.label, p.samples_used, p.clamped_inputs, p.clamped_scales,
-                                 p.clipped_passes};
-  add(std::span<const float>(floats));
-  add(std::span<const std::uint32_t>(words));
-  add(p.decisions);
-  return crc;
-}
 
 Json ReplayJson(const Prediction& prediction) {
   const ReplayRecord& record = prediction.replay;

@@ -1,4 +1,4 @@
-// A prediction's replay record as JSON, with a checksum of what it computed.
+// A prediction's replay record as JSON, with the checksum of what it computed (prediction_crc.h).
 #pragma once
 
 #include <cstdint>
@@ -8,10 +8,6 @@
 #include "tools/mu8/json_output.h"
 
 namespace mu8::tool {
-
-// CRC-32C of every number of a prediction: mean, variance, entropies, those of outputs,
-// noise_variance, error and its variance, label, samples_used, decisions.
-std::uint32_t PredictionCrc(const Prediction& prediction);
 
 // Enough to compute the prediction again, but for its image.
 Json ReplayJson(const Prediction& prediction);

@@ -1,27 +1,13 @@
 #include "tools/mu8/stop_options.h"
 
-#include <charconv>
-#include <system_error>
-
 #include "converters/host/model_file.h"
 #include "tools/mu8/command.h"
+#include "tools/mu8/options.h"
 #include "tools/mu8/output_names.h"
 #include "tools/mu8/text.h"
 
 namespace mu8::tool {
 namespace {
-
-// A number from a millionth to `most`; CLI::Range lets NaN pass.
-CLI::Validator Share(double most) {
-  const auto check = [most](std::string& text) -> std::string {
-    double value = 0;
-    const char* end = text.data() + text.size();
-    const auto [stop, problem] = std::from_chars(text.data(), end, value);
-    if (problem == std::errc() && stop == end && value >= 1e-6 && value <= most) return {};
-    return "is \"" + text + "\", expected a number from 0.000001 to " + Fixed(most, 6);
-  };
-  return CLI::Validator(check, "");
-}
 
 bool HasNumbers(const Model& model) {
   return model.head() == Head::kValues || model.head() == Head::kGaussian;

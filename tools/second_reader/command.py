@@ -139,7 +139,7 @@ def main(arguments=None):
             print_summary(model)
             return 0
         image = read_image(options.image)
-        prediction = (predict_moments(model, image, seed) if by_moments
+        prediction = (predict_moments(model, image) if by_moments
                       else predict(model, image, samples, seed, options.antithetic))
     except (FormatError, OSError, EOFError, ValueError, IndexError) as error:
         print(f"read_mu8: {error}", file=sys.stderr)

@@ -66,16 +66,16 @@ def squares(source):
     """Of a layer's sampling.WeightSource."""
     layer, p = source.layer, source.layer.parameters
     mu = p.mu.astype(np.int64)[source.byte_of_weight]
-    m = (mu * mu + 64) >> 7
+    m = (mu * mu + 128) >> 8
     nothing = np.zeros(layer.output_channels, F)
     if not layer.bayesian:
         return Squares(m, np.zeros_like(m), nothing, nothing)
     tops, level = top_levels(layer), source.levels
     if layer.sigma_bits == 8:
-        s = (level * level + 256) >> 9
+        s = (level * level + 512) >> 10
     else:
         square = (tops * tops)[source.slot_of_byte]
-        s = (level * level * 127 + square // 2) // np.maximum(square, 1)  # level is 0 where top is
+        s = (level * level * 64 + square // 2) // np.maximum(square, 1)  # level is 0 where top is
     slots = source.slot_of_channel
     w = [weight_variance(int(tops[slot]), int(p.shift[slot])) for slot in slots]
     bias = p.bias_level[slots].astype(F) * np.ldexp(F(1), -p.bias_shift[slots].astype(np.int32))
@@ -165,8 +165,8 @@ class Pass:
         m = multipliers(self.model, index)[self.sources[index].slot_of_channel]
         with np.errstate(over="ignore", under="ignore"):
             m2 = bound(m * m)
-            k1 = bound(g * (m2 * ((parts.weight * f32(0x3C010204)) * (F(65536) / F(c)))))
-            k2 = bound(g * (m2 * (F(128) * self.step(layer.input))))
+            k1 = bound(g * (m2 * ((parts.weight * F(2.0 ** -6)) * (F(65536) / F(c)))))
+            k2 = bound(g * (m2 * (F(256) * self.step(layer.input))))
             k3 = bound(g * (m2 * parts.bias))
         return acc, a1.astype(F), a2.astype(F), m, k1, k2, k3
 

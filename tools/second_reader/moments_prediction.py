@@ -12,10 +12,16 @@ from .moments_math import F, ROOT_OF_3, SIXTH, root
 from .outputs import variance_of
 from .prediction import NO_LABEL, Prediction, sigmoid_statistics, softmax_statistics
 from .real_math import f32
-from .sampling import EPSILON, WeightSource, first_states, lane_outputs
+from .sampling import WeightSource
 
-ROWS = 256
-PASS_OF_DRAWS = 2 ** 31
+NUMBERS = [np.array(text.split(), F) for text in ("""
+   2  10  10   2  -6  -6   2   2  -2  -2 -10   6  -2   6 -10  -2
+  -6   2  10   2   2   2   2   2  -2  -2  14  -2  -2   6  -2   6""", """
+   0  12  12   0   8  -4  -4  -8   0  -4  -4 -16  -8  12  -4   8
+  -4  -8   8  12   4  -8   8   4  -4   8  -8  -4   4  -8  -8   4
+  -8  -4  -4   8  -8  20   4   8  -8 -20  -4   8   8   4 -12   8
+   4  -8   8   4   4   0   0   4   4   8   8   4   4   0   0  20""")]
+UNITS = f32(0x3E3504F3), F(.125)
 
 
 def lower_triangle(k):
@@ -36,17 +42,16 @@ def lower_triangle(k):
     return found
 
 
-def normals(seed, layer, channels):
-    """x of section 13.6, f32 [ROWS][channels]"""
-    count = ROWS // 2 * channels
-    state = first_states(seed, PASS_OF_DRAWS, layer, 1)
-    drawn = lane_outputs(state, -(-count // 64)).view(np.uint8).ravel()[:count]
-    x = EPSILON[drawn].reshape(-1, channels).astype(F) * f32(0x3D002712)
-    return np.stack([x, -x], 1).reshape(ROWS, channels)
+def normals(channels):
+    """x of section 13.6, f32 [2 N][channels]"""
+    numbers, unit = [pair[channels > 32] for pair in (NUMBERS, UNITS)]
+    n, c = np.arange(len(numbers))[:, None], np.arange(channels)
+    x = numbers[(n * (2 * (c // 64) + 1) ^ c) % len(numbers)] * unit
+    return np.stack([x, -x], 1).reshape(-1, channels)
 
 
 def rows_of(logits, x):
-    """The rows that stand for passes, f32 [ROWS][P][C]"""
+    """The rows that stand for passes, f32 [2 N][P][C]"""
     if logits.covariance is None:
         return logits.mean + root(logits.variance) * x[:, None]
     found = np.empty((len(x), *logits.mean.shape), F)
@@ -72,18 +77,16 @@ def noise(outputs, r, variance):
     return found.ravel(), int(((r < outputs.low) | (r > outputs.high)).sum())
 
 
-def predict_moments(model, image, seed):
-    """u8 or float image [H][W][C] -> Prediction by moments; `seed` names the draws."""
+def predict_moments(model, image):
+    """u8 or float image [H][W][C] -> Prediction by moments."""
     if model.moments is None or model.head == RECONSTRUCTION:
         raise ValueError("no predictions by moments of this file, or of its head (error 78)")
-    if not 0 <= seed < 2 ** 64:
-        raise ValueError("seed is a u64")
     stored, clamped = quantize_input(model, image)
     sources = {i: WeightSource(model, i) for i, layer in enumerate(model.layers) if layer.weighted}
     logits = Pass(model, sources, stored).run()
     if model.head in (SOFTMAX, SIGMOID):
-        rows = rows_of(logits, normals(seed, len(model.layers) - 1, model.class_count))
-        flat = rows.reshape(ROWS, -1)
+        rows = rows_of(logits, normals(model.class_count))
+        flat = rows.reshape(len(rows), -1)
         if model.head == SIGMOID:
             *scalars, entropy, expected = sigmoid_statistics(flat)
             return Prediction(*scalars, flat, NO_LABEL, entropy, expected, clamped)

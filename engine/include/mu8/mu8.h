@@ -207,7 +207,7 @@ class Session {
   const void* kernels_ = nullptr;  // kernels::KernelTable
   RunState run_;
   // A SessionWork, made once: no call asks the model's bytes again.
-  static constexpr std::size_t kWorkBytes = 616 + 68 * sizeof(void*);
+  static constexpr std::size_t kWorkBytes = 616 + 69 * sizeof(void*);
   alignas(std::uint64_t) std::byte work_[kWorkBytes] = {};
 };
 

@@ -49,7 +49,9 @@ enum {
   MU8_OPTION_STREAMED = 16,
   MU8_OPTION_CHECK_PRODUCTS = 17,
   MU8_OPTION_METHOD = 18,
-  MU8_OPTION_KEEP_LOGITS = 19
+  MU8_OPTION_KEEP_LOGITS = 19,
+  MU8_OPTION_DOUBT_MARGIN = 20,
+  MU8_OPTION_DOUBT_ENTROPY = 21
 };
 
 typedef struct mu8_diagnostic {
@@ -80,7 +82,11 @@ enum {
 
 /* How predictions are made: of drawn networks, or in one pass with means and variances, of files
  * that have what it needs (78 of others); mu8/options.h. */
-enum { MU8_METHOD_SAMPLING = 0, MU8_METHOD_MOMENTS = 1 };
+enum {
+  MU8_METHOD_SAMPLING = 0,
+  MU8_METHOD_MOMENTS = 1,
+  MU8_METHOD_AUTO = 2 /* moments, then sampling where they leave doubt */
+};
 enum { MU8_NOISE_INDEPENDENT = 0, MU8_NOISE_ANTITHETIC = 1 };
 enum {
   MU8_STOP_NONE = 0,
@@ -96,7 +102,8 @@ enum {
   MU8_ENDED_BELOW = 3,
   MU8_ENDED_DEADLINE = 4,
   MU8_ENDED_WITHIN = 5,
-  MU8_ENDED_DECIDED = 6
+  MU8_ENDED_DECIDED = 6,
+  MU8_ENDED_MOMENTS = 7 /* MU8_METHOD_AUTO: moments left no doubt */
 };
 /* Of an output, by MU8_STOP_THRESHOLDS. */
 enum {
@@ -150,6 +157,10 @@ typedef struct mu8_options {
   uint8_t check_products; /* 74 where sums of accumulators are wrong; mu8/options.h */
   uint8_t method;         /* MU8_METHOD_* */
   uint32_t panel_bytes;   /* most bytes of drawn weights at a time, 64 at least; mu8/options.h */
+  /* MU8_METHOD_AUTO: which images are sampled; mu8/options.h (Doubt). */
+  float doubt_margin;
+  float doubt_entropy_from;
+  float doubt_entropy_to;
 } mu8_options;
 
 /* What a file's threshold of abstaining is compared with; mu8/prediction.h. */
@@ -195,7 +206,8 @@ typedef struct mu8_prediction {
   float mutual_information;
   const float* mean;     /* [outputs] */
   const float* variance; /* [outputs] */
-  const float* logits;   /* [samples_used] rows, logits_stride floats apart; null unless kept */
+  const float* logits;   /* [samples_used] rows, logits_stride floats apart, by moments one row,
+                            their mean; null unless kept */
   size_t logits_stride;
   const float* output_entropy;          /* MU8_HEAD_SIGMOID: [outputs]; MU8_HEAD_SOFTMAX:
                                            [positions] if there are several; else null */
@@ -212,6 +224,9 @@ typedef struct mu8_prediction {
   const uint8_t* decisions; /* [outputs] MU8_DECISION_* of MU8_STOP_THRESHOLDS; else null */
   mu8_replay_record replay;
   bool abstains; /* the file's measure of uncertainty is above its threshold */
+  /* MU8_METHOD_MOMENTS where logits are kept: their covariance, mu8/prediction.h; else null. */
+  const float* logit_covariance;
+  size_t logit_covariance_size; /* floats */
 } mu8_prediction;
 
 /* T = 50, batch 1, seed 1, no logits, automatic kernels, independent noise, one worker, no early
@@ -237,7 +252,10 @@ typedef struct mu8_source {
 int32_t mu8_model_open_streamed(const mu8_source* source, void* resident, size_t resident_bytes,
                                 void* scratch, size_t scratch_bytes, mu8_model* model,
                                 mu8_diagnostic* diagnostic);
-size_t mu8_model_input_size(const mu8_model* model);
+size_t mu8_model_input_size(const mu8_model* model); /* height * width * channels */
+uint32_t mu8_model_input_height(const mu8_model* model);
+uint32_t mu8_model_input_width(const mu8_model* model);
+uint32_t mu8_model_input_channels(const mu8_model* model);
 /* Outputs, of whatever head, at each of output_height x output_width positions (1 x 1 unless the
  * network answers pixel by pixel); all together output_size. */
 uint32_t mu8_model_class_count(const mu8_model* model);
@@ -253,6 +271,9 @@ uint32_t mu8_model_abstain_measure(const mu8_model* model);
 bool mu8_model_abstain_threshold(const mu8_model* model, uint32_t output, float* threshold);
 /* Whether MU8_METHOD_MOMENTS can be asked for. */
 bool mu8_model_has_moments(const mu8_model* model);
+/* The value of a metadata key, "name" or "labels" (one a line) say: UTF-8 in the model's bytes,
+ * without a final NUL, and its length; a null `*text` and 0 if there is none. */
+size_t mu8_model_metadata(const mu8_model* model, const char* key, const char** text);
 /* Names the file, of its checksums: against mixing files up, not against an adversary. */
 uint64_t mu8_model_hash(const mu8_model* model);
 size_t mu8_arena_bytes(const mu8_model* model, const mu8_options* options);

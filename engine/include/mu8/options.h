@@ -41,12 +41,31 @@ enum class Noise : std::uint8_t {
 enum class Method : std::uint8_t {
   kSampling = 0,  // mc_samples networks, their weights drawn (FORMAT.md 9)
   // One pass with the mean and variance of each activation (FORMAT.md 13), of files that have what
-  // it needs, and of heads softmax, sigmoid, values and gaussian, else kNoMoments. Some 3 to 7
-  // times the work of a pass with fixed weights. It approximates what infinitely many passes would
-  // say: how well, docs/MOMENTS.md tells. mc_samples and noise do not matter, keep_going is not
-  // asked, one worker runs it, and `profile` is not told of the last layer; a stop rule,
-  // keep_logits and check_products are refused (kBadOption).
+  // it needs, and of heads softmax, sigmoid, values and gaussian, else kNoMoments. Some 3 to
+  // 13 times the work of a pass with fixed weights, by processor and network. It approximates what
+  // infinitely many passes would say: how well, docs/MOMENTS.md tells. mc_samples, seed and noise
+  // do not matter, keep_going is not asked, one worker runs it, and `profile` is not told of the
+  // last layer; a stop rule and check_products are refused (kBadOption). keep_logits keeps the
+  // logits' mean and covariance.
   kMoments = 1,
+  // Moments first, then sampling of the images that they leave in doubt (SessionOptions::doubt),
+  // under the stop rule, if there is one. An image that moments decide has Ended::kMoments and
+  // their prediction; no promise is made about it (engine/STOPPING.md). Any other has what
+  // kSampling would give it, and the rule's promise. Needs a rule, kWithin excepted, or a band of
+  // entropies; keep_logits and check_products are refused (kBadOption).
+  kAuto = 2,
+};
+
+// Of Method::kAuto: which images moments leave to sampling.
+struct Doubt {
+  // An image is in doubt where the mean by moments is less than `margin` away from another
+  // decision of the stop rule: kLabel, the most probable class from the next one; kThreshold,
+  // kThresholds, an output in question from the threshold, in probability, of values in shares of
+  // the range. 1e-6 to 1. docs/MOMENTS.md shows what the default costs and finds.
+  float margin = 0.2F;
+  // And where its predictive entropy by moments, in nats, is in [entropy_from, entropy_to]: around
+  // a threshold of yours, for example. 0 and 0: no such band. Heads softmax and sigmoid.
+  float entropy_from = 0.0F, entropy_to = 0.0F;
 };
 
 // What has to be decided before an image's passes may end early.
@@ -90,9 +109,10 @@ struct Stop {
 using Task = void (*)(void* job, std::uint32_t index);
 using ParallelFor = void (*)(void* context, std::uint32_t count, Task task, void* job);
 
-// Asked on the calling thread before every round of passes but the first; a round is one pass at
-// most of each worker. A single worker asks before every layer of those passes as well. False ends
-// the call with the passes that are done.
+// Asked on the calling thread before every round of passes but the first (of Method::kAuto the
+// first, too: there is a prediction then); a round is one pass at most of each worker. A single
+// worker asks before every layer of those passes as well. False ends the call with the passes that
+// are done.
 using KeepGoing = bool (*)(void* context);
 
 // Told that layer `layer` of the file begins, or ends, in pass `pass`, for a profile by layer.
@@ -111,6 +131,7 @@ struct SessionOptions {
   bool keep_logits = false;  // keep each pass's logits
   KernelSet kernels = KernelSet::kAuto;
   Method method = Method::kSampling;
+  Doubt doubt = {};  // Method::kAuto
   Noise noise = Noise::kIndependent;
   Stop stop = {};
   // How many tasks may run at a time, 1 to 1,024. Each has its own activations or its own images;

@@ -36,6 +36,7 @@ enum class Ended : std::uint8_t {
   kDeadline = 4,  // keep_going said no
   kWithin = 5,    // StopRule::kWithin decided
   kDecided = 6,   // StopRule::kThresholds decided every chosen output
+  kMoments = 7,   // Method::kAuto: moments left no doubt
 };
 
 // What StopRule::kThresholds says of one output.
@@ -63,7 +64,7 @@ struct ReplayRecord {
   std::uint32_t stop_chosen_crc = 0;
   std::uint32_t library_version = 0;  // kLibraryVersion of what predicted
   std::uint16_t format_major = 0, format_minor = 0;
-  Method method = Method::kSampling;
+  Method method = Method::kSampling;  // which made the prediction: never kAuto
   Noise noise = Noise::kIndependent;
   StopRule stop_rule = StopRule::kNone;
   Ended ended = Ended::kAllSamples;
@@ -105,12 +106,17 @@ struct Prediction {
   float predictive_entropy = 0;
   float expected_entropy = 0;
   float mutual_information = 0;
-  std::uint32_t samples_used = 0;
+  std::uint32_t samples_used = 0;  // 0: the prediction is one by moments
   Ended ended = Ended::kAllSamples;
-  std::span<const float> logits;  // [T] rows of `logits_stride`; empty unless kept
+  // [T] rows of `logits_stride`; of Method::kMoments one, their mean. Empty unless kept.
+  std::span<const float> logits;
   // Floats from one pass to the next. A row has one for each output; of kGaussian, at each position
   // the numbers, then their scales before the clamp.
   std::size_t logits_stride = 0;
+  // Method::kMoments, where logits are kept: kSoftmax up to 64 classes [positions][classes]
+  // [classes] their covariance over the networks, else [positions][row] the variance of each, which
+  // then count as independent of each other.
+  std::span<const float> logit_covariance;
   // How many of the image's values lay beyond the range that the file can store, by more than
   // rounding, and were clamped (FORMAT.md 5.1). Many: the image is not like those that the model
   // was calibrated with, and the prediction is about another one. 0 for u8 images.
@@ -134,7 +140,8 @@ struct Prediction {
   // rule clipped. More than a few: the promise is about another mean than `mean`.
   std::uint32_t clipped_passes = 0;
   // StopRule::kThresholds: [outputs], by whichever way the image ended; else empty. A decision
-  // stays as the passes made it, so `mean`, that of later ones too, may lie on the other side.
+  // stays as the passes made it, so `mean`, that of later ones too, may lie on the other side. Of
+  // Ended::kMoments they say on which side the mean lies.
   std::span<const Decision> decisions;
   // The file's measure of uncertainty is above its threshold (FORMAT.md 10.6): let somebody else
   // decide. Every other field is what it is without. Thresholds hold for the T and the noise that

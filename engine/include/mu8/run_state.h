@@ -18,6 +18,7 @@ struct RunState {
   std::uint32_t active = 0;            // those that are not decided
   std::uint32_t passes = 0;            // added to the sums
   std::uint32_t first_pass_layer = 0;  // those before it are the same in every pass
+  bool by_moments = false;             // the pass at hand is one by moments
   bool done = false;
   LayerCursor at;
 };

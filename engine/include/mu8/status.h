@@ -120,6 +120,8 @@ enum class Option : std::int32_t {
   kCheckProducts = 17,
   kMethod = 18,
   kKeepLogits = 19,
+  kDoubtMargin = 20,
+  kDoubtEntropy = 21,  // kBadOption: no band, or of a head without entropies
 };
 
 // The translation unit that kSelfTest is about, in Diagnostic's `found`: it was compiled with

@@ -3,6 +3,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "converters/lower/placement.h"
 #include "tests/support/effort.h"
@@ -76,6 +77,18 @@ void CheckApart(const std::vector<TensorRecord>& tensors, int layers) {
   }
 }
 
+// The input, and what each layer but the last writes.
+std::vector<TensorRecord> RandomTensors(int layers, Random* random) {
+  std::vector<TensorRecord> tensors = {
+      Tensor(1 + random->Below(40), format::kNoTensor, static_cast<std::uint16_t>(0))};
+  for (int i = 0; i + 1 < layers; ++i) {
+    const int last = random->OneIn(3) ? random->Between(i + 1, layers - 1) : i + 1;
+    tensors.push_back(Tensor(1 + random->Below(100), static_cast<std::uint16_t>(i),
+                             static_cast<std::uint16_t>(last)));
+  }
+  return tensors;
+}
+
 TEST_CASE("placement: random lifetimes never overlap and stay near the lower bound") {
   Random random(1);
   double worst = 1.0;
@@ -83,13 +96,7 @@ TEST_CASE("placement: random lifetimes never overlap and stay near the lower bou
   const int rounds = testing::Effort(600, 60);
   for (int round = 0; round < rounds; ++round) {
     const int layers = random.Between(1, 30);
-    std::vector<TensorRecord> tensors = {
-        Tensor(1 + random.Below(40), format::kNoTensor, static_cast<std::uint16_t>(0))};
-    for (int i = 0; i + 1 < layers; ++i) {
-      const int last = random.OneIn(3) ? random.Between(i + 1, layers - 1) : i + 1;
-      tensors.push_back(Tensor(1 + random.Below(100), static_cast<std::uint16_t>(i),
-                               static_cast<std::uint16_t>(last)));
-    }
+    std::vector<TensorRecord> tensors = RandomTensors(layers, &random);
     const auto first_pass_layer =
         random.OneIn(2) ? 0 : static_cast<std::size_t>(random.Between(0, layers - 1));
     PlaceTensors(first_pass_layer, {}, &tensors);
@@ -108,6 +115,59 @@ TEST_CASE("placement: random lifetimes never overlap and stay near the lower bou
   // Measured: 1.037 on average, 1.33 at worst.
   CHECK(total < 1.05);
   CHECK(worst < 1.6);
+}
+
+// The least end of any placement. One that is best can be built from below: in the order of its own
+// offsets, each tensor right on top of those before it that it meets. So all orders are tried.
+std::uint64_t LeastEnd(const std::vector<TensorRecord>& tensors, int layers) {
+  std::vector<std::size_t> order(tensors.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::vector<std::vector<bool>> meet(tensors.size(), std::vector<bool>(tensors.size()));
+  for (std::size_t a = 0; a < tensors.size(); ++a) {
+    for (std::size_t b = 0; b < tensors.size(); ++b) {
+      for (int i = 0; i < layers; ++i) {
+        meet[a][b] = meet[a][b] || (Lives(tensors[a], i) && Lives(tensors[b], i));
+      }
+    }
+  }
+  std::uint64_t least = ~std::uint64_t{0};
+  do {
+    std::vector<std::uint64_t> top(tensors.size());
+    std::uint64_t end = 0;
+    for (std::size_t i = 0; i < order.size() && end < least; ++i) {
+      std::uint64_t offset = 0;
+      for (std::size_t j = 0; j < i; ++j) {
+        if (meet[order[i]][order[j]]) offset = std::max(offset, top[order[j]]);
+      }
+      top[order[i]] = offset + tensors[order[i]].bytes;
+      end = std::max(end, top[order[i]]);
+    }
+    least = std::min(least, end);
+  } while (std::next_permutation(order.begin(), order.end()));
+  return least;
+}
+
+TEST_CASE("placement: small graphs beside the best of all placements") {
+  Random random(3);
+  const int rounds = testing::Effort(1000, 100);
+  int best = 0;
+  double worst = 1.0;
+  for (int round = 0; round < rounds; ++round) {
+    const int layers = random.Between(3, 7);
+    std::vector<TensorRecord> tensors = RandomTensors(layers, &random);
+    PlaceTensors(0, {}, &tensors);
+    KeepForPasses(0, layers, &tensors);
+    const std::uint64_t least = LeastEnd(tensors, layers);
+    CAPTURE(round);
+    REQUIRE(End(tensors) >= least);
+    REQUIRE(least >= LowerBound(tensors, layers));
+    best += End(tensors) == least ? 1 : 0;
+    worst = std::max(worst, static_cast<double>(End(tensors)) / static_cast<double>(least));
+  }
+  MESSAGE("of " << rounds << " small graphs placed as well as possible: " << best
+                << ", the worst by a factor of " << worst);
+  CHECK(best >= rounds * 85 / 100);
+  CHECK(worst < 1.5);
 }
 
 TEST_CASE("placement: a chain of layers needs its busiest pair and the input, no more") {
