@@ -5,44 +5,32 @@ Two files: the mean network as ONNX, and an .npz that holds the standard deviati
 parameter as `<initializer name>.sigma`, and its mean as `.mean` (none for a plain network). The
 converter compares the means with the ONNX file's: an exporter that folds BatchNormalization changes
 weights under their old name. The command reads bayesian-torch checkpoints of the
-networks in train/networks.py; for a network of your own, call export_posterior() from Python.
+networks in train/networks.py; for a network of your own, call export_posterior() from Python, or
+take mu8.torch.posterior (docs/LIBRARIES.md), which reads the sigmas from its library and has the
+code of both.
 
     tools/export_posterior.py lenet5_mnist.pt --arch lenet5 --output-prefix lenet5_mnist
 """
 
 import argparse
-import contextlib
-import inspect
-import io
 import os
+import pathlib
 import pickle
 import sys
-import warnings
 import zipfile
 
 import numpy as np
 import torch
 
-OPSET = 13  # the lowest opset in which all operators that the converter reads have their final form
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "python"))
+import mu8.torch as importers  # noqa: E402  of this tree; the engine's library need not have been built
 
-
-class ExportError(ValueError):
-    """The checkpoint or the network cannot be exported; the message lists every reason."""
-
-    def __init__(self, summary, problems=()):
-        super().__init__("\n  ".join([summary, *problems]))
+ExportError = importers.PosteriorError
+export_graph = importers.graph.export_graph
+softplus = importers.layers.softplus
 
 
 # ---- The checkpoint: bayesian-torch keys -> means and sigmas --------------------------------
-
-def softplus(rho):
-    """sigma = log(1 + exp(rho)) as float32, any shape (Blundell et al. 2015, section 3.2).
-
-    float64 logaddexp(0, rho) neither overflows for large rho nor rounds 1 + exp(rho) to 1 for very
-    negative rho, so sigma keeps full relative precision at both ends.
-    """
-    return np.logaddexp(0.0, np.asarray(rho, dtype=np.float64)).astype(np.float32)
-
 
 def read_checkpoint(path):
     """Reads a .pt/.pth state_dict or an .npz of the same keys: dict name -> numpy array.
@@ -145,166 +133,7 @@ def load_means(module, means):
     module.load_state_dict(tensors, strict=False)
 
 
-# ---- The graph: module -> ONNX with one initializer per parameter ---------------------------
-
-def import_onnx():
-    try:
-        import onnx
-        import onnx.helper
-        import onnx.numpy_helper
-    except ImportError as e:
-        raise ExportError("the Python package `onnx` is needed to inspect the exported graph"
-                          " (Debian: python3-onnx)") from e
-    return onnx
-
-
-def pad_symbolic(g, x, pad, mode, value):
-    """aten::pad as one ONNX Pad with constant amounts.
-
-    PyTorch's own export computes the amounts of F.pad by some twenty integer nodes (Shape, Gather,
-    Cast, ...). F.pad lists (before, after) pairs from the last axis on; ONNX wants all `before`
-    from the first axis on, then all `after`.
-    """
-    from torch.onnx import symbolic_helper, symbolic_opset11
-
-    amounts = symbolic_helper._maybe_get_const(pad, "is")
-    rank = symbolic_helper._get_tensor_rank(x)
-    mode_name = symbolic_helper._parse_arg(mode, "s")
-    if not isinstance(amounts, list) or rank is None or mode_name != "constant":
-        return symbolic_opset11.pad(g, x, pad, mode, value)
-    missing = rank - len(amounts) // 2
-    before = [0] * missing + amounts[-2::-2]
-    after = [0] * missing + amounts[::-2]
-    inputs = [x, g.op("Constant", value_t=torch.tensor(before + after, dtype=torch.int64))]
-    if not symbolic_helper._is_none(value):
-        inputs.append(symbolic_helper._if_scalar_type_as(value, x))
-    return g.op("Pad", *inputs, mode_s="constant")
-
-
-@contextlib.contextmanager
-def plain_pad():
-    """Registers pad_symbolic for the length of a `with` block."""
-    torch.onnx.register_custom_op_symbolic("aten::pad", pad_symbolic, OPSET)
-    try:
-        yield
-    finally:
-        torch.onnx.unregister_custom_op_symbolic("aten::pad", OPSET)
-
-
-def export_graph(module, example_input):
-    """Exports `module` as an onnx.ModelProto whose initializers keep the parameter names.
-
-    TrainingMode.PRESERVE and no constant folding keep BatchNormalization nodes apart from their
-    convolutions: folding them here would rename the weights and lose the link to their sigmas.
-    """
-    onnx = import_onnx()
-    training = [name or "(the module itself)" for name, m in module.named_modules() if m.training]
-    if training:
-        raise ExportError("call module.eval() first; in training mode:", training)
-    options = {}
-    if "dynamo" in inspect.signature(torch.onnx.export).parameters:
-        options["dynamo"] = False  # newer PyTorch: the tracing exporter keeps names and opset 13
-    buffer = io.BytesIO()
-    with plain_pad(), torch.no_grad(), warnings.catch_warnings():
-        warnings.filterwarnings("ignore", message="Constant folding - Only steps=1")
-        torch.onnx.export(
-            module, example_input, buffer, opset_version=OPSET,
-            training=torch.onnx.TrainingMode.PRESERVE, do_constant_folding=False,
-            keep_initializers_as_inputs=False, input_names=["input"], output_names=["logits"],
-            dynamic_axes={"input": {0: "batch"}, "logits": {0: "batch"}}, **options)
-    model = onnx.load_model_from_string(buffer.getvalue())
-    if len(model.graph.input) != 1 or len(model.graph.output) != 1:
-        raise ExportError(f"the graph has {len(model.graph.input)} inputs and"
-                          f" {len(model.graph.output)} outputs, expected one of each")
-    restore_merged_initializers(model, module.state_dict(keep_vars=True))
-    return model
-
-
-def restore_merged_initializers(model, state):
-    """Gives every parameter its own initializer again.
-
-    The exporter merges parameters of equal value (say, two zero biases) into one initializer and
-    an Identity node for each of the others. Their sigmas may differ, so undo that; parameters that
-    share storage in the module stay merged, since one draw must serve both.
-    """
-    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
-    for node in list(model.graph.node):
-        if node.op_type != "Identity" or node.input[0] not in initializers:
-            continue
-        source, name = node.input[0], node.output[0]
-        if name not in state or source not in state:
-            continue
-        if state[name].data_ptr() == state[source].data_ptr():
-            continue
-        copy = model.graph.initializer.add()
-        copy.CopyFrom(initializers[source])
-        copy.name = name
-        model.graph.node.remove(node)
-
-
-def check_sigmas(model, sigmas):
-    """Checks each sigma against its initializer; raises one ExportError that names all offenders.
-
-    Returns the arrays as float32, by name.
-    """
-    onnx = import_onnx()
-    initializers = {tensor.name: tensor for tensor in model.graph.initializer}
-    checked, problems = {}, []
-    for name in sorted(sigmas):
-        sigma = np.asarray(sigmas[name], dtype=np.float32)
-        tensor = initializers.get(name)
-        if tensor is None:
-            problems.append(f"{name}: no initializer of that name in the exported graph")
-        elif tensor.data_type != onnx.TensorProto.FLOAT:
-            problems.append(f"{name}: the initializer is not float32")
-        elif tuple(tensor.dims) != sigma.shape:
-            problems.append(f"{name}: sigma has shape {list(sigma.shape)}, the initializer"
-                            f" {list(tensor.dims)}")
-        if not np.all(np.isfinite(sigma)):
-            problems.append(f"{name}: {np.count_nonzero(~np.isfinite(sigma))} sigmas not finite")
-        elif np.any(sigma < 0):
-            problems.append(f"{name}: {np.count_nonzero(sigma < 0)} sigmas negative")
-        checked[name] = sigma
-    for name, tensor in initializers.items():
-        mean = onnx.numpy_helper.to_array(tensor)
-        if mean.dtype.kind == "f" and not np.all(np.isfinite(mean)):
-            problems.append(f"{name}: {np.count_nonzero(~np.isfinite(mean))} means not finite")
-    if problems:
-        raise ExportError("cannot export the posterior", problems)
-    return checked
-
-
 # ---- Writing --------------------------------------------------------------------------------
-
-def write_all(contents):
-    """Writes dict path -> bytes: each to a temporary, all renamed at the end, or nothing at all."""
-    leftovers = []
-    try:
-        for path, data in contents.items():
-            leftovers.append(f"{path}.{os.getpid()}.tmp")
-            with open(leftovers[-1], "wb") as file:
-                file.write(data)
-        for path in contents:
-            os.replace(f"{path}.{os.getpid()}.tmp", path)
-            leftovers.append(path)
-        leftovers.clear()
-    finally:
-        for path in leftovers:
-            with contextlib.suppress(FileNotFoundError):
-                os.remove(path)
-
-
-def add_metadata(model, mean, std, labels):
-    """Stores what the converter needs to know about the input, as ONNX metadata_props."""
-    onnx = import_onnx()
-    properties = {}
-    if mean is not None:
-        properties["mean"] = ",".join(repr(float(value)) for value in mean)
-        properties["std"] = ",".join(repr(float(value)) for value in std)
-    if labels is not None:
-        properties["labels"] = "\n".join(labels)
-    onnx.helper.set_model_props(model, properties)
-
 
 def export_posterior(module, sigmas, example_input, onnx_path, npz_path, mean=None, std=None,
                      labels=None):
@@ -324,20 +153,14 @@ def export_posterior(module, sigmas, example_input, onnx_path, npz_path, mean=No
     if (mean is None) != (std is None):
         raise ExportError("give mean and std together")
     model = export_graph(module, example_input)
-    checked = check_sigmas(model, sigmas)
-    add_metadata(model, mean, std, labels)
+    checked = importers.graph.check_sigmas(model, sigmas)
+    importers.graph.add_metadata(model, mean, std, labels)
     contents = {onnx_path: model.SerializeToString(deterministic=True)}
     if npz_path is not None:
-        buffer = io.BytesIO()
-        means = {tensor.name: import_onnx().numpy_helper.to_array(tensor)
-                 for tensor in model.graph.initializer}
-        arrays = {f"{name}.sigma": sigma for name, sigma in checked.items()}
-        arrays.update({f"{name}.mean": means[name] for name in checked})
-        np.savez(buffer, **arrays)  # of 1980
-        contents[npz_path] = buffer.getvalue()
+        contents[npz_path] = importers.graph.archive_bytes(contents[onnx_path], checked)
     elif checked:
         raise ExportError("a network with sigmas needs a path for them", sorted(checked))
-    write_all(contents)
+    importers.importer.write_all(contents)
     return model
 
 
