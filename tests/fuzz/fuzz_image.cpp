@@ -5,11 +5,11 @@
 
 #include "converters/host/images.h"
 #include "tests/fuzz/memory_file.h"
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+#include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   constexpr int kMostPixels = 1 << 16;  // of a network's input; keeps a run short
+  const mu8::fuzz::Limits limits(size, {.bytes = (8 << 20) + mu8::fuzz::XzBytes({data, size})});
   static const mu8::testing::MemoryFile file;
   std::string why;
   mu8::host::ImageSize wanted =

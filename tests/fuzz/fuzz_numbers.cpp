@@ -9,8 +9,7 @@
 
 #include "converters/host/datasets.h"
 #include "tests/fuzz/memory_file.h"
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+#include "tests/fuzz/target.h"
 
 namespace {
 
@@ -35,6 +34,7 @@ class Names {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const mu8::fuzz::Limits limits(size, {.bytes = std::size_t{16} << 20, .bytes_each = 4096});
   static const mu8::testing::MemoryFile file;
   static const Names names(file.path());
   if (size == 0) return 0;

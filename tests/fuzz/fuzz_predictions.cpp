@@ -2,10 +2,10 @@
 // many images as then fit share the rest: a row of classes and one of three entropies each.
 #include "converters/judge/ensemble_recorded.h"
 #include "tests/fuzz/memory_file.h"
-
-extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size);
+#include "tests/fuzz/target.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  const mu8::fuzz::Limits limits(size, {});
   static const mu8::testing::MemoryFile predictions, uncertainty;
   if (size == 0) return 0;
   const std::size_t classes = std::size_t{1} + data[0];

@@ -204,6 +204,12 @@ def plan_seeds():
         yield json.dumps({"method": "snr", "layers": layers}).encode()
 
 
+def predict_seeds():
+    """16 bytes of options, then choices: of no meaning by themselves."""
+    for size in (16, 24, 48, 80, 120, 200) * 4:
+        yield RANDOM.bytes(size)
+
+
 def prediction_seeds():
     """One byte: classes - 1; rows of probabilities; rows of entropy, aleatoric, mutual information."""
     for classes, images in ((10, 2), (2, 1)):
@@ -217,14 +223,16 @@ def main():
     makers = {"onnx": (model.SerializeToString() for model in onnx_seeds()),
               "posterior": posterior_seeds(), "npy": npy_seeds(), "dataset": dataset_seeds(),
               "numbers": number_seeds(),
-              "image": image_seeds(), "plan": plan_seeds(), "predictions": prediction_seeds()}
+              "image": image_seeds(), "plan": plan_seeds(), "predict": predict_seeds(),
+              "predictions": prediction_seeds()}
     for name, seeds in makers.items():
         (root / name).mkdir(parents=True)
         for i, seed in enumerate(seeds):
             (root / name / str(i)).write_bytes(seed)
-    (root / "open").mkdir()
-    for file in [*DATA.glob("golden/*.mu8"), *DATA.glob("invalid/*.mu8")]:
-        shutil.copyfile(file, root / "open" / file.name)
+    for name in ("open", "read"):
+        (root / name).mkdir()
+        for file in [*DATA.glob("golden/*.mu8"), *DATA.glob("invalid/*.mu8")]:
+            shutil.copyfile(file, root / name / file.name)
 
 
 if __name__ == "__main__":
