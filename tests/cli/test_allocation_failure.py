@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""One request for memory after the other fails: each time a message, exit code 1, and no file.
+"""One request for memory after the other fails, alone or with all that follow: each time a message, exit code 1, and no file.
 
     test_allocation_failure.py MU8 LIBRARY
 
@@ -7,7 +7,9 @@ LIBRARY (fail_allocation.cpp) is preloaded. A spread of the thousands of request
 tried, those of the libraries' initializers before main too, and how they ended is printed.
 """
 
+import itertools
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -18,7 +20,6 @@ DATA = Path(__file__).resolve().parents[2] / "tests" / "data"
 MODEL = ("--model", DATA / "lenet5_mnist.onnx", "--posterior", DATA / "lenet5_mnist.npz")
 IMAGES = DATA / "mnist" / "calibration-images-idx3-ubyte.gz"
 POINTS = 60  # a command
-FOR_DNNL = "fail_allocation: for oneDNN\n"  # it does not look at every result, and may crash
 
 
 class AllocationFailure(unittest.TestCase):
@@ -28,9 +29,9 @@ class AllocationFailure(unittest.TestCase):
         self.folder = tempfile.TemporaryDirectory()
         self.addCleanup(self.folder.cleanup)
 
-    def run_mu8(self, arguments, fail_at=None):
+    def run_mu8(self, arguments, fail_at=None, then_all=False):
         environment = {**os.environ, "LD_PRELOAD": self.library, "MU8_COUNT_TO": "count",
-                       "MU8_FAIL_AT": str(fail_at or 0)}
+                       "MU8_FAIL_AT": str(fail_at or 0), **({"MU8_FAIL_ALL": "1"} if then_all else {})}
         return subprocess.run([self.program, *map(str, arguments)], env=environment,
                               cwd=self.folder.name, capture_output=True, text=True, check=False)
 
@@ -44,11 +45,12 @@ class AllocationFailure(unittest.TestCase):
         out = Path(self.folder.name) / "out"
         whole = out.read_bytes() if out.exists() else b""
         out.unlink(missing_ok=True)
-        ends = {"works": 0, "out of memory": 0, "crash": 0}
-        for point in [*range(1, before, before // 10),
-                      *range(before + 1, total, max(1, (total - before) // POINTS))]:
-            done = self.run_mu8(arguments, point)
-            where = f"request {point} of {total}: exit {done.returncode}\n{done.stderr}"
+        ends = {"works": 0, "out of memory": 0, "aborted before main": 0}
+        points = [*range(1, before, before // 10),
+                  *range(before + 1, total, max(1, (total - before) // POINTS))]
+        for point, then_all in itertools.product(points, (False, True)):
+            done = self.run_mu8(arguments, point, then_all)
+            where = f"request {point} of {total}{' and all others' * then_all}: exit {done.returncode}\n{done.stderr}"
             left = sorted(os.listdir(self.folder.name))
             if done.returncode == 0:  # a buffer that the program can do without
                 ends["works"] += 1
@@ -58,12 +60,10 @@ class AllocationFailure(unittest.TestCase):
                 self.assertEqual(out.read_bytes(), whole, where)
                 out.unlink()
                 left.remove("out")
-            if done.returncode < 0 and FOR_DNNL in done.stderr:
-                ends["crash"] += 1
-                for name in left:
-                    (Path(self.folder.name) / name).unlink()
-                continue
             self.assertEqual([name for name in left if name != "count"], [], where)
+            if then_all and point < before and done.returncode == -signal.SIGABRT:
+                ends["aborted before main"] += 1  # no memory even for an exception
+                continue
             self.assertEqual(done.returncode, 1, where)
             self.assertRegex(done.stderr, "[Oo]ut of memory|Cannot allocate memory", where)
             ends["out of memory"] += 1

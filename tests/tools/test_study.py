@@ -31,7 +31,7 @@ from study_inputs import make_world, write_network  # noqa: E402
 MU8 = pathlib.Path()  # the program under test
 SECTIONS = ("summary", "table1", "targets", "shift", "shift_dnn", "confidence", "differences",
             "reliability", "risk", "ood", "convergence", "times", "missing", "provenance")
-FORMATS = ["fp32", "sigma8", "sigma1", "affine1", "det_fp32"]
+FORMATS = ["fp32", "sigma8", "sigma1", "affine1", "moments4", "det_fp32"]
 SMALL = ["--network", "resnet20", "--samples", "2", "--seeds", "2", "--kl-seeds", "2", "--types",
          "gaussian_blur,fog", "--severities", "1,3", "--images", "16", "--shift-samples", "2",
          "--convergence-samples", "1,2", "--convergence-images", "8", "--convergence-seeds", "2",
@@ -189,10 +189,9 @@ class StudyTest(unittest.TestCase):
         figures = sorted(p.name for p in self.plain.glob("figures/*.png"))
         self.assertEqual(text.count('src="data:image/png;base64,'), len(figures))
         self.assertEqual(figures, [f"resnet20_{name}.png" for name in sorted(
-            ["convergence_affine", "convergence_weighted", "figure2_affine", "figure2_weighted",
-             "figure3_affine", "figure3_weighted", "figure4_affine", "figure4_weighted", "figure5",
-             "map_accuracy", "map_ece", "reliability", "risk_affine", "risk_weighted",
-             "uncertainty"])])
+            ["convergence_affine", "convergence_weighted", "figure5", "map_accuracy", "map_ece",
+             "reliability", "uncertainty", *(f"{name}_{group}" for name in
+             ("figure2", "figure3", "figure4", "risk") for group in ("affine", "moments", "weighted"))])])
         self.assertEqual(re.findall(r'(?:src|href)="(?!data:|#)[^"]{,80}', text), [])
         self.assertLess(len(text), 5_000_000)
         for form in ("fp32", "sigma8", "sigma1"):
@@ -244,6 +243,19 @@ class StudyTest(unittest.TestCase):
         self.assertAlmostEqual(divergence.kl_per_image(p, q).mean(), said["kl_against"], 9)
         text = "".join(data.decode("latin1") for data in self.expected.values())
         self.assertFalse(str(self.world) in text, "results hold a path of this machine")
+
+    def test_moments_are_one_pass(self):
+        names = [name for name in self.expected if ".moments4." in name]
+        self.assertEqual(sorted(n for n in names if n.startswith("items/") and ".clean." in n),
+                         ["items/resnet20.moments4.clean.all.T1.seed1.json"])
+        self.assertFalse(any("convergence" in name for name in names))
+        self.assertEqual(sum(name.startswith("items/") and ("fog" in name or "blur" in name)
+                             for name in names), 4)
+        result = json.loads(self.expected["items/resnet20.moments4.clean.all.T1.seed1.json"])["result"]
+        self.assertEqual(result["method"], "moments")
+        row = next(r for r in rows_of(self.plain / "table1.csv") if r["format"] == "moments4")
+        self.assertEqual((row["seeds"], row["accuracy_sd"]), ("1", ""))
+        self.assertLess(float(row["kl_ratio"]), 2)
 
     def test_lenet5_end_to_end(self):
         out = self.world / "lenet"

@@ -157,7 +157,7 @@ def convergence_rows(settings, results):
         if not items.runs_part(settings, network, "convergence"):
             continue
         for form in formats_of(network, settings.formats):
-            if FORMATS[form].deterministic:
+            if FORMATS[form].one_pass:
                 continue
             for samples in settings.convergence_samples:
                 wanted = items.convergence_items(settings, network, form, samples)

@@ -14,7 +14,8 @@ CORRUPTIONS = ("gaussian_noise", "shot_noise", "impulse_noise", "speckle_noise",
                "defocus_blur", "glass_blur", "zoom_blur", "fog", "frost", "brightness", "contrast",
                "saturate", "elastic_transform", "pixelate", "spatter")
 SEVERITIES = (1, 2, 3, 4, 5)
-FP32_COST = 5.0  # a pass of the FP32 reference in passes of the engine; only balances the ranks
+# Of a pass of the FP32 reference and of one by moments, in passes of the engine: only balances the ranks.
+FP32_COST, MOMENTS_COST = 5.0, 4.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -76,15 +77,15 @@ def shift_networks(settings):
 
 
 def item(settings, network, form, cell, images, samples, seed):
-    """An item; a deterministic network takes one pass and has no seed."""
-    if FORMATS[form].deterministic:
+    """An item; a deterministic network and moments take one pass and have no seed."""
+    if FORMATS[form].one_pass:
         samples = seed = 1
     return Item(network, form, cell, images, samples, seed)
 
 
 def clean_items(settings, network, form, seeds):
     return [item(settings, network, form, "clean", settings.clean_images, settings.samples, seed)
-            for seed in ([1] if FORMATS[form].deterministic else range(1, seeds + 1))]
+            for seed in ([1] if FORMATS[form].one_pass else range(1, seeds + 1))]
 
 
 def shift_item(settings, network, form, kind, severity, seed=1):
@@ -111,7 +112,7 @@ def all_items(settings):
                 seeds = settings.shift_fp32_seeds if form == "fp32" else 1
                 found += [shift_item(settings, network, form, *cell, seed)
                           for seed in range(1, seeds + 1) for cell in shift_cells(settings)]
-            if runs_part(settings, network, "convergence") and not FORMATS[form].deterministic:
+            if runs_part(settings, network, "convergence") and not FORMATS[form].one_pass:
                 for samples in settings.convergence_samples:
                     found += convergence_items(settings, network, form, samples)
     return list(dict.fromkeys(found))
@@ -126,7 +127,8 @@ def image_passes(one):
 
 def cost(one):
     """In passes of LeNet-5's engine over an image, about."""
-    slow = FP32_COST if one.format in ("fp32", "det_fp32") else 1.0
+    slow = (FP32_COST if one.format in ("fp32", "det_fp32") else
+            MOMENTS_COST if FORMATS[one.format].by_moments else 1.0)
     return NETWORKS[one.network].cost * slow * image_passes(one)
 
 

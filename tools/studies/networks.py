@@ -53,12 +53,20 @@ class Format:
     sigma_bits: int | None  # None: FP32, or no sigma at all
     quantizer: str | None
     deterministic: bool = False  # of the twin
+    by_moments: bool = False  # one pass in place of T (docs/MOMENTS.md)
+
+    @property
+    def one_pass(self):
+        """Has no T and no seed."""
+        return self.deterministic or self.by_moments
 
 
 FORMATS = {"fp32": Format("FP32", None, None)}
 FORMATS |= {f"sigma{b}": Format(f"σ {b} bits" if b > 1 else f"σ {b} bit", b, "weighted")
             for b in (8, 4, 2, 1, 0)}
 FORMATS |= {f"affine{b}": Format(f"affine {b}", b, "affine") for b in (8, 4, 2, 1)}
+FORMATS |= {f"moments{b}": Format(f"moments, σ {b}", b, "weighted", by_moments=True)
+            for b in (8, 4, 2, 1)}
 FORMATS |= {"det_fp32": Format("DNN FP32", None, None, True),
             "det_int8": Format("DNN INT8", None, None, True)}
 

@@ -14,7 +14,8 @@ from .networks import FORMATS  # noqa: E402
 
 COLORS = {"fp32": "#222222", "sigma8": "#1b6ca8", "sigma4": "#2a9d8f", "sigma2": "#e9a03b",
           "sigma1": "#d1495b", "sigma0": "#8d5a97", "affine8": "#7fb2d6", "affine4": "#8ccfc5",
-          "affine2": "#f2cd94", "affine1": "#e79aa5", "det_fp32": "#222222",
+          "affine2": "#f2cd94", "affine1": "#e79aa5", "moments8": "#1b6ca8",
+          "moments4": "#2a9d8f", "moments2": "#e9a03b", "moments1": "#d1495b", "det_fp32": "#222222",
           "det_int8": "#1b6ca8"}
 LABELS = {"accuracy": "accuracy", "ece": "ECE", "nll": "NLL (nats)", "uce": "UCE", "brier": "Brier",
           "mean_mutual_information": "mutual information (nats)", "mean_entropy": "entropy (nats)"}

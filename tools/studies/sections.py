@@ -28,12 +28,16 @@ def bayesian(summary):
     return [f for f in summary["settings"]["formats"] if not FORMATS[f].deterministic]
 
 
+def kind(form):
+    return "moments" if FORMATS[form].by_moments else FORMATS[form].quantizer
+
+
 def groups(summary):
-    """FP32 with the weighted formats, and with the affine ones; groups of FP32 alone are left
-    out."""
+    """FP32 with the weighted formats, with the affine ones, and with moments; groups of FP32 alone
+    are left out."""
     forms = bayesian(summary)
-    found = [("weighted", [f for f in forms if FORMATS[f].quantizer in (None, "weighted")]),
-             ("affine", [f for f in forms if FORMATS[f].quantizer in (None, "affine")])]
+    found = [(name, [f for f in forms if f == "fp32" or kind(f) == name])
+             for name in ("weighted", "affine", "moments")]
     found = [(name, group) for name, group in found if len(group) > 1]
     return found or ([("all", forms)] if forms else [])
 
@@ -100,10 +104,10 @@ def table1(summary):
         parts.append(table(
             ["format", "bytes", "FP32 / this", "accuracy %", "ECE %", "NLL", "Brier",
              "KL ratio (95 %)", "paper: size", "accuracy %", "ECE %", "NLL", "1 + Brier"], body))
-        seeds = sorted({r["seeds"] for r in rows if not FORMATS[r["format"]].deterministic})
+        seeds = sorted({r["seeds"] for r in rows if not FORMATS[r["format"]].one_pass})
         parts.append(paragraph(
             f"T = {first['samples']}; mean ± standard deviation over "
-            f"{' to '.join(map(str, seeds))} seeds.", "note"))
+            f"{' to '.join(map(str, seeds))} seeds; moments are one pass without a seed.", "note"))
         parts.append(table(
             ["difference to FP32", "accuracy", "ECE", "NLL", "Brier", "UCE", "AURC", "entropy",
              "mutual information"],
@@ -241,7 +245,7 @@ def ood(summary, keep):
                          number(row["fpr95"], 4)])
         parts.append(table(["format", "set", "score", "AUROC", "difference to FP32", "AUPR",
                             "FPR95"], rows))
-        shown = [f for f in ("fp32", "sigma8", "sigma1")
+        shown = [f for f in ("fp32", "sigma8", "sigma1", "moments4")
                  if f in summary["settings"]["formats"]]
         parts.append(figure(
             keep(f"{network}_uncertainty", plots.uncertainty_histograms(summary, network, shown)),
@@ -254,7 +258,8 @@ def convergence(summary, keep):
     parts = [figure(keep(f"{network}_convergence_{name}", plots.convergence(summary, network,
                                                                             forms)),
                     f"{NETWORKS[network].title}, {name}: mean and deviation over seeds.")
-             for network in networks_of(summary["convergence"]) for name, forms in groups(summary)]
+             for network in networks_of(summary["convergence"]) for name, forms in groups(summary)
+             if name != "moments"]
     return section_or_missing("convergence", "Convergence in T", parts)
 
 

@@ -148,7 +148,8 @@ def convert_options(form):
     known = FORMATS[form]
     if known.deterministic:
         return ["--deterministic"]
-    return ["--sigma-bits", str(known.sigma_bits), "--sigma-quantizer", known.quantizer]
+    moments = ["--moments"] if known.by_moments else []
+    return ["--sigma-bits", str(known.sigma_bits), "--sigma-quantizer", known.quantizer, *moments]
 
 
 def convert_tasks(places, settings):
@@ -221,6 +222,8 @@ def eval_options(item, has_ood, recorded):
         options += ["--ood-limit", str(item.images)] if has_ood else []
     if item.format == "det_fp32" and not recorded:
         return [*options, "--mean-weights"]
+    if FORMATS[item.format].by_moments:
+        return [*options, "--method", "moments"]
     return [*options, "--samples", str(item.samples), "--seed", str(item.seed)]
 
 

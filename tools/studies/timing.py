@@ -9,7 +9,7 @@ import statistics
 from data_files import packed
 
 from . import machine, runner, tasks
-from .networks import NETWORKS, formats_of, is_converted
+from .networks import FORMATS, NETWORKS, formats_of, is_converted
 from .store import StudyError, read_json, write_json
 
 ROUNDS = 3
@@ -24,6 +24,7 @@ def measured_formats(places, network, settings):
 def time_once(places, network, form, images, samples):
     """(seconds per image, kernels)"""
     arguments = (["--mean-weights"] if form == "det_fp32" else
+                 ["--method", "moments"] if FORMATS[form].by_moments else
                  ["--samples", 1 if form == "det_int8" else samples, "--seed", 1])
     model = ([tasks.model_path(places, network, form)] if is_converted(form)
              else runner.fp32_arguments(places, network, form))
@@ -43,7 +44,7 @@ def measure_network(places, settings, network, images):
                 continue
             rounds.setdefault(form, []).append(seconds)
     return [{"network": network, "format": form, "kernels": kernels[form], "images": images,
-             "samples": 1 if form.startswith("det_") else settings.samples,
+             "samples": 1 if FORMATS[form].one_pass else settings.samples,
              "seconds_per_image": statistics.median(values), "rounds": values}
             for form, values in rounds.items()]
 

@@ -6,7 +6,7 @@
       --recorded NAME.0.f32 --recorded NAME.1.f32 \
       --recorded-uncertainty NAME.0.uncertainty.f32 --recorded-uncertainty NAME.1.uncertainty.f32
 
-Independent of mu8's own FP32 reference (oneDNN, its own normal deviates): other draws of the same
+Independent of mu8's own FP32 reference (its own sums and normal deviates): other draws of the same
 distribution. It runs on a GPU where there is one. Pass t of seed s draws one weight set from
 (s, t) for all images, as mu8 does. Float32 throughout, without TF32; means and entropies in float64.
 """
