@@ -299,6 +299,33 @@ TEST_CASE("changed model: somebody writes while several workers run") {
   CHECK(outcomes.refused > 50);
 }
 
+// Found by mu8_fuzz_predict: a bias so far out that sums wrap is a product that is wrong.
+TEST_CASE("changed model: with check_products, sums that wrap are a computation fault") {
+  const std::vector<std::byte> original = format::Write(TinyModel(4).content);
+  AlignedBytes bytes(original);
+  SessionOptions options = kOptions;
+  std::size_t faults = 0, others = 0;
+  for (const bool check : {false, true}) {
+    options.check_products = check;
+    Engine engine;
+    REQUIRE(engine.Open(bytes.span(), options) == Status::kOk);
+    const auto pixels = RandomPixels(engine.model, 1, 5);
+    for (std::size_t i = 0; i < original.size(); ++i) {
+      for (const std::byte value : {std::byte{0x7f}, std::byte{0x80}}) {
+        bytes.data()[i] = value;
+        const Status status = engine.session.Run(std::span<const std::uint8_t>(pixels), 1);
+        const bool fault = status == Status::kComputationFault;
+        REQUIRE((status == Status::kOk || status == Status::kModelChanged || (fault && check)));
+        ++(fault ? faults : others);
+      }
+      bytes.data()[i] = original[i];
+    }
+  }
+  MESSAGE("bytes changed: " << others << " without a fault, " << faults << " with");
+  CHECK(faults > 0);
+  CHECK(others > original.size());
+}
+
 TEST_CASE("changed model: the diagnostic names the record") {
   std::vector<std::byte> file = format::Write(TinyModel(4).content);
   AlignedBytes bytes(file);

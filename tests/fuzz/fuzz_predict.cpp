@@ -1,13 +1,14 @@
 // Random valid models, which the input's bytes choose: every layer kind, head and width. The reader
 // must accept them; the scalar kernels and the fastest ones must predict the same bytes, by
 // samples, by moments and by both; and whatever is written into the model while it runs must do no
-// harm (docs/FAULTS.md). The first 16 bytes choose how predictions are made and what is written,
-// the others the model.
+// harm (docs/FAULTS.md). The first 16 bytes choose the head, how predictions are made and what is
+// written, the others the graph.
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
 #include <cstring>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "tests/fuzz/target.h"
@@ -20,6 +21,7 @@ namespace {
 using mu8::Method;
 using mu8::SessionOptions;
 using mu8::Status;
+using mu8::format::AbstainMeasure;
 using mu8::format::Head;
 using mu8::testing::Engine;
 using mu8::testing::Random;
@@ -28,6 +30,31 @@ using mu8::testing::TestModel;
 [[noreturn]] void Fail(const char* why) {
   std::fprintf(stderr, "mu8_fuzz_predict: %s\n", why);
   std::abort();
+}
+
+// As kReconstruction asks for: in the input's shape, or one number behind the other.
+bool HasInputsShape(const mu8::format::FileContent& content) {
+  const mu8::format::TensorRecord& input = content.tensors[0];
+  const std::uint32_t pixels = std::uint32_t{input.height} * input.width;
+  const std::uint32_t channels = content.layers.back().output_channels;
+  if (content.output_height * content.output_width == 1) return channels == pixels * input.channels;
+  return content.output_height == input.height && content.output_width == input.width &&
+         channels == input.channels;
+}
+
+// A measure that the head has, and thresholds that some predictions pass.
+void AddAbstain(Random* choices, mu8::format::FileContent* content) {
+  const auto measure =
+      static_cast<AbstainMeasure>(1 + choices->Below(mu8::format::kAbstainMeasureEnd - 1));
+  const bool has_noise =
+      content->head == Head::kGaussian || !content->outputs.noise_variance.empty();
+  if (!mu8::format::FitsHead(measure, content->head, has_noise)) return;
+  std::uint32_t outputs = content->layers.back().output_channels;
+  if (content->head == Head::kGaussian) outputs /= 2;
+  content->outputs.abstain = {static_cast<std::uint32_t>(measure), 32};
+  for (std::uint32_t k = mu8::format::AbstainThresholds(measure, outputs); k > 0; --k) {
+    content->outputs.abstain_thresholds.push_back(static_cast<float>(2 * choices->Unit()));
+  }
 }
 
 TestModel MakeModel(Random* options, Random* choices) {
@@ -44,6 +71,14 @@ TestModel MakeModel(Random* options, Random* choices) {
   if (content.head == Head::kValues && options->OneIn(2)) {
     content.outputs.noise_variance.assign(content.layers.back().output_channels, 2);
   }
+  // Drawn last, so that committed inputs keep their models.
+  if (choices->OneIn(12)) model = mu8::testing::DenseReconstructionModel();
+  if (content.head == Head::kValues && HasInputsShape(content)) {
+    model = mu8::testing::WithReconstruction(std::move(model));
+    content.outputs.moments.clear();
+    content.outputs.noise_variance.clear();
+  }
+  if (choices->OneIn(3)) AddAbstain(choices, &content);
   return model;
 }
 
@@ -97,7 +132,8 @@ void Compare(std::span<const std::byte> file, SessionOptions options) {
   }
 }
 
-// Bytes are written after some steps of a run: it ends with a result or with kModelChanged.
+// Bytes are written after some steps of a run: it ends with a result or with kModelChanged; or
+// where products are checked and a bias is now so large that sums wrap, with kComputationFault.
 void Change(std::span<std::byte> file, SessionOptions options, Random* random) {
   options.workers = 1;
   Engine engine;
@@ -119,7 +155,9 @@ void Change(std::span<std::byte> file, SessionOptions options, Random* random) {
     file[random->Next() % end] = static_cast<std::byte>(random->Next() >> 56);
   }
   while (status == Status::kInProgress) status = engine.session.Step();
-  if (status != Status::kOk && status != Status::kModelChanged) Fail("a changed model: status");
+  const bool allowed = status == Status::kOk || status == Status::kModelChanged ||
+                       (status == Status::kComputationFault && options.check_products);
+  if (!allowed) Fail("a changed model: status");
   std::vector<std::byte> bytes;
   for (std::size_t i = 0; status == Status::kOk && i < options.batch; ++i) {
     mu8::testing::AppendPrediction(engine.session.Result(i), &bytes);
