@@ -180,7 +180,13 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   mu8::testing::GuardedBuffer memory(written.size());
   const std::span<std::byte> file(memory.CopyLast(written), written.size());
   mu8::Model model;
-  if (mu8::Model::Open(file, &model) != Status::kOk) Fail("the reader refuses a valid model");
+  mu8::Diagnostic diagnostic;
+  if (mu8::Model::Open(file, &model, &diagnostic) != Status::kOk) {
+    char text[200];
+    mu8::Explain(diagnostic, text);
+    std::fprintf(stderr, "%s\n", text);
+    Fail("the reader refuses a valid model");
+  }
   const SessionOptions how = MakeOptions(model, &options);
   Compare(file, how);
   Change(file, how, &options);
