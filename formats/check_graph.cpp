@@ -276,7 +276,7 @@ bool CheckLayers(Checker* check) {
                               view.layer_count());
   }
   if (!CheckLifetime(view.tensor(0), 0, kNoTensor, check)) return false;
-  LiveTensors live{view.first_pass_layer()};
+  LiveTensors live{view.FindFirstPassLayer()};
   live.index[live.count++] = 0;
   for (std::uint32_t i = 0; i < view.layer_count(); ++i) {
     check->layer = static_cast<std::int32_t>(i);

@@ -259,6 +259,7 @@ void AddFacts(View* view) {
   view->input_height = input.height;
   view->input_width = input.width;
   view->input_channels = input.channels;
+  view->first_pass = view->FindFirstPassLayer();
   if constexpr (config::kRecheck) view->records_hash = HashRecords(*view);
   for (std::uint32_t i = 0; view->is_streamed() && i < view->layer_count(); ++i) {
     const LayerRecord layer = view->layer(i);

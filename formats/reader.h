@@ -54,6 +54,7 @@ struct View {
   SectionView moments;             // the same
   std::uint32_t output_slots = 0;  // of the last layer: accumulators at each position
   std::uint32_t input_height = 0, input_width = 0, input_channels = 0;
+  std::uint32_t first_pass = 0;    // what FindFirstPassLayer has found
   std::uint32_t records_hash = 0;  // formats/recheck.h
 
   std::uint32_t tensor_count() const { return tensors.bytes / std::uint32_t{sizeof(TensorRecord)}; }
@@ -78,8 +79,10 @@ struct View {
   }
 
   // Layers before it are computed once for an image, the others in every pass: the first Bayesian
-  // layer, or the last layer if none is.
-  std::uint32_t first_pass_layer() const {
+  // layer, or the last layer if none is. As Open has found it: whoever asked the records of a run
+  // twice could get two answers.
+  std::uint32_t first_pass_layer() const { return first_pass; }
+  std::uint32_t FindFirstPassLayer() const {
     std::uint32_t index = 0;
     while (index + 1 < layer_count() && !IsBayesian(index)) ++index;  // at most the layers
     return index;

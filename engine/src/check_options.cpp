@@ -1,5 +1,6 @@
 #include "engine/src/check_options.h"
 
+#include "engine/src/float_state.h"
 #include "engine/src/real.h"
 #include "engine/src/stopping.h"
 #include "engine/src/unit_probes.h"
@@ -60,6 +61,7 @@ BadOption CheckStopOfValues(const Model& model, const Stop& stop) {
 BadOption CheckChosen(const Model& model, const Stop& stop) {
   const std::size_t found = stop.chosen.size(), outputs = model.class_count();
   if (found != 0 && found != outputs) return {Option::kStopChosen, found, outputs};
+  if (found != 0 && stop.chosen.data() == nullptr) return {Option::kStopChosen, 0, outputs};
   if (ChosenCount(stop, outputs) == 0) return {Option::kStopChosen, 0, outputs};
   return {};
 }
@@ -126,6 +128,7 @@ BadOption CheckMoments(const Model& model, const SessionOptions& options) {
 }  // namespace
 
 BadOption CheckOptions(const Model& model, const SessionOptions& options) {
+  const FloatState ieee;
   constexpr std::uint32_t kMost = 0xffffffff;
   constexpr Noise kLastNoise = config::kAntithetic ? Noise::kAntithetic : Noise::kIndependent;
   BadOption bad = CheckCount(Option::kMcSamples, options.mc_samples, kMaxSamples);

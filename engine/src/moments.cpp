@@ -401,7 +401,7 @@ MomentsPlaces PlaceMoments(const format::View& view, std::uint32_t layer, std::u
   MomentsPlaces places{};
   const auto place = [&](std::uint64_t bytes, const ByteRange& taken) {
     if (bytes == 0) return std::uint64_t{0};
-    const std::uint64_t at = PanelPlace(view, layer, static_cast<std::uint32_t>(bytes), taken);
+    const std::uint64_t at = PanelPlace(view, layer, bytes, taken);
     if (at + bytes > places.end) places.end = at + bytes;
     return at;
   };

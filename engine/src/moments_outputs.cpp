@@ -284,8 +284,10 @@ class Outputs {
     }
   }
 
-  // L of K = L L^T in its place.
+  // L of K = L L^T in its place. Bounds of K's gains can leave a K that is no covariance: below
+  // kMostFactor every sum here and of AddRows stays finite.
   void Factorize() {
+    constexpr float kMostFactor = 0x1p60F;
     for (std::uint32_t j = 0; j < classes_; ++j) {
       const float variance = *Covariance(j, j);
       float left = variance;
@@ -295,7 +297,10 @@ class Outputs {
       for (std::uint32_t i = j + 1; i < classes_; ++i) {
         float sum = *Covariance(i, j);
         for (std::uint32_t k = 0; k < j; ++k) sum -= *Covariance(i, k) * *Covariance(j, k);
-        *Covariance(i, j) = root == 0.0F ? 0.0F : sum / root;
+        const float factor = root == 0.0F ? 0.0F : sum / root;
+        *Covariance(i, j) = factor > kMostFactor    ? kMostFactor
+                            : factor < -kMostFactor ? -kMostFactor
+                                                    : factor;
       }
     }
   }

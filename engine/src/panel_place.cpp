@@ -1,6 +1,7 @@
 #include "engine/src/panel_place.h"
 
 #include "engine/src/workspace.h"
+#include "formats/limits.h"
 #include "formats/recheck.h"
 #include "formats/stream.h"
 
@@ -56,23 +57,38 @@ Places FindPlaces(const format::View& view, std::uint32_t index, const LayerReco
 std::uint32_t PieceBytes(const format::View& view, const LayerRecord& layer,
                          const format::Operands& operands, std::uint32_t most) {
   const auto panel = static_cast<std::uint32_t>(view.PanelBytes(layer));
-  if (panel <= most + sizeof(kernels::LaneStates) || !HasOnePosition(layer, operands)) return panel;
+  if (panel <= std::uint64_t{most} + sizeof(kernels::LaneStates) ||
+      !HasOnePosition(layer, operands))
+    return panel;
   return most - most % static_cast<std::uint32_t>(format::kAlignment);
 }
 
-std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes,
+std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint64_t bytes,
                          const ByteRange& taken) {
+  // Tensors past the layer's output are not written yet. Of a file that has changed since Open more
+  // may seem alive than fit: it predicts something else either way.
+  const std::uint32_t written = layer + 2 < view.tensor_count() ? layer + 2 : view.tensor_count();
   const std::uint32_t first_pass_layer = view.first_pass_layer();
+  std::uint16_t alive[format::kMaxLiveTensors];
+  std::uint32_t count = 0;
+  for (std::uint32_t i = 0; i < written && count < format::kMaxLiveTensors; ++i) {
+    if (view.IsAlive(i, layer, first_pass_layer)) alive[count++] = static_cast<std::uint16_t>(i);
+  }
+  // What lies in the way moves the panel behind it, each once, until nothing does.
   std::uint64_t place = 0;
-  // What lies in the way moves the panel behind it, until nothing does.
-  for (std::uint32_t i = 0; i < view.tensor_count(); ++i) {
-    if (place + bytes > taken.begin && place < taken.end) place = taken.end;
-    const TensorRecord tensor = view.tensor(i);
-    const std::uint64_t end = std::uint64_t{tensor.offset} + tensor.bytes;
-    if (place + bytes <= tensor.offset || end <= place) continue;
-    if (!view.IsAlive(i, layer, first_pass_layer)) continue;
-    place = end;
-    i = ~std::uint32_t{0};
+  bool moved = true;
+  for (std::uint32_t round = 0; moved && round < count + 2; ++round) {
+    moved = false;
+    const auto avoid = [&](std::uint64_t begin, std::uint64_t end) {
+      if (place + bytes <= begin || end <= place) return;
+      place = end;
+      moved = true;
+    };
+    avoid(taken.begin, taken.end);
+    for (std::uint32_t i = 0; i < count; ++i) {
+      const TensorRecord tensor = view.tensor(alive[i]);
+      avoid(tensor.offset, std::uint64_t{tensor.offset} + tensor.bytes);
+    }
   }
   return place;
 }

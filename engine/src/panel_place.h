@@ -25,7 +25,7 @@ struct ByteRange {
 // Where `bytes` of memory for a layer's panel go: the lowest multiple of 64 of an image's
 // activations at which they meet neither `taken` nor a tensor that is alive in the layer. It may be
 // beyond all tensors.
-std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint32_t bytes,
+std::uint64_t PanelPlace(const format::View& view, std::uint32_t layer, std::uint64_t bytes,
                          const ByteRange& taken);
 
 // What a layer has beside its tensors; where it has none, nobody looks.

@@ -13,6 +13,7 @@
 #include "engine/src/session_work.h"
 #include "engine/src/unit_probes.h"
 #include "engine/src/workspace.h"
+#include "formats/arithmetic.h"
 #include "formats/recheck.h"
 #include "kernels/kernel_table.h"
 #include "mu8/config.h"
@@ -95,8 +96,7 @@ Status CheckKind(const Model& model, std::span<const float> values, Diagnostic* 
                   Number(InputKind::kPixels));
   }
   for (std::size_t i = 0; i < values.size(); ++i) {
-    // The difference is 0 for finite numbers and NaN for NaN and infinities.
-    if (!(values[i] - values[i] == 0.0F)) {
+    if (!format::IsFinite(values[i])) {
       return Report(diagnostic, Status::kInputNotFinite, i, 0);
     }
   }
@@ -262,10 +262,11 @@ Status Session::RunAll(std::span<const Element> images, std::size_t count, Diagn
   return EndIfFailed(fault, diagnostic);
 }
 
-// After a fault there are no results.
+// After a fault there are no results, nor where keep_going or profile has abandoned the run.
 Status Session::EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic) {
-  if (fault.status == Status::kOk) return Status::kOk;
+  if (fault.status == Status::kOk && run_.images != 0) return Status::kOk;
   run_ = {};
+  if (fault.status == Status::kOk) return Report(diagnostic, Status::kNotReady, 0, 0);
   if (diagnostic != nullptr) *diagnostic = fault;
   return fault.status;
 }
@@ -303,24 +304,30 @@ Status Session::Step(Diagnostic* diagnostic) {
   const FloatState ieee;
   Diagnostic fault;
   StepRun(CurrentRun(), &run_, &fault);
-  if (EndIfFailed(fault, diagnostic) != Status::kOk) return fault.status;
+  const Status status = EndIfFailed(fault, diagnostic);
+  if (status != Status::kOk) return status;
   return run_.done ? Status::kOk : Status::kInProgress;
+}
+
+template <typename Element>
+Status Session::PredictAll(std::span<const Element> images, std::span<Prediction> predictions,
+                           Diagnostic* diagnostic) {
+  if (predictions.data() == nullptr && !predictions.empty()) {
+    return Report(diagnostic, Status::kNullPointer, 2, 0);
+  }
+  const Status status = RunAll(images, predictions.size(), diagnostic);
+  if (status != Status::kOk) return status;
+  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
+  return Status::kOk;
 }
 
 Status Session::Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
                         Diagnostic* diagnostic) {
-  const Status status = Run(images, predictions.size(), diagnostic);
-  if (status != Status::kOk) return status;
-  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
-  return Status::kOk;
+  return PredictAll(images, predictions, diagnostic);
 }
-
 Status Session::Predict(std::span<const float> images, std::span<Prediction> predictions,
                         Diagnostic* diagnostic) {
-  const Status status = Run(images, predictions.size(), diagnostic);
-  if (status != Status::kOk) return status;
-  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
-  return Status::kOk;
+  return PredictAll(images, predictions, diagnostic);
 }
 
 Status Session::CheckResult(std::size_t index, Diagnostic* diagnostic) const {

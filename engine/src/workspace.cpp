@@ -37,8 +37,6 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
       logits_(positions_ * view.model.class_count),
       slots_(view.output_slots),
       batch_(options.batch),
-      panel_bytes_(static_cast<std::size_t>(RoundUp(view.model.panel_bytes, format::kAlignment)) +
-                   StagingMemory(view)),
       decided_outputs_(EndsEarly(options) && options.stop.rule == StopRule::kThresholds ? outputs_
                                                                                         : 0) {
   format::ModelRecord model = view.model;
@@ -47,16 +45,19 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
       format::MakeArenaSizes(model, view.output_slots, options.batch,
                              options.keep_logits ? options.mc_samples : 0, view.has_stored_noise());
   if (config::kMoments && options.keep_logits && has_variances_) {
-    covariances_ = positions_ * CovariancesOf(view);
-    sizes[format::kLogitsPart] = batch_ * (logits_ + std::uint64_t{covariances_}) * sizeof(float);
+    const std::uint64_t covariances = std::uint64_t{positions_} * CovariancesOf(view);
+    covariances_ = static_cast<std::size_t>(covariances);
+    sizes[format::kLogitsPart] = batch_ * (logits_ + covariances) * sizeof(float);
   }
+  std::uint64_t panel_bytes =
+      RoundUp(view.model.panel_bytes, format::kAlignment) + StagingMemory(view);
   if (has_variances_ && !shares_activations_) {
     scratch_ = MomentsScratchBytes(view);
-    std::uint64_t bytes = 0;
-    for (const std::uint64_t piece : scratch_.bytes) bytes += piece;
-    panel_bytes_ = static_cast<std::size_t>(bytes);  // those of a drawn panel among them
+    panel_bytes = 0;
+    for (const std::uint64_t piece : scratch_.bytes) panel_bytes += piece;  // a drawn panel's, too
   }
-  sizes[format::kPanelPart] = panel_bytes_;
+  panel_bytes_ = static_cast<std::size_t>(panel_bytes);
+  sizes[format::kPanelPart] = panel_bytes;
   if (shares_activations_) {
     sizes[format::kActivationsPart] = image_bytes;
     sizes[format::kPanelPart] = 0;
@@ -67,7 +68,7 @@ Workspace::Workspace(const format::View& view, const SessionOptions& options,
   }
   const std::uint64_t more_groups = grid_.pass_groups - 1;
   Place(kFastGroupsPart, more_groups * fast_bytes_, &fast_bytes_);
-  Place(kPanelsPart, std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1) * panel_bytes_,
+  Place(kPanelsPart, std::uint64_t{grid_.pass_groups} * (grid_.image_groups - 1) * panel_bytes,
         &fast_bytes_);
   Place(kVariancesPart, has_variances_ ? sizes[format::kActivationsPart] : 0, &fast_bytes_);
   Place(kSlowGroupsPart, more_groups * at_[format::kMeanPart], &slow_bytes_);

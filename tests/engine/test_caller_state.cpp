@@ -3,7 +3,10 @@
 #include <doctest/doctest.h>
 
 #include <cfenv>
+#include <cstddef>
 #include <cstdint>
+#include <limits>
+#include <span>
 #include <vector>
 
 #include "engine/src/float_state.h"
@@ -115,6 +118,85 @@ TEST_CASE("caller: null pointers are answered with a status") {
                                            model.input_size());
   CHECK(engine.session.Predict(none, {&prediction, 1}, &why) == Status::kNullPointer);
   CHECK(why.found == 1);
+  const auto pixels = RandomPixels(model, 1, 5);
+  CHECK(engine.session.Predict(pixels, {static_cast<Prediction*>(nullptr), 1}, &why) ==
+        Status::kNullPointer);
+  CHECK(why.found == 2);
+  SessionOptions chosen;
+  chosen.stop.rule = StopRule::kThresholds;
+  chosen.stop.chosen = {static_cast<const std::uint8_t*>(nullptr), model.class_count()};
+  CHECK(ArenaBytes(model, chosen) == 0);
+  CHECK(engine.Open(file.span(), chosen, &why) == Status::kBadOption);
+  CHECK(why.option == Option::kStopChosen);
+}
+
+#if defined(__GLIBC__)
+// A trap would end the program: where a call computes with what the caller gave, none is unmasked.
+TEST_CASE("caller: traps that are unmasked do not spring") {
+  const AlignedBytes file = TinyModel(4).File();
+  Engine engine;
+  REQUIRE(engine.Open(file.span(), {}) == Status::kOk);
+  constexpr float kNan = std::numeric_limits<float>::quiet_NaN();
+  std::vector<float> image(engine.model.input_size(), 0.5F);
+  image[1] = std::numeric_limits<float>::infinity();
+  SessionOptions stop, doubt;
+  stop.stop = {.rule = StopRule::kLabel, .error = kNan};
+  doubt.method = Method::kAuto;
+  doubt.doubt = {.entropy_from = 0.0F, .entropy_to = kNan};
+  Prediction prediction;
+  std::vector<std::byte> memory(16);
+  Session session;
+  feclearexcept(FE_ALL_EXCEPT);
+  feenableexcept(FE_INVALID | FE_DIVBYZERO | FE_OVERFLOW);  // where the processor has traps
+  const int unmasked = fegetexcept();
+  const Status infinite = engine.session.Predict(image, {&prediction, 1});
+  const std::size_t stop_bytes = ArenaBytes(engine.model, stop);
+  const std::size_t doubt_bytes = ArenaBytes(engine.model, doubt);
+  const Status created = Session::Create(engine.model, stop, memory, &session);
+  const int still = fegetexcept();
+  fedisableexcept(FE_ALL_EXCEPT);
+  CHECK(infinite == Status::kInputNotFinite);
+  CHECK(stop_bytes == 0);
+  CHECK(doubt_bytes == 0);
+  CHECK(created == Status::kBadOption);
+  CHECK(still == unmasked);
+}
+#endif
+
+struct Leaver {
+  Session* session;
+  int asked = 0;
+};
+
+TEST_CASE("caller: a run that is abandoned from within ends with kNotReady") {
+  const AlignedBytes file = TinyModel(4).File();
+  for (const bool steps : {false, true}) {
+    Leaver leaver;
+    SessionOptions options{.mc_samples = 8};
+    options.keep_going = [](void* context) {
+      auto* const one = static_cast<Leaver*>(context);
+      if (++one->asked == 3) one->session->Abandon();
+      return true;
+    };
+    options.keep_going_context = &leaver;
+    Engine engine;
+    REQUIRE(engine.Open(file.span(), options) == Status::kOk);
+    leaver.session = &engine.session;
+    const auto pixels = RandomPixels(engine.model, 1, 5);
+    const std::span<const std::uint8_t> image(pixels);
+    Status status = steps ? engine.session.Begin(image, 1) : engine.session.Run(image, 1);
+    if (steps) {
+      REQUIRE(status == Status::kOk);
+      for (status = Status::kInProgress; status == Status::kInProgress;) {
+        status = engine.session.Step();
+      }
+    }
+    CHECK(status == Status::kNotReady);
+    CHECK(engine.session.Result(0).mean.empty());
+    CHECK(leaver.asked >= 3);
+    leaver.asked = 10;
+    CHECK(engine.session.Run(image, 1) == Status::kOk);
+  }
 }
 
 }  // namespace

@@ -3,6 +3,7 @@
 
 #include <limits>
 
+#include "tests/support/moments_models.h"
 #include "tests/support/predict.h"
 #include "tests/support/random_model.h"
 
@@ -59,6 +60,36 @@ TEST_CASE("arena: what one image needs follows from the model, and from kept log
   CHECK(ArenaBytes(opened, {.mc_samples = 65536}) == bytes);
   CHECK(ArenaBytes(opened, {.batch = 2}) > bytes);
   CHECK(ArenaBytes(opened, {.mc_samples = 10, .keep_logits = true}) == bytes + 128);
+}
+
+TEST_CASE("arena: covariances beyond 32 bits are counted, or no arena is large enough") {
+  TestModel model;
+  format::FileContent& content = model.content;
+  constexpr std::uint32_t kHeight = 1024, kWidth = 1025, kClasses = 64;
+  content.tensors = {MakeTensor(kHeight, kWidth, 1, 0.01F, 0)};
+  content.layers = {MakeLayer(format::OpCode::kConv2d, 0, kClasses)};
+  content.layers[0].flags = format::kLayerBayesian;
+  content.layers[0].sigma_bits = 8;
+  SetRuns(content.tensors[0], &content.layers[0]);
+  Finish(&content, false);
+  Random random(5);
+  model.weights = {RandomWeights(content.layers[0], 0.01F, 0, &random)};
+  content.parameters = {Pack(content.layers[0], model.weights[0])};
+  content.input_table.resize(256);
+  content.output_height = kHeight;
+  content.output_width = kWidth;
+  const AlignedBytes file = WithMoments(std::move(model), {{1, 1}}).File();
+  Model opened;
+  REQUIRE(Model::Open(file.span(), &opened) == Status::kOk);
+  constexpr std::uint64_t kKept =
+      std::uint64_t{kHeight} * kWidth * (kClasses + kClasses * kClasses) * sizeof(float);
+  static_assert(kKept > 0xffffffff);
+  const std::size_t bytes = ArenaBytes(opened, {.keep_logits = true, .method = Method::kMoments});
+  if (sizeof(std::size_t) < sizeof(std::uint64_t)) {
+    CHECK(bytes == SIZE_MAX);
+  } else {
+    CHECK(bytes > kKept);
+  }
 }
 
 TEST_CASE("arena: a start that is no multiple of 16 is rejected") {

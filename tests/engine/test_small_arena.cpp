@@ -51,6 +51,16 @@ TEST_CASE("small arena: pieces of panels of any size give the bytes of whole pan
   CHECK(smaller > 0);
 }
 
+TEST_CASE("small arena: the largest panel_bytes cut nothing") {
+  const AlignedBytes file = TinyModel(4, true, 8, 64).File();
+  Model model;
+  REQUIRE(Model::Open(file.span(), &model) == Status::kOk);
+  const std::size_t whole = ArenaBytes(model, {.panel_bytes = 1U << 20});
+  for (const std::uint32_t bytes : {0x7fffffffU, 0xfffffeffU, 0xffffff00U, 0xffffffffU}) {
+    CHECK(ArenaBytes(model, {.panel_bytes = bytes}) == whole);
+  }
+}
+
 TEST_CASE("small arena: panel_bytes in C is that of C++") {
   Random random(31);
   std::size_t smaller = 0;

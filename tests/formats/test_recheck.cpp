@@ -84,6 +84,20 @@ TEST_CASE("recheck: a layer that stages more than there is room for is refused")
   CHECK(diagnostic.expected == needed - 1);
 }
 
+// Memory was once sized by one look at it, and used by another
+// (tests/engine/threads/test_writer.cpp has the whole run, with luck).
+TEST_CASE("recheck: the first layer of a pass stays what Open has found") {
+  Changing changing(EveryOperatorModel());
+  const std::uint32_t first = changing.view.first_pass_layer();
+  REQUIRE(changing.view.FindFirstPassLayer() == first);
+  for (std::uint32_t i = 0; i < changing.view.layer_count(); ++i) {
+    const std::uint64_t at = changing.view.layer_offset(i) + offsetof(LayerRecord, flags);
+    changing.file.data()[at] ^= std::byte{format::kLayerBayesian};
+  }
+  CHECK(changing.view.FindFirstPassLayer() != first);
+  CHECK(changing.view.first_pass_layer() == first);
+}
+
 TEST_CASE("reader: a view that is opened again keeps nothing of the file before") {
   TestModel numbers = WithGaussian(TinyModel(2, true, 8, 4), format::ScaleForm::kLogVariance);
   numbers.content.outputs.ranges = {{0, 1}, {0, 2}};

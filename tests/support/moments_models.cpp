@@ -53,6 +53,38 @@ TestModel DependentClasses() {
   return model;
 }
 
+// Gains of three sizes, the largest bounded: the K of the classes is no covariance, and its factor
+// would pass the largest float.
+TestModel NoCovariance() {
+  Random random(5);
+  TestModel model;
+  format::FileContent& content = model.content;
+  content.tensors = {MakeTensor(1, 1, 16, 1.0F, 0), MakeTensor(1, 1, 64, 1.0F, 0)};
+  content.layers = {MakeLayer(format::OpCode::kDense, 0, 64),
+                    MakeLayer(format::OpCode::kDense, 1, 3)};
+  content.layers[0].flags = format::kLayerBayesian;
+  content.layers[0].sigma_bits = 8;
+  for (const std::size_t i : {0U, 1U}) {
+    SetRuns(content.tensors[i], &content.layers[i]);
+    model.weights.push_back(RandomWeights(content.layers[i], 1.0F, i == 0 ? 1.0F : 0.0F, &random));
+  }
+  LayerWeights& last = model.weights[1];
+  for (std::size_t k = 0; k < last.mu.size(); ++k) {
+    last.mu[k] = k / 64 == 1 && k % 4 == 0 ? 20 : 100;
+  }
+  last.scale = {0x1p-50F, 0x1.8p22F, 0x1.8p63F};
+  last.bias_mu = {0, 0, 0};
+  Finish(&content, false);
+  for (const std::size_t i : {0U, 1U}) {
+    content.parameters.push_back(Pack(content.layers[i], model.weights[i]));
+  }
+  for (int i = 0; i < 16 * 256; ++i) {
+    content.input_table.push_back(static_cast<std::uint8_t>(i % 256));
+  }
+  content.outputs.moments = {{0x1p8F, format::kMostMomentsFactor}, {1, format::kMostMomentsFactor}};
+  return model;
+}
+
 }  // namespace
 
 TestModel WithMoments(TestModel model, const std::vector<MomentsRecord>& records) {
@@ -103,6 +135,7 @@ std::map<std::string, TestModel> MomentsModels() {
         WithGaussian(WithLogits(TinyModel(2, true, 8, 4), factor), format::ScaleForm::kSoftplus),
         UsedCodes());
   }
+  models["no_covariance"] = NoCovariance();
   models["dependent_classes"] = WithMoments(DependentClasses(), UsedCodes());
   models["replaced_residual"] = WithMoments(ReplacedResidualModel(), UsedCodes());
   models["classes_64"] = WithMoments(TinyModel(4, true, 8, 64), UsedCodes());

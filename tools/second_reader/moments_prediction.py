@@ -22,6 +22,7 @@ NUMBERS = [np.array(text.split(), F) for text in ("""
   -8  -4  -4   8  -8  20   4   8  -8 -20  -4   8   8   4 -12   8
    4  -8   8   4   4   0   0   4   4   8   8   4   4   0   0  20""")]
 UNITS = f32(0x3E3504F3), F(.125)
+MOST_FACTOR = F(2.0 ** 60)
 
 
 def lower_triangle(k):
@@ -38,7 +39,7 @@ def lower_triangle(k):
         for i in range(j):
             column = column - found[j + 1:, i] * found[j, i]
         if found[j, j] > 0:
-            found[j + 1:, j] = column / found[j, j]
+            found[j + 1:, j] = np.clip(column / found[j, j], -MOST_FACTOR, MOST_FACTOR)
     return found
 
 

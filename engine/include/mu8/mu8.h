@@ -1,7 +1,8 @@
 // mu8: inference with quantized Bayesian neural networks. Open a model, ask for the arena's size,
 // create a session in your own memory, predict. Nothing here allocates, throws or keeps global
 // state; the same seed gives the same bytes on every target, whatever rounding mode the caller's
-// thread is in (it is put aside for the call, and so in every task).
+// thread is in (it is put aside for the call, and so in every task; callbacks leave it as they find
+// it, as calling conventions ask for).
 //
 // Lifetimes: the file's bytes outlive Model and Session, the arena outlives Session, and no call
 // writes to the file's bytes. A Session keeps its own copy of Model and options.
@@ -171,7 +172,8 @@ class Session {
   Status Begin(std::span<const float> images, std::size_t count, Diagnostic* diagnostic = nullptr);
   // kNotReady: nothing was begun, or it was abandoned. After the end it answers kOk again.
   Status Step(Diagnostic* diagnostic = nullptr);
-  // Forgets the run and its results.
+  // Forgets the run and its results. From within keep_going or profile it ends the call, with
+  // kNotReady.
   void Abandon() { run_ = {}; }
   // Of the run that was begun last: passes done, of mc_samples at most; 0 if there is none. A stop
   // rule or keep_going may end it before.
@@ -195,6 +197,9 @@ class Session {
   Status Load(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   template <typename Element>
   Status RunAll(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
+  template <typename Element>
+  Status PredictAll(std::span<const Element> images, std::span<Prediction> predictions,
+                    Diagnostic* diagnostic);
   template <typename Element>
   Status BeginSteps(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   Status EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic);

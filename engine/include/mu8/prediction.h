@@ -152,7 +152,8 @@ struct Prediction {
 };
 
 // Options that compute a prediction again: a session's with the record's seed, noise, rule and
-// passes (those used, where a deadline ended them: `ended` is then kAllSamples, all else the same).
+// passes (those used, where a deadline ended them: `ended` is then kAllSamples, all else the same;
+// so it is where moments decided an image of kAuto, which has no decisions then).
 // `chosen` is Stop::chosen, to outlive the session.
 SessionOptions ReplayOptions(const ReplayRecord& record, std::span<const std::uint8_t> chosen = {});
 
