@@ -309,25 +309,22 @@ Status Session::Step(Diagnostic* diagnostic) {
   return run_.done ? Status::kOk : Status::kInProgress;
 }
 
-template <typename Element>
-Status Session::PredictAll(std::span<const Element> images, std::span<Prediction> predictions,
-                           Diagnostic* diagnostic) {
-  if (predictions.data() == nullptr && !predictions.empty()) {
-    return Report(diagnostic, Status::kNullPointer, 2, 0);
-  }
-  const Status status = RunAll(images, predictions.size(), diagnostic);
-  if (status != Status::kOk) return status;
-  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
-  return Status::kOk;
-}
-
 Status Session::Predict(std::span<const std::uint8_t> images, std::span<Prediction> predictions,
                         Diagnostic* diagnostic) {
-  return PredictAll(images, predictions, diagnostic);
+  return SummarizeAll(Run(images, predictions.size(), diagnostic), predictions, diagnostic);
 }
+
 Status Session::Predict(std::span<const float> images, std::span<Prediction> predictions,
                         Diagnostic* diagnostic) {
-  return PredictAll(images, predictions, diagnostic);
+  return SummarizeAll(Run(images, predictions.size(), diagnostic), predictions, diagnostic);
+}
+
+Status Session::SummarizeAll(Status status, std::span<Prediction> predictions,
+                             Diagnostic* diagnostic) const {
+  if (status != Status::kOk) return status;
+  if (predictions.data() == nullptr) return Report(diagnostic, Status::kNullPointer, 2, 0);
+  for (std::size_t i = 0; i < predictions.size(); ++i) Summarize(i, &predictions[i]);
+  return Status::kOk;
 }
 
 Status Session::CheckResult(std::size_t index, Diagnostic* diagnostic) const {

@@ -12,7 +12,6 @@ import os
 import resource
 import struct
 import subprocess
-import time
 import zipfile
 import zlib
 
@@ -40,6 +39,12 @@ def model(nodes, initializers, shape=("n", 1, 2, 2), classes=3, labels=None):
     return made.SerializeToString()
 
 
+def processor_seconds():
+    """Of all commands so far: other work on the machine does not count."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
 def flat(**attributes):
     return helper.make_node("Flatten", ["x"], ["f"], **attributes)
 
@@ -54,9 +59,9 @@ class HostileTest(cli.CommandTest):
         (self.folder / name).write_bytes(content)
 
     def run_bounded(self, *arguments):
-        start = time.monotonic()
+        start = processor_seconds()
         outcome = self.run_mu8(*arguments)
-        self.assertLess(time.monotonic() - start, LONGEST, cli.describe(outcome))
+        self.assertLess(processor_seconds() - start, LONGEST, cli.describe(outcome))
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
         self.assertLess(peak, 2 << 30, cli.describe(outcome))
         self.assertIn(outcome.code, (0, 1), cli.describe(outcome))

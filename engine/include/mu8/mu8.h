@@ -198,13 +198,13 @@ class Session {
   template <typename Element>
   Status RunAll(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   template <typename Element>
-  Status PredictAll(std::span<const Element> images, std::span<Prediction> predictions,
-                    Diagnostic* diagnostic);
-  template <typename Element>
   Status BeginSteps(std::span<const Element> images, std::size_t count, Diagnostic* diagnostic);
   Status EndIfFailed(const Diagnostic& fault, Diagnostic* diagnostic);
   // Result of an image that has one.
   void Summarize(std::size_t index, Prediction* to) const;
+  // The end of Predict, whose Run has answered `status`.
+  Status SummarizeAll(Status status, std::span<Prediction> predictions,
+                      Diagnostic* diagnostic) const;
   const SessionWork& work() const;
   struct Run CurrentRun();
   Model model_;
