@@ -56,6 +56,30 @@ class WrongCommands(cli.CommandTest):
                            says="The following argument was not expected: pointer.mu8")
 
 
+class WrongNumbers(cli.CommandTest):
+    """What CLI11 alone would take for another number: octal, hexadecimal, wrapped around, NaN."""
+
+    def refuses(self, command, option, text, says):
+        with self.subTest(option + text):
+            more = ("--average-bits", 4) if command == "allocate" else ()
+            self.wrong_command(command, *cli.LENET5, *cli.IMAGES, *more, "-o", "out", option, text,
+                               says=f"{option}: {says}")
+
+    def test_sigma_bits(self):
+        self.refuses("convert", "--sigma-bits", "3", says="3 not in {8,4,2,1,0}")
+        for text in ("010", "0x8", "-8", "8.0", "", "0x1p3"):
+            self.refuses("convert", "--sigma-bits", text, says=f'is "{text}", expected a whole number, 0 to 8')
+
+    def test_max_memory(self):
+        for text in ("-1", "-1G", "0x400M", "G", "1e9", "99999999999999999999G", "nan"):
+            self.refuses("convert", "--max-memory", text, says=f'is "{text}", expected a number of bytes')
+
+    def test_numbers_of_allocate(self):
+        for option, text in (("--quantile", "nan"), ("--quantile", "0x1p-1"), ("--training-images", "nan"),
+                             ("--training-images", "-1"), ("--average-bits", "0x1p2"), ("--average-bits", "inf")):
+            self.refuses("allocate", option, text, says=f'is "{text}", expected a number from ')
+
+
 class FullDisk(cli.CommandTest):
     @unittest.skipUnless(os.path.exists("/dev/full"), "this system has no /dev/full")
     def test_results_that_cannot_be_written_are_an_error(self):

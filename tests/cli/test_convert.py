@@ -3,6 +3,8 @@
     /usr/bin/python3 tests/cli/test_convert.py build/release/mu8
 """
 
+import zipfile
+
 import cli
 from inputs import CLASS_NAMES, CUT_BYTES
 
@@ -130,6 +132,14 @@ class BadInputs(ConvertTest):
     def test_missing_model(self):
         self.refuses("--model", "missing.onnx", *cli.POSTERIOR, *cli.CALIBRATION,
                      says="missing.onnx: no such file, expected an ONNX model")
+
+    def test_a_posterior_without_arrays(self):
+        (self.folder / "empty.safetensors").write_bytes((2).to_bytes(8, "little") + b"{}")
+        with zipfile.ZipFile(self.folder / "empty.npz", "w"):
+            pass
+        for name in ("empty.safetensors", "empty.npz"):
+            with self.subTest(name):
+                self.refuses(*cli.MODEL, "--posterior", name, *cli.CALIBRATION, says=f"{name}: holds no array")
 
     def test_missing_posterior(self):
         self.refuses(*cli.MODEL, "--posterior", "missing.npz", *cli.CALIBRATION,

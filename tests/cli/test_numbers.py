@@ -3,6 +3,10 @@
     /usr/bin/python3 tests/cli/test_numbers.py build/release/mu8
 """
 
+import io
+import warnings
+import zipfile
+
 import cli
 import numpy as np
 import onnx
@@ -106,6 +110,13 @@ class Files(NumbersTest):
         self.fails("predict", "m.mu8", "two.npz",
                    says="two.npz: the arrays x_a, x_b may each be meant")
         self.fails("predict", "m.mu8", "train.npz#400", says="train.npz: has no entry 400")
+        with zipfile.ZipFile(self.folder / "twice.npz", "w") as archive, warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of the second member
+            for values in (self.x, self.test):
+                member = io.BytesIO()
+                np.save(member, values)
+                archive.writestr("x.npy", member.getvalue())
+        self.fails("predict", "m.mu8", "twice.npz", says='twice.npz: "x.npy": the archive holds this name twice')
         cut = (self.folder / "train.npz").read_bytes()[:3000]
         self.bytes_to("cut.npz", cut)
         self.fails("predict", "m.mu8", "cut.npz", says="cut.npz: the ZIP archive of 3000 bytes")

@@ -181,7 +181,7 @@ void AddPlanOptions(CLI::App* app, Options* options) {
                   "Most bits per weight on average; several with commas")
       ->required()
       ->delimiter(',')
-      ->check(CLI::Range(1.0, 8.0))
+      ->check(Number(1.0, 8.0))
       ->type_name("B,..");
   app->add_option("--unit", options->unit,
                   "What gets a width of its own: layer, or panel (up to 16 output channels)")
@@ -190,10 +190,7 @@ void AddPlanOptions(CLI::App* app, Options* options) {
   app->add_option("--layer-bits", options->layer_bits, "Least and most bits of a unit")
       ->type_name("LEAST..MOST")
       ->capture_default_str();
-  app->add_option("--sigma-bits", to.convert.sigma_bits, "Bits stored per sigma")
-      ->check(CLI::IsMember({8, 4, 2, 1, 0}))
-      ->type_name("BITS")
-      ->capture_default_str();
+  AddSigmaBits(app, &to.convert.sigma_bits);
   app->add_option(
          "-o,--output", options->output_path,
          "The plan to write; replaced if it exists. For several plans a folder, which gets "
@@ -206,12 +203,12 @@ void AddPlanOptions(CLI::App* app, Options* options) {
 void AddSearchOptions(CLI::App* app, Options* options) {
   convert::AllocateOptions& to = options->allocate;
   app->add_option("--quantile", to.quantile, "Of quantile-inform")
-      ->check(CLI::Range(0.0, 1.0))
+      ->check(Number(0.0, 1.0))
       ->capture_default_str();
   app->add_option("--training-images", to.training_images,
                   "random-bits, random-search: the posterior's error counts 1/N beside the "
                   "divergence; 0 leaves it out")
-      ->check(CLI::Range(0.0, 1e12))
+      ->check(Number(0.0, 1e12))
       ->type_name("N")
       ->capture_default_str();
   app->add_option("--evaluations", to.evaluations, "Plans that the searches may judge")

@@ -194,10 +194,7 @@ void AddBits(CLI::App* app, Options* options) {
          "Bits of the means layer by layer, as `mu8 allocate` writes them; --mu-bits holds "
          "for layers that it does not name")
       ->type_name("PLAN.json");
-  app->add_option("--sigma-bits", to.sigma_bits, "Bits stored per sigma")
-      ->check(CLI::IsMember({8, 4, 2, 1, 0}))
-      ->type_name("BITS")
-      ->capture_default_str();
+  AddSigmaBits(app, &to.sigma_bits);
   app->add_option("--sigma-quantizer", options->quantizer,
                   "Codebooks weighted by importance, or evenly spaced for comparison")
       ->check(CLI::IsMember({"weighted", "affine"}))

@@ -5,6 +5,8 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <string>
+#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -158,10 +160,29 @@ void AddReport(CLI::App* app, std::string* path) {
       ->type_name("OUT.html");
 }
 
+namespace {
+
+// Digits, and perhaps a unit: CLI11 alone would wrap "-1" around and read "0400M" as octal.
+std::string CheckSize(std::string& text) {
+  std::uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, problem] = std::from_chars(text.data(), end, value);
+  const bool has_unit =
+      stop != end && std::string_view("kKmMgGtTbB").find(*stop) != std::string_view::npos;
+  if (problem != std::errc() || (stop != end && !has_unit)) {
+    return "is \"" + text + "\", expected a number of bytes, such as 536870912, 512M or 8G";
+  }
+  text = std::to_string(value) + std::string(stop, end);
+  return {};
+}
+
+}  // namespace
+
 void AddMaxMemory(CLI::App* app, std::uint64_t* bytes) {
   app->add_option("--max-memory", *bytes,
                   "About the most that calibration may take, such as 512M or 8G [2G]")
       ->transform(CLI::AsSizeValue(false))
+      ->transform(CLI::Validator(CheckSize, ""))  // before the one above
       ->type_name("BYTES");
 }
 
@@ -215,15 +236,25 @@ void PrintNotices(const std::vector<std::string>& notices) {
   }
 }
 
-CLI::Validator Share(double most) {
-  const auto check = [most](std::string& text) -> std::string {
+CLI::Validator Number(double min, double max) {
+  const auto check = [min, max](std::string& text) -> std::string {
     double value = 0;
     const char* end = text.data() + text.size();
     const auto [stop, problem] = std::from_chars(text.data(), end, value);
-    if (problem == std::errc() && stop == end && value >= 1e-6 && value <= most) return {};
-    return "is \"" + text + "\", expected a number from 0.000001 to " + Fixed(most, 6);
+    if (problem == std::errc() && stop == end && value >= min && value <= max) return {};
+    return "is \"" + text + "\", expected a number from " + Fixed(min, 6) + " to " + Fixed(max, 6);
   };
   return CLI::Validator(check, "");
+}
+
+CLI::Validator Share(double most) { return Number(1e-6, most); }
+
+void AddSigmaBits(CLI::App* app, int* bits) {
+  app->add_option("--sigma-bits", *bits, "Bits stored per sigma")
+      ->check(WholeNumber(0, 8))
+      ->check(CLI::IsMember({8, 4, 2, 1, 0}))
+      ->type_name("BITS")
+      ->capture_default_str();
 }
 
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {

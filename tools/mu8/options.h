@@ -67,8 +67,14 @@ void PrintNotices(const std::vector<std::string>& notices);
 // values that do not fit and read "010" as eight.
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);
 
-// A number from a millionth to `most`; CLI::Range lets NaN pass.
+// Accepts decimal numbers from `min` to `max`: CLI::Range lets NaN pass, and CLI11 hexadecimals.
+CLI::Validator Number(double min, double max);
+
+// A number from a millionth to `most`.
 CLI::Validator Share(double most);
+
+// --sigma-bits.
+void AddSigmaBits(CLI::App* app, int* bits);
 
 // "auto" or the name of a table, built or not: "scalar", "portable", "neondot", ...; throws
 // UsageError for anything else.
