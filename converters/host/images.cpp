@@ -12,7 +12,10 @@
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/jpeg_scans.h"
+#include "converters/host/jpeg_segments.h"
 #include "converters/host/jpeg_tables.h"
+#include "converters/host/png_chunks.h"
 #include "converters/host/stb_image.h"
 #include "converters/host/words.h"
 
@@ -30,48 +33,99 @@ int StbLength(std::span<const std::uint8_t> bytes) {
       bytes.size(), static_cast<std::size_t>(std::numeric_limits<int>::max())));
 }
 
+constexpr const char* kNotAnImage = "not a PNG or JPEG image";
+
 // Why a file must not be given to the decoder; empty when it may.
 std::string WhyNotDecoded(std::span<const std::uint8_t> bytes) {
-  constexpr std::uint8_t kPng[] = {0x89, 'P', 'N', 'G', '\r', '\n', 0x1a, '\n'};
-  if (bytes.size() >= sizeof(kPng) && std::equal(std::begin(kPng), std::end(kPng), bytes.begin())) {
-    return {};
-  }
-  if (!IsJpeg(bytes)) return "not a PNG or JPEG image";
+  if (IsPng(bytes)) return WhyBadPng(bytes);
+  if (!IsJpeg(bytes)) return kNotAnImage;
   const std::string bad = WhyBadJpegTables(bytes);
-  return bad.empty() ? bad : "damaged JPEG image: " + bad;
+  return bad.empty() ? WhyBadJpegScans(bytes) : "damaged JPEG image: " + bad;
+}
+
+std::size_t PixelCount(const ImageSize& size) {
+  return static_cast<std::size_t>(size.width) * static_cast<std::size_t>(size.height);
+}
+
+// The most that an image's data may unpack to: room for coefficients and 16-bit samples of padded
+// blocks, rows in transit and tables.
+std::size_t MostBytes(const ImageSize& size) {
+  return (std::size_t{1} << 20) +
+         std::size_t{32} * PixelCount({size.height + 64, size.width + 64, 0});
+}
+
+[[noreturn]] void FailFarLarger(const std::string& path, const ImageSize& size) {
+  throw Error(path + ": cannot decode image: its data are far larger than " +
+              std::to_string(size.height) + " x " + std::to_string(size.width) + " pixels");
+}
+
+using Pixels = std::unique_ptr<stbi_uc, void (*)(void*)>;
+
+// The pixels in that many channels, or nothing and stb_image's reason in `why`.
+Pixels Decode(const std::string& path, std::span<const std::uint8_t> bytes,
+              const ImageSize& expected, int channels, std::string* why) {
+  const StbMemoryLimit limit(MostBytes(expected));
+  ImageSize found;
+  Pixels pixels(stbi_load_from_memory(bytes.data(), StbLength(bytes), &found.width, &found.height,
+                                      &found.channels, channels),
+                &stbi_image_free);
+  if (!pixels) {
+    const char* const reason = stbi_failure_reason();
+    if (limit.reached()) FailFarLarger(path, expected);
+    if (limit.out_of_memory()) throw std::bad_alloc();
+    *why = reason == nullptr ? "damaged" : reason;
+  } else if (found.width != expected.width || found.height != expected.height) {
+    throw Error(path + ": changed while it was read");
+  }
+  return pixels;
+}
+
+// Throws Error for a pixel whose colour the palette does not have.
+void CheckPalette(const std::string& path, std::span<const std::uint8_t> bytes,
+                  const ImageSize& size) {
+  const std::optional<PaletteIndices> palette = FindShortPalette(bytes);
+  if (!palette) return;
+  std::string why;
+  const Pixels grey = Decode(path, palette->as_grey, size, 1, &why);
+  if (!grey) throw Error(path + ": cannot decode image: " + why);
+  const std::size_t last =
+      *std::max_element(grey.get(), grey.get() + PixelCount(size)) / palette->scale;
+  if (last < palette->entries) return;
+  throw Error(path + ": damaged PNG image: a pixel has colour " + std::to_string(last) +
+              ", its palette (PLTE) has only 0 to " + std::to_string(palette->entries - 1));
+}
+
+// Throws Error for PNG pixels that are not all there, and colours that are not.
+void CheckPngPixels(const std::string& path, std::span<const std::uint8_t> bytes,
+                    const ImageSize& size) {
+  bool too_many = false;
+  const std::string why = WhyBadPngPixels(bytes, MostBytes(size), &too_many);
+  if (too_many) FailFarLarger(path, size);
+  if (!why.empty()) throw Error(path + ": damaged PNG image: " + why);
+  CheckPalette(path, bytes, size);
+}
+
+// Throws Error for a JPEG file whose pixels depend on what comes behind its data.
+void CheckJpegPixels(const std::string& path, std::span<const std::uint8_t> bytes,
+                     const ImageSize& size, int channels, const Pixels& pixels) {
+  std::string why;
+  const Pixels padded = Decode(path, PadJpegScans(bytes), size, channels, &why);
+  const std::size_t count = PixelCount(size) * static_cast<std::size_t>(channels);
+  if (padded && std::equal(pixels.get(), pixels.get() + count, padded.get())) return;
+  throw Error(path + ": damaged JPEG image: a scan's data end before the image does");
 }
 
 // Appends the decoded image to `out`.
 void DecodeImage(const std::string& path, const std::vector<std::uint8_t>& bytes,
                  const ImageSize& expected, int channels, std::vector<std::uint8_t>* out) {
-  const std::string bad = WhyNotDecoded(bytes);
-  if (!bad.empty()) throw Error(path + ": " + bad);
-  // Room for coefficients and 16-bit samples of padded blocks, rows in transit and tables.
-  const StbMemoryLimit limit((std::size_t{1} << 20) +
-                             std::size_t{32} * static_cast<std::size_t>(expected.width + 64) *
-                                 static_cast<std::size_t>(expected.height + 64));
-  ImageSize found;
-  const std::unique_ptr<stbi_uc, void (*)(void*)> pixels(
-      stbi_load_from_memory(bytes.data(), StbLength(bytes), &found.width, &found.height,
-                            &found.channels, channels),
-      &stbi_image_free);
-  if (!pixels) {
-    const std::string reason = stbi_failure_reason();
-    if (limit.reached()) {
-      throw Error(path + ": cannot decode image: its data are far larger than " +
-                  std::to_string(expected.height) + " x " + std::to_string(expected.width) +
-                  " pixels");
-    }
-    if (limit.out_of_memory()) throw std::bad_alloc();
-    throw Error(path + ": cannot decode image: " + reason);
-  }
-  if (found.width != expected.width || found.height != expected.height) {
-    throw Error(path + ": changed while it was read");
-  }
+  std::string why = WhyNotDecoded(bytes);
+  if (!why.empty()) throw Error(path + ": " + why);
+  if (IsPng(bytes)) CheckPngPixels(path, bytes, expected);
+  const Pixels pixels = Decode(path, bytes, expected, channels, &why);
+  if (!pixels) throw Error(path + ": cannot decode image: " + why);
+  if (IsJpeg(bytes)) CheckJpegPixels(path, bytes, expected, channels, pixels);
   out->insert(out->end(), pixels.get(),
-              pixels.get() + static_cast<std::size_t>(found.width) *
-                                 static_cast<std::size_t>(found.height) *
-                                 static_cast<std::size_t>(channels));
+              pixels.get() + PixelCount(expected) * static_cast<std::size_t>(channels));
 }
 
 struct LabelledFile {
@@ -169,10 +223,10 @@ ImageSize CommonShape(const std::vector<LabelledFile>& files) {
 std::optional<ImageSize> FindImageSize(std::span<const std::uint8_t> bytes, std::string* why) {
   *why = WhyNotDecoded(bytes);
   if (!why->empty()) return std::nullopt;
-  *why = "not a PNG or JPEG image";
   ImageSize size;
   if (stbi_info_from_memory(bytes.data(), StbLength(bytes), &size.width, &size.height,
                             &size.channels) == 0) {
+    *why = std::string("damaged image: ") + stbi_failure_reason();
     return std::nullopt;
   }
   return size;
@@ -212,10 +266,10 @@ Dataset LoadImageFile(const std::string& path, const ImageSize& wanted) {
   const std::vector<std::uint8_t> bytes = ReadUnpackedFile(path, kMaxImageFileBytes);
   std::string why;
   const std::optional<ImageSize> shape = FindImageSize(bytes, &why);
-  if (!shape) {
-    throw Error(path + ": " + why + " (name an entry of an IDX or CIFAR-10 file by " + path +
-                "#0)");
+  if (!shape && why == kNotAnImage) {
+    why += " (name an entry of an IDX or CIFAR-10 file by " + path + "#0)";
   }
+  if (!shape) throw Error(path + ": " + why);
   CheckImageSize(path, {shape->height, shape->width, 0}, {wanted.height, wanted.width, 0});
   Dataset set;
   set.height = shape->height;

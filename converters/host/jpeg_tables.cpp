@@ -3,23 +3,13 @@
 #include <cstddef>
 #include <numeric>
 
+#include "converters/host/jpeg_segments.h"
+
 namespace mu8::host {
 namespace {
 
-constexpr std::uint8_t kStart = 0xd8, kEnd = 0xd9, kTables = 0xc4, kScan = 0xda;
-constexpr std::uint8_t kFirstRestart = 0xd0, kLastRestart = 0xd7, kRestartInterval = 0xdd;
-constexpr std::uint8_t kFirstApplication = 0xe0, kLastApplication = 0xef, kComment = 0xfe;
-constexpr std::uint8_t kProgressive = 0xc2;
 constexpr std::size_t kMostCodes = 256;
 constexpr std::uint8_t kMostDcCategory = 15;
-
-bool IsFrame(std::uint8_t marker) { return marker >= 0xc0 && marker <= 0xc2; }
-// Those that a decoder may meet between scans: tables, restart interval, number of lines,
-// applications' segments and comments, frames and scans.
-bool IsSegment(std::uint8_t marker) {
-  return IsFrame(marker) || marker == kTables || (marker >= kScan && marker <= kRestartInterval) ||
-         (marker >= kFirstApplication && marker <= kLastApplication) || marker == kComment;
-}
 
 // Which of the four tables of each class have been defined: bit 4 * class + number.
 using Defined = std::uint32_t;
@@ -75,54 +65,21 @@ std::string CheckScan(std::span<const std::uint8_t> segment, bool progressive, D
   return {};
 }
 
-// The place behind the entropy-coded data that begins at `at`: the next marker that is no restart.
-std::size_t SkipData(std::span<const std::uint8_t> file, std::size_t at) {
-  for (; at + 1 < file.size(); ++at) {
-    const std::uint8_t next = file[at + 1];
-    if (file[at] == 0xff && next != 0 && next != 0xff &&
-        !(next >= kFirstRestart && next <= kLastRestart)) {
-      return at;
-    }
-  }
-  return file.size();
-}
-
 }  // namespace
-
-bool IsJpeg(std::span<const std::uint8_t> file) {
-  return file.size() >= 3 && file[0] == 0xff && file[1] == kStart && file[2] == 0xff;
-}
 
 std::string WhyBadJpegTables(std::span<const std::uint8_t> file) {
   if (!IsJpeg(file)) return {};
   Defined defined = 0;
   bool progressive = false;
-  std::size_t at = 2;
-  while (at < file.size()) {
-    if (file[at] != 0xff) {  // what lies between segments is skipped, as decoders do
-      ++at;
-      continue;
-    }
-    while (at < file.size() && file[at] == 0xff) ++at;
-    if (at == file.size()) return {};
-    const std::uint8_t marker = file[at++];
-    if (marker == kEnd) return {};
-    if (!IsSegment(marker)) return "marker " + std::to_string(marker) + " has no place here";
-    if (file.size() - at < 2) return {};  // cut: the decoder finds no image
-    const std::size_t length = std::size_t{file[at]} << 8 | file[at + 1];
-    if (length < 2 || length > file.size() - at) return "a segment is longer than the file";
-    const std::span<const std::uint8_t> segment = file.subspan(at + 2, length - 2);
-    at += length;
+  const JpegSegments found = ReadJpegSegments(file);
+  for (const JpegSegment& segment : found.segments) {
     std::string why;
-    if (marker == kTables) why = ReadTables(segment, &defined);
-    if (IsFrame(marker)) progressive = marker == kProgressive;
-    if (marker == kScan) {
-      why = CheckScan(segment, progressive, defined);
-      at = SkipData(file, at);
-    }
+    if (segment.marker == jpeg::kTables) why = ReadTables(segment.payload, &defined);
+    if (jpeg::IsFrame(segment.marker)) progressive = segment.marker == jpeg::kProgressive;
+    if (segment.marker == jpeg::kScan) why = CheckScan(segment.payload, progressive, defined);
     if (!why.empty()) return why;
   }
-  return {};
+  return found.wrong;
 }
 
 }  // namespace mu8::host

@@ -7,10 +7,6 @@
 
 namespace mu8::host {
 
-// Whether stb_image may take a file for a JPEG image, all of which begin so. (It would skip any
-// number of 0xff before the first marker.)
-bool IsJpeg(std::span<const std::uint8_t> file);
-
 // Why the tables of a JPEG file cannot be trusted; empty when they can, or when it is no JPEG.
 // Checked: every DHT segment holds whole tables (ITU-T T.81, B.2.4.2) of at most 256 codes that fit
 // their lengths, with DC categories of at most 15; every scan names tables that were defined; there

@@ -259,6 +259,41 @@ class OtherFiles(HostileTest):
         self.assertEqual(len(json.loads(outcome.stdout)["labels"]), classes)
 
 
+class Pictures(HostileTest):
+    """Damaged ones, through the command; tests/converters/host has each kind."""
+    def setUp(self):
+        super().setUp()
+        self.run_bounded(*self.convert(model([flat(), DENSE], [WEIGHTS])))
+
+    @staticmethod
+    def png(*chunks):
+        made = b"\x89PNG\r\n\x1a\n"
+        for kind, data in chunks:
+            made += struct.pack(">I", len(data)) + kind + data
+            made += struct.pack(">I", zlib.crc32(kind + data))
+        return made
+
+    def refused_picture(self, content, says):
+        self.write("p.png", content)
+        self.refused("predict", "m.mu8", "p.png", says=says)
+
+    def test_png(self):
+        rows = zlib.compress(b"\0\0\1\0\0\7")
+        palette = struct.pack(">IIBBBBB", 2, 2, 8, 3, 0, 0, 0)
+        self.refused_picture(
+            self.png((b"IHDR", palette), (b"PLTE", b"abcdef"), (b"IDAT", rows), (b"IEND", b"")),
+            "p.png: damaged PNG image: a pixel has colour 7")
+        grey = struct.pack(">IIBBBBB", 2, 2, 8, 0, 0, 0, 0)
+        whole = self.png((b"IHDR", grey), (b"IDAT", rows), (b"IEND", b""))
+        self.refused_picture(whole[:-12], "p.png: damaged PNG image: it ends before its last chunk")
+        self.refused_picture(whole[:29] + b"\0" + whole[30:], "its chunk IHDR has another checksum")
+
+    def test_jpeg(self):
+        whole = (cli.DATA / "images" / "baseline.jpg").read_bytes()
+        scan = whole.index(b"\xff\xda")
+        self.refused_picture(whole[:scan] + b"\xff\xd9", "p.png: damaged JPEG image: there is no scan")
+
+
 class Outputs(HostileTest):
     """Where a result goes. tests/converters/host/test_output_file.cpp has links, permissions and more."""
     def setUp(self):

@@ -109,7 +109,8 @@ TEST_CASE("image folder: a damaged image is named") {
   Bytes png = Png(40, 40, 3, 0);
   png.resize(60);
   const std::string path = folder.Write("1.png", png);
-  CHECK(Contains(Failure(folder.path()), path + ": cannot decode image"));
+  CHECK(Contains(Failure(folder.path()),
+                 path + ": damaged PNG image: it ends inside its chunk IDAT"));
 }
 
 TEST_CASE("LoadImage: a PNG file in the channels that the model wants") {
