@@ -10,7 +10,6 @@
 #include <cstring>
 #include <limits>
 #include <new>
-#include <set>
 #include <type_traits>
 
 #include "converters/host/bytes.h"
@@ -319,7 +318,6 @@ std::vector<ZipMember> ReadZipDirectory(const std::string& path,
                                         std::span<const std::uint8_t> archive) {
   const Directory directory = LocateDirectory(path, archive);
   std::vector<ZipMember> members;
-  std::set<std::string> names;
   std::size_t at = directory.offset, compressed_total = 0;
   for (std::size_t i = 0; i < directory.count; ++i) {
     if (directory.end - at < kDirectoryEntryBytes || Load32(archive, at) != kDirectoryMagic) {
@@ -335,7 +333,6 @@ std::vector<ZipMember> ReadZipDirectory(const std::string& path,
     member.name.assign(reinterpret_cast<const char*>(archive.data()) + at + kDirectoryEntryBytes,
                        name_bytes);
     const std::string where = path + ": \"" + member.name + "\": ";
-    if (!names.insert(member.name).second) throw Error(where + "the archive holds this name twice");
     member.method = Load16(archive, at + 10);
     member.crc32 = Load32(archive, at + 16);
     const std::uint32_t compressed_bytes = Load32(archive, at + 20);

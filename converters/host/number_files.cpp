@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <set>
 #include <span>
 #include <utility>
 #include <vector>
@@ -87,8 +88,12 @@ Content ReadNpzFile(const std::string& path) {
   const std::vector<std::uint8_t> archive = ReadRawFile(path, "an .npz archive", kMostBytes);
   const std::vector<ZipMember> members = ReadZipDirectory(path, archive);
   std::vector<std::string> names;
+  std::set<std::string> seen;
   for (const ZipMember& member : members) {
     if (member.name.ends_with(".npy")) {
+      if (!seen.insert(member.name).second) {
+        throw Error(path + ": \"" + member.name + "\": the archive holds this name twice");
+      }
       names.push_back(member.name.substr(0, member.name.size() - 4));
     }
   }

@@ -114,8 +114,16 @@ void ParseModel(const std::string& path, OnnxGraph* graph) {
 // The newest sets change few operators, and add attributes to fewer: CheckAttributes names those
 // that are not known.
 void CheckOpset(OnnxGraph* graph, Problems* problems) {
+  bool is_known = false;
   for (const onnx::OperatorSetIdProto& import : graph->model.opset_import()) {
-    if (IsDefaultDomain(import.domain())) graph->opset = import.version();
+    if (!IsDefaultDomain(import.domain())) continue;
+    if (is_known && import.version() != graph->opset) {
+      problems->push_back(graph->path + ": the operator set of ai.onnx is " +
+                          std::to_string(graph->opset) + " and " +
+                          std::to_string(import.version()) + ", expected one of them");
+    }
+    is_known = true;
+    graph->opset = import.version();
   }
   if (graph->opset < kMinOpset) {
     problems->push_back(graph->path + ": operator set " + std::to_string(graph->opset) +
@@ -171,6 +179,10 @@ std::string CheckTensor(const onnx::TensorProto& tensor, OnnxConstant* constant)
                 : "");
   }
   const bool raw = tensor.has_raw_data();
+  if (raw && TypedCount(tensor) != 0) {
+    return "holds " + std::to_string(tensor.raw_data().size()) + " bytes (raw_data) and " +
+           std::to_string(TypedCount(tensor)) + " values beside them, expected one of the two";
+  }
   const std::size_t found = raw ? tensor.raw_data().size() : TypedCount(tensor);
   const std::size_t expected = raw ? constant->count * width : constant->count;
   if (found != expected) {
@@ -221,6 +233,17 @@ const onnx::TensorProto* ConstantTensor(const onnx::NodeProto& node, OnnxGraph* 
   }
   graph->made.push_back(std::move(tensor));
   return &graph->made.back();
+}
+
+// Of two attributes of one name, which of them counts would be a guess.
+void CheckNames(const onnx::NodeProto& proto, const OnnxNode& node, const std::string& path,
+                Problems* problems) {
+  std::set<std::string> names;
+  for (const onnx::AttributeProto& attribute : proto.attribute()) {
+    if (names.insert(attribute.name()).second) continue;
+    problems->push_back(path + ": node \"" + node.name + "\" (" + node.op + "): attribute \"" +
+                        attribute.name() + "\" is given twice");
+  }
 }
 
 OnnxNode MakeNode(const onnx::NodeProto& proto, int index) {
@@ -350,6 +373,7 @@ void CollectNodes(const std::vector<char>& needed, OnnxGraph* graph, Problems* p
       }
     }
     if (needed[static_cast<std::size_t>(i)] == 0) continue;
+    CheckNames(node_proto, node, graph->path, problems);
     if (node.op == "Constant" && node_proto.output_size() == 1) {
       const onnx::TensorProto* tensor = ConstantTensor(node_proto, graph);
       if (tensor != nullptr) {

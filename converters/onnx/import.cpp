@@ -5,7 +5,9 @@
 
 #include <algorithm>
 #include <filesystem>
+#include <limits>
 #include <set>
+#include <string>
 #include <vector>
 
 #include "converters/host/error.h"
@@ -111,6 +113,25 @@ bool IsImage(const Activation& activation) {
   return true;
 }
 
+// Where the file declares another number of outputs, those that the graph computes count.
+void NoteDeclaredShape(const std::string& where, const Activation& output, OnnxImporter* importer) {
+  const auto& shape = importer->graph.output->type().tensor_type().shape();
+  if (shape.dim_size() < 2) return;
+  std::int64_t declared = 1;
+  std::string text;
+  for (int i = 1; i < shape.dim_size(); ++i) {
+    const std::int64_t dim = shape.dim(i).dim_value();
+    if (dim <= 0 || dim > std::numeric_limits<std::int32_t>::max() / declared) return;  // symbolic
+    declared *= dim;
+    text += (text.empty() ? "" : " x ") + std::to_string(dim);
+  }
+  const std::int64_t found = std::int64_t{output.height} * output.width * output.channels;
+  if (declared == found) return;
+  importer->network.notices.push_back(where + "is declared as " + text +
+                                      " numbers, and computed as " + std::to_string(found) +
+                                      ": these are taken");
+}
+
 void ImportOutput(OnnxImporter* importer) {
   if (importer->graph.output == nullptr) return;
   const std::string& name = importer->graph.output->name();
@@ -156,6 +177,7 @@ void ImportOutput(OnnxImporter* importer) {
     AppendIdentity(importer, &output);
   }
   importer->network.output = output.value;
+  NoteDeclaredShape(where, output, importer);
 }
 
 Network ImportGraph(OnnxGraph* graph, const Posterior& posterior, Problems problems) {

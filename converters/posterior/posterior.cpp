@@ -93,6 +93,7 @@ Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_byt
   Posterior posterior;
   Means means;
   std::uint64_t unpacked = 0;
+  std::set<std::string> seen;
   const std::vector<host::ZipMember> members = host::ReadZipDirectory(path, archive);
   for (const host::ZipMember& member : members) {
     if (member.name.ends_with("/data.pkl") || member.name == "data.pkl") {
@@ -112,6 +113,10 @@ Posterior ReadNpz(const std::string& path, Bytes archive, std::uint64_t most_byt
     key.resize(key.size() - 4);
     const std::optional<ArrayName> name = ParseName(where, key, problems);
     if (!name) continue;
+    if (!seen.insert(key).second) {
+      problems->push_back(where + "the archive holds this name twice");
+      continue;
+    }
     unpacked += member.uncompressed_bytes;
     if (unpacked > most_bytes) {
       throw host::Error(where + "with it the arrays unpack to " + Text(unpacked) +

@@ -210,8 +210,10 @@ class SmallNet {
     ConvertOptions options;
     const std::string onnx = builder.Bytes();
     options.model_path = folder.Write("model.onnx", Bytes(onnx.begin(), onnx.end()));
-    const std::string npz = Zip(posterior_);
-    options.posterior_path = folder.Write("posterior.npz", Bytes(npz.begin(), npz.end()));
+    if (!posterior_.empty()) {
+      const std::string npz = Zip(posterior_);
+      options.posterior_path = folder.Write("posterior.npz", Bytes(npz.begin(), npz.end()));
+    }
     options.calibration_path = WriteImages(folder, "images-idx4-ubyte", images, input_.height,
                                            input_.width, input_.channels, 99);
     options.calibration_passes = 3;

@@ -204,7 +204,13 @@ TEST_CASE("onnx: damaged initializers are named") {
   };
   using Tensor = onnx::TensorProto;
   CheckOneProblem(with([](Tensor* t) { t->add_float_data(1); }), {"holds 7 values", "needs 6"});
-  CheckOneProblem(with([](Tensor* t) { t->set_raw_data("abc"); }), {"holds 3 bytes", "needs 24"});
+  CheckOneProblem(with([](Tensor* t) {
+                    t->clear_float_data();
+                    t->set_raw_data("abc");
+                  }),
+                  {"holds 3 bytes", "needs 24"});
+  CheckOneProblem(with([](Tensor* t) { t->set_raw_data(std::string(24, 'a')); }),
+                  {"holds 24 bytes (raw_data) and 6 values", "expected one of the two"});
   CheckOneProblem(with([](Tensor* t) { t->set_dims(0, -2); }), {"negative dimension"});
   CheckOneProblem(with([](Tensor* t) {
                     t->set_dims(0, std::int64_t{1} << 62);
@@ -222,6 +228,35 @@ TEST_CASE("onnx: damaged initializers are named") {
                   {"weights [2], expected"});
   CheckOneProblem(with([](Tensor* t) { t->set_float_data(2, std::nanf("")); }),
                   {"\"fc\" (Dense)", "weights.mu has 1 not finite"});
+}
+
+TEST_CASE("onnx: what is said twice, or otherwise than it is computed") {
+  OnnxBuilder attribute = GemmModel(3, 2);
+  for (const std::int64_t value : {0, 1}) {
+    onnx::AttributeProto* one = attribute.graph().mutable_node(0)->add_attribute();
+    one->set_name("transA");
+    one->set_type(onnx::AttributeProto::INT);
+    one->set_i(value);
+  }
+  CheckOneProblem(Problems(attribute), {"\"fc\" (Gemm)", "\"transA\" is given twice"});
+  OnnxBuilder opset({0, 3}, 17);
+  opset.Node("Relu", "r", {"x"}, {"y"});
+  opset.model().add_opset_import()->set_version(17);
+  CHECK(Problems(opset).empty());
+  opset.model().mutable_opset_import(1)->set_version(11);
+  CheckOneProblem(Problems(opset), {"operator set of ai.onnx is 17 and 11, expected one"});
+
+  OnnxBuilder declared = GemmModel(3, 2);
+  onnx::TensorShapeProto* shape =
+      declared.graph().mutable_output(0)->mutable_type()->mutable_tensor_type()->mutable_shape();
+  shape->add_dim()->set_dim_param("batch");
+  shape->add_dim()->set_dim_value(7);
+  const std::vector<std::string> notices = declared.Import().notices;
+  REQUIRE(notices.size() == 1);
+  CHECK(notices[0].find("output \"y\": is declared as 7 numbers, and computed as 2") !=
+        std::string::npos);
+  shape->mutable_dim(1)->set_dim_value(2);
+  CHECK(declared.Import().notices.empty());
 }
 
 TEST_CASE("onnx: operator sets from 7 on") {
