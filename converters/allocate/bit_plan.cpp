@@ -1,32 +1,29 @@
 #include "converters/allocate/bit_plan.h"
 
-#include <nlohmann/json.hpp>
-
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/json.h"
 
 namespace mu8::convert {
 
-using Json = nlohmann::ordered_json;
+using Json = nlohmann::json;
 
 namespace {
 
 // A width for each of eight million panels, as `mu8 allocate` writes them.
 constexpr std::size_t kMostPlanBytes = std::size_t{64} << 20;
 
+constexpr const char* kExpected =
+    "{\"layers\": [{\"name\": ..., \"mu_bits\": 1 to 8, or a list of these by panel}, ...]}";
+
 }  // namespace
 
 std::map<std::string, MuBits> ReadPlan(const std::string& path) {
   const std::string text = host::ReadTextFile(path, "a bit plan (JSON)", kMostPlanBytes);
-  // A plan is four deep; what lies deeper is not built, so that nothing has to walk it.
-  const auto is_shallow = [](int depth, Json::parse_event_t, Json&) { return depth <= 4; };
-  const Json plan = Json::parse(text, is_shallow, false);
+  const Json plan = host::ParseJson(path + ": ", text, kExpected);
   const auto fail = [&](const std::string& what) -> host::Error {
-    return host::Error(path + ": " + what +
-                       ", expected {\"layers\": [{\"name\": ..., \"mu_bits\": 1 to 8, or a list of "
-                       "these by panel}, ...]}");
+    return host::Error(path + ": " + what + ", expected " + kExpected);
   };
-  if (plan.is_discarded()) throw fail("is no JSON");
   if (!plan.is_object() || !plan.contains("layers") || !plan["layers"].is_array()) {
     throw fail("has no list of layers");
   }
@@ -41,8 +38,8 @@ std::map<std::string, MuBits> ReadPlan(const std::string& path) {
     const bool is_list = layer["mu_bits"].is_array() && !layer["mu_bits"].empty();
     MuBits widths;
     for (const Json& value : is_list ? layer["mu_bits"] : Json::array({layer["mu_bits"]})) {
-      const auto width = value.is_number_integer() ? value.get<std::int64_t>() : 0;
-      if (width < 1 || width > 8) throw fail(where + " has " + value.dump() + " bits");
+      const auto width = value.is_number_unsigned() ? value.get<std::uint64_t>() : 0;
+      if (width < 1 || width > 8) throw fail(where + " has " + host::QuotedJson(value) + " bits");
       widths.push_back(static_cast<int>(width));
     }
     if (!bits.emplace(layer["name"].get<std::string>(), std::move(widths)).second) {

@@ -3,7 +3,6 @@
 #include "converters/posterior/posterior.h"
 
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <optional>
 #include <set>
 #include <span>
@@ -12,6 +11,7 @@
 #include "converters/host/bytes.h"
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/json.h"
 #include "converters/host/npz.h"
 
 namespace mu8::convert {
@@ -192,26 +192,12 @@ TensorEntry ReadEntry(const std::string& where, const std::string& key, const nl
   return entry;
 }
 
-// The header's JSON object; a key given twice is an error (the JSON library would keep the last).
 nlohmann::json ParseHeader(const std::string& path, Bytes text) {
-  std::set<std::string> keys;
-  std::string repeated;
-  const auto watch = [&](int depth, nlohmann::json::parse_event_t event, nlohmann::json& parsed) {
-    if (depth == 1 && event == nlohmann::json::parse_event_t::key &&
-        !keys.insert(parsed.get<std::string>()).second) {
-      repeated = parsed.get<std::string>();
-    }
-    // Tensor objects hold arrays of numbers and nothing deeper: what is, is not built.
-    return depth <= 3;
-  };
-  nlohmann::json header = nlohmann::json::parse(text.begin(), text.end(), watch, false);
-  if (header.is_discarded() || !header.is_object()) {
-    throw host::Error(path + ": the safetensors header of " + Text(text.size()) +
-                      " bytes is not a JSON object");
-  }
-  if (!repeated.empty()) {
-    throw host::Error(path + ": \"" + repeated + "\" appears twice in the safetensors header");
-  }
+  const std::string subject = path + ": the safetensors header of " + Text(text.size()) + " bytes ";
+  nlohmann::json header =
+      host::ParseJson(subject, {reinterpret_cast<const char*>(text.data()), text.size()},
+                      "a JSON object of tensors, each named once");
+  if (!header.is_object()) throw host::Error(subject + "is not a JSON object");
   return header;
 }
 

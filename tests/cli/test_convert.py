@@ -303,7 +303,8 @@ class BadPlans(cli.CommandTest):
                      'bad.json: layer 0 lacks name or mu_bits, expected {"layers": [{"name"')
 
     def test_what_is_no_json(self):
-        self.refuses("{", 'bad.json: is no JSON, expected {"layers": [{"name"')
+        self.refuses("{", 'bad.json: is no JSON (line 1, column 2: it ends there), expected {"layers": '
+                          '[{"name"')
 
     def test_widths_for_too_few_panels(self):
         self.refuses('{"layers": [{"name": "/fc1/Gemm", "mu_bits": [3, 2, 2]}]}',

@@ -294,6 +294,36 @@ class Pictures(HostileTest):
         self.refused_picture(whole[:scan] + b"\xff\xd9", "p.png: damaged JPEG image: there is no scan")
 
 
+class Json(HostileTest):
+    """What took minutes, or the whole stack. tests/converters/host/test_json.cpp has the rest."""
+
+    def test_lists_within_lists(self):
+        for deep in ("[" * 1000000, '{"predictions": ' + "[" * 1000000, '{"a":' * 1000000):
+            self.write("deep.json", deep.encode())
+            command = self.convert(model([flat(), DENSE], [WEIGHTS]))
+            self.refused(*command, "--bits", "deep.json", says="has more than 64 lists")
+
+    def test_many_layers_in_a_plan(self):
+        layers = [{"name": f"k{i}", "mu_bits": 9} for i in range(200000)]
+        self.write("many.json", json.dumps({"layers": layers}).encode())
+        command = self.convert(model([flat(), DENSE], [WEIGHTS]))
+        self.refused(*command, "--bits", "many.json", says="layer 0 has 9 bits")
+
+    def test_many_keys_in_a_plan(self):
+        keys = {f"k{i}": {} for i in range(60000)}
+        self.write("many.json", json.dumps({**keys, "layers": [{}]}).encode())
+        command = self.convert(model([flat(), DENSE], [WEIGHTS]))
+        self.refused(*command, "--bits", "many.json", says="layer 0 lacks name or mu_bits")
+
+    def test_many_tensors_in_a_safetensors_header(self):
+        tensor = {"dtype": "F32", "shape": [0], "data_offsets": [0, 0]}
+        header = json.dumps({f"k{i}.sigma": tensor for i in range(40000)}).encode()
+        self.write("p.safetensors", struct.pack("<Q", len(header)) + header)
+        self.write("m.onnx", model([flat(), DENSE], [WEIGHTS]))
+        self.refused("convert", "--posterior", "p.safetensors", "--model", "m.onnx",
+                     "--calibration", "images", "-o", "m.mu8", says='there is no initializer "k0"')
+
+
 class Outputs(HostileTest):
     """Where a result goes. tests/converters/host/test_output_file.cpp has links, permissions and more."""
     def setUp(self):

@@ -48,7 +48,16 @@ TEST_CASE("bit plan: a number or a list for each layer; other keys are not read"
 
 TEST_CASE("bit plan: what is none is refused with what was found") {
   const Folder folder;
-  CHECK(Contains(Failure(folder, "{"), "plan.json: is no JSON, expected {\"layers\""));
+  CHECK(Contains(Failure(folder, "{"),
+                 "plan.json: is no JSON (line 1, column 2: it ends there), "
+                 "expected {\"layers\""));
+  CHECK(Contains(Failure(folder, R"({"layers": [], "layers": []})"),
+                 "plan.json: names \"layers\" twice in one object, expected {\"layers\""));
+  CHECK(Contains(Failure(folder, R"({"layers": [{"name": "a", "mu_bits": 2, "mu_bits": 3}]})"),
+                 "names \"mu_bits\" twice"));
+  CHECK(Contains(Failure(folder, std::string("{\"layers\": []}\0", 15)), "column 15: byte 0x00"));
+  CHECK(
+      Contains(Failure(folder, "{\"a\": " + std::string(100'000, '[')), "has more than 64 lists"));
   CHECK(Contains(Failure(folder, "[]"), "has no list of layers"));
   CHECK(Contains(Failure(folder, R"({"layers": {}})"), "has no list of layers"));
   CHECK(Contains(Failure(folder, R"({"layers": [{"name": "a"}]})"), "layer 0 lacks"));

@@ -237,14 +237,19 @@ TEST_CASE("posterior: safetensors headers that lie") {
   CheckOneProblem(one(entry("[0,16]", "[4]", "BF16")), {"do not match"});
   CheckOneProblem(one(entry("[0,12]", "[3]")), {"4 bytes after the last tensor"});
   CheckOneProblem(one(entry("[4,16]", "[3]")), {"there is a hole"});
-  CheckOneProblem(one(entry("[0,16]") + "," + entry("[0,16]")), {"appears twice"});
+  CheckOneProblem(one(entry("[0,16]") + "," + entry("[0,16]")), {"names \"w.sigma\" twice"});
   CheckOneProblem(
       one(entry("[0,16]") + R"(,"b.sigma":{"dtype":"F32","shape":[1],"data_offsets":[4,8]})"),
       {"overlap"});
   CheckOneProblem(one(R"("w":{"dtype":"F32","shape":[4],"data_offsets":[0,16]})"),
                   {"<initializer>.sigma"});
   CheckOneProblem(one(R"("w.sigma":[[[[[[1]]]]]])"), {"expected {"});
-  CheckOneProblem(Problems(Safetensors("{\"w", data)), {"not a JSON object"});
+  CheckOneProblem(Problems(Safetensors("{\"w", data)), {"header of 3 bytes is no JSON"});
+  CheckOneProblem(
+      one(R"("w.sigma":{"dtype":"F32","dtype":"F32","shape":[4],"data_offsets":[0,16]})"),
+      {"names \"dtype\" twice"});
+  CheckOneProblem(one(entry("[0,16]") + R"(,"w":)" + std::string(100'000, '[')),
+                  {"more than 64 lists"});
   CheckOneProblem(Problems(LittleEndian(std::uint64_t{1000}) + "{}" + data), {"1000", "truncated"});
   CheckOneProblem(Problems(LittleEndian(~std::uint64_t{0}) + "{}" + data), {"truncated"});
 }
