@@ -125,13 +125,77 @@ class Replay(cli.CommandTest):
                 ("rule.json", json.dumps({**replay, "stop_rule": 9}), "stop_rule is 9"),
                 ("hash.json", json.dumps({**replay, "model_hash": "xyz"}), "hexadecimal"),
                 ("seed.json", json.dumps({**replay, "seed": -1}), "seed is -1"),
-                ("passes.json", json.dumps({**replay, "mc_samples": 0}), "mc_samples")):
+                ("passes.json", json.dumps({**replay, "mc_samples": 0}), "mc_samples"),
+                ("twice.json", '{"seed": 1, "seed": 1}', 'names "seed" twice'),
+                ("deep.json", '{"replay": ' + "[" * 200000, "has more than 64 lists"),
+                ("kind.json", '{"replay": 7}', "replay record: is 7, expected the object")):
             (self.folder / name).write_text(content)
             cases.append((message, (name, "plain.mu8", image)))
         for message, arguments in cases:
             outcome = self.run_mu8("replay", *arguments)
             self.assertEqual(outcome.code, 1, cli.describe(outcome))
             self.assertIn(message, outcome.stderr)
+
+    def refuse_each(self, replay, changes):
+        """Each field, with a value that is not the record's, is refused by its name."""
+        for field, value in changes:
+            with self.subTest(field, value=value):
+                self.write("changed.json", json.dumps({**replay, field: value}))
+                outcome = self.run_mu8("replay", "changed.json", "plain.mu8", cli.PICTURES[0])
+                self.assertEqual(outcome.code, 1, cli.describe(outcome))
+                self.assertIn(f"changed.json: replay record: {field} is ", outcome.stderr)
+                self.assertNotIn("json.exception", outcome.stderr)
+
+    def test_each_field_is_checked(self):
+        replay = self.record("--samples", 3)["predictions"][0]["replay"]
+        crc = replay["prediction_crc"]
+        self.refuse_each(replay, (
+            ("prediction_crc", "ffffffff" + crc), ("prediction_crc", crc[1:] + "g"),
+            ("prediction_crc", 7), ("model_hash", "0" * 16 + replay["model_hash"]),
+            ("model_hash", "-1"), ("model_hash", None), ("samples_used", 2), ("samples_used", 77),
+            ("samples_used", "3"), ("ended", 1), ("ended", 6), ("ended", 7),
+            ("ended", 1.5), ("format_major", 9), ("format_minor", 99), ("stop_class", 1),
+            ("stop_error", 0.5), ("stop_error", "x"), ("stop_error", 1e300), ("stop_within", 1),
+            ("stop_threshold", []), ("stop_chosen_crc", "00000001x"), ("library_version", -1),
+            ("stop_chosen", "all"), ("stop_chosen", [2])))
+        # Of a damaged record no more passes are made than were.
+        self.refuse_each(replay, (("samples_used", 4),))
+        self.write("huge.json", json.dumps({**replay, "mc_samples": 2**32 - 1}))
+        self.fails("replay", "huge.json", "plain.mu8", cli.PICTURES[0],
+                   says="huge.json: replay record: samples_used is 3, expected 4294967295")
+
+    def test_each_field_must_be_there(self):
+        replay = self.record("--samples", 3)["predictions"][0]["replay"]
+        for field in replay:
+            with self.subTest(field):
+                self.write("less.json", json.dumps({k: v for k, v in replay.items() if k != field}))
+                self.fails("replay", "less.json", "plain.mu8", cli.PICTURES[0],
+                           says=f"less.json: replay record: has no {field}; expected all")
+
+    def test_the_chosen_outputs_are_checked(self):
+        found = self.record("--stop-error", 0.05, "--stop-class", "1,7", "--stop-threshold", 0.4)
+        replay = found["predictions"][0]["replay"]
+        self.assertEqual(replay["stop_chosen"], [int(i in (1, 7)) for i in range(10)])
+        bad = ([-1] * 10, [1.9] * 10, [257] * 10, [True] * 10, [2] * 10, {}, None)
+        self.refuse_each(replay, [("stop_chosen", value) for value in bad])
+        for value in ([0] * 10, [1] * 10, replay["stop_chosen"][1:], []):
+            self.write("other.json", json.dumps({**replay, "stop_chosen": value}))
+            self.fails("replay", "other.json", "plain.mu8", cli.PICTURES[0],
+                       says="other.json: replay record: stop_chosen_crc is ")
+        self.refuse_each(replay, (("stop_chosen_crc", "00000000"), ("stop_chosen_crc", "12345678")))
+
+    def test_another_version_of_the_library_may_compute_it_again(self):
+        replay = self.record("--samples", 3)["predictions"][0]["replay"]
+        self.write("older.json", json.dumps({**replay, "library_version": 1}))
+        self.assertTrue(self.json_of("replay", "older.json", "plain.mu8", cli.PICTURES[0])["equal"])
+
+    def test_what_differs_is_in_the_json(self):
+        replay = self.record("--samples", 3)["predictions"][0]["replay"]
+        self.write("major.json", json.dumps({**replay, "format_major": 9}))
+        outcome = self.run_mu8("replay", "major.json", "plain.mu8", cli.PICTURES[0], "--json")
+        self.assertEqual(outcome.code, 1, cli.describe(outcome))
+        self.assertFalse(json.loads(outcome.stdout)["equal"])
+        self.assertIn("format_major is 9, computed again it is 1", outcome.stderr)
 
 
 if __name__ == "__main__":

@@ -300,6 +300,7 @@ class Json(HostileTest):
     def test_lists_within_lists(self):
         for deep in ("[" * 1000000, '{"predictions": ' + "[" * 1000000, '{"a":' * 1000000):
             self.write("deep.json", deep.encode())
+            self.refused("replay", "deep.json", "m.mu8", "images", says="has more than 64 lists")
             command = self.convert(model([flat(), DENSE], [WEIGHTS]))
             self.refused(*command, "--bits", "deep.json", says="has more than 64 lists")
 

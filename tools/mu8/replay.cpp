@@ -3,10 +3,12 @@
 #include <cstdio>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "converters/host/error.h"
 #include "converters/host/files.h"
+#include "converters/host/json.h"
 #include "converters/host/model_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/image_input.h"
@@ -29,32 +31,45 @@ struct Options {
 constexpr const char* kFooter = R"(
 RECORD is what `mu8 predict --json` printed, of which --index says the prediction (from 0), or the
 object "replay" of one. The record holds everything but the image: the model's hash, method, seed,
-passes, noise and stop rule. Exit code 0: the prediction has the same bytes; 1: it has others, or the model
-is another one.)";
+passes, noise and stop rule. Exit code 0: the prediction has the same bytes, and the record's other fields
+but library_version are the same; 1: something differs, or the model is another one.)";
 
 // The record within what was printed.
-Json FindRecord(const Options& options) {
-  Json json;
-  try {
-    json = Json::parse(host::ReadTextFile(options.record_path, "what `mu8 predict --json` printed",
-                                          std::size_t{1} << 30));
-  } catch (const Json::exception& problem) {
-    throw host::Error(options.record_path + ": is no JSON: " + problem.what());
-  }
-  if (!json.is_object()) throw host::Error(options.record_path + ": expected a JSON object");
-  if (json.contains("predictions")) {
-    const Json predictions = json["predictions"];
-    if (!predictions.is_array() || options.index >= predictions.size()) {
-      throw host::Error(options.record_path + ": has no prediction " +
-                        std::to_string(options.index));
+nlohmann::json FindRecord(const Options& options) {
+  const std::string& path = options.record_path;
+  constexpr const char* kExpected = "what `mu8 predict --json` printed";
+  constexpr std::size_t kMostBytes = std::size_t{1} << 30;
+  nlohmann::json json =
+      host::ParseJson(path + ": ", host::ReadTextFile(path, kExpected, kMostBytes), kExpected);
+  if (!json.is_object()) throw host::Error(path + ": expected a JSON object");
+  if (const auto found = json.find("predictions"); found != json.end()) {
+    if (!found->is_array() || options.index >= found->size()) {
+      throw host::Error(path + ": has no prediction " + std::to_string(options.index));
     }
-    json = predictions[options.index];
+    nlohmann::json prediction = std::move((*found)[options.index]);
+    json = std::move(prediction);
   }
-  return json.is_object() && json.contains("replay") ? json["replay"] : json;
+  if (!json.is_object() || !json.contains("replay")) return json;
+  return std::move(json["replay"]);
+}
+
+// Everything that speaks against the record.
+void CheckSame(const Options& options, const std::vector<std::string>& differences,
+               bool same_bytes) {
+  std::vector<std::string> problems;
+  if (!same_bytes) {
+    problems.push_back(options.image +
+                       ": the prediction has other bytes than the recorded one: another image, or "
+                       "a bug");
+  }
+  for (const std::string& difference : differences) {
+    problems.push_back(options.record_path + ": replay record: " + difference);
+  }
+  if (!problems.empty()) throw host::Error(problems);
 }
 
 void Run(const Options& options) {
-  const Recorded recorded = ParseReplay(FindRecord(options));
+  const Recorded recorded = ParseReplay(options.record_path, FindRecord(options));
   const host::ModelFile file = host::OpenModel(options.model_path);
   if (file.model.hash() != recorded.record.model_hash) {
     throw host::Error(options.model_path + ": is not the model of " + options.record_path +
@@ -68,7 +83,10 @@ void Run(const Options& options) {
   host::Runner runner(file, ReplayOptions(recorded.record, recorded.chosen));
   Prediction prediction;
   runner.Predict(inputs[0].name, inputs[0].data, 0, {&prediction, 1});
-  const bool equal = PredictionCrc(prediction) == recorded.prediction_crc;
+  const bool same_bytes = PredictionCrc(prediction) == recorded.prediction_crc;
+  const std::vector<std::string> differences =
+      RecordDifferences(recorded.record, prediction.replay);
+  const bool equal = same_bytes && differences.empty();
   if (options.json) {
     PrintJson(
         {{"equal", equal}, {"kernels", runner.kernels()}, {"replay", ReplayJson(prediction)}});
@@ -79,11 +97,7 @@ void Run(const Options& options) {
     std::printf("%s: the same bytes, %s, kernels %s\n", Printable(options.image).c_str(),
                 how.c_str(), runner.kernels());
   }
-  if (!equal) {
-    throw host::Error(options.image +
-                      ": the prediction has other bytes than the recorded one: "
-                      "another image, or a bug");
-  }
+  CheckSame(options, differences, same_bytes);
 }
 
 }  // namespace

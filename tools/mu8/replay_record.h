@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <string>
 #include <vector>
 
 #include "mu8/mu8.h"
@@ -18,7 +19,13 @@ struct Recorded {
   std::uint32_t prediction_crc = 0;
 };
 
-// Of ReplayJson's object. Throws host::Error for anything else.
-Recorded ParseReplay(const Json& json);
+// Of ReplayJson's object, of the file `path`. Throws host::Error, which names the field, for
+// anything else, and for what no prediction can have.
+Recorded ParseReplay(const std::string& path, const nlohmann::json& json);
+
+// What a record says otherwise than that of the same prediction computed again, one text for each
+// field. Another library_version is no difference.
+std::vector<std::string> RecordDifferences(const ReplayRecord& recorded,
+                                           const ReplayRecord& computed);
 
 }  // namespace mu8::tool
