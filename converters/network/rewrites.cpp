@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "converters/network/fold_affine.h"
+#include "converters/network/layer_names.h"
 #include "converters/network/merge_slices.h"
 #include "converters/network/transposed.h"
 
@@ -39,6 +40,7 @@ void PrepareNetwork(Network* network) {
   ExpandTransposed(network);
   MergeSlices(network);
   SplitConcats(network);
+  NameLayers(network);
 }
 
 }  // namespace mu8::convert

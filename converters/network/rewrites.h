@@ -8,8 +8,8 @@ namespace mu8::convert {
 // Replaces every concatenation of more than two values by a chain of concatenations of two.
 void SplitConcats(Network* network);
 
-// Everything that a network must go through before MakeSteps: FoldAffine, MergeSlices,
-// SplitConcats.
+// Everything that a network must go through before MakeSteps: FoldAffine, ExpandTransposed,
+// MergeSlices, SplitConcats, NameLayers.
 void PrepareNetwork(Network* network);
 
 }  // namespace mu8::convert

@@ -16,6 +16,7 @@ import zipfile
 import zlib
 
 import cli
+import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
@@ -292,6 +293,42 @@ class Pictures(HostileTest):
         whole = (cli.DATA / "images" / "baseline.jpg").read_bytes()
         scan = whole.index(b"\xff\xda")
         self.refused_picture(whole[:scan] + b"\xff\xd9", "p.png: damaged JPEG image: there is no scan")
+
+
+class Names(HostileTest):
+    """Two layers of one name, with bytes that no line or no text can hold."""
+
+    def model(self, name):
+        nodes = [flat(), helper.make_node("Gemm", ["f", "w"], ["h"], name="name", transB=1),
+                 helper.make_node("Gemm", ["h", "v"], ["y"], name="name", transB=1)]
+        content = model(nodes, [WEIGHTS, helper.make_tensor("v", FLOAT, [3, 3], [0.2] * 9)])
+        return content.replace(b"name", name)  # of four bytes, too: protobuf would refuse them
+
+    def test_each_layer_has_a_line_of_its_own(self):
+        for name, shown in ((b"a\nb\n", "a\\nb\\n"), (b"\xff\xfe\x00b", "\\xff\\xfe\\x00b"),
+                            (b"\x1b[1m", "\\x1b[1m"), (b"same", "same")):
+            with self.subTest(name):
+                self.assertEqual(self.run_bounded(*self.convert(self.model(name))).code, 0)
+                layers = json.loads(self.run_bounded("inspect", "m.mu8", "--json").stdout)["layers"]
+                self.assertEqual([layer["name"] for layer in layers], [shown, shown + "#2"])
+
+    def test_a_plan_for_them_is_one_that_convert_takes(self):
+        sigmas = {"w.sigma": np.full((3, 4), 0.1, np.float32),
+                  "v.sigma": np.full((3, 3), 0.1, np.float32)}
+        np.savez(self.folder / "p.npz", **sigmas)
+        posterior = ("--posterior", "p.npz", "--model", "m.onnx", "--calibration", "images")
+        for name in (b"same", b"\xff\xfe\nb"):
+            with self.subTest(name):
+                self.write("m.onnx", self.model(name))
+                self.assertEqual(self.run_bounded("allocate", *posterior, "--average-bits", 3, "-o",
+                                                  "plan.json").code, 0)
+                plan = json.loads(self.bytes_of("plan.json"))["layers"]
+                outcome = self.run_bounded("convert", *posterior, "--bits", "plan.json", "-o",
+                                           "m.mu8", "--json")
+                self.assertEqual(outcome.code, 0, cli.describe(outcome))
+                layers = json.loads(outcome.stdout)["layers"]
+                self.assertEqual([layer["mu_bits"] for layer in layers],
+                                 [layer["mu_bits"] for layer in plan])
 
 
 class Json(HostileTest):

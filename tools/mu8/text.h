@@ -7,6 +7,8 @@
 #include <utility>
 #include <vector>
 
+#include "converters/host/printable.h"
+
 namespace mu8::tool {
 
 std::string Fixed(double value, int decimals);       // 0.0123
@@ -16,13 +18,10 @@ std::string ByteCount(std::size_t bytes);            // "12,345 bytes"
 std::string Dimensions(std::size_t height, std::size_t width,
                        std::size_t channels);  // "28 x 28 x 1"
 
-// Untrusted text for a terminal, on one line: control characters (C0, DEL, C1), marks that change
-// the direction of writing, invisible characters and bytes that are no UTF-8 come as \x1b or
-// \u202e, line feeds as \n.
-std::string Printable(std::string_view text);
+using host::Printable;  // untrusted text for a terminal
 
-// The same for JSON that is written out: such characters within its strings become \u escapes, so
-// that it says the same to a parser.
+// The same for JSON that is written out: characters that act on a terminal, within its strings
+// become \u escapes, so that it says the same to a parser.
 std::string PrintableJson(std::string_view json);
 
 // Columns as wide as their widest cell, two spaces between them. Width counts UTF-8 characters.
