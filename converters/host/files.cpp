@@ -17,6 +17,7 @@
 #include <system_error>
 
 #include "converters/host/error.h"
+#include "converters/host/files_read.h"
 
 namespace mu8::host {
 namespace {
@@ -53,6 +54,7 @@ class File {
     if (problem) throw Error(path + ": cannot be read: " + problem.message());
     file_.reset(std::fopen(path.c_str(), "rb"));
     if (!file_) throw Error(path + ": cannot be read: " + std::strerror(errno));
+    NoteFileRead(path, ::fileno(file_.get()));
   }
 
   // Fewer bytes than asked for: the end of the file.

@@ -10,10 +10,13 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <optional>
 #include <random>
 #include <system_error>
+#include <utility>
 
 #include "converters/host/error.h"
+#include "converters/host/files_read.h"
 
 namespace mu8::host {
 namespace {
@@ -47,11 +50,25 @@ class Descriptor {
   throw Error(path + ": " + what + ": " + std::strerror(reason));
 }
 
-// What the name leads to, links followed, whether that exists or not.
+// The descriptor of this process that the name stands for: /dev/fd/3, /proc/self/fd/3. What is
+// there looks like a link, to a name that need not exist or may be that of another file by now.
+std::optional<int> DescriptorOf(const fs::path& target) {
+  const std::string digits = target.filename().string();
+  std::error_code problem;
+  if (digits.empty() || digits.size() > 9 ||
+      digits.find_first_not_of("0123456789") != std::string::npos ||
+      !fs::equivalent(target.parent_path(), "/proc/self/fd", problem) || problem) {
+    return std::nullopt;
+  }
+  return std::stoi(digits);
+}
+
+// What the name leads to, links followed up to an open descriptor, whether that exists or not.
 fs::path FollowLinks(const std::string& path) {
   fs::path target(path);
   for (int links = 0; links < kMostLinks; ++links) {
     std::error_code problem;
+    if (DescriptorOf(target)) return target;
     if (!fs::is_symlink(fs::symlink_status(target, problem))) return target;
     const fs::path next = fs::read_symlink(target, problem);
     if (problem) break;
@@ -68,6 +85,12 @@ enum class Kind { kNew, kFile, kStream };
 
 // What stands where the file is to be. Throws Error for what cannot be replaced.
 Kind KindOf(const std::string& path, const fs::path& target, mode_t* mode) {
+  if (const std::optional<int> descriptor = DescriptorOf(target)) {
+    const int flags = ::fcntl(*descriptor, F_GETFL);
+    if (flags >= 0 && (flags & O_ACCMODE) != O_RDONLY) return Kind::kStream;
+    throw Error(path + ": cannot be written: descriptor " + std::to_string(*descriptor) +
+                " is not open for writing");
+  }
   struct stat found {};
   if (::stat(target.c_str(), &found) != 0) {
     if (errno != ENOENT) Fail(path, "cannot be written");
@@ -104,6 +127,10 @@ void WriteAll(const std::string& path, int file, const void* data, std::size_t b
 
 void WriteStream(const std::string& path, const fs::path& target, const void* data,
                  std::size_t bytes) {
+  if (const std::optional<int> descriptor = DescriptorOf(target)) {
+    if (*descriptor == STDOUT_FILENO) std::fflush(stdout);  // what was printed comes first
+    return WriteAll(path, *descriptor, data, bytes);
+  }
   Descriptor file(::open(target.c_str(), O_WRONLY | O_CLOEXEC));
   if (!file.is_open()) Fail(path, "cannot be opened");
   WriteAll(path, file.number(), data, bytes);
@@ -149,41 +176,78 @@ void SyncFolder(const fs::path& folder) {
   if (opened.is_open()) ::fsync(opened.number());  // some file systems cannot, and need not
 }
 
-void ReplaceFile(const std::string& path, const fs::path& target, const mode_t* mode,
-                 const void* data, std::size_t bytes) {
-  const fs::path folder = FolderOf(target);
-  Temporary temporary;
-  Descriptor file(OpenTemporary(folder, &temporary.name));
-  if (!file.is_open()) {
-    temporary.name.clear();
-    Fail(path, "cannot be written");
-  }
-  WriteAll(path, file.number(), data, bytes);
-  if (mode != nullptr && ::fchmod(file.number(), *mode) != 0) {
-    Fail(path, "cannot be given the permissions of the file that is there");
-  }
-  if (::fsync(file.number()) != 0) Fail(path, "cannot be written");
-  if (temporary.name.empty()) {
-    const fs::path name = TemporaryName(folder);
-    if (!Link(file.number(), name)) Fail(path, "cannot be written");
-    temporary.name = name;
-  }
-  if (!file.Close()) Fail(path, "cannot be written");
-  if (::rename(temporary.name.c_str(), target.c_str()) != 0) {
-    Fail(path, "the finished file cannot take its name");
-  }
-  temporary.name.clear();
-  SyncFolder(folder);
-}
-
 }  // namespace
 
-void WriteFileAtomically(const std::string& path, const void* data, std::size_t bytes) {
+// A file on the disk that does not have its name yet.
+struct OutputFiles::Waiting {
+  Waiting(std::string file_path, fs::path file_target)
+      : path(std::move(file_path)),
+        target(std::move(file_target)),
+        file(OpenTemporary(FolderOf(target), &temporary.name)) {}
+
+  std::string path;  // for messages
+  fs::path target;
+  Temporary temporary;
+  Descriptor file;
+};
+
+OutputFiles::OutputFiles() = default;
+OutputFiles::~OutputFiles() = default;
+
+void OutputFiles::Add(const std::string& path, const void* data, std::size_t bytes) {
+  CheckNotRead(path);
+  AddUnchecked(path, data, bytes);
+}
+
+void OutputFiles::AddUnchecked(const std::string& path, const void* data, std::size_t bytes) {
   const fs::path target = FollowLinks(path);
   mode_t mode = 0;
   const Kind kind = KindOf(path, target, &mode);
   if (kind == Kind::kStream) return WriteStream(path, target, data, bytes);
-  ReplaceFile(path, target, kind == Kind::kFile ? &mode : nullptr, data, bytes);
+  auto waiting = std::make_unique<Waiting>(path, target);
+  const int file = waiting->file.number();
+  if (!waiting->file.is_open()) {
+    waiting->temporary.name.clear();
+    Fail(path, "cannot be written");
+  }
+  WriteAll(path, file, data, bytes);
+  if (kind == Kind::kFile && ::fchmod(file, mode) != 0) {
+    Fail(path, "cannot be given the permissions of the file that is there");
+  }
+  if (::fsync(file) != 0) Fail(path, "cannot be written");
+  waiting_.push_back(std::move(waiting));
+}
+
+void OutputFiles::Commit() {
+  for (const std::unique_ptr<Waiting>& each : waiting_) {  // what may fail, first
+    if (each->temporary.name.empty()) {
+      const fs::path name = TemporaryName(FolderOf(each->target));
+      if (!Link(each->file.number(), name)) Fail(each->path, "cannot be written");
+      each->temporary.name = name;
+    }
+    if (!each->file.Close()) Fail(each->path, "cannot be written");
+  }
+  for (const std::unique_ptr<Waiting>& each : waiting_) {
+    if (::rename(each->temporary.name.c_str(), each->target.c_str()) != 0) {
+      Fail(each->path, "the finished file cannot take its name");
+    }
+    each->temporary.name.clear();
+    SyncFolder(FolderOf(each->target));
+  }
+  waiting_.clear();
+}
+
+void WriteFileAtomically(const std::string& path, const void* data, std::size_t bytes) {
+  OutputFiles file;
+  file.AddUnchecked(path, data, bytes);
+  file.Commit();
+}
+
+void CheckNotRead(const std::string& path) {
+  const std::optional<std::string> name = NameRead(path);
+  if (!name) return;
+  throw Error(path + ": is the file of " + *name +
+              ", which is read: it would be lost; name another output");
 }
 
 void CheckOutput(const std::string& path) {

@@ -115,7 +115,7 @@ std::string PlanPath(const std::string& folder, const convert::Request& request)
   return (std::filesystem::path(folder) / name).string();
 }
 
-void Run(Options* options) {
+void Run(Options* options, host::OutputFiles* files) {
   convert::AllocateOptions& asked = options->allocate;
   ParseLayerBits(options->layer_bits, &asked);
   asked.by_panel = options->unit == "panel";
@@ -149,7 +149,8 @@ void Run(Options* options) {
     const std::string& path = outputs[i].path;
     const Json plan = PlanJson(*options, requests[i], allocator.Find(requests[i]));
     const std::string text = plan.dump(1) + "\n";
-    host::WriteFileAtomically(path, text.data(), text.size());
+    files->Add(path, text.data(), text.size());
+    if (to_folder) files->Commit();  // each may have taken long, and stands alone
     progress.Clear();
     if (!options->json) PrintAsText(path, plan);
     plans.push_back(plan);
@@ -196,6 +197,7 @@ void AddPlanOptions(CLI::App* app, Options* options) {
          "The plan to write; replaced if it exists. For several plans a folder, which gets "
          "METHOD.BITS.seedN.json of each")
       ->required()
+      ->check(FileName())
       ->type_name("PLAN.json");
 }
 
@@ -251,7 +253,7 @@ Command AddAllocate(CLI::App* parent) {
   AddSearchOptions(app, options.get());
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
-  return {app, [options] { Run(options.get()); }};
+  return {app, [options](host::OutputFiles* files) { Run(options.get(), files); }};
 }
 
 }  // namespace mu8::tool

@@ -221,7 +221,7 @@ Command AddBench(CLI::App* parent) {
       ->type_name("D.mu8");
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles*) { Run(*options); }};
 }
 
 }  // namespace mu8::tool

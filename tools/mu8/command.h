@@ -1,10 +1,13 @@
 // The subcommands of `mu8`, and how one of them ends. Each lives in the file of its name: it adds
 // its options to the parent, and `run` does the work once the command line is known to be right.
+// What it adds to the files takes its place when it has ended well and stdout has what it printed.
 #pragma once
 
 #include <CLI/CLI.hpp>
 #include <functional>
 #include <stdexcept>
+
+#include "converters/host/output_file.h"
 
 namespace mu8::tool {
 
@@ -31,7 +34,7 @@ class LostNetwork : public std::runtime_error {
 
 struct Command {
   CLI::App* app = nullptr;
-  std::function<void()> run;
+  std::function<void(host::OutputFiles* files)> run;
 };
 
 Command AddAllocate(CLI::App* parent);

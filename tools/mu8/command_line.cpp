@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "converters/host/error.h"
+#include "converters/host/files_read.h"
+#include "converters/host/output_file.h"
 #include "formats/layout.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/text.h"
@@ -79,14 +81,26 @@ int ParseProblem(const CLI::App& app, const std::string& what) {
   return kWrongCommand;
 }
 
-int Run(const CLI::App& app, const Command& command) {
+// Runs the command; its files take their places once what it printed has arrived.
+int RunToEnd(const Command& command) {
+  host::OutputFiles files;
+  int code = kSuccess;
   try {
-    command.run();
-  } catch (const UsageError& error) {
-    return ParseProblem(app, error.what());
+    command.run(&files);
   } catch (const LostNetwork& lost) {
     PrintError(lost.what());
-    return std::max<int>(FlushStdout(), kLost);
+    code = kLost;
+  }
+  const int flushed = FlushStdout();
+  if (flushed == kSuccess) files.Commit();
+  return std::max(code, flushed);
+}
+
+int Run(const CLI::App& app, const Command& command) {
+  try {
+    return RunToEnd(command);
+  } catch (const UsageError& error) {
+    return ParseProblem(app, error.what());
   } catch (const std::bad_alloc&) {
     PrintError("out of memory");
     return kFailed;
@@ -97,12 +111,12 @@ int Run(const CLI::App& app, const Command& command) {
     PrintError(error.what());
     return kFailed;
   }
-  return FlushStdout();
 }
 
 }  // namespace
 
 int RunCommandLine(int argc, const char* const* argv) {
+  host::ForgetFilesRead();
   CLI::App app(kDescription, "mu8");
   app.footer(kFooter);
   app.require_subcommand(1);

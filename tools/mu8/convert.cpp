@@ -96,7 +96,7 @@ std::optional<convert::AbstainOptions> ParseAbstain(const Options& options) {
   return abstain;
 }
 
-void Run(Options* options) {
+void Run(Options* options, host::OutputFiles* files) {
   convert::ConvertOptions& convert_options = options->convert;
   if (options->deterministic != convert_options.posterior_path.empty()) {
     throw UsageError("expected either --posterior P.npz or --deterministic");
@@ -141,7 +141,7 @@ void Run(Options* options) {
   PrintNotices(result.notices);
   const bool refused = result.judged.verdict == convert::FileVerdict::kLost && !options->accept;
   if (!refused) {
-    host::WriteFileAtomically(options->output_path, result.file.data(), result.file.size());
+    files->Add(options->output_path, result.file.data(), result.file.size());
   }
   const Conversion conversion{.options = convert_options,
                               .result = result,
@@ -150,7 +150,7 @@ void Run(Options* options) {
                               .written = !refused};
   if (!options->report_path.empty()) {
     const std::string page = ConversionPage(ConversionJson(conversion));
-    host::WriteFileAtomically(options->report_path, page.data(), page.size());
+    files->Add(options->report_path, page.data(), page.size());
   }
   options->json ? PrintJson(ConversionJson(conversion)) : PrintAsText(conversion);
   if (refused) {
@@ -178,6 +178,7 @@ void AddFiles(CLI::App* app, Options* options) {
       ->type_name("DATA");
   app->add_option("-o,--output", options->output_path, "The file to write; replaced if it exists")
       ->required()
+      ->check(FileName())
       ->type_name("OUT.mu8");
 }
 
@@ -283,7 +284,7 @@ Command AddConvert(CLI::App* parent) {
   AddReport(app, &options->report_path);
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
-  return {app, [options] { Run(options.get()); }};
+  return {app, [options](host::OutputFiles* files) { Run(options.get(), files); }};
 }
 
 }  // namespace mu8::tool

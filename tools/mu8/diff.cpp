@@ -266,7 +266,7 @@ Command AddDiff(CLI::App* parent) {
       ->check(WholeNumber(0, std::numeric_limits<std::uint64_t>::max()));
   AddJsonFlag(app, &options->json);
   app->footer(std::string(kFooter) + "\n" + kMomentsDiffText);
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles*) { Run(*options); }};
 }
 
 }  // namespace mu8::tool

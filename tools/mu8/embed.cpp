@@ -93,22 +93,7 @@ void Print(const EmbeddedSource& source, const std::string& header, const std::s
   std::fputs(fields.ToString().c_str(), stdout);
 }
 
-// All of them or none.
-void WriteAll(const std::vector<std::pair<std::string, std::string>>& files) {
-  std::size_t written = 0;
-  try {
-    for (const auto& [path, text] : files) {
-      host::WriteFileAtomically(path, text.data(), text.size());
-      ++written;
-    }
-  } catch (...) {
-    std::error_code ignored;
-    for (std::size_t i = 0; i < written; ++i) std::filesystem::remove(files[i].first, ignored);
-    throw;
-  }
-}
-
-void Run(const Options& options) {
+void Run(const Options& options, host::OutputFiles* output) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   std::vector<std::uint8_t> chosen;
   const EmbeddedSource source{NameFor(options), &file, SessionOf(options, file.model, &chosen),
@@ -131,7 +116,7 @@ void Run(const Options& options) {
   std::vector<NamedPath> outputs;
   for (const auto& [name, text] : files) outputs.push_back({"-o", name});
   CheckOutputs(outputs, {{"MODEL", options.model_path}});
-  WriteAll(files);
+  for (const auto& [name, text] : files) output->Add(name, text.data(), text.size());
   Print(source, header, array, options.json);
 }
 
@@ -144,6 +129,7 @@ Command AddEmbed(CLI::App* parent) {
   app->add_option("MODEL", options->model_path, "A .mu8 file")->required();
   app->add_option("-o,--output", options->folder, "A folder, made if there is none")
       ->required()
+      ->check(FileName())
       ->type_name("DIR");
   app->add_option("--name", options->name, "Of the files and all in them [the model's file]");
   app->add_option("--samples", options->samples, "Weight samples T per prediction, 1 to 65536")
@@ -174,7 +160,7 @@ Command AddEmbed(CLI::App* parent) {
   app->add_flag("--assembly", options->assembly, "Write assembler instead of C");
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles* output) { Run(*options, output); }};
 }
 
 }  // namespace mu8::tool

@@ -59,15 +59,15 @@ std::vector<double> NoiseOf(const EvalOptions& options, const Outputs& outputs,
   return {result.noise.begin(), result.noise.end()};
 }
 
-void WriteOutputs(const EvalOptions& options, const convert::EnsembleResult& result) {
+void AddOutputs(const EvalOptions& options, const convert::EnsembleResult& result,
+                host::OutputFiles* files) {
   if (!options.predictions_path.empty()) {
-    host::WriteFileAtomically(options.predictions_path, result.mean.data(),
-                              result.mean.size() * sizeof(float));
+    files->Add(options.predictions_path, result.mean.data(), result.mean.size() * sizeof(float));
   }
   static_assert(sizeof(convert::Uncertainty) == 3 * sizeof(float));
   if (!options.uncertainty_path.empty()) {
-    host::WriteFileAtomically(options.uncertainty_path, result.uncertainty.data(),
-                              result.uncertainty.size() * sizeof(convert::Uncertainty));
+    files->Add(options.uncertainty_path, result.uncertainty.data(),
+               result.uncertainty.size() * sizeof(convert::Uncertainty));
   }
 }
 
@@ -75,7 +75,8 @@ using Predict = std::function<convert::EnsembleResult(const host::Dataset&)>;
 
 // Everything after loading the network: `run` predicts. All that can be wrong with the options and
 // the files is found before that.
-void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run) {
+void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run,
+              host::OutputFiles* files) {
   const Outputs& outputs = shape.outputs;
   const host::Dataset data = Load(options, options.data_path, options.limit, shape);
   Targets targets = ReadTargets(options.data_path, data, outputs, options.sorted_folders);
@@ -130,14 +131,14 @@ void Evaluate(const EvalOptions& options, const Shape& shape, const Predict& run
                                 : host::MeanBernoulliKl(there, report.result.view());
     if (softmax) report.label_agreement = host::LabelAgreement(there, report.result.view());
   }
-  WriteOutputs(options, report.result);
+  AddOutputs(options, report.result, files);
   for (std::size_t i = 0; i < ood.size(); ++i) {
     report.ood.push_back({.data = options.ood_paths[i], .result = run(ood[i])});
   }
   Json json = ReportJson(report);
   if (!options.report_path.empty()) {
     const std::string page = EvalPage(json);
-    host::WriteFileAtomically(options.report_path, page.data(), page.size());
+    files->Add(options.report_path, page.data(), page.size());
   }
   if (!options.curves) json.erase("curves");
   if (options.json) {
@@ -157,27 +158,30 @@ Shape ShapeOf(const convert::Reference& reference) {
                       .names = reference.labels()}};
 }
 
-void RunRecorded(const EvalOptions& options) {
+void RunRecorded(const EvalOptions& options, host::OutputFiles* files) {
   convert::ReferenceOptions of;
   of.onnx_path = options.onnx_path;
   of.head = options.head.Parse();
   of.output_name = options.output_name;
   const convert::Reference network(of);
   std::size_t set = 0;  // Evaluate asks for --data first, then for each --ood in order
-  Evaluate(options, ShapeOf(network), [&](const host::Dataset& data) {
-    const std::string& predictions = options.recorded[set];
-    const std::string uncertainty =
-        options.recorded_uncertainty.empty() ? "" : options.recorded_uncertainty[set];
-    ++set;
-    convert::EnsembleResult result = convert::ReadRecorded(
-        predictions, uncertainty, data.count * network.positions(), network.classes());
-    result.positions = network.positions();
-    result.samples = options.sampling.samples;
-    return result;
-  });
+  Evaluate(
+      options, ShapeOf(network),
+      [&](const host::Dataset& data) {
+        const std::string& predictions = options.recorded[set];
+        const std::string uncertainty =
+            options.recorded_uncertainty.empty() ? "" : options.recorded_uncertainty[set];
+        ++set;
+        convert::EnsembleResult result = convert::ReadRecorded(
+            predictions, uncertainty, data.count * network.positions(), network.classes());
+        result.positions = network.positions();
+        result.samples = options.sampling.samples;
+        return result;
+      },
+      files);
 }
 
-void RunReference(const EvalOptions& options) {
+void RunReference(const EvalOptions& options, host::OutputFiles* files) {
   convert::ReferenceOptions to{.onnx_path = options.onnx_path,
                                .posterior_path = options.posterior_path,
                                .head = options.head.Parse(),
@@ -193,11 +197,14 @@ void RunReference(const EvalOptions& options) {
   ParseNormalization(options.mean, options.std, &to.mean, &to.std);
   convert::Reference reference(to);
   PrintNotices(reference.notices());
-  Evaluate(options, ShapeOf(reference), [&reference](const host::Dataset& data) {
-    PrintNotices(reference.Fit(data));
-    ProgressBar progress;
-    return reference.Run(data, progress.Function());
-  });
+  Evaluate(
+      options, ShapeOf(reference),
+      [&reference](const host::Dataset& data) {
+        PrintNotices(reference.Fit(data));
+        ProgressBar progress;
+        return reference.Run(data, progress.Function());
+      },
+      files);
 }
 
 Shape ShapeOf(const Model& model) {
@@ -238,7 +245,7 @@ void CheckMember(const host::ModelFile& first, const host::ModelFile& other) {
   }
 }
 
-void RunModels(const EvalOptions& options) {
+void RunModels(const EvalOptions& options, host::OutputFiles* outputs) {
   std::vector<host::ModelFile> files;
   for (const std::string& path : options.model_paths) {
     files.push_back(host::OpenModel(path));
@@ -256,24 +263,27 @@ void RunModels(const EvalOptions& options) {
   std::vector<std::uint8_t> chosen;
   const SessionOptions session = options.sampling.ForSession(
       files.front().model, options.batch.value_or(kQuantizedBatch), &chosen);
-  Evaluate(options, ShapeOf(files.front().model), [&](const host::Dataset& data) {
-    ProgressBar progress;
-    std::vector<convert::EnsembleResult> results;
-    for (const host::ModelFile& file : files) {
-      results.push_back(convert::RunQuantized(file, session, data, progress.Function()));
-    }
-    return files.size() == 1 ? std::move(results.front()) : convert::Together(results);
-  });
+  Evaluate(
+      options, ShapeOf(files.front().model),
+      [&](const host::Dataset& data) {
+        ProgressBar progress;
+        std::vector<convert::EnsembleResult> results;
+        for (const host::ModelFile& file : files) {
+          results.push_back(convert::RunQuantized(file, session, data, progress.Function()));
+        }
+        return files.size() == 1 ? std::move(results.front()) : convert::Together(results);
+      },
+      outputs);
 }
 
-void Run(const EvalOptions& options) {
+void Run(const EvalOptions& options, host::OutputFiles* files) {
   CheckUsage(options);
   if (!options.recorded.empty()) {
-    RunRecorded(options);
+    RunRecorded(options, files);
   } else if (options.onnx_path.empty()) {
-    RunModels(options);
+    RunModels(options, files);
   } else {
-    RunReference(options);
+    RunReference(options, files);
   }
 }
 
@@ -288,7 +298,7 @@ Command AddEval(CLI::App* parent) {
   AddJsonFlag(app, &options->json);
   app->add_flag("--curves", options->curves,
                 "With --json: also bins, curves and histograms for plots");
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles* files) { Run(*options, files); }};
 }
 
 }  // namespace mu8::tool

@@ -127,9 +127,11 @@ void AddDataSets(CLI::App* app, EvalOptions* options) {
 void AddPredictionFiles(CLI::App* app, EvalOptions* options) {
   app->add_option("--predictions", options->predictions_path,
                   "Write the float32 probabilities, images x classes")
+      ->check(FileName())
       ->type_name("FILE");
   app->add_option("--uncertainty", options->uncertainty_path,
                   "Write float32 entropy, aleatoric entropy and mutual information, images x 3")
+      ->check(FileName())
       ->type_name("FILE");
   CLI::Option* recorded =
       app->add_option("--recorded", options->recorded,

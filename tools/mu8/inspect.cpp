@@ -364,7 +364,7 @@ Command AddInspect(CLI::App* parent) {
   app->footer("\nReads format " + Version() +
               ". \"weights\" counts real parameters, biases included. The arena is what a session\n"
               "needs besides the file. Panels: how many times how many output channels.");
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles*) { Run(*options); }};
 }
 
 }  // namespace mu8::tool

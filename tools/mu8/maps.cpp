@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <cstring>
 #include <filesystem>
+#include <initializer_list>
 #include <span>
 #include <vector>
 
@@ -127,6 +128,19 @@ MapShape PictureShapeOf(const Model& model) {
 
 std::string MapBase(const std::string& folder, const std::string& name) {
   return (std::filesystem::path(folder) / FileName(name)).string();
+}
+
+std::vector<const char*> MapEndings(Head head) {
+  std::vector<const char*> endings = {".mean.npy", ".variance.npy"};
+  const auto add = [&endings](std::initializer_list<const char*> more) {
+    endings.insert(endings.end(), more);
+  };
+  if (head == Head::kGaussian) add({".noise_variance.npy"});
+  if (head == Head::kReconstruction) add({".error.npy", ".error.png"});
+  if (head == Head::kSoftmax) {
+    add({".entropy.npy", ".mutual_information.npy", ".label.png", ".mutual_information.png"});
+  }
+  return endings;
 }
 
 std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,

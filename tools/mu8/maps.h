@@ -28,6 +28,8 @@ MapShape PictureShapeOf(const Model& model);
 // must exist. Throws Error. Returns the paths. The files of two inputs of one name would overwrite
 // each other: MapBase is where theirs begin.
 std::string MapBase(const std::string& folder, const std::string& name);
+// What the names of one input's files end in, behind MapBase.
+std::vector<const char*> MapEndings(Head head);
 std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,
                                    const Prediction& prediction, Head head, const MapShape& shape);
 

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "converters/host/error.h"
+#include "converters/host/files_read.h"
 #include "converters/host/output_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/text.h"
@@ -157,6 +158,7 @@ void AddJsonFlag(CLI::App* app, bool* json) {
 void AddReport(CLI::App* app, std::string* path) {
   app->add_option("--report", *path,
                   "Also write a page with all figures, which needs nothing beside itself")
+      ->check(FileName())
       ->type_name("OUT.html");
 }
 
@@ -257,6 +259,13 @@ void AddSigmaBits(CLI::App* app, int* bits) {
       ->capture_default_str();
 }
 
+CLI::Validator FileName() {
+  const auto check = [](const std::string& text) -> std::string {
+    return text.empty() ? "is \"\", expected the name of a file to write" : "";
+  };
+  return CLI::Validator(check, "");
+}
+
 CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max) {
   const auto check = [min, max](std::string& text) -> std::string {
     std::uint64_t value = 0;
@@ -322,6 +331,10 @@ void CheckOutputs(const std::vector<NamedPath>& outputs, const std::vector<Named
       if (other.path.empty() || !host::SameFile(output.path, other.path)) continue;
       throw UsageError(output.option + ": " + output.path + " is the file of " + other.option +
                        ", expected another: it would be lost");
+    }
+    if (const std::optional<std::string> read = host::NameRead(output.path)) {
+      throw UsageError(output.option + ": " + output.path + " is the file of " + *read +
+                       ", which is read: it would be lost; expected another");
     }
   }
 }

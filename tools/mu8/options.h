@@ -70,6 +70,9 @@ CLI::Validator WholeNumber(std::uint64_t min, std::uint64_t max);
 // Accepts decimal numbers from `min` to `max`: CLI::Range lets NaN pass, and CLI11 hexadecimals.
 CLI::Validator Number(double min, double max);
 
+// Any name but the empty one, for what is written.
+CLI::Validator FileName();
+
 // A number from a millionth to `most`.
 CLI::Validator Share(double most);
 
@@ -93,8 +96,8 @@ struct NamedPath {
   std::string path;
 };
 
-// Before any work: every output can be written (host::CheckOutput), and none is one of the inputs
-// or another output. Throws host::Error or UsageError.
+// Before any work: every output can be written (host::CheckOutput), and none is one of the inputs,
+// another output or a file that has been read so far. Throws host::Error or UsageError.
 void CheckOutputs(const std::vector<NamedPath>& outputs, const std::vector<NamedPath>& inputs);
 
 }  // namespace mu8::tool

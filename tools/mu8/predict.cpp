@@ -11,6 +11,7 @@
 
 #include "converters/host/error.h"
 #include "converters/host/model_file.h"
+#include "converters/host/output_file.h"
 #include "tools/mu8/command.h"
 #include "tools/mu8/image_input.h"
 #include "tools/mu8/json_output.h"
@@ -76,13 +77,18 @@ std::vector<ImageInput> LoadAll(const Options& options, const Model& model) {
   return inputs;
 }
 
-// Before any is written: no two inputs have maps of the same names.
-void CheckMaps(const std::string& folder, const std::vector<ImageInput>& inputs) {
+// Before any is written: no two inputs have maps of the same names, and none takes the place of a
+// file that was read.
+void CheckMaps(const std::string& folder, const std::vector<ImageInput>& inputs, Head head) {
+  if (folder.empty()) return;
   std::set<std::string> bases;
   for (const ImageInput& input : inputs) {
-    if (folder.empty() || bases.insert(MapBase(folder, input.name)).second) continue;
-    throw host::Error(input.name + ": another input's maps have the same names, " +
-                      MapBase(folder, input.name) + ".*; predict them into other folders");
+    const std::string base = MapBase(folder, input.name);
+    if (!bases.insert(base).second) {
+      throw host::Error(input.name + ": another input's maps have the same names, " + base +
+                        ".*; predict them into other folders");
+    }
+    for (const char* ending : MapEndings(head)) host::CheckNotRead(base + ending);
   }
 }
 
@@ -107,7 +113,7 @@ void Run(const Options& options) {
   if (!options.maps.empty() && !picture.is_map()) {
     throw UsageError("--maps: the model answers once, not at each position of its input");
   }
-  CheckMaps(options.maps, inputs);
+  CheckMaps(options.maps, inputs, head);
   const bool may_abstain = file.model.abstain_measure() != AbstainMeasure::kNone;
   Json predictions = Json::array();
   bool first = true;
@@ -172,7 +178,7 @@ Command AddPredict(CLI::App* parent) {
   AddTargets(app, &options->data);
   AddJsonFlag(app, &options->json);
   app->footer(kFooter + ThresholdText());
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles*) { Run(*options); }};
 }
 
 }  // namespace mu8::tool

@@ -116,7 +116,7 @@ Command AddReplay(CLI::App* parent) {
   AddTargets(app, &options->data);
   AddJsonFlag(app, &options->json);
   app->footer(kFooter);
-  return {app, [options] { Run(*options); }};
+  return {app, [options](host::OutputFiles*) { Run(*options); }};
 }
 
 }  // namespace mu8::tool

@@ -16,6 +16,8 @@
 #include <vector>
 
 #include "converters/host/error.h"
+#include "converters/host/files.h"
+#include "converters/host/files_read.h"
 #include "converters/host/output_file.h"
 #include "tests/converters/temp_folder.h"
 
@@ -154,6 +156,71 @@ TEST_CASE("output file: two writers at once leave one of the two whole") {
   const std::string found = TextOf(path);
   CHECK((found == texts[0] || found == texts[1]));
   CHECK(EntriesOf(folder) == 1);
+}
+
+TEST_CASE("output files: none takes its name before all do, and without Commit none is left") {
+  const Folder folder;
+  Write(folder.path("old"), "old");
+  {
+    OutputFiles files;
+    files.Add(folder.path("old"), "new", 3);
+    files.Add(folder.path("other"), "two", 3);
+    CHECK(TextOf(folder.path("old")) == "old");
+    CHECK_THROWS_AS(files.Add("/dev/full", "x", 1), Error);
+  }
+  CHECK(TextOf(folder.path("old")) == "old");
+  CHECK(EntriesOf(folder) == 1);
+  OutputFiles files;
+  files.Add(folder.path("old"), "new", 3);
+  files.Add(folder.path("other"), "two", 3);
+  files.Commit();
+  CHECK(TextOf(folder.path("old")) == "new");
+  CHECK(TextOf(folder.path("other")) == "two");
+  CHECK(EntriesOf(folder) == 2);
+  files.Commit();  // nothing waits
+  CHECK(EntriesOf(folder) == 2);
+}
+
+TEST_CASE("output files: a file that was read is refused by any of its names") {
+  const Folder folder;
+  const std::string read = folder.path("read");
+  Write(read, "precious");
+  fs::create_symlink("read", folder.path("link"));
+  fs::create_hard_link(read, folder.path("hard"));
+  ForgetFilesRead();
+  CHECK(!NameRead(read));
+  ReadTextFile(read, "a text", 100);
+  OutputFiles files;
+  for (const char* name : {"read", "link", "hard"}) {
+    CHECK(NameRead(folder.path(name)) == read);
+    CHECK_THROWS_WITH_AS(files.Add(folder.path(name), "x", 1),
+                         (folder.path(name) + ": is the file of " + read +
+                          ", which is read: it would be lost; name another output")
+                             .c_str(),
+                         Error);
+  }
+  files.Add(folder.path("new"), "x", 1);
+  ForgetFilesRead();
+  CHECK(!NameRead(read));
+  CHECK(TextOf(read) == "precious");
+}
+
+TEST_CASE("output file: an open descriptor is written to where it is, not replaced") {
+  const Folder folder;
+  const std::string path = folder.path("file");
+  const int file = ::open(path.c_str(), O_WRONLY | O_CREAT, 0600);
+  REQUIRE(file >= 0);
+  const std::string number = std::to_string(file);
+  fs::create_symlink("/dev/fd/" + number, folder.path("link"));
+  for (const std::string& name :
+       {"/dev/fd/" + number, "/proc/self/fd/" + number, folder.path("link")}) {
+    CheckOutput(name);
+    Write(name, "one ");
+  }
+  CHECK(TextOf(path) == "one one one ");
+  ::close(file);
+  CHECK(Contains(WhyNot("/dev/fd/" + number),
+                 "cannot be written: descriptor " + number + " is not open for writing"));
 }
 
 TEST_CASE("output file: the same file is known by any of its names") {
