@@ -180,7 +180,7 @@ class Refusals(cli.CommandTest):
 
     def test_an_average_out_of_range(self):
         self.refuses_command(*ALLOCATE, "--average-bits", 9,
-                             says="--average-bits: Value 9 not in range 1.000000 to 8.000000")
+                             says='--average-bits: is "9", expected a number from 1.000000 to 8.000000')
 
     def test_an_average_below_the_least_width(self):
         self.refuses(*ALLOCATE, "--average-bits", 1.5,
