@@ -34,6 +34,12 @@ std::optional<std::string> NameRead(const std::string& path) {
   const std::lock_guard lock(All().mutex);
   const auto read = All().names.find({found.st_dev, found.st_ino});
   if (read == All().names.end()) return std::nullopt;
+  // A file that is gone by now may have left its number to a new one.
+  struct stat there {};
+  if (::stat(read->second.c_str(), &there) != 0 || there.st_dev != found.st_dev ||
+      there.st_ino != found.st_ino) {
+    return std::nullopt;
+  }
   return read->second;
 }
 
