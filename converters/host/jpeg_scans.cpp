@@ -127,7 +127,7 @@ std::string CheckScans(const JpegSegments& file, Frame* frame) {
       interval = std::size_t{segment.payload[0]} << 8 | segment.payload[1];
     }
     if (segment.marker != jpeg::kScan) continue;
-    const std::string why = CheckScan(segment, interval, frame);
+    std::string why = CheckScan(segment, interval, frame);
     if (!why.empty()) return why;
   }
   for (std::size_t i = 0; i < frame->components.size(); ++i) {

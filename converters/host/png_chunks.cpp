@@ -119,7 +119,7 @@ std::string CheckChunks(std::span<const Chunk> chunks, std::uint8_t colour) {
     if (chunk.type == "PLTE") {
       if (has_palette) return "damaged PNG image: it has two palettes (PLTE)";
       has_palette = true;
-      const std::string why = CheckPalette(chunk);
+      std::string why = CheckPalette(chunk);
       if (!why.empty()) return why;
     }
     if (chunk.type != "IDAT") continue;
