@@ -123,7 +123,7 @@ Json ParseJson(const std::string& subject, std::string_view text, const std::str
 std::string QuotedJson(const Json& value) {
   constexpr std::size_t kMost = 80;
   std::string text = value.dump(-1, ' ', true, Json::error_handler_t::replace);
-  if (text.size() > kMost) text = text.substr(0, kMost) + "...";
+  if (text.size() > kMost) text.replace(kMost, std::string::npos, "...");
   return text;
 }
 
