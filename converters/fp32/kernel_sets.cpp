@@ -170,7 +170,7 @@ void MultiplyPixels(const Fp32Taps& p, std::size_t channel, std::size_t pixel) {
 // Channels `first` and on as far as vectors of them go; returns where they end.
 template <typename Vector>
 std::size_t MultiplyChannels(const Fp32Taps& p, std::size_t first) {
-  constexpr std::size_t kSize = sizeof(Vector) / sizeof(float);
+  constexpr std::size_t kFloatBytes = sizeof(float), kSize = sizeof(Vector) / kFloatBytes;
   for (; first + kSize <= p.channels; first += kSize) {
     std::size_t pixel = 0;
     for (; pixel + 4 <= p.pixels; pixel += 4) MultiplyPixels<Vector, 4>(p, first, pixel);
