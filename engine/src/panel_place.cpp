@@ -58,8 +58,9 @@ std::uint32_t PieceBytes(const format::View& view, const LayerRecord& layer,
                          const format::Operands& operands, std::uint32_t most) {
   const auto panel = static_cast<std::uint32_t>(view.PanelBytes(layer));
   if (panel <= std::uint64_t{most} + sizeof(kernels::LaneStates) ||
-      !HasOnePosition(layer, operands))
+      !HasOnePosition(layer, operands)) {
     return panel;
+  }
   return most - most % static_cast<std::uint32_t>(format::kAlignment);
 }
 
