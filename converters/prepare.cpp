@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstdio>
 #include <utility>
 
 #include "converters/calibrate/equalize.h"
@@ -46,6 +47,13 @@ void CheckLabels(const Network& network, std::vector<std::string>* notices) {
   if (!shared.empty()) notices->push_back(shared);
 }
 
+// Of a float, short: "1e-30", "-0.25".
+std::string Short(float value) {
+  char text[32];
+  std::snprintf(text, sizeof text, "%g", static_cast<double>(value));
+  return text;
+}
+
 // Throws Error unless the variances fit the head.
 void SetNoise(const ConvertOptions& options, Network* network) {
   if (options.noise.empty() && !options.fit_noise) return;
@@ -55,11 +63,11 @@ void SetNoise(const ConvertOptions& options, Network* network) {
     throw host::Error(std::string("--noise: belongs to values, the head is ") +
                       HeadName(network->head));
   }
-  const bool positive =
-      std::ranges::all_of(options.noise, [](float variance) { return variance > 0.0F; });
+  const bool positive = std::ranges::all_of(
+      options.noise, [](float variance) { return variance > 0.0F && std::isnormal(variance); });
   if (!options.fit_noise && (options.noise.size() != outputs || !positive)) {
     throw host::Error("--noise: expected " + std::to_string(outputs) +
-                      " variances above zero, one for each output");
+                      " variances above zero, one for each output, none closer to it than 1.2e-38");
   }
   network->noise_variance = options.noise;
 }
@@ -96,9 +104,10 @@ void SetRanges(const ConvertOptions& options, Network* network) {
     const std::size_t at = given.size() == 2 ? 0 : 2 * k;
     const format::OutputRange range{given[at], given[at + 1]};
     if (!std::isnormal(range.high - range.low) || range.high < range.low) {
-      throw host::Error("--output-range: output " + std::to_string(k) + " has " +
-                        std::to_string(range.low) + " to " + std::to_string(range.high) +
-                        ", expected a low end below the high one");
+      throw host::Error(
+          "--output-range: output " + std::to_string(k) + " has " + Short(range.low) + " to " +
+          Short(range.high) +
+          ", expected a low end below the high one, and 1.2e-38 to 3.4e38 between them");
     }
     network->ranges.push_back(range);
   }
@@ -115,7 +124,7 @@ void CalibrateRanges(const ConvertOptions& options, const Calibration& calibrati
     const float more = kMargin * (high - low);
     if (!std::isnormal(more)) {
       throw host::Error("--output-range calibrated: output " + std::to_string(k) + " is " +
-                        std::to_string(low) + " for all of the calibration data, which gives no " +
+                        Short(low) + " for all of the calibration data, which gives no " +
                         "range: give LOW,HIGH");
     }
     network->ranges.push_back({low - more, high + more});

@@ -205,6 +205,8 @@ class WrongOptions(cli.CommandTest):
     def test_a_mean_that_is_no_number(self):
         self.refuses(*cli.MODEL, *cli.POSTERIOR, *cli.CALIBRATION, "--mean", "a,b",
                      says='--mean: is "a,b", expected comma-separated numbers')
+        self.refuses(*cli.MODEL, *cli.POSTERIOR, *cli.CALIBRATION, "--mean", "1e39",
+                     says='--mean: is "1e39", expected comma-separated numbers of a size that a float holds')
 
     def test_a_width_of_sigma_that_does_not_exist(self):
         self.refuses(*cli.LENET5, *cli.QUICK, "--sigma-bits", 3,

@@ -111,6 +111,14 @@ class Noise(HeadTest):
                    says="images: --noise fit needs 2 targets an input (y), it has 0")
         self.fails(*self.convert(network(2), "--deterministic", "--head", "values", "--noise", "1"),
                    says="--noise: expected 2 variances above zero")
+        self.fails(*self.convert(network(2), "--deterministic", "--head", "values", "--noise", "1,1e-45"),
+                   says="--noise: expected 2 variances above zero, one for each output, none closer to it")
+
+    def test_units_beyond_the_files_floats(self):
+        stderr = self.fails(*self.convert(network(1), "--deterministic", "--head", "values", "--output-mean", "3e38",
+                                          "--output-std", "1"),
+                            says="the converted model does not fit the file format (layer 'Gemm#0'): mu8 error 41")
+        self.assertIn("--mean, --std, --output-mean and --output-std change the units", stderr)
 
 
 class NeverGuessed(HeadTest):

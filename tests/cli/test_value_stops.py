@@ -61,7 +61,9 @@ class ValueStops(HeadTest):
                                      "--output-range", text), says=says)
         refused("1", "--output-range: has 1 numbers, expected LOW,HIGH")
         refused("1,2,3,4", "--output-range: has 4 numbers, expected LOW,HIGH, or these of each of the 3")
-        refused("2,1", "--output-range: output 0 has 2.000000 to 1.000000, expected a low end below")
+        refused("2,1", "--output-range: output 0 has 2 to 1, expected a low end below")
+        refused("0,1e-39", "--output-range: output 0 has 0 to 1e-39, expected a low end below")
+        refused("-3e38,3e38", "--output-range: output 0 has -3e+38 to 3e+38, expected a low end below")
         refused("0,1", "--output-range: belongs to values and gaussian, the head is softmax",
                 head="softmax")
         self.fails(*self.convert(network(3), "--deterministic", "--head", "values", "--output-range",

@@ -303,6 +303,7 @@ std::vector<float> ParseFloats(const std::string& option, const std::string& tex
     if (problem != std::errc() || !ends_well || !std::isfinite(value)) {
       std::string what = option;
       what.append(": is \"").append(text).append("\", expected comma-separated numbers");
+      if (problem == std::errc::result_out_of_range) what.append(" of a size that a float holds");
       throw UsageError(what);
     }
     values.push_back(value);
