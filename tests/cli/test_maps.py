@@ -134,6 +134,15 @@ class Maps(HeadTest):
             np.savez(self.folder / "t.npz", x=self.pixels[:, None], y=wrong)
             self.fails("eval", "m.mu8", "--data", "t.npz", says=says)
 
+    def test_an_inputs_maps_come_together(self):
+        self.model("Softmax")
+        self.converted()
+        (self.folder / "maps" / "maps.idx_3.label.png").mkdir(parents=True)
+        self.fails("predict", "m.mu8", "maps.idx#3", "--maps", "maps",
+                   says="maps/maps.idx_3.label.png: cannot be written: is a folder")
+        self.assertEqual(len(list((self.folder / "maps").iterdir())), 1)
+        (self.folder / "maps" / "maps.idx_3.label.png").rmdir()
+
     def test_no_maps_overwrite_each_other(self):
         self.model("Softmax")
         self.converted()

@@ -68,8 +68,8 @@ Floats PositionMeans(const Floats& values, std::uint32_t outputs) {
 }
 
 // A .npy file, format 1.0 (NEP 1): the header ends at a multiple of 64.
-void WriteNpy(const std::string& path, const std::vector<std::uint32_t>& shape,
-              const Floats& values) {
+void AddNpy(const std::string& path, const std::vector<std::uint32_t>& shape, const Floats& values,
+            host::OutputFiles* files) {
   std::string text = "{'descr': '<f4', 'fortran_order': False, 'shape': (";
   for (const std::uint32_t size : shape) text += std::to_string(size) + ", ";
   text += "), }";
@@ -82,11 +82,12 @@ void WriteNpy(const std::string& path, const std::vector<std::uint32_t>& shape,
   const std::size_t at = file.size();
   file.resize(at + values.size() * sizeof(float));
   std::memcpy(file.data() + at, values.data(), values.size() * sizeof(float));
-  host::WriteFileAtomically(path, file.data(), file.size());
+  files->Add(path, file.data(), file.size());
 }
 
 // Grey, 0 to `most` as 0 to 255.
-void WritePng(const std::string& path, const MapShape& shape, const Floats& values, float most) {
+void AddPng(const std::string& path, const MapShape& shape, const Floats& values, float most,
+            host::OutputFiles* files) {
   std::vector<std::uint8_t> pixels;
   for (const float value : values) {
     pixels.push_back(static_cast<std::uint8_t>(
@@ -102,7 +103,7 @@ void WritePng(const std::string& path, const MapShape& shape, const Floats& valu
                              width) == 0) {
     throw host::Error(path + ": cannot be made a PNG picture");
   }
-  host::WriteFileAtomically(path, file.data(), file.size());
+  files->Add(path, file.data(), file.size());
 }
 
 std::string FileName(const std::string& name) {
@@ -143,37 +144,41 @@ std::vector<const char*> MapEndings(Head head) {
   return endings;
 }
 
-std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,
-                                   const Prediction& prediction, Head head, const MapShape& shape) {
+std::vector<std::string> AddMaps(const std::string& folder, const std::string& name,
+                                 const Prediction& prediction, Head head, const MapShape& shape,
+                                 host::OutputFiles* files) {
   const std::string base = MapBase(folder, name);
-  std::vector<std::string> written;
-  const auto path = [&](const char* what) {
-    written.push_back(base + what);
-    return written.back();
+  std::vector<std::string> paths;
+  const auto npy = [&](const char* ending, const std::vector<std::uint32_t>& sizes,
+                       const Floats& values) {
+    paths.push_back(base + ending);
+    AddNpy(paths.back(), sizes, values, files);
+  };
+  const auto png = [&](const char* ending, const Floats& values, float most) {
+    paths.push_back(base + ending);
+    AddPng(paths.back(), shape, values, most, files);
   };
   const std::vector<std::uint32_t> all = {shape.height, shape.width, shape.outputs};
   const std::vector<std::uint32_t> plane = {shape.height, shape.width};
-  WriteNpy(path(".mean.npy"), all, Copy(prediction.mean));
-  WriteNpy(path(".variance.npy"), all, Copy(prediction.variance));
+  npy(".mean.npy", all, Copy(prediction.mean));
+  npy(".variance.npy", all, Copy(prediction.variance));
   if (head == Head::kGaussian) {
-    WriteNpy(path(".noise_variance.npy"), all, Copy(prediction.noise_variance));
+    npy(".noise_variance.npy", all, Copy(prediction.noise_variance));
   }
   if (head == Head::kReconstruction) {
     const Floats errors = SquaredErrors(prediction);
     const Floats means = PositionMeans(errors, shape.outputs);
-    WriteNpy(path(".error.npy"), all, errors);
-    WritePng(path(".error.png"), shape, means, *std::ranges::max_element(means));
+    npy(".error.npy", all, errors);
+    png(".error.png", means, *std::ranges::max_element(means));
   }
-  if (head != Head::kSoftmax) return written;
+  if (head != Head::kSoftmax) return paths;
   const std::vector<std::uint32_t> labels = LabelsOf(prediction, shape.outputs);
   const Floats epistemic = MutualInformation(prediction);
-  WriteNpy(path(".entropy.npy"), plane, Copy(prediction.output_entropy));
-  WriteNpy(path(".mutual_information.npy"), plane, epistemic);
-  WritePng(path(".label.png"), shape, {labels.begin(), labels.end()},
-           static_cast<float>(shape.outputs - 1));
-  WritePng(path(".mutual_information.png"), shape, epistemic,
-           std::log(static_cast<float>(shape.outputs)));
-  return written;
+  npy(".entropy.npy", plane, Copy(prediction.output_entropy));
+  npy(".mutual_information.npy", plane, epistemic);
+  png(".label.png", {labels.begin(), labels.end()}, static_cast<float>(shape.outputs - 1));
+  png(".mutual_information.png", epistemic, std::log(static_cast<float>(shape.outputs)));
+  return paths;
 }
 
 Json MapJson(const std::string& path, const Prediction& prediction, Head head,

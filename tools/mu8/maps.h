@@ -4,6 +4,7 @@
 #include <string>
 #include <vector>
 
+#include "converters/host/output_file.h"
 #include "mu8/mu8.h"
 #include "tools/mu8/json_output.h"
 
@@ -19,8 +20,8 @@ MapShape ShapeOf(const Model& model);
 // That of the files: of a reconstruction whose outputs stand one behind the other the input's.
 MapShape PictureShapeOf(const Model& model);
 
-// Writes FOLDER/NAME.mean.npy and .variance.npy, float32 (height, width, outputs); of a softmax
-// also .entropy.npy and .mutual_information.npy, (height, width) in nats, and as pictures
+// Adds to `files` FOLDER/NAME.mean.npy and .variance.npy, float32 (height, width, outputs); of a
+// softmax also .entropy.npy and .mutual_information.npy, (height, width) in nats, and as pictures
 // .label.png (the class's index, spread over 0 to 255) and .mutual_information.png (255: ln of the
 // classes); of a gaussian .noise_variance.npy; of a reconstruction .error.npy, each output's
 // squared error (SquaredError), and .error.png, its mean over the outputs of a position, 255 the
@@ -30,8 +31,9 @@ MapShape PictureShapeOf(const Model& model);
 std::string MapBase(const std::string& folder, const std::string& name);
 // What the names of one input's files end in, behind MapBase.
 std::vector<const char*> MapEndings(Head head);
-std::vector<std::string> WriteMaps(const std::string& folder, const std::string& name,
-                                   const Prediction& prediction, Head head, const MapShape& shape);
+std::vector<std::string> AddMaps(const std::string& folder, const std::string& name,
+                                 const Prediction& prediction, Head head, const MapShape& shape,
+                                 host::OutputFiles* files);
 
 // Means over the positions, and how many are of which class, for people and as JSON.
 Json MapJson(const std::string& path, const Prediction& prediction, Head head,

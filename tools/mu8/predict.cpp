@@ -92,7 +92,7 @@ void CheckMaps(const std::string& folder, const std::vector<ImageInput>& inputs,
   }
 }
 
-void Run(const Options& options) {
+void Run(const Options& options, host::OutputFiles* files) {
   const host::ModelFile file = host::OpenModel(options.model_path);
   const std::vector<ImageInput> inputs = LoadAll(options, file.model);
   std::vector<std::uint8_t> chosen;
@@ -124,7 +124,8 @@ void Run(const Options& options) {
     runner.Predict(input.name, input.data, 0, one);
     std::vector<std::string> maps;
     if (!options.maps.empty()) {
-      maps = WriteMaps(options.maps, input.name, prediction, head, picture);
+      maps = AddMaps(options.maps, input.name, prediction, head, picture, files);
+      files->Commit();  // together; thousands of inputs would have too many files open
     }
     if (shape.is_map() || options.json) {
       Json answer = shape.is_map()
@@ -178,7 +179,7 @@ Command AddPredict(CLI::App* parent) {
   AddTargets(app, &options->data);
   AddJsonFlag(app, &options->json);
   app->footer(kFooter + ThresholdText());
-  return {app, [options](host::OutputFiles*) { Run(*options); }};
+  return {app, [options](host::OutputFiles* files) { Run(*options, files); }};
 }
 
 }  // namespace mu8::tool
