@@ -30,12 +30,6 @@ struct Content {
   std::vector<std::string> columns = {};  // the names of a table's inputs
 };
 
-std::string ListOf(const std::vector<std::string>& names) {
-  std::string text;
-  for (const std::string& name : names) text += (text.empty() ? "" : ", ") + name;
-  return text;
-}
-
 std::size_t Product(std::span<const std::size_t> dims) {
   std::size_t product = 1;
   for (const std::size_t dim : dims) product *= dim;
@@ -55,8 +49,8 @@ std::string FindName(const std::string& path, char first, const std::vector<std:
     if (lower == name || lower.starts_with(name + "_")) found.push_back(candidate);
   }
   if (found.size() > 1) {
-    throw Error(path + ": the arrays " + ListOf(found) + " may each be meant, expected one named " +
-                name);
+    throw Error(path + ": the arrays " + NameList(found) +
+                " may each be meant, expected one named " + name);
   }
   return found.empty() ? "" : found[0];
 }
@@ -100,7 +94,7 @@ Content ReadNpzFile(const std::string& path) {
   Content content;
   const std::string x = FindName(path, 'x', names);
   if (x.empty()) {
-    throw Error(path + ": holds the arrays " + (names.empty() ? "none" : ListOf(names)) +
+    throw Error(path + ": holds the arrays " + (names.empty() ? "none" : NameList(names)) +
                 ", expected one named x (and one named y, where there are targets)");
   }
   const std::string y = FindTargetName(path, x, names);
@@ -116,7 +110,7 @@ Content ReadNpzFile(const std::string& path) {
   }
   std::erase_if(names, [&](const std::string& name) { return name == x || name == y; });
   if (y.empty() && !names.empty()) {
-    content.notices.push_back(path + ": its other arrays (" + ListOf(names) +
+    content.notices.push_back(path + ": its other arrays (" + NameList(names) +
                               ") are not read: targets are in one named y");
   }
   return content;
@@ -154,7 +148,7 @@ std::size_t ColumnOf(const std::string& path, const Table& table, const std::str
   const auto found = std::ranges::find(table.columns, name);
   if (found == table.columns.end()) {
     throw Error(path + ": has no column \"" + name + "\" (" + who + "), its columns are " +
-                ListOf(table.columns));
+                NameList(table.columns));
   }
   return static_cast<std::size_t>(found - table.columns.begin());
 }
@@ -234,7 +228,7 @@ Content ReadCsvFile(const std::string& path, std::size_t limit, const InputSpec&
         path + ": has " + std::to_string(inputs.size()) + " input columns" +
         (targets.empty() ? "" : " beside " + std::to_string(targets.size()) + " of targets") +
         ", the model expects " + std::to_string(wanted.elements()) + " (its columns are " +
-        ListOf(table.columns) + "; --targets names those that are targets)");
+        NameList(table.columns) + "; --targets names those that are targets)");
   }
   content.x = Columns(table, inputs);
   content.columns = NamesOf(table, inputs);
@@ -242,7 +236,7 @@ Content ReadCsvFile(const std::string& path, std::size_t limit, const InputSpec&
   content.y = Columns(table, targets);
   if (options.targets.empty()) {
     content.notices.push_back(path + ": the targets are taken from " +
-                              ListOf(NamesOf(table, targets)) + " (--targets says otherwise)");
+                              NameList(NamesOf(table, targets)) + " (--targets says otherwise)");
   }
   return content;
 }

@@ -1,5 +1,8 @@
 #include "converters/host/words.h"
 
+#include <algorithm>
+#include <cstddef>
+
 namespace mu8::host {
 
 std::string_view Trim(std::string_view text) {
@@ -25,6 +28,16 @@ std::vector<std::string_view> Split(std::string_view text, char separator) {
     if (end == std::string_view::npos) return parts;
     text.remove_prefix(end + 1);
   }
+}
+
+std::string NameList(const std::vector<std::string>& names) {
+  constexpr std::size_t kMost = 16;
+  std::string text;
+  for (std::size_t i = 0; i < std::min(names.size(), kMost); ++i) {
+    text += (text.empty() ? "\"" : ", \"") + names[i] + "\"";
+  }
+  if (names.size() > kMost) text += " and " + std::to_string(names.size() - kMost) + " more";
+  return text;
 }
 
 }  // namespace mu8::host

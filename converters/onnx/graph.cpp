@@ -258,18 +258,18 @@ OnnxNode MakeNode(const onnx::NodeProto& proto, int index) {
 // The one output, or the one of that name.
 void ChooseOutput(const std::string& wanted, OnnxGraph* graph, Problems* problems) {
   const auto& outputs = graph->model.graph().output();
-  std::string names;
+  std::vector<std::string> names;
   for (const onnx::ValueInfoProto& output : outputs) {
-    names += (names.empty() ? "\"" : ", \"") + output.name() + "\"";
+    names.push_back(output.name());
     if (output.name() == wanted) graph->output = &output;
   }
   if (graph->output != nullptr) return;
   if (!wanted.empty()) {
     problems->push_back(graph->path + ": the graph has no output \"" + wanted + "\"; it has " +
-                        (names.empty() ? "none" : names));
+                        (names.empty() ? "none" : host::NameList(names)));
   } else if (outputs.size() != 1) {
     problems->push_back(graph->path + ": the graph has " + std::to_string(outputs.size()) +
-                        " outputs" + (names.empty() ? "" : " (" + names + ")") +
+                        " outputs" + (names.empty() ? "" : " (" + host::NameList(names) + ")") +
                         ", expected one; --output-name says which is wanted, or several to be "
                         "joined, A,B");
   }
@@ -387,16 +387,16 @@ void CollectNodes(const std::vector<char>& needed, OnnxGraph* graph, Problems* p
 
 void CollectInputs(OnnxGraph* graph, Problems* problems) {
   const onnx::GraphProto& proto = graph->model.graph();
-  std::string names;
-  int count = 0;
+  std::vector<std::string> names;
   for (const onnx::ValueInfoProto& input : proto.input()) {
     if (graph->constants.contains(input.name())) continue;  // IR version 3 lists initializers, too
-    if (count++ == 0) graph->input = &input;
-    names += (names.empty() ? "\"" : ", \"") + input.name() + "\"";
+    if (names.empty()) graph->input = &input;
+    names.push_back(input.name());
   }
-  if (count != 1) {
-    problems->push_back(graph->path + ": the graph has " + std::to_string(count) + " inputs" +
-                        (names.empty() ? "" : " (" + names + ")") + ", expected one");
+  if (names.size() != 1) {
+    problems->push_back(graph->path + ": the graph has " + std::to_string(names.size()) +
+                        " inputs" + (names.empty() ? "" : " (" + host::NameList(names) + ")") +
+                        ", expected one");
   }
 }
 

@@ -4,8 +4,12 @@
 
 #include <algorithm>
 #include <cmath>
+#include <set>
 #include <string_view>
 #include <utility>
+#include <vector>
+
+#include "converters/host/words.h"
 
 namespace mu8::convert {
 namespace {
@@ -31,15 +35,17 @@ void Claim(OnnxImporter* importer, const OnnxNode& node, const std::string& name
 // are independent, which is then reported.
 std::vector<float> FollowOrigin(OnnxImporter* importer, const OnnxNode& node, const Origin& origin,
                                 const std::string& constant) {
-  std::string names;
+  std::vector<std::string> names;
+  std::set<std::string_view> known;
   for (const std::string& name : origin.parameters) {
-    if (names.find("\"" + name + "\"") != std::string::npos) continue;
+    if (!known.insert(name).second) continue;
     Claim(importer, node, name);
-    names += (names.empty() ? "\"" : ", \"") + name + "\"";
+    names.push_back(name);
   }
   if (!origin.why_not.empty()) {
     Report(importer, node,
-           "its parameter is computed of " + names + ", which has a sigma, but " + origin.why_not +
+           "its parameter is computed of " + host::NameList(names) + ", which has a sigma, but " +
+               origin.why_not +
                ": its weights are no independent Gaussians; give the posterior \"" + constant +
                ".sigma\" itself, or export the layer's own weight (remove_weight_norm and its "
                "like) with its sigma");

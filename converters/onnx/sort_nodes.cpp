@@ -4,6 +4,9 @@
 #include <map>
 #include <set>
 #include <utility>
+#include <vector>
+
+#include "converters/host/words.h"
 
 namespace mu8::convert {
 namespace {
@@ -23,13 +26,11 @@ std::string CycleText(const std::vector<OnnxNode>& nodes,
       break;
     }
   }
-  std::string text;
-  constexpr std::ptrdiff_t kMostNames = 8;
-  const auto first = std::ranges::find(path, at);
-  for (auto next = first; next != path.end() && next - first < kMostNames; ++next) {
-    text += (text.empty() ? "\"" : ", \"") + nodes[*next].name + "\"";
+  std::vector<std::string> names;
+  for (auto next = std::ranges::find(path, at); next != path.end(); ++next) {
+    names.push_back(nodes[*next].name);
   }
-  return text;
+  return host::NameList(names);
 }
 
 }  // namespace

@@ -99,16 +99,19 @@ class Files(NumbersTest):
         self.fails("predict", "m.mu8", "four.npy",
                    says="four.npy: an input of the array is (4,), the model expects (3,), layout nf")
         np.savez(self.folder / "z.npz", z=self.x)
-        self.fails("predict", "m.mu8", "z.npz", says="z.npz: holds the arrays z, expected one named x")
+        self.fails("predict", "m.mu8", "z.npz", says='z.npz: holds the arrays "z", expected one named x')
+        np.savez(self.folder / "many.npz", **{f"z_{i}": self.x for i in range(60)})
+        self.fails("predict", "m.mu8", "many.npz", says='many.npz: holds the arrays "z_0", "z_1", "z_2", "z_3", '
+                   '"z_4", "z_5", "z_6", "z_7", "z_8", "z_9", "z_10", "z_11", "z_12", "z_13", "z_14", "z_15" and 44 more, expected one named x')
         np.savez(self.folder / "capital.npz", X=self.test, truth=self.y)
         note = self.run_mu8("eval", "m.mu8", "--data", "capital.npz").stderr
         self.assertIn("capital.npz: X is taken for the inputs", note)
-        self.assertIn("its other arrays (truth) are not read: targets are in one named y", note)
+        self.assertIn('its other arrays ("truth") are not read: targets are in one named y', note)
         np.savez(self.folder / "table.npz", x=np.zeros(4, [("a", "f4"), ("b", "f4")]))
         self.fails("predict", "m.mu8", "table.npz", says='table.npz: "x": the .npy header is that of a structured array')
         np.savez(self.folder / "two.npz", x_a=self.x, x_b=self.x)
         self.fails("predict", "m.mu8", "two.npz",
-                   says="two.npz: the arrays x_a, x_b may each be meant")
+                   says='two.npz: the arrays "x_a", "x_b" may each be meant')
         self.fails("predict", "m.mu8", "train.npz#400", says="train.npz: has no entry 400")
         with zipfile.ZipFile(self.folder / "twice.npz", "w") as archive, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of the second member

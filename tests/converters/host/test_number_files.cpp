@@ -52,7 +52,7 @@ TEST_CASE("number files: a table, its targets by name") {
   CHECK(set.targets == std::vector<float>{10, 20});
   CHECK(set.target_width() == 1);
   REQUIRE(set.notices.size() == 1);
-  CHECK(Contains(set.notices[0], "the targets are taken from y_speed"));
+  CHECK(Contains(set.notices[0], "the targets are taken from \"y_speed\""));
   const Dataset named = host::LoadDataset(path, 1, kTwo, {.targets = {"a"}});
   CHECK(named.values == std::vector<float>{10, -25});
   CHECK(named.targets == std::vector<float>{1});
@@ -81,7 +81,7 @@ TEST_CASE("number files: a table that is none, by line and column") {
   CHECK(Contains(refusal("a,b\n"), "holds no rows"));
   CHECK(Contains(refusal("a,b,c\n1,2,3\n"),
                  "has 3 input columns, the model expects 2 (its columns "
-                 "are a, b, c; --targets names"));
+                 "are \"a\", \"b\", \"c\"; --targets names"));
   const std::string path = folder.Write("t.csv", Text("a,b\n1,2\n"));
   CHECK(Contains(Refusal(path, kTwo, {.targets = {"z"}}), "has no column \"z\" (--targets)"));
 }
