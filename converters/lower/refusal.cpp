@@ -3,7 +3,6 @@
 #include <cstddef>
 
 namespace mu8::convert {
-
 namespace {
 
 // Fields made of the network's own numbers, which its author can change.
